@@ -1,0 +1,49 @@
+# `make` alone tells what there is.
+PYTHON ?= python3
+export PLUGINS
+
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+.DEFAULT_GOAL := help
+.PHONY: help up down clean venv check test e2e features render preview
+
+help: ## what you are reading
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+up: ## all set-up, then the app answers over HTTPS on a local cluster (PLUGINS=DIR: use these provider plugins)
+	@$(PYTHON) -m local up
+
+down: ## stop the local cluster; its data stays
+	@$(PYTHON) -m local down
+
+clean: ## stop it and remove everything made in this clone
+	@$(PYTHON) -m local clean
+
+venv: .venv/slipway-installed ## just the Python environment
+.venv/slipway-installed: requirements.txt
+	@$(PYTHON) -m local venv
+
+check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs Go)
+	@.venv/bin/ruff format --check
+	@.venv/bin/ruff check
+	@.venv/bin/basedpyright
+	@.venv/bin/shellcheck activate slipway .ci/run
+	@.venv/bin/hadolint app/Dockerfile
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
+	@cd app && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
+
+test: venv ## unit tests: need Python and PyPI only
+	@.venv/bin/pytest
+
+e2e: up ## the real thing on the local cluster (PLUGINS=DIR as above)
+	@. ./activate && pytest -m e2e tests/e2e
+
+features: venv ## which rows of the feature table the tests prove; also written to docs/features.md
+	@./slipway features --write
+
+render: venv ## the Kubernetes objects of every stack, below rendered/
+	@for stack in local dev staging prod; do ./slipway render -s $$stack -o rendered/$$stack || exit 1; done
+
+preview: venv ## what `pulumi up` would change on the local stack
+	@. ./activate && pulumi preview -s local

@@ -1,0 +1,103 @@
+// Command api serves the items API. `api --help` lists what it reads and where it listens.
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"slipway/app/internal/config"
+)
+
+// version is set by the linker to what the source hashes to.
+var version = "dev"
+
+func main() {
+	if err := run(untilSignal(), os.Args, os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// untilSignal ends at the first SIGTERM or SIGINT. The second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		fmt.Fprintln(os.Stderr, "ended by a second signal, before all requests were answered")
+		os.Exit(1)
+	}()
+	return ctx
+}
+
+// run does one command. It returns once ctx has ended and all requests are answered.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	switch command := strings.Join(args[1:], " "); command {
+	case "":
+		return serve(ctx, getenv, stdout)
+	case "config check":
+		return checkConfig(getenv, stdout)
+	case "version":
+		_, err := fmt.Fprintln(stdout, version, runtime.Version())
+		return err
+	case "help", "-h", "--help":
+		return help(stdout)
+	default:
+		return fmt.Errorf("unknown command %q: try `api --help`", command)
+	}
+}
+
+func checkConfig(getenv func(string) string, stdout io.Writer) error {
+	cfg, err := loadConfig(getenv)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(cfg)
+}
+
+func loadConfig(getenv func(string) string) (config.Config, error) {
+	cfg, err := config.Load(getenv)
+	if err != nil {
+		return cfg, fmt.Errorf("the configuration is not valid:\n%w", err)
+	}
+	return cfg, nil
+}
+
+func help(stdout io.Writer) error {
+	var text strings.Builder
+	text.WriteString(`Usage:
+  api                serve until SIGTERM, then drain
+  api config check   show the configuration in force, or every mistake in it (exit 1)
+  api version
+  api --help
+
+HTTP_PORT:  /v1/items  /v1/items/{id}  /version
+ADMIN_PORT: /livez  /readyz  /startupz  /metrics  /config
+
+Environment (default):
+`)
+	for _, variable := range config.Variables {
+		fmt.Fprintf(&text, "  %-25s %s (%s)\n", variable.Name, variable.Meaning, cmp.Or(variable.Default, "none"))
+	}
+	text.WriteString(`
+CONFIG_FILE (YAML, read again when it changes; a file with a mistake is kept out):
+  logLevel: info                      instead of LOG_LEVEL
+  pageSize: {default: 20, max: 100}   items in a list
+  notice: ""                          sent as X-Notice with every answer
+`)
+	_, err := io.WriteString(stdout, text.String())
+	return err
+}

@@ -1,0 +1,495 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"slipway/app/internal/api"
+	"slipway/app/internal/config"
+	"slipway/app/internal/logging"
+	"slipway/app/internal/metrics"
+	"slipway/app/internal/store"
+)
+
+// service is an API with its surroundings in the test's hands.
+type service struct {
+	http.Handler
+	t       *testing.T
+	file    config.File
+	log     bytes.Buffer
+	metrics *metrics.Metrics
+}
+
+func newService(t *testing.T, items store.Store) *service {
+	s := &service{t: t, file: config.File{PageSize: config.PageSize{Default: 2, Max: 5}}, metrics: metrics.New("test")}
+	s.Handler = api.New(api.Options{
+		Store:        items,
+		SigningKey:   config.NewSecret("a key of this test, long enough"),
+		File:         func() config.File { return s.file },
+		Draining:     func() bool { return false },
+		MaxBodyBytes: 1000,
+		Version:      "src-1234",
+		Environment:  "test",
+		Logger:       logging.New(&s.log, "json", slog.LevelInfo),
+		Metrics:      s.metrics,
+	})
+	return s
+}
+
+func (s *service) do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
+	answer := httptest.NewRecorder()
+	s.ServeHTTP(answer, request)
+	return answer
+}
+
+func (s *service) add(name string) (location string) {
+	s.t.Helper()
+	answer := s.do("POST", "/v1/items", fmt.Sprintf(`{"name": %q}`, name))
+	if answer.Code != http.StatusCreated {
+		s.t.Fatalf("POST: %d %s", answer.Code, answer.Body)
+	}
+	return answer.Header().Get("Location")
+}
+
+type problem struct {
+	Title, Detail, RequestID string
+	Status                   int
+	Errors                   []struct{ Field, Detail string }
+}
+
+// problem reads an answer as RFC 9457 wants it.
+func (s *service) problem(answer *httptest.ResponseRecorder) (p problem) {
+	s.t.Helper()
+	if got := answer.Header().Get("Content-Type"); got != "application/problem+json" {
+		s.t.Errorf("Content-Type is %q", got)
+	}
+	if err := json.Unmarshal(answer.Body.Bytes(), &p); err != nil {
+		s.t.Fatalf("%v in %s", err, answer.Body)
+	}
+	if p.Status != answer.Code || p.Title != http.StatusText(answer.Code) || p.RequestID != answer.Header().Get("X-Request-Id") || p.RequestID == "" {
+		s.t.Errorf("the body does not say what the answer says: %+v in a %d", p, answer.Code)
+	}
+	return p
+}
+
+func (p problem) fields() (fields []string) {
+	for _, each := range p.Errors {
+		fields = append(fields, each.Field)
+	}
+	return fields
+}
+
+func TestAnAddedItemIsWhereLocationPoints(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	posted := s.do("POST", "/v1/items", `{"name": "<a> & b", "description": "größer"}`)
+	if posted.Code != http.StatusCreated {
+		t.Fatalf("%d %s", posted.Code, posted.Body)
+	}
+	got := s.do("GET", posted.Header().Get("Location"), "")
+	if !strings.Contains(posted.Body.String(), `"<a> & b"`) {
+		t.Errorf("escaped for HTML: %s", posted.Body)
+	}
+	if got.Code != http.StatusOK || got.Body.String() != posted.Body.String() {
+		t.Errorf("got %d %s, posted %s", got.Code, got.Body, posted.Body)
+	}
+	var item map[string]string
+	if err := json.Unmarshal(got.Body.Bytes(), &item); err != nil {
+		t.Fatal(err)
+	}
+	if item["name"] != "<a> & b" || item["description"] != "größer" || item["id"] == "" || item["createdAt"] == "" || len(item) != 4 {
+		t.Errorf("item is %v", item)
+	}
+}
+
+func TestAnItemABrowserHasIsNotSentAgain(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	location := s.add("kept")
+	etag := s.do("GET", location, "").Header().Get("ETag")
+	for given, want := range map[string]int{
+		etag:                    http.StatusNotModified,
+		"W/" + etag:             http.StatusNotModified,
+		`"other", ` + etag:      http.StatusNotModified,
+		"*":                     http.StatusNotModified,
+		`"other"`:               http.StatusOK,
+		strings.Trim(etag, `"`): http.StatusOK,
+	} {
+		t.Run(given, func(t *testing.T) {
+			answer := s.do("GET", location, "", "If-None-Match", given)
+			if answer.Code != want || (answer.Code == http.StatusNotModified) != (answer.Body.Len() == 0) {
+				t.Errorf("got %d with %d bytes, want %d", answer.Code, answer.Body.Len(), want)
+			}
+		})
+	}
+}
+
+type page struct {
+	Items []struct{ Name string }
+	Next  string
+}
+
+func (s *service) list(target string) (p page) {
+	s.t.Helper()
+	answer := s.do("GET", target, "")
+	if err := json.Unmarshal(answer.Body.Bytes(), &p); answer.Code != http.StatusOK || err != nil {
+		s.t.Fatalf("GET %s: %d %s", target, answer.Code, answer.Body)
+	}
+	if link := answer.Header().Get("Link"); p.Next != "" && link != "<"+p.Next+`>; rel="next"` || p.Next == "" && link != "" {
+		s.t.Errorf("Link %q and next %q differ", link, p.Next)
+	}
+	return p
+}
+
+func TestPagesHaveEachItemOnceNewestFirst(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	var want []string
+	for number := range 7 {
+		name := fmt.Sprint(number)
+		s.add(name)
+		want = append([]string{name}, want...)
+	}
+	var got, sizes []string
+	for next := "/v1/items?limit=3"; next != ""; {
+		current := s.list(next)
+		for _, item := range current.Items {
+			got = append(got, item.Name)
+		}
+		sizes = append(sizes, fmt.Sprint(len(current.Items)))
+		next = current.Next
+		s.add("added between pages")
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if want := []string{"3", "3", "1"}; !slices.Equal(sizes, want) {
+		t.Errorf("pages of %v, want %v", sizes, want)
+	}
+}
+
+func TestAnEmptyListIsAnEmptyArray(t *testing.T) {
+	if got := newService(t, &store.Memory{}).do("GET", "/v1/items", "").Body.String(); got != `{"items":[]}`+"\n" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestThePageSizeFollowsTheConfigInForce(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for range 10 {
+		s.add("x")
+	}
+	check := func(target string, want int) {
+		t.Helper()
+		if got := len(s.list(target).Items); got != want {
+			t.Errorf("%s has %d items, want %d", target, got, want)
+		}
+	}
+	check("/v1/items", 2)
+	check("/v1/items?limit=99", 5)
+	s.file.PageSize = config.PageSize{Default: 3, Max: 8}
+	check("/v1/items", 3)
+	check("/v1/items?limit=99", 8)
+}
+
+func TestAQueryThatMakesNoSenseIsRefused(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for range 3 {
+		s.add("x")
+	}
+	_, cursor, _ := strings.Cut(s.list("/v1/items?limit=1").Next, "cursor=")
+	cursor, _, _ = strings.Cut(cursor, "&")
+	flipped := []byte(cursor)
+	flipped[3] ^= 1
+	other := newService(t, &store.Memory{})
+	other.Handler = api.New(api.Options{Store: &store.Memory{}, SigningKey: config.NewSecret("another key"), File: func() config.File { return s.file }, Draining: func() bool { return false }, MaxBodyBytes: 1, Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New("")})
+
+	for _, query := range []struct {
+		name, query string
+		to          *service
+		fields      []string
+	}{
+		{"no number", "limit=ten", s, []string{"limit"}},
+		{"no item", "limit=0", s, []string{"limit"}},
+		{"beyond an integer", "limit=99999999999999999999", s, []string{"limit"}},
+		{"empty", "limit=", s, []string{"limit"}},
+		{"cursor changed", "cursor=" + string(flipped), s, []string{"cursor"}},
+		{"cursor cut", "cursor=" + cursor[:20], s, []string{"cursor"}},
+		{"cursor padded", "cursor=" + cursor + "=", s, []string{"cursor"}},
+		{"cursor empty", "cursor=", s, []string{"cursor"}},
+		{"cursor of another key", "cursor=" + cursor, other, []string{"cursor"}},
+		{"both", "limit=-1&cursor=x", s, []string{"limit", "cursor"}},
+	} {
+		t.Run(query.name, func(t *testing.T) {
+			answer := query.to.do("GET", "/v1/items?"+query.query, "")
+			if got := s.problem(answer).fields(); answer.Code != http.StatusBadRequest || !slices.Equal(got, query.fields) {
+				t.Errorf("got %d naming %v, want 400 naming %v", answer.Code, got, query.fields)
+			}
+		})
+	}
+}
+
+func TestABodyThatIsNoItemIsRefused(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, body := range []struct {
+		name, body string
+		status     int
+		detail     string
+		fields     []string
+	}{
+		{"nothing", "", 400, "unexpected end", nil},
+		{"syntax", "{\n  \"name\": oops\n}", 400, "line 2, column 11", nil},
+		{"cut off", `{"name": "x"`, 400, "line 1, column 12", nil},
+		{"two values", `{"name": "x"} {}`, 400, "line 1, column 15", nil},
+		{"an array", `[]`, 400, "must be a JSON object", nil},
+		{"null", `null`, 400, "must be a JSON object", nil},
+		{"not UTF-8", "{\"name\": \"\xff\"}", 400, "UTF-8", nil},
+		{"no name", `{}`, 422, "", []string{"name"}},
+		{"blank name", `{"name": " "}`, 422, "", []string{"name"}},
+		{"null name", `{"name": null}`, 422, "", []string{"name"}},
+		{"long name", `{"name": "` + strings.Repeat("ü", 101) + `"}`, 422, "", []string{"name"}},
+		{"control character", `{"name": "a\u0000b"}`, 422, "", []string{"name"}},
+		{"name in other letters", `{"Name": "x"}`, 422, "", []string{"Name", "name"}},
+		{"everything wrong", `{"name": 1, "description": true, "id": "mine", "price": 3}`, 422, "", []string{"description", "id", "name", "price"}},
+		{"too large", `{"name": "` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes", nil},
+	} {
+		t.Run(body.name, func(t *testing.T) {
+			answer := s.do("POST", "/v1/items", body.body, "Content-Type", "application/json; charset=utf-8")
+			p := s.problem(answer)
+			if answer.Code != body.status || !strings.Contains(p.Detail, body.detail) || !slices.Equal(p.fields(), body.fields) {
+				t.Errorf("got %d %q naming %v, want %d %q naming %v", answer.Code, p.Detail, p.fields(), body.status, body.detail, body.fields)
+			}
+		})
+	}
+	t.Run("and nothing was stored", func(t *testing.T) {
+		if got := s.list("/v1/items").Items; len(got) != 0 {
+			t.Errorf("stored: %v", got)
+		}
+	})
+	t.Run("while the longest name that fits is taken", func(t *testing.T) {
+		s.add(strings.Repeat("ü", 100))
+	})
+}
+
+func TestOnlyJSONIsTaken(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, mediaType := range []string{"text/plain", "application/x-www-form-urlencoded", "", "json"} {
+		answer := s.do("POST", "/v1/items", `{"name": "x"}`, "Content-Type", mediaType)
+		if s.problem(answer); answer.Code != http.StatusUnsupportedMediaType {
+			t.Errorf("%q: %d", mediaType, answer.Code)
+		}
+	}
+}
+
+func TestWhatIsNotRoutedIsAProblemToo(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, unrouted := range []struct {
+		method, path string
+		status       int
+		allow        string
+	}{
+		{"GET", "/", 404, ""},
+		{"GET", "/v1/items/", 404, ""},
+		{"GET", "/v1/items/not-a-uuid", 404, ""},
+		{"GET", "/v1/items/0192f0c4-7b1e-7abc-8def-012345678901", 404, ""},
+		{"GET", "/livez", 404, ""},
+		{"GET", "/metrics", 404, ""},
+		{"GET", "/config", 404, ""},
+		{"DELETE", "/v1/items", 405, "GET, HEAD, POST"},
+		{"POST", "/v1/items/x", 405, "GET, HEAD"},
+		{"POST", "/version", 405, "GET, HEAD"},
+	} {
+		t.Run(unrouted.method+" "+unrouted.path, func(t *testing.T) {
+			answer := s.do(unrouted.method, unrouted.path, "")
+			s.problem(answer)
+			if answer.Code != unrouted.status || answer.Header().Get("Allow") != unrouted.allow {
+				t.Errorf("got %d, Allow %q", answer.Code, answer.Header().Get("Allow"))
+			}
+		})
+	}
+}
+
+func TestARequestIDIsTakenOnlyIfItIsSane(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	if got := s.do("GET", "/version", "", "X-Request-Id", "trace-1.a_B").Header().Get("X-Request-Id"); got != "trace-1.a_B" {
+		t.Errorf("got %q", got)
+	}
+	seen := map[string]bool{}
+	for _, given := range []string{"", "two words", "line\nbreak", "<script>", strings.Repeat("x", 65)} {
+		got := s.do("GET", "/version", "", "X-Request-Id", given).Header().Get("X-Request-Id")
+		if got == given || len(got) < 20 || seen[got] {
+			t.Errorf("%q gave %q", given, got)
+		}
+		seen[got] = true
+	}
+}
+
+// lines are the log so far.
+func (s *service) lines() (lines []map[string]any) {
+	s.t.Helper()
+	for line := range strings.Lines(s.log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			s.t.Fatalf("%v in %s", err, line)
+		}
+		lines = append(lines, fields)
+	}
+	return lines
+}
+
+func TestEachRequestIsOneLogLineWithoutItsQuery(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	answer := s.do("GET", "/v1/items?cursor=canary", "", "X-Request-Id", "abc")
+	lines := s.lines()
+	if len(lines) != 1 || strings.Contains(s.log.String(), "canary") {
+		t.Fatalf("logged:\n%s", s.log.String())
+	}
+	for field, want := range map[string]any{
+		"msg": "request", "method": "GET", "route": "/v1/items", "path": "/v1/items", "status": 400.0,
+		"bytes": float64(answer.Body.Len()), "requestId": "abc",
+	} {
+		if lines[0][field] != want {
+			t.Errorf("%s is %v, want %v", field, lines[0][field], want)
+		}
+	}
+	if _, isNumber := lines[0]["durationMs"].(float64); !isNumber {
+		t.Errorf("durationMs is %v", lines[0]["durationMs"])
+	}
+}
+
+func (s *service) scrape() string {
+	answer := httptest.NewRecorder()
+	s.metrics.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	return answer.Body.String()
+}
+
+func TestRequestsAreCountedByRouteNotByPath(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	s.do("GET", s.add("x"), "")
+	s.do("GET", "/v1/items/canary", "")
+	s.do("GET", "/canary/path", "")
+	s.do("CANARY", "/version", "")
+	got := s.scrape()
+	for _, series := range []string{
+		`http_requests_total{code="201",method="POST",route="/v1/items"} 1`,
+		`http_requests_total{code="200",method="GET",route="/v1/items/{id}"} 1`,
+		`http_requests_total{code="404",method="GET",route="/v1/items/{id}"} 1`,
+		`http_requests_total{code="404",method="GET",route="/"} 1`,
+		`http_requests_total{code="405",method="other",route="/version"} 1`,
+		`http_request_duration_seconds_count{code="200",method="GET",route="/v1/items/{id}"} 1`,
+		`http_requests_in_flight 0`,
+	} {
+		if !strings.Contains(got, series+"\n") {
+			t.Errorf("%s is missing", series)
+		}
+	}
+	if strings.Contains(strings.ToLower(got), "canary") {
+		t.Error("a client made up a series")
+	}
+}
+
+func TestAnswersCarryTheHeadersOfAnAPI(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, path := range []string{"/v1/items", "/nowhere"} {
+		header := s.do("GET", path, "").Header()
+		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Notice": ""} {
+			if got := header.Get(name); got != want {
+				t.Errorf("%s of %s is %q", name, path, got)
+			}
+		}
+	}
+	s.file.Notice = "back at 5 pm"
+	if got := s.do("GET", "/nowhere", "").Header().Get("X-Notice"); got != "back at 5 pm" {
+		t.Errorf("X-Notice is %q", got)
+	}
+}
+
+// broken is a store that does to List what the test says.
+type broken struct {
+	store.Memory
+	list func() ([]store.Item, error)
+}
+
+func (b *broken) List(context.Context, store.ID, int) ([]store.Item, error) { return b.list() }
+
+func TestAPanicIsA500ThatTellsTheLogAndNotTheClient(t *testing.T) {
+	s := newService(t, &broken{list: func() ([]store.Item, error) { panic("canary") }})
+	answer := s.do("GET", "/v1/items", "", "X-Request-Id", "abc")
+	if s.problem(answer); answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "canary") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+	line := s.lines()[0]
+	if line["cause"] != "canary" || line["requestId"] != "abc" || !strings.Contains(fmt.Sprint(line["stack"]), "listItems") {
+		t.Errorf("logged: %v", line)
+	}
+	if got := s.scrape(); !strings.Contains(got, "app_panics_total 1\n") || !strings.Contains(got, `code="500"`) {
+		t.Error("not counted")
+	}
+}
+
+// cutOff is a client's connection that breaks the handler in the middle of the answer.
+type cutOff struct{ *httptest.ResponseRecorder }
+
+func (cutOff) Write([]byte) (int, error) { panic("in the middle") }
+
+func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	defer func() {
+		if cause := recover(); cause != http.ErrAbortHandler {
+			t.Errorf("the server would see %v", cause)
+		}
+	}()
+	s.ServeHTTP(cutOff{httptest.NewRecorder()}, httptest.NewRequest("GET", "/v1/items", nil))
+}
+
+func TestABrokenStoreIsA500ThatTellsTheLogAndNotTheClient(t *testing.T) {
+	s := newService(t, &broken{list: func() ([]store.Item, error) { return nil, io.ErrClosedPipe }})
+	answer := s.do("GET", "/v1/items", "")
+	if s.problem(answer); answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "pipe") {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+	if got := s.lines()[0]["error"]; got != "list items: io: read/write on closed pipe" {
+		t.Errorf("logged: %v", got)
+	}
+}
+
+func TestAFullStoreIsA507(t *testing.T) {
+	items := &store.Memory{}
+	for range store.Capacity {
+		if _, err := items.Add(t.Context(), store.Draft{Name: "x"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newService(t, items)
+	answer := s.do("POST", "/v1/items", `{"name": "x"}`)
+	if s.problem(answer); answer.Code != http.StatusInsufficientStorage {
+		t.Errorf("got %d", answer.Code)
+	}
+}
+
+func TestVersionTellsWhatRuns(t *testing.T) {
+	t.Setenv("GOMEMLIMIT", "")
+	var got map[string]any
+	if err := json.Unmarshal(newService(t, &store.Memory{}).do("GET", "/version", "").Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["version"] != "src-1234" || got["environment"] != "test" || !strings.HasPrefix(fmt.Sprint(got["goVersion"]), "go1.") || got["goMaxProcs"].(float64) < 1 {
+		t.Errorf("got %v", got)
+	}
+	if limit, has := got["goMemLimitBytes"]; !has || limit != nil {
+		t.Errorf("goMemLimitBytes is %v where there is none", limit)
+	}
+}

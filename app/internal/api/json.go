@@ -1,0 +1,79 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"unicode/utf8"
+)
+
+// writeJSON encodes before it answers, so that an error can still become a 500.
+func writeJSON(w http.ResponseWriter, status int, value any) error {
+	content, err := encodeJSON(value)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	w.Write(content)
+	return nil
+}
+
+// encodeJSON leaves & as it is: nobody reads these answers as HTML, but people read the URLs in them.
+func encodeJSON(value any) ([]byte, error) {
+	var content bytes.Buffer
+	encoder := json.NewEncoder(&content)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return nil, fmt.Errorf("encode answer: %w", err)
+	}
+	return content.Bytes(), nil
+}
+
+// readJSON reads a body that says it is JSON; whether it is shows in decodeObject.
+func readJSON(r *http.Request) ([]byte, error) {
+	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
+		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
+	}
+	content, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case err == nil:
+		return content, nil
+	case errors.As(err, &tooLarge):
+		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive in time")
+	default:
+		return nil, refuse(http.StatusBadRequest, "the body ends early")
+	}
+}
+
+// decodeObject gives the fields of a JSON object, still encoded, or a 400 with the position of the mistake.
+func decodeObject(content []byte) (map[string]json.RawMessage, error) {
+	if !utf8.Valid(content) {
+		return nil, refuse(http.StatusBadRequest, "the body is not UTF-8")
+	}
+	var fields map[string]json.RawMessage
+	err := json.Unmarshal(content, &fields)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		line, column := position(content, int(syntax.Offset))
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the body is not JSON: line %d, column %d: %v", line, column, err))
+	case err != nil || fields == nil:
+		return nil, refuse(http.StatusBadRequest, "the body must be a JSON object")
+	}
+	return fields, nil
+}
+
+// position counts lines and bytes of a line from 1, as editors do. The offset is the number of bytes read.
+func position(content []byte, offset int) (line, column int) {
+	read := content[:min(offset, len(content))]
+	return 1 + bytes.Count(read, []byte("\n")), len(read) - (bytes.LastIndexByte(read, '\n') + 1)
+}

@@ -1,0 +1,50 @@
+package api
+
+import (
+	"errors"
+	"net/http"
+
+	"slipway/app/internal/logging"
+	"slipway/app/internal/store"
+)
+
+// problem is an error a client is told about (RFC 9457).
+type problem struct {
+	Title     string       `json:"title"`
+	Status    int          `json:"status"`
+	Detail    string       `json:"detail,omitempty"`
+	RequestID string       `json:"requestId"`
+	Errors    []fieldError `json:"errors,omitempty"`
+}
+
+// fieldError is what is wrong with one field of the body, or one parameter of the query.
+type fieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+func (p *problem) Error() string { return p.Detail }
+
+func refuse(status int, detail string, fields ...fieldError) *problem {
+	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
+}
+
+// answerError is the only place that turns an error into an answer. What a client need not know is logged, not shown.
+func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+	case errors.Is(err, store.ErrNotFound):
+		p = refuse(http.StatusNotFound, "there is no such item")
+	case errors.Is(err, store.ErrFull):
+		p = refuse(http.StatusInsufficientStorage, "no further item can be stored")
+	default:
+		a.Logger.ErrorContext(r.Context(), "request failed", "error", err)
+		p = refuse(http.StatusInternalServerError, "")
+	}
+	p.RequestID = logging.RequestID(r.Context())
+	body, _ := encodeJSON(p) // strings and numbers only: cannot fail
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.Status)
+	w.Write(body)
+}

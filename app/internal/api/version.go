@@ -1,0 +1,24 @@
+package api
+
+import (
+	"math"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+)
+
+// version shows what runs, and the limits it runs with: those come from GOMAXPROCS and GOMEMLIMIT, which the
+// deployment sets to what the container may use.
+func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
+	var memoryLimit *int64 // null: none
+	if bytes := debug.SetMemoryLimit(-1); bytes != math.MaxInt64 {
+		memoryLimit = &bytes
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Version     string `json:"version"`
+		GoVersion   string `json:"goVersion"`
+		GoMaxProcs  int    `json:"goMaxProcs"`
+		GoMemLimit  *int64 `json:"goMemLimitBytes"`
+		Environment string `json:"environment"`
+	}{a.Version, runtime.Version(), runtime.GOMAXPROCS(0), memoryLimit, a.Environment})
+}

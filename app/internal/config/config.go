@@ -1,0 +1,110 @@
+// Package config turns environment variables, the mounted file and the secret files into one checked value.
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/knadh/koanf/providers/confmap"
+	"github.com/knadh/koanf/providers/env/v2"
+)
+
+// Config is everything the program was told at its start.
+type Config struct {
+	Env     Env     `json:"env"`
+	File    File    `json:"file"`
+	Secrets Secrets `json:"secrets"`
+}
+
+// Env is fixed for the life of the process: a change of it is a new rollout.
+type Env struct {
+	Environment       string   `json:"ENVIRONMENT"`
+	LogLevel          Level    `json:"LOG_LEVEL"`
+	LogFormat         Format   `json:"LOG_FORMAT"`
+	HTTPPort          Port     `json:"HTTP_PORT"`
+	AdminPort         Port     `json:"ADMIN_PORT"`
+	ReadHeaderTimeout Duration `json:"HTTP_READ_HEADER_TIMEOUT"`
+	ReadTimeout       Duration `json:"HTTP_READ_TIMEOUT"`
+	WriteTimeout      Duration `json:"HTTP_WRITE_TIMEOUT"`
+	IdleTimeout       Duration `json:"HTTP_IDLE_TIMEOUT"`
+	MaxBodyBytes      Bytes    `json:"HTTP_MAX_BODY_BYTES"`
+	DrainDelay        Duration `json:"DRAIN_DELAY"`
+	ShutdownTimeout   Duration `json:"SHUTDOWN_TIMEOUT"`
+	ConfigFile        string   `json:"CONFIG_FILE"`
+	SecretsDir        string   `json:"SECRETS_DIR"`
+}
+
+// Variable is one environment variable the program reads.
+type Variable struct{ Name, Default, Meaning string }
+
+// Variables lists every environment variable the program reads; an empty value counts as not set.
+var Variables = []Variable{
+	{"ENVIRONMENT", "local", "name of the stack, shown by /version"},
+	{"LOG_LEVEL", "info", "debug, info, warn or error"},
+	{"LOG_FORMAT", "json", "json or text"},
+	{"HTTP_PORT", "8080", "public port; 0 takes any free one"},
+	{"ADMIN_PORT", "9090", "port of probes, metrics and /config; 0 takes any free one"},
+	{"HTTP_READ_HEADER_TIMEOUT", "5s", "time a client has to send the headers"},
+	{"HTTP_READ_TIMEOUT", "10s", "time a client has to send the whole request"},
+	{"HTTP_WRITE_TIMEOUT", "15s", "time from the end of the headers to the end of the answer"},
+	{"HTTP_IDLE_TIMEOUT", "120s", "time an unused connection is kept open"},
+	{"HTTP_MAX_BODY_BYTES", "1048576", "largest request body"},
+	{"DRAIN_DELAY", "0s", "time to go on serving after SIGTERM, while readiness answers 503"},
+	{"SHUTDOWN_TIMEOUT", "20s", "time running requests have to finish after that"},
+	{"CONFIG_FILE", "", "YAML file that is read again when it changes"},
+	{"SECRETS_DIR", "", "folder with the file signing-key"},
+}
+
+// Load reads and checks everything. The error joins one line per mistake, each starting with what is wrong.
+func Load(getenv func(string) string) (Config, error) {
+	environment, err := readEnv(getenv)
+	file, fileErr := environment.ReadFile()
+	secrets, secretsErr := readSecrets(environment.SecretsDir)
+	return Config{environment, file, secrets}, errors.Join(err, fileErr, secretsErr)
+}
+
+// readEnv decodes the defaults first: a variable with a mistake keeps its default, and the others can still be checked.
+func readEnv(getenv func(string) string) (Env, error) {
+	var result Env
+	defaults, given := map[string]any{}, []string{}
+	for _, variable := range Variables {
+		defaults[variable.Name] = variable.Default
+		if value := getenv(variable.Name); value != "" {
+			given = append(given, variable.Name+"="+value)
+		}
+	}
+	err := errors.Join(
+		load(&result, confmap.Provider(defaults, ""), nil),
+		load(&result, env.Provider("", env.Opt{EnvironFunc: func() []string { return given }}), nil),
+	)
+	return result, inWords("", errors.Join(err, result.check()))
+}
+
+// check looks at the values next to each other; each one alone was checked while it was decoded.
+func (e Env) check() error {
+	var mistakes []error
+	if e.HTTPPort == e.AdminPort && e.HTTPPort != 0 {
+		mistakes = append(mistakes, fmt.Errorf("ADMIN_PORT: %d is HTTP_PORT too: probes and metrics need a port of their own", e.AdminPort))
+	}
+	for _, timeout := range []struct {
+		name  string
+		value Duration
+	}{
+		{"HTTP_READ_HEADER_TIMEOUT", e.ReadHeaderTimeout},
+		{"HTTP_READ_TIMEOUT", e.ReadTimeout},
+		{"HTTP_WRITE_TIMEOUT", e.WriteTimeout},
+		{"HTTP_IDLE_TIMEOUT", e.IdleTimeout},
+		{"SHUTDOWN_TIMEOUT", e.ShutdownTimeout},
+	} {
+		if timeout.value == 0 {
+			mistakes = append(mistakes, fmt.Errorf("%s: 0s would wait for ever: give a time, for example 10s", timeout.name))
+		}
+	}
+	if e.ReadTimeout != 0 && e.ReadHeaderTimeout > e.ReadTimeout {
+		mistakes = append(mistakes, fmt.Errorf("HTTP_READ_TIMEOUT: %s is less than HTTP_READ_HEADER_TIMEOUT (%s)", e.ReadTimeout, e.ReadHeaderTimeout))
+	}
+	if e.WriteTimeout != 0 && e.ReadTimeout > e.WriteTimeout {
+		mistakes = append(mistakes, fmt.Errorf("HTTP_WRITE_TIMEOUT: %s is less than HTTP_READ_TIMEOUT (%s): a slow client would get no answer", e.WriteTimeout, e.ReadTimeout))
+	}
+	return errors.Join(mistakes...)
+}

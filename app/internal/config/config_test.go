@@ -1,0 +1,161 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"slipway/app/internal/config"
+)
+
+func environment(variables map[string]string) func(string) string {
+	return func(name string) string { return variables[name] }
+}
+
+func write(t *testing.T, name, content string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
+	cfg, err := config.Load(environment(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Env{
+		Environment: "local", LogLevel: "info", LogFormat: "json", HTTPPort: 8080, AdminPort: 9090,
+		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
+		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
+		MaxBodyBytes: 1 << 20, ShutdownTimeout: config.Duration(20 * time.Second),
+	}
+	if cfg.Env != want {
+		t.Errorf("got %+v, want %+v", cfg.Env, want)
+	}
+	if want := (config.File{LogLevel: "info", PageSize: config.PageSize{Default: 20, Max: 100}}); cfg.File != want {
+		t.Errorf("got %+v, want %+v", cfg.File, want)
+	}
+}
+
+func TestWhatIsSetWins(t *testing.T) {
+	cfg, err := config.Load(environment(map[string]string{
+		"HTTP_PORT": "81", "DRAIN_DELAY": "1m30s", "LOG_LEVEL": "warn",
+		"CONFIG_FILE": write(t, "config.yaml", "pageSize: {max: 50}\nnotice: back at 5 pm\n"),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Env.HTTPPort != 81 || cfg.Env.DrainDelay != config.Duration(90*time.Second) {
+		t.Errorf("environment not taken: %+v", cfg.Env)
+	}
+	t.Run("and a key the file leaves out keeps its default, logLevel that of LOG_LEVEL", func(t *testing.T) {
+		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm"}
+		if cfg.File != want {
+			t.Errorf("got %+v, want %+v", cfg.File, want)
+		}
+	})
+}
+
+func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
+	_, err := config.Load(environment(map[string]string{
+		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP_PORT": "65536", "ADMIN_PORT": "eighty",
+		"HTTP_READ_HEADER_TIMEOUT": "5", "HTTP_READ_TIMEOUT": "0s", "HTTP_WRITE_TIMEOUT": "1s", "HTTP_IDLE_TIMEOUT": "soon",
+		"HTTP_MAX_BODY_BYTES": "1MB", "DRAIN_DELAY": "-5s", "SHUTDOWN_TIMEOUT": "0s",
+		"SECRETS_DIR": "/does/not/exist",
+		"CONFIG_FILE": write(t, "config.yaml", "logLevel: trace\npageSize: {default: ten, max: 1.5}\nnotice: \"two\\nlines\"\n"),
+	}))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for _, mistake := range []string{
+		"LOG_LEVEL: \"loud\"", "LOG_FORMAT: \"xml\"", "HTTP_PORT: \"65536\"", "ADMIN_PORT: \"eighty\"",
+		"HTTP_READ_HEADER_TIMEOUT: \"5\"", "HTTP_READ_TIMEOUT: 0s", "HTTP_IDLE_TIMEOUT: \"soon\"",
+		"HTTP_MAX_BODY_BYTES: \"1MB\"", "DRAIN_DELAY: \"-5s\"", "SHUTDOWN_TIMEOUT: 0s", "SECRETS_DIR: ",
+		"logLevel: \"trace\"", "pageSize.default: \"ten\"", "pageSize.max: 1.5", "notice: \"two\\nlines\"",
+	} {
+		if !strings.Contains(err.Error(), mistake) {
+			t.Errorf("%s is not named", mistake)
+		}
+	}
+	if want := 15; len(lines) != want {
+		t.Errorf("%d lines for %d mistakes:\n%v", len(lines), want, err)
+	}
+}
+
+func TestAMistakeIsNamed(t *testing.T) {
+	for _, mistake := range []struct{ name, variable, value, file, want string }{
+		{name: "one port for both", variable: "ADMIN_PORT", value: "8080", want: "ADMIN_PORT: 8080 is HTTP_PORT too"},
+		{name: "no time to send the body", variable: "HTTP_READ_TIMEOUT", value: "1s", want: "HTTP_READ_TIMEOUT: 1s is less than HTTP_READ_HEADER_TIMEOUT (5s)"},
+		{name: "no time to answer", variable: "HTTP_WRITE_TIMEOUT", value: "9s", want: "HTTP_WRITE_TIMEOUT: 9s is less than HTTP_READ_TIMEOUT (10s)"},
+		{name: "unknown key", file: "logLvl: debug\n", want: "logLvl"},
+		{name: "unknown nested key", file: "pageSize: {maximum: 5}\n", want: "maximum"},
+		{name: "key in other letters", file: "loglevel: debug\n", want: "loglevel"},
+		{name: "duplicate key", file: "notice: a\nnotice: b\n", want: `"notice" already defined at line 1`},
+		{name: "number for text", file: "logLevel: 4\n", want: "logLevel: 4 is not of type string"},
+		{name: "not a mapping", file: "- 1\n", want: "line 1"},
+		{name: "not YAML", file: "a: [\n", want: "yaml:"},
+		{name: "empty pages", file: "pageSize: {default: 0}\n", want: "pageSize.default: 0"},
+		{name: "page beyond the maximum", file: "pageSize: {max: 10}\n", want: "pageSize.default: 20 is not from 1 to pageSize.max (10)"},
+		{name: "maximum beyond reason", file: "pageSize: {max: 1001}\n", want: "pageSize.max: 1001"},
+	} {
+		t.Run(mistake.name, func(t *testing.T) {
+			variables := map[string]string{mistake.variable: mistake.value}
+			if mistake.file != "" {
+				variables["CONFIG_FILE"] = write(t, "config.yaml", mistake.file)
+			}
+			_, err := config.Load(environment(variables))
+			if err == nil || !strings.Contains(err.Error(), mistake.want) {
+				t.Errorf("got %v, want an error with %q", err, mistake.want)
+			}
+		})
+	}
+}
+
+func TestASigningKeyIsReadFromTheSecretsFolder(t *testing.T) {
+	const key = "0123456789abcdef0123456789abcdef"
+	cfg, err := config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", key+"\n"))}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := cfg.Secrets.SigningKey.Reveal(); got != key {
+		t.Errorf("got %q", got)
+	}
+	t.Run("and is refused when it is short, without being shown", func(t *testing.T) {
+		_, err := config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", "tiny-key"))}))
+		if err == nil || !strings.Contains(err.Error(), "has 8 characters") || strings.Contains(err.Error(), "tiny-key") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestASecretIsNotShownWhereverItIsPrinted(t *testing.T) {
+	cfg := config.Config{Secrets: config.Secrets{SigningKey: config.NewSecret("canary")}}
+	var printed bytes.Buffer
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		fmt.Fprintf(&printed, verb+"\n", cfg)
+		fmt.Fprintf(&printed, verb+"\n", cfg.Secrets.SigningKey)
+	}
+	slog.New(slog.NewJSONHandler(&printed, nil)).Info("", "config", cfg, "key", cfg.Secrets.SigningKey)
+	slog.New(slog.NewTextHandler(&printed, nil)).Info("", "config", cfg, "key", cfg.Secrets.SigningKey)
+	if err := json.NewEncoder(&printed).Encode(cfg); err != nil {
+		t.Fatal(err)
+	}
+	for _, shape := range []string{"canary", fmt.Sprintf("%x", "canary")} {
+		if strings.Contains(printed.String(), shape) {
+			t.Errorf("shown as %s in:\n%s", shape, printed.String())
+		}
+	}
+	if !strings.Contains(printed.String(), `"signing-key":"***"`) {
+		t.Error("a secret that is set does not show as ***")
+	}
+}

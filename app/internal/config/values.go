@@ -1,0 +1,80 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+)
+
+// Level is the least important kind of line that is logged.
+type Level string
+
+var levels = map[Level]slog.Level{
+	"debug": slog.LevelDebug,
+	"info":  slog.LevelInfo,
+	"warn":  slog.LevelWarn,
+	"error": slog.LevelError,
+}
+
+func (l *Level) UnmarshalText(text []byte) error {
+	if _, known := levels[Level(text)]; !known {
+		return fmt.Errorf("%q is not a log level: use debug, info, warn or error", text)
+	}
+	*l = Level(text)
+	return nil
+}
+
+// Slog is the level as slog knows it.
+func (l Level) Slog() slog.Level { return levels[l] }
+
+// Format is how a log line is written.
+type Format string
+
+func (f *Format) UnmarshalText(text []byte) error {
+	if value := string(text); value != "json" && value != "text" {
+		return fmt.Errorf("%q is not a log format: use json or text", text)
+	}
+	*f = Format(text)
+	return nil
+}
+
+// Port is a TCP port; 0 lets the system choose.
+type Port uint16
+
+func (p *Port) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseUint(string(text), 10, 16)
+	if err != nil {
+		return fmt.Errorf("%q is not a port: use a number from 0 to 65535", text)
+	}
+	*p = Port(number)
+	return nil
+}
+
+// Bytes is a size of at least one byte.
+type Bytes int64
+
+func (b *Bytes) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil || number < 1 {
+		return fmt.Errorf("%q is not a size: use a number of bytes, for example 1048576", text)
+	}
+	*b = Bytes(number)
+	return nil
+}
+
+// Duration is a time span that is not negative, written as Go does ("1m30s").
+type Duration time.Duration
+
+func (d *Duration) UnmarshalText(text []byte) error {
+	span, err := time.ParseDuration(string(text))
+	if err != nil || span < 0 {
+		return fmt.Errorf("%q is not a duration: use a number with a unit, for example 5s or 1m30s", text)
+	}
+	*d = Duration(span)
+	return nil
+}
+
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+func (d Duration) String() string { return time.Duration(d).String() }

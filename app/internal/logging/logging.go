@@ -1,0 +1,45 @@
+// Package logging writes one line per event, with the id of the request it happened in.
+package logging
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+// New logs to w as "json" or "text". The level may change at any time.
+func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+	options := &slog.HandlerOptions{Level: level}
+	if format == "text" {
+		return slog.New(handler{slog.NewTextHandler(w, options)})
+	}
+	return slog.New(handler{slog.NewJSONHandler(w, options)})
+}
+
+type requestIDKey struct{}
+
+// WithRequestID makes every line logged with this context carry the id.
+func WithRequestID(ctx context.Context, id string) context.Context {
+	return context.WithValue(ctx, requestIDKey{}, id)
+}
+
+// RequestID is the id of the request this context belongs to, or "".
+func RequestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+type handler struct{ slog.Handler }
+
+func (h handler) Handle(ctx context.Context, record slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		record.AddAttrs(slog.String("requestId", id))
+	}
+	return h.Handler.Handle(ctx, record)
+}
+
+func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return handler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }

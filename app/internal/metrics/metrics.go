@@ -1,0 +1,68 @@
+// Package metrics names everything this program counts.
+package metrics
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are the program's own series; those of the Go runtime and the process come on top.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	Requests   *prometheus.CounterVec   // by method, route, code
+	Durations  *prometheus.HistogramVec // by method, route, code
+	InFlight   prometheus.Gauge
+	Panics     prometheus.Counter
+	Reloads    *prometheus.CounterVec // by result: success, error
+	Generation prometheus.Gauge
+}
+
+// New registers all series, so that those which stay at zero are seen too.
+func New(version string) *Metrics {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	factory := promauto.With(registry)
+	request := []string{"method", "route", "code"}
+	m := &Metrics{
+		registry: registry,
+		Requests: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "http_requests_total", Help: "Requests answered, by route pattern.",
+		}, request),
+		Durations: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "http_request_duration_seconds", Help: "Time to answer, by route pattern.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, request),
+		InFlight: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "http_requests_in_flight", Help: "Requests being answered now.",
+		}),
+		Panics: factory.NewCounter(prometheus.CounterOpts{
+			Name: "app_panics_total", Help: "Requests that ended in a panic.",
+		}),
+		Reloads: factory.NewCounterVec(prometheus.CounterOpts{
+			Name: "app_config_reloads_total", Help: "Changes of the config file: taken (success) or kept out (error).",
+		}, []string{"result"}),
+		Generation: factory.NewGauge(prometheus.GaugeOpts{
+			Name: "app_config_generation", Help: "Number of the configuration in force; 1 is the one of the start.",
+		}),
+	}
+	m.Reloads.WithLabelValues("success")
+	m.Reloads.WithLabelValues("error")
+	factory.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "app_build_info", Help: "Always 1; what runs is in the labels.",
+	}, []string{"version", "goversion"}).WithLabelValues(version, runtime.Version()).Set(1)
+	return m
+}
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}

@@ -1,0 +1,46 @@
+package store
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"time"
+)
+
+// ID is a version 7 UUID (RFC 9562): ids made later sort after ids made before.
+type ID [16]byte
+
+// idSource makes ids; not safe for concurrent use.
+type idSource struct{ tick uint64 }
+
+// next is greater than all ids made before, also when many are made in one millisecond or the clock steps back:
+// a tick is the time in milliseconds with a 12-bit counter below it, and it only goes up.
+func (s *idSource) next(now time.Time) ID {
+	s.tick = max(s.tick+1, uint64(now.UnixMilli())<<12)
+	var id ID
+	rand.Read(id[8:])
+	binary.BigEndian.PutUint64(id[:8], s.tick>>12<<16|7<<12|s.tick&0xfff)
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+func (id ID) String() string {
+	digits := hex.EncodeToString(id[:])
+	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
+}
+
+// MarshalText writes the id as String does.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// ParseID reads exactly what String writes.
+func ParseID(text string) (ID, error) {
+	var id ID
+	if len(text) == 36 {
+		digits := text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
+		if _, err := hex.Decode(id[:], []byte(digits)); err == nil && id.String() == text {
+			return id, nil
+		}
+	}
+	return ID{}, errors.New("not a UUID in lower case")
+}

@@ -1,0 +1,29 @@
+"""One environment of the API, from source to a served request.
+
+settings     what stacks/Pulumi.<stack>.yaml says, or every mistake in it at once
+image        built from app/, taken prebuilt, or promoted from another stack; named by its content
+environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
+services     for each service its configuration, pods, address and autoscaling
+outputs      what CI, ops/ and the end-to-end tests read, and nothing else
+"""
+
+import pulumi
+from environment import Environment, connect
+from image import AppImage
+from settings import load
+from web_service import WebService
+
+settings = load()
+
+image = AppImage("api", settings.image)
+
+on_cluster = pulumi.ResourceOptions(provider=connect(settings.cluster))
+environment = Environment(settings.namespace, on_cluster)
+
+services = {name: WebService(name, settings, image, environment.namespace, on_cluster) for name in settings.services}
+urls = {name: service.url for name, service in services.items() if service.url}
+pulumi.export("url", next(iter(urls.values()), None))
+pulumi.export("image", image.reference)
+pulumi.export("version", image.version)
+pulumi.export("namespace", environment.namespace)
+pulumi.export("services", urls)

@@ -1,0 +1,37 @@
+"""Names and labels every object carries.
+
+A Pulumi logical name is the identity of a live object: it never changes without an alias. A selector is immutable in
+Kubernetes: it holds name and instance, and nothing that could ever be edited.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pulumi
+
+PART_OF = "slipway"
+# 8 hex digits: 1 in 4 billion that two versions of one object share a name.
+HASH_LENGTH = 8
+
+
+def selector(service: str) -> dict[str, str]:
+    """The labels by which Services, policies and the like find a service's pods."""
+    return {"app.kubernetes.io/name": service, "app.kubernetes.io/instance": f"{PART_OF}-{pulumi.get_stack()}"}
+
+
+def labels(service: str, component: str = "web-service") -> dict[str, str]:
+    """The labels Kubernetes recommends, for every object of a service."""
+    return {
+        **selector(service),
+        "app.kubernetes.io/component": component,
+        "app.kubernetes.io/part-of": PART_OF,
+        "app.kubernetes.io/managed-by": "pulumi",
+    }
+
+
+def content_name(name: str, data: dict[str, str]) -> str:
+    """A name that changes with the content: `api-env-1f2e3d4c`."""
+    content = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return f"{name}-{content[:HASH_LENGTH]}"

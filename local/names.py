@@ -1,0 +1,14 @@
+"""Names and addresses of the local cluster."""
+
+CONTEXT = "slipway-local"
+NODE = "slipway"
+# An address of the cluster's own, on the loopback interface: it does not change with the network the machine is in, it
+# is there without any network, and nobody outside has a route to it.
+NODE_ADDRESS = "10.97.0.1"
+POD_NETWORK = "10.244.0.0/16"
+NODE_PODS = "10.244.0.0/24"
+SERVICE_NETWORK = "10.96.0.0/16"
+FIRST_SERVICE_ADDRESS = "10.96.0.1"
+DNS_ADDRESS = "10.96.0.10"
+REGISTRY = "127.0.0.1:5000"
+CNI_NETWORK = "slipway"

@@ -1,0 +1,173 @@
+"""Reads and writes objects of one API server, as plain dicts."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+from local.plugins.kubernetes_errors import ApiError, Unreachable
+from local.plugins.kubernetes_kinds import Kind
+from local.plugins.kubernetes_object import Object, name_of, namespace_of
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from local.plugins.kubernetes_connection import Connection
+
+_RETRY_SECONDS = 20
+_TRANSIENT = {429, 500, 502, 503, 504}
+
+
+class Cluster:
+    """The API server behind one context of a kubeconfig. Nothing is read or sent before the first request."""
+
+    def __init__(self, kubeconfig: str = "", context: str = "") -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._connection: Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._unreachable: Unreachable | None = None
+        self._discovered: dict[str, dict[str, Object]] = {}
+        self._cancelled = asyncio.Event()
+
+    def cancel(self) -> None:
+        """Ends every pause, now and later."""
+        self._cancelled.set()
+
+    async def pause(self, seconds: float) -> bool:
+        """Sleeps. False, and at once, when the user has cancelled: then there is nothing to go on with."""
+        try:
+            await asyncio.wait_for(self._cancelled.wait(), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+    # --- objects
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The live object, or None. A custom resource whose definition is gone has no objects either."""
+        try:
+            return await self.request("GET", await self.path(kind, namespace, name))
+        except ApiError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    async def items(self, path: str, **selectors: str) -> list[Object]:
+        """The objects at a collection's path. They carry no kind and apiVersion of their own."""
+        params = {key: value for key, value in selectors.items() if value}
+        return (await self.request("GET", path, params=params))["items"]
+
+    async def create_dry_run(self, kind: Kind, obj: Object, manager: str) -> Object:
+        params = {"dryRun": "All", "fieldManager": manager, "fieldValidation": "Strict"}
+        return await self.request("POST", await self.path(kind, namespace_of(obj)), params=params, body=obj)
+
+    async def apply(
+        self, kind: Kind, obj: Object, manager: str, *, force: bool = False, dry_run: bool = False
+    ) -> Object:
+        """Server-side apply: creates the object, or changes the fields that `manager` owns."""
+        params = {"fieldManager": manager, "fieldValidation": "Strict", "force": str(force).lower()}
+        if dry_run:
+            params["dryRun"] = "All"
+        path = await self.path(kind, namespace_of(obj), name_of(obj))
+        return await self.request("PATCH", path, params=params, body=obj, media_type="application/apply-patch+yaml")
+
+    async def patch_json(self, kind: Kind, place: tuple[str, str], patch: list[Object]) -> None:
+        path = await self.path(kind, *place)
+        await self.request("PATCH", path, body=patch, media_type="application/json-patch+json")
+
+    async def delete(self, kind: Kind, namespace: str, name: str, propagation: str) -> None:
+        """Asks for deletion; an object that is gone already is fine."""
+        try:
+            path = await self.path(kind, namespace, name)
+            await self.request("DELETE", path, body={"propagationPolicy": propagation})
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+    async def log_tail(self, namespace: str, pod: str, container: str, *, lines: int, previous: bool) -> str:
+        params = {"container": container, "tailLines": str(lines), "previous": str(previous).lower()}
+        answer = await self._send("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}/log", params=params)
+        return answer.text.strip()
+
+    async def path(self, kind: Kind, namespace: str = "", name: str = "") -> str:
+        plural, namespaced = kind.plural, kind.namespaced
+        if not plural:
+            plural, namespaced = await self._discover(kind)
+        root = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.api_version}"
+        scope = f"/namespaces/{namespace or (await self._connect()).default_namespace}" if namespaced else ""
+        return f"{root}{scope}/{plural}" + (f"/{name}" if name else "")
+
+    async def _discover(self, kind: Kind) -> tuple[str, bool]:
+        if kind.name not in self._discovered.get(kind.api_version, {}):
+            # Asked again while the kind is missing: its definition may have been installed a moment ago.
+            answer = await self.request("GET", f"/apis/{kind.api_version}")
+            found = {entry["kind"]: entry for entry in answer["resources"] if "/" not in entry["name"]}
+            self._discovered[kind.api_version] = found
+        entry = self._discovered[kind.api_version].get(kind.name)
+        if entry is None:
+            raise ApiError(404, {"message": f"the server has no kind {kind.name} in {kind.api_version}"})
+        return entry["name"], entry["namespaced"]
+
+    # --- requests
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        body: Any = None,
+        media_type: str = "application/json",
+    ) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        answer = await self._send(method, path, params=params, content=content, headers={"Content-Type": media_type})
+        return answer.json()
+
+    async def _send(self, method: str, path: str, **arguments: Any) -> "httpx2.Response":
+        """One request, repeated for 20 s while the API server is restarting, overloaded or out of reach.
+
+        All of our requests may be sent twice: applies and deletes end in the same state.
+        """
+        connection = await self._connect()
+        give_up = time.monotonic() + _RETRY_SECONDS
+        pause = 0.2
+        while True:
+            try:
+                answer = await connection.send(method, path, **arguments)
+                if answer.status_code not in _TRANSIENT or time.monotonic() > give_up or not await self.pause(pause):
+                    break
+            except Unreachable:
+                if time.monotonic() > give_up or not await self.pause(pause):
+                    raise
+            pause = min(2 * pause, 3)
+        if answer.is_success:
+            return answer
+        raise ApiError(answer.status_code, _status(answer))
+
+    async def _connect(self) -> "Connection":
+        """The connection, once the server has answered. That it does not is found out once, and remembered."""
+        # Imported late: a preview without changes needs no cluster, and this is a good part of the start-up time.
+        from local.plugins.kubernetes_connection import Connection  # noqa: PLC0415
+
+        async with self._connecting:
+            if self._unreachable is not None:
+                raise self._unreachable
+            if self._connection is None:
+                try:
+                    connection = Connection(self._kubeconfig, self._context)
+                    await connection.probe()
+                except Unreachable as error:
+                    self._unreachable = error
+                    raise
+                self._connection = connection
+            return self._connection
+
+
+def _status(answer: "httpx2.Response") -> Object:
+    try:
+        status = answer.json()
+    except ValueError:
+        return {"message": f"HTTP {answer.status_code} from the API server: {answer.text[:200]}"}
+    return cast("Object", status) if isinstance(status, dict) else {}

@@ -1,0 +1,1 @@
+"""What people run around the program: one file per `./slipway` verb."""

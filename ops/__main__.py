@@ -1,0 +1,65 @@
+"""`./slipway`: every verb, with what it is for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pulumi
+import typer
+
+from ops import features, render
+from ops.recorder import UnknownStack
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack: local, dev, staging or prod.")]
+
+
+@app.callback()
+def slipway() -> None:
+    """Work with the environments of this project. Data goes to stdout, messages to stderr."""
+
+
+@app.command("render")
+def render_command(
+    stack: Stack,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write one file per object into this folder.")
+    ] = None,
+) -> None:
+    """Print the stack's Kubernetes objects as YAML, secrets as ***.
+
+    Needs no cluster, Docker daemon, Pulumi CLI or secret. Example: ./slipway render -s prod -o out/
+    """
+    documents = render.documents(stack)
+    if output is None:
+        sys.stdout.write(render.one_stream(documents))
+        return
+    written = render.write(documents, output)
+    typer.echo(f"{len(written)} objects of {stack} in {output}", err=True)
+
+
+@app.command("features")
+def features_command(
+    write: Annotated[bool, typer.Option("--write", help="Also write docs/features.md.")] = False,
+) -> None:
+    """Print which rows of the feature table the tests prove."""
+    table = features.table()
+    if write:
+        features.DOCUMENT.write_text(table)
+    sys.stdout.write(table)
+
+
+def main() -> None:
+    """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
+    try:
+        app()
+    except (pulumi.RunError, UnknownStack, render.NotOurs) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

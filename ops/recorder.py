@@ -1,0 +1,227 @@
+"""Runs the program of a stack without engine, plugins, cluster or secrets, and keeps what it declares.
+
+`declare("prod")` gives every object as the plain camelCase mapping Kubernetes knows, exactly as the program hands it
+to the engine. Secret values are `***`: the program gets nothing else to see.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import runpy
+import sys
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+from unittest import mock
+
+import yaml
+from pulumi.runtime import mocks
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserialize_properties  # pyright: ignore[reportPrivateUsage]
+from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.stack import run_in_stack
+from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
+
+ROOT = Path(__file__).resolve().parent.parent
+INFRA = ROOT / "infra"
+PROJECT = "slipway"
+SECRET = "***"
+# Stands for the digest a registry would have answered.
+NO_DIGEST = "sha256:" + "0" * 64
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+_SILENT = logging.Logger("recorder", level=logging.CRITICAL)
+
+
+class UnknownStack(Exception):
+    """There is no stack file of that name."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One resource the program registered."""
+
+    urn: str
+    type: str
+    name: str
+    """Logical name: Pulumi's identity of the object."""
+    inputs: dict[str, Any]
+    """What the program asked for; secrets as `***`."""
+    secret_keys: frozenset[str]
+    """Dotted paths of the inputs that are marked secret."""
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Resource options: protect, provider."""
+
+    @property
+    def kind(self) -> str:
+        """`Deployment` of `kubernetes:apps/v1:Deployment`."""
+        return self.type.rpartition(":")[2]
+
+    @property
+    def is_manifest(self) -> bool:
+        """Whether this is a Kubernetes object, rather than a component, a provider or an image."""
+        return self.type.startswith("kubernetes:")
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything one run of the program declared, in the order it did."""
+
+    stack: str
+    resources: list[Declared]
+    outputs: dict[str, Any]
+
+    def manifests(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """The Kubernetes objects by (kind, logical name)."""
+        return {(r.kind, r.name): r.inputs for r in self.resources if r.is_manifest}
+
+
+def stacks() -> list[str]:
+    """Every stack that has a file, in the order of promotion."""
+    order = ["local", "dev", "staging", "prod"]
+    found = [file.name.split(".")[1] for file in (ROOT / "stacks").glob("Pulumi.*.yaml")]
+    return sorted(found, key=lambda stack: (order.index(stack) if stack in order else len(order), stack))
+
+
+def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
+    """What the program declares for a stack; `config` replaces its stack file. Raises what the program raises."""
+    values = config if config is not None else stack_config(stack)
+    monitor = _Recorder(stack)
+    with _as_engine(values) as (texts, secret_keys), _inside_infra():
+        set_all_config(texts, secret_keys)
+        _ensure_event_loop()  # whoever ran asyncio before has taken this thread's away
+        mocks.set_mocks(
+            _Echo(), PROJECT, stack, preview=True, logger=_SILENT, monitor=monitor, organization="organization"
+        )
+        # set_mocks leaves a stack resource behind; the program is to register its own, with its outputs.
+        set_root_resource(None)  # pyright: ignore[reportArgumentType]
+        _sync_await(run_in_stack(_program))
+    return Program(stack, monitor.declared, monitor.outputs)
+
+
+def _program() -> None:
+    runpy.run_path(str(INFRA / "__main__.py"), run_name="__main__")
+
+
+def stack_config(stack: str) -> dict[str, Any]:
+    """The `config:` mapping of a stack file; `UnknownStack` if there is none."""
+    if stack not in stacks():
+        raise UnknownStack(f"there is no stacks/Pulumi.{stack}.yaml. Stacks here: {', '.join(stacks())}")
+    content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text()) or {}
+    return content.get("config") or {}
+
+
+class _Echo(mocks.Mocks):
+    """A provider that makes everything just as asked."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        outputs = dict(args.inputs)
+        if args.typ == "docker:index/image:Image":
+            outputs["repoDigest"] = f"{outputs['imageName'].rpartition(':')[0]}@{NO_DIGEST}"
+        if args.typ == "pulumi:pulumi:StackReference":
+            outputs["outputs"] = {"image": f"registry.example.com/slipway/api:promoted@{NO_DIGEST}"}
+        return f"{args.name}-id", outputs
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        raise NotImplementedError(f"the program calls {args.token}, which the recorder does not know")
+
+
+class _Recorder(mocks.MockMonitor):
+    """A monitor that keeps each registration with its options."""
+
+    def __init__(self, stack: str) -> None:
+        super().__init__(_Echo())
+        self._stack = stack
+        self.declared: list[Declared] = []
+        self.outputs: dict[str, Any] = {}
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        """As the engine makes it: the types of all ancestors below the stack, joined by `$`."""
+        ancestors = parent.split("::")[2] if parent else ""
+        chain = type_ if ancestors in ("", "pulumi:pulumi:Stack") else f"{ancestors}${type_}"
+        return f"urn:pulumi:{self._stack}::{PROJECT}::{chain}::{name}"
+
+    def RegisterResource(self, request: Any) -> Any:
+        answer = super().RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            options = {"protect": request.protect, "provider": request.provider}
+            self._keep(answer.urn, request, request.object, options)
+        return answer
+
+    def ReadResource(self, request: Any) -> Any:
+        answer = super().ReadResource(request)
+        self._keep(answer.urn, request, request.properties, {})
+        return answer
+
+    def _keep(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
+        secrets: set[str] = set()
+        inputs = _plain(deserialize_properties(properties), "", secrets)
+        self.declared.append(Declared(urn, request.type, request.name, inputs, frozenset(secrets), options))
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
+            self.outputs = _plain(deserialize_properties(request.outputs), "", set())
+        return super().RegisterResourceOutputs(request)
+
+
+def _plain(value: Json, at: str, secrets: set[str]) -> Any:
+    """Secrets as `***`, whole numbers as integers (the wire knows floats only)."""
+    if isinstance(value, dict):
+        if value.get(_special_sig_key) == _special_secret_sig:
+            secrets.add(at)
+            return _masked(value["value"])
+        return {key: _plain(item, f"{at}.{key}".lstrip("."), secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item, f"{at}.{index}", secrets) for index, item in enumerate(value)]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _masked(value: Json) -> Json:
+    """The shape of a secret, without its content."""
+    return {key: _masked(item) for key, item in value.items()} if isinstance(value, dict) else SECRET
+
+
+@contextmanager
+def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[str]]]:
+    """Stack values as the engine hands them over, and the keys that are secret."""
+    secrets = _secret_values(values)
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+    if f"{PROJECT}:secretFiles" in values:
+        with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+            for name, value in {**secrets, "tls.crt": SECRET, "tls.key": SECRET}.items():
+                (Path(folder) / name).write_text(value)
+            yield {**texts, f"{PROJECT}:secretFiles": folder}, []
+    else:
+        given = {f"{PROJECT}:{name}": value for name, value in secrets.items() if f"{PROJECT}:{name}" not in values}
+        nested = [key for key, value in values.items() if "secure" in json.dumps(value)]
+        yield {**texts, **given}, [*given, *nested]
+
+
+def _secret_values(values: dict[str, Json]) -> dict[str, str]:
+    """`***` for each secret some service names."""
+    services = values.get(f"{PROJECT}:services")
+    sections = services.values() if isinstance(services, dict) else []
+    listed = [section.get("secrets") for section in sections if isinstance(section, dict)]
+    return {name: SECRET for names in listed if isinstance(names, list) for name in names if isinstance(name, str)}
+
+
+@contextmanager
+def _inside_infra() -> Generator[None]:
+    """The working folder and module path the engine gives the program; no kubeconfig, and no build."""
+    before = Path.cwd()
+    os.chdir(INFRA)
+    sys.path.insert(0, str(INFRA))
+    try:
+        with mock.patch("image.prepare"), mock.patch.dict(os.environ, KUBECONFIG=""):
+            yield
+    finally:
+        sys.path.remove(str(INFRA))
+        os.chdir(before)

@@ -1,0 +1,47 @@
+"""What all unit tests share: the objects a stack declares, recorded once per stack."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ops.recorder import Program, declare, stack_config
+
+Declare = Callable[..., Program]
+
+
+@functools.cache
+def _recorded(stack: str) -> Program:
+    return declare(stack)
+
+
+@pytest.fixture
+def program() -> Declare:
+    """`program("prod")`: everything the program declares for a stack as it stands in stacks/."""
+    return _recorded
+
+
+@pytest.fixture
+def changed() -> Callable[[str, dict[str, Any]], Program]:
+    """`changed("dev", {"services.api.autoscaling.min": 3})`: the same, changed; None takes a value out."""
+    return lambda stack, changes: declare(stack, with_changes(stack, changes))
+
+
+def with_changes(stack: str, changes: dict[str, Any]) -> dict[str, Any]:
+    """The stack's `config:` mapping with dotted keys set, or taken out where the value is None."""
+    config = copy.deepcopy(stack_config(stack))
+    for dotted, value in changes.items():
+        first, *rest = dotted.split(".")
+        path = [f"slipway:{first}", *rest]
+        section: Any = config
+        for part in path[:-1]:
+            section = section.setdefault(part, {})
+        if value is None:
+            section.pop(path[-1], None)
+        else:
+            section[path[-1]] = value
+    return config

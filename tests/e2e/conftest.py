@@ -1,0 +1,120 @@
+"""The real thing: engine, plugins, cluster, registry and app of this clone, as `make up` left them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "api.slipway.localhost"
+NAMESPACE = "slipway-local"
+
+
+def environment() -> dict[str, str]:
+    """What `. ./activate` gives a user, and nothing more."""
+    home = ROOT / ".slipway"
+    return {
+        **os.environ,
+        "PATH": f"{home}/bin:{ROOT}/.venv/bin:{os.environ['PATH']}",
+        "PULUMI_HOME": f"{home}/pulumi",
+        "KUBECONFIG": f"{home}/kubeconfig",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": f"{home}/passphrase",
+    }
+
+
+def run(
+    *command: str, cwd: Path = ROOT, ok: bool = True, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user would; its whole output is in the failure."""
+    done = subprocess.run(
+        command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True, timeout=600, check=False
+    )
+    if ok:
+        assert done.returncode == 0, f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def pulumi(
+    *arguments: str, ok: bool = True, cwd: Path = ROOT, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """`pulumi ... -s local`, unless another stack is named."""
+    stack = () if "-s" in arguments else ("-s", "local")
+    return run("pulumi", *arguments, *stack, "--non-interactive", "--color", "never", ok=ok, cwd=cwd, env=env)
+
+
+def up() -> str:
+    """`pulumi up --yes`; what it printed."""
+    return pulumi("up", "--yes", "--skip-preview").stdout
+
+
+def outputs() -> dict[str, Any]:
+    """The stack's outputs: the contract."""
+    return json.loads(pulumi("stack", "output", "--json").stdout)
+
+
+def planned_changes() -> dict[str, str]:
+    """What a preview would change: `{"kubernetes:apps/v1:Deployment::api": "update"}`, without what stays the same."""
+    steps = json.loads(pulumi("preview", "--json").stdout)["steps"]
+    named = {
+        "::".join((step["urn"].split("::")[2].split("$")[-1], step["urn"].split("::")[3])): step["op"] for step in steps
+    }
+    return {urn: op for urn, op in named.items() if op != "same"}
+
+
+def kubectl(*arguments: str, ok: bool = True) -> str:
+    """`kubectl ... -n slipway-local`."""
+    return run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments, ok=ok).stdout
+
+
+@pytest.fixture(scope="session")
+def api() -> urllib3.HTTPSConnectionPool:
+    """The API through the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""
+    return urllib3.HTTPSConnectionPool(
+        "127.0.0.1",
+        443,
+        ca_certs=str(ROOT / ".slipway" / "ca.crt"),
+        server_hostname=HOST,
+        assert_hostname=HOST,
+        headers={"Host": HOST},
+        timeout=10,
+        retries=False,
+        maxsize=20,
+    )
+
+
+@pytest.fixture
+def edit() -> Generator[Callable[[str, str, str], None]]:
+    """`edit("app/x.go", "old", "new")`: change a file of the project; it is put back when the test ends."""
+    before: dict[Path, bytes] = {}
+
+    def change(name: str, old: str, new: str) -> None:
+        file = ROOT / name
+        content = file.read_bytes()
+        before.setdefault(file, content)
+        assert old.encode() in content, f"{name} does not hold {old!r}"
+        file.write_bytes(content.replace(old.encode(), new.encode(), 1))
+
+    yield change
+    for file, content in before.items():
+        file.write_bytes(content)
+
+
+@pytest.fixture
+def copy_of_project(tmp_path: Path) -> Path:
+    """The project as git has it, in another folder with a state of its own: the clone stays as it is."""
+    copy = tmp_path / "slipway"
+    files = run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    (tmp_path / "state").mkdir()
+    return copy

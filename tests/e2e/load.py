@@ -1,0 +1,50 @@
+"""A constant rate of requests, whatever the server does: an open model, so that a stall cannot hide lost requests."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import urllib3
+
+
+@dataclass
+class Load:
+    """Sends `rate` requests a second from entering until leaving the `with` block."""
+
+    pool: urllib3.HTTPSConnectionPool
+    path: str
+    rate: int = 50
+    sent: int = 0
+    lost: list[str] = field(default_factory=list[str])
+    """What went wrong with each request that was not answered with 200."""
+
+    def __enter__(self) -> Load:
+        self._stop = threading.Event()
+        self._workers = ThreadPoolExecutor(max_workers=20)
+        self._clock = threading.Thread(target=self._tick, daemon=True)
+        self._clock.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._clock.join()
+        self._workers.shutdown(wait=True)
+
+    def _tick(self) -> None:
+        begin = time.monotonic()
+        while not self._stop.wait(max(0.0, begin + self.sent / self.rate - time.monotonic())):
+            self.sent += 1
+            answer: Future[None] = self._workers.submit(self._request)
+            del answer
+
+    def _request(self) -> None:
+        try:
+            status = self.pool.request("GET", self.path).status
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self.lost.append(repr(error))
+        else:
+            if status != 200:
+                self.lost.append(f"status {status}")

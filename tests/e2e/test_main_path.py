@@ -1,0 +1,158 @@
+"""From a deployed stack to a served request, and through every change a team makes in a day."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from tests.e2e.conftest import kubectl, outputs, planned_changes, pulumi, run, up
+from tests.e2e.load import Load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+Edit = Callable[[str, str, str], None]
+DEPLOYMENT = "kubernetes:apps/v1:Deployment::api"
+IMAGE = "docker:index/image:Image::api"
+
+
+def test_the_stack_is_up_before_the_tests_begin():
+    up()
+
+
+@pytest.mark.feature("A1", "N4")
+@pytest.mark.feature("E4")
+def test_the_deployed_version_answers_over_https_with_the_local_ca(api: urllib3.HTTPSConnectionPool):
+    answer = api.request("GET", "/version")
+    assert answer.status == 200
+    assert answer.json()["version"] == outputs()["version"]
+
+
+@pytest.mark.feature("A3")
+def test_a_second_run_plans_no_change():
+    pulumi("preview", "--expect-no-changes")
+
+
+@pytest.mark.feature("A4")
+def test_a_commit_that_only_touches_the_readme_plans_no_change(edit: Edit):
+    edit("README.md", "# Slipway", "# Slipway!")
+    pulumi("preview", "--expect-no-changes")
+
+
+def test_touching_an_app_file_changes_just_the_image_and_the_deployment(edit: Edit):
+    edit("app/cmd/api/main.go", "package main", "package main // touched")
+    assert planned_changes() == {IMAGE: "update", DEPLOYMENT: "update"}
+
+
+@pytest.mark.feature("D5", part="image update, 50 rps")
+def test_an_edited_handler_is_served_after_up_and_no_request_is_lost_meanwhile(
+    edit: Edit, api: urllib3.HTTPSConnectionPool
+):
+    before = api.request("GET", "/version").json()["version"]
+    edit("app/cmd/api/main.go", "package main", "package main // edited")
+    with Load(api, "/v1/items") as load:
+        time.sleep(2)
+        up()
+        time.sleep(3)
+    assert load.sent > 100
+    assert load.lost == []
+    after = api.request("GET", "/version").json()["version"]
+    assert after == outputs()["version"] != before
+
+
+def test_the_former_source_brings_the_former_version_back(api: urllib3.HTTPSConnectionPool):
+    up()
+    assert api.request("GET", "/version").json()["version"] == outputs()["version"]
+    pulumi("preview", "--expect-no-changes")
+
+
+@pytest.mark.feature("B3")
+def test_a_changed_variable_rolls_the_pods_and_keeps_the_autoscaler_s_replicas(edit: Edit):
+    sets = set(kubectl("get", "replicasets", "-o", "name").split())
+    edit("stacks/Pulumi.local.yaml", "LOG_LEVEL: debug", "LOG_LEVEL: warn")
+    up()
+    assert len(set(kubectl("get", "replicasets", "-o", "name").split()) - sets) == 1
+    assert int(kubectl("get", "deployment", "api", "-o", "jsonpath={.spec.replicas}")) >= 2
+
+
+@pytest.mark.feature("B5")
+def test_a_changed_file_reaches_the_running_pods_without_a_restart(edit: Edit, api: urllib3.HTTPSConnectionPool):
+    up()
+    pods = kubectl("get", "pods", "-o", "name")
+    edit("stacks/Pulumi.local.yaml", "file: {pageSize:", "file: {notice: tested, pageSize:")
+    up()
+    deadline = time.monotonic() + 120
+    while api.request("GET", "/v1/items").headers.get("X-Notice") != "tested":
+        assert time.monotonic() < deadline, "no pod shows the new value"
+        time.sleep(1)
+    assert kubectl("get", "pods", "-o", "name") == pods
+
+
+@pytest.mark.feature("I1")
+def test_the_pods_were_admitted_by_a_namespace_that_enforces_restricted():
+    labels = json.loads(kubectl("get", "namespace", "slipway-local", "-o", "jsonpath={.metadata.labels}"))
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert kubectl("get", "pods", "--field-selector=status.phase=Running", "-o", "name").count("pod/") >= 2
+
+
+def test_a_privileged_pod_is_refused_there():
+    refused = run(
+        "kubectl", "-n", "slipway-local", "run", "bad", "--image=x", "--privileged", "--restart=Never", ok=False
+    )
+    assert refused.returncode != 0
+    assert "violates PodSecurity" in refused.stderr
+
+
+def test_a_broken_stack_file_is_refused_with_every_mistake_and_nothing_changes(edit: Edit):
+    before = pulumi("stack", "export").stdout
+    edit("stacks/Pulumi.local.yaml", "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 9, max: 4}\n      replcas: 3")
+    edit("stacks/Pulumi.local.yaml", "secrets: [signing-key]", "secrets: [signing-key, other-key]")
+    refused = pulumi("up", "--yes", ok=False)
+    said = refused.stdout + refused.stderr
+    assert refused.returncode != 0
+    assert "services.api.autoscaling: min (9) is more than max (4)" in said
+    assert "services.api.replcas: unknown key" in said
+    assert "other-key is missing or empty" in said
+    assert "Traceback" not in said
+    assert pulumi("stack", "export").stdout == before
+
+
+def test_an_unknown_stack_is_refused():
+    refused = pulumi("preview", "-s", "qa", ok=False)
+    assert refused.returncode != 0
+    assert "no stack named 'qa' found" in refused.stdout + refused.stderr
+
+
+@pytest.mark.feature("K2")
+@pytest.mark.feature("J1", part="dev, staging and prod preview")
+def test_dev_staging_and_prod_preview_without_a_cluster_once_their_secret_is_set(copy_of_project: Path):
+    bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": "/nonexistent"}
+    for stack in ("dev", "staging", "prod"):
+        pulumi("stack", "init", stack, "-s", stack, cwd=copy_of_project, env=bare)
+        named = pulumi("preview", "-s", stack, cwd=copy_of_project, ok=False, env=bare)
+        assert named.returncode != 0
+        assert f"pulumi config set --secret signing-key -s {stack}" in named.stdout + named.stderr
+    pulumi("config", "set", "--secret", "signing-key", "x" * 32, "-s", "dev", cwd=copy_of_project, env=bare)
+    planned = pulumi("preview", "-s", "dev", cwd=copy_of_project, env=bare)
+    assert "Deployment" in planned.stdout
+
+
+@pytest.mark.feature("B10", part="state, outputs, pod description")
+def test_the_signing_key_is_in_no_state_output_or_pod_description():
+    key = (Path(__file__).parents[2] / ".slipway" / "secrets" / "signing-key").read_text()
+    shown = pulumi("stack", "export").stdout + pulumi("stack", "output").stdout + kubectl("describe", "pods")
+    assert len(key) > 20
+    assert key not in shown
+
+
+def test_destroy_leaves_no_object_behind_and_up_brings_all_of_it_back(api: urllib3.HTTPSConnectionPool):
+    pulumi("destroy", "--yes", "--skip-preview")
+    assert json.loads(pulumi("stack", "export").stdout)["deployment"].get("resources", []) == []
+    assert "NotFound" in run("kubectl", "get", "namespace", "slipway-local", ok=False).stderr
+    up()
+    assert api.request("GET", "/version").status == 200
+    pulumi("preview", "--expect-no-changes")

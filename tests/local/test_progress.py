@@ -1,0 +1,135 @@
+"""Steps run side by side, tell what they do, and end together."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from local.problems import Problem, Problems
+from local.progress import Runner, Screen, Step, Task, last_line
+
+CLONE = Path(__file__).resolve().parents[2]
+
+
+def run(logs: Path, *steps: Step) -> str:
+    out = io.StringIO()
+    Runner(logs, Screen(out)).run(steps)
+    return out.getvalue()
+
+
+def test_independent_steps_run_at_the_same_time(tmp_path: Path) -> None:
+    meeting = threading.Barrier(2, timeout=5)
+
+    def meet(task: Task) -> str:
+        meeting.wait()
+        return "met"
+
+    assert run(tmp_path, Step("one", meet), Step("two", meet)).count("met") == 2
+
+
+def test_a_step_waits_for_the_ones_it_comes_after(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def note(task: Task) -> None:
+        time.sleep(0.05 if task.name == "first" else 0)
+        order.append(task.name)
+
+    run(
+        tmp_path,
+        Step("last", note, after=("first", "second")),
+        Step("second", note, after=("first",)),
+        Step("first", note),
+    )
+    assert order == ["first", "second", "last"]
+
+
+def test_a_failed_command_names_its_reason_its_log_and_the_fix(tmp_path: Path) -> None:
+    def fail(task: Task) -> None:
+        task.run(["sh", "-c", "echo disk full >&2; exit 3"])
+
+    with pytest.raises(Problems) as caught:
+        run(tmp_path, Step("building it", fail))
+    assert str(caught.value).splitlines() == [
+        "error: building it: `sh -c echo disk full >&2; exit 3` ended with 3: disk full",
+        f"  fix: read {tmp_path / 'building-it.log'}, then run `make up` again: it goes on where it stopped",
+    ]
+
+
+def test_a_failure_ends_the_other_steps_and_starts_no_new_one(tmp_path: Path) -> None:
+    started: list[str] = []
+
+    def sleep(task: Task) -> None:
+        started.append(task.name)
+        task.run(["sleep", "60"])
+
+    def fail(task: Task) -> None:
+        while not started:
+            time.sleep(0.01)
+        raise Problem("broken", "mend it")
+
+    began = time.monotonic()
+    with pytest.raises(Problems, match=r"^error: broken\n  fix: mend it$"):
+        run(tmp_path, Step("long", sleep), Step("bad", fail), Step("never", sleep, after=("bad",)))
+    assert started == ["long"]
+    assert time.monotonic() - began < 10
+
+
+def test_a_bug_in_a_step_is_not_dressed_up_as_a_users_problem(tmp_path: Path) -> None:
+    def bug(task: Task) -> None:
+        raise KeyError("oops")
+
+    with pytest.raises(KeyError, match="oops"):
+        run(tmp_path, Step("step", bug))
+
+
+def test_ctrl_c_ends_the_children_and_is_told_in_one_line(tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import sys
+        from pathlib import Path
+        from local.progress import Runner, Screen, Step
+        nap = Step("nap", lambda task: task.run(["sh", "-c", "echo $$; exec sleep 60"]))
+        Runner(Path({str(tmp_path)!r}), Screen()).run([nap])
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=CLONE, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "nap.log"
+    while not (log.exists() and len(log.read_text().splitlines()) > 1):
+        time.sleep(0.02)
+    child = int(last_line(log))
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)
+
+
+def test_a_long_step_tells_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.progress.HEARTBEAT_SECONDS", 0.5)
+
+    def compile_slowly(task: Task) -> None:
+        task.run(["sh", "-c", "echo k8s.io/api/core/v1; sleep 1.5"])
+
+    assert "compile … 1 s: k8s.io/api/core/v1" in run(tmp_path, Step("compile", compile_slowly))
+
+
+def test_what_a_command_shows_is_in_its_log_too(tmp_path: Path) -> None:
+    out = run(tmp_path, Step("show", lambda task: task.run(["echo", "created"], show=bool)))
+    assert "  created" in out
+    assert "created" in (tmp_path / "show.log").read_text()
+
+
+def test_waiting_ends_with_what_did_not_happen(tmp_path: Path) -> None:
+    with pytest.raises(Problems) as caught:
+        run(tmp_path, Step("node", lambda task: task.until(lambda: False, "the node gets ready", 0.1)))
+    assert "node: the node gets ready within 0 s did not happen" in str(caught.value)
+
+
+def test_a_log_file_gets_plain_lines(tmp_path: Path) -> None:
+    assert "\x1b" not in run(tmp_path, Step("step", lambda task: "done"))

@@ -1,0 +1,73 @@
+"""`./slipway render`: the objects as files, the same every time, without anything installed or secret."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ops import render
+from ops.recorder import ROOT, stacks
+from tests.conftest import Declare
+
+
+def slipway(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The verb as a user runs it, without Pulumi CLI, Docker or kubeconfig at hand."""
+    bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "ops", *arguments], capture_output=True, text=True, env=bare, cwd=os.sep, check=False
+    )
+
+
+@pytest.mark.feature("M1")
+def test_rendering_twice_gives_the_same_bytes():
+    first, second = slipway("render", "-s", "prod"), slipway("render", "-s", "prod")
+    assert first.returncode == 0, first.stderr
+    assert "kind: Deployment" in first.stdout
+    assert first.stdout == second.stdout
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_what_is_rendered_is_what_the_program_declares(program: Declare, stack: str):
+    stream = render.one_stream(render.documents(stack))
+    rendered = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(stream)}
+    declared = {(o["kind"], o["metadata"]["name"]): o for o in program(stack).manifests().values()}
+    assert rendered == declared
+
+
+def test_the_namespace_comes_before_everything_that_lives_in_it():
+    kinds = [name.split("-")[0] for name in render.documents("dev")]
+    assert kinds[0] == "namespace"
+    assert kinds.index("secret") < kinds.index("deployment")
+
+
+def test_secrets_are_rendered_as_stars():
+    secret = next(
+        yaml.safe_load(text) for name, text in render.documents("dev").items() if name.startswith("secret-api-secret")
+    )
+    assert secret["stringData"] == {"signing-key": "***"}
+
+
+def test_one_file_per_object_and_none_left_of_objects_that_are_gone(tmp_path: Path):
+    render.write({"a.yaml": "kind: A\n", "b.yaml": "kind: B\n"}, tmp_path)
+    render.write({"b.yaml": "kind: B2\n"}, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["b.yaml"]
+    assert yaml.safe_load((tmp_path / "b.yaml").read_text()) == {"kind": "B2"}
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path):
+    (tmp_path / "values.yaml").write_text("mine: true\n")
+    refused = slipway("render", "-s", "dev", "-o", str(tmp_path))
+    assert refused.returncode == 1
+    assert "values.yaml was not written by render" in refused.stderr
+    assert [file.name for file in tmp_path.iterdir()] == ["values.yaml"]
+
+
+def test_an_unknown_stack_is_answered_with_the_ones_there_are():
+    refused = slipway("render", "-s", "qa")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: there is no stacks/Pulumi.qa.yaml. Stacks here: local, dev, staging, prod\n"

@@ -1,0 +1,140 @@
+"""What happens to a stack file with mistakes in it: each one is named, all in one go, and nothing is declared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+from settings import mebibytes, millicores
+
+from ops.recorder import Program, declare, stacks
+from tests.conftest import with_changes
+
+Changed = Callable[[str, dict[str, Any]], Program]
+
+
+def refusal(stack: str, changes: dict[str, Any]) -> str:
+    """The message with which the program refuses the stack file after these changes."""
+    with pytest.raises(pulumi.RunError) as refused:
+        declare(stack, with_changes(stack, changes))
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_every_stack_file_in_the_repository_is_accepted(changed: Changed, stack: str):
+    assert changed(stack, {}).resources
+
+
+WRONG: list[tuple[dict[str, Any], str, str]] = [
+    # what is changed in stacks/Pulumi.dev.yaml, the key the message names, a word of the rule it tells
+    ({"cluster": None}, "cluster", "required"),
+    ({"cluster.context": None}, "cluster.context", "required"),
+    ({"cluster.context": ""}, "cluster.context", "at least 1 character"),
+    ({"cluster.contxt": "dev"}, "cluster.contxt", 'did you mean "context"'),
+    ({"cluster.server": "https://["}, "cluster", "regular expression"),
+    ({"cluster": "dev"}, "cluster", "should be a mapping"),
+    ({"image.source": "biuld"}, "image.source", "'build', 'prebuilt' or 'promote'"),
+    ({"image.source": "prebuilt"}, "image", "digest goes with source: prebuilt"),
+    ({"image.source": "promote"}, "image", "from goes with source: promote"),
+    ({"image.from": "dev"}, "image", "from goes with source: promote"),
+    ({"image.source": "prebuilt", "image.digest": "latest"}, "image.digest", "pattern"),
+    ({"image.repository": "registry.example.com/slipway/api:v1"}, "image.repository", "pattern"),
+    ({"image.platform": "windows/amd64"}, "image.platform", "linux/amd64"),
+    ({"services": {}}, "services", "at least 1 item"),
+    ({"services": ["api"]}, "services", "should be a mapping"),
+    ({"services": None}, "services", "required"),
+    ({"services.API": {}}, "services.API", "pattern"),
+    ({"services.api.replicas": 2}, "services.api.replicas", "unknown key"),
+    ({"services.api.autoscaling.min": 5}, "services.api.autoscaling", "min (5) is more than max (2)"),
+    ({"services.api.autoscaling.max": 1000}, "services.api.autoscaling.max", "less than or equal to 100"),
+    ({"services.api.autoscaling.max": "2"}, "services.api.autoscaling.max", "valid integer"),
+    ({"services.api.autoscaling.max": True}, "services.api.autoscaling.max", "valid integer"),
+    ({"services.api.autoscaling.cpuPercent": 0}, "services.api.autoscaling.cpuPercent", "greater than or equal to 10"),
+    ({"services.api.resources.cpu": "lots"}, "services.api.resources.cpu", "pattern"),
+    ({"services.api.resources.memory": "64"}, "services.api.resources.memory", "pattern"),
+    ({"services.api.resources.cpuLimit": "10m"}, "services.api.resources", "more than cpuLimit"),
+    ({"services.api.drain.shutdownSeconds": 0}, "services.api.drain.shutdownSeconds", "greater than or equal to 1"),
+    ({"services.api.drain.preStopSeconds": -1}, "services.api.drain.preStopSeconds", "greater than or equal to 0"),
+    ({"services.api.ingress.host": None}, "services.api.ingress.host", "required"),
+    ({"services.api.ingress.host": "API.example.com"}, "services.api.ingress.host", "pattern"),
+    ({"services.api.ingress.path": "v1"}, "services.api.ingress.path", "pattern"),
+    ({"services.api.ingress.tls": {}}, "services.api.ingress.tls", "just one of"),
+    ({"services.api.ingress.tls.secretFiles": True}, "services.api.ingress.tls", "just one of"),
+    ({"services.api.env.log_level": "info"}, "services.api.env.log_level", "pattern"),
+    ({"services.api.env.LOG_LEVEL": 3}, "services.api.env.LOG_LEVEL", "valid string"),
+    ({"services.api.env.HTTP_PORT": "80"}, "services.api", "HTTP_PORT is set by the program"),
+    ({"services.api.secrets": "signing-key"}, "services.api.secrets", "valid list"),
+    ({"services.api.startupSeconds": 5000}, "services.api.startupSeconds", "less than or equal to 600"),
+    (
+        {"services.web": {"ingress": {"host": "api.dev.example.com"}}},
+        "services.web.ingress.path",
+        "already served by api",
+    ),
+    (
+        {"services.web": {"ingress": {"host": "web.dev.example.com", "tls": {"secretFiles": True}}}},
+        "services.web.ingress.tls.secretFiles",
+        "needs slipway:secretFiles",
+    ),
+    ({"namespace": "Slipway_Dev"}, "namespace", "pattern"),
+    ({"servces": {}}, "servces", 'did you mean "services"'),
+]
+
+
+@pytest.mark.parametrize(("changes", "key", "rule"), WRONG, ids=[f"{key}: {rule}" for _, key, rule in WRONG])
+@pytest.mark.feature("B1")
+def test_a_mistake_is_told_with_its_key_and_rule(changes: dict[str, Any], key: str, rule: str):
+    told = refusal("dev", changes)
+    assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(rule)}", told), told
+
+
+@pytest.mark.feature("B1")
+def test_the_line_of_the_mistake_is_told():
+    told = refusal("dev", {"services.api.autoscaling": 3})
+    assert re.search(r"stacks/Pulumi\.dev\.yaml has 1 mistake", told)
+    assert re.search(r"line 11: slipway:services\.api\.autoscaling", told)
+
+
+def test_all_mistakes_are_told_at_once():
+    told = refusal(
+        "dev", {"servces": {}, "cluster.context": None, "services.api.resources.memory": "64", "namespace": "A"}
+    )
+    assert "has 4 mistakes; nothing was changed" in told
+    assert len(told.splitlines()) == 5
+
+
+def test_the_value_found_is_repeated_but_never_one_that_may_be_a_password():
+    assert "(found: 'lots')" in refusal("dev", {"services.api.resources.cpu": "lots"})
+    assert "1234567" not in refusal("dev", {"services.api.env.DB_PASSWORD": 1234567})
+
+
+def test_a_valid_example_is_given():
+    assert "Example: memory: 128Mi" in refusal("dev", {"services.api.resources.memory": "64"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"services.api.autoscaling.min": 1}, "at least 2 replicas"),
+        ({"services.api.ingress.tls": None}, "needs TLS"),
+        ({"image": {"source": "build", "repository": "registry.example.com/slipway/api"}}, "prod never builds"),
+    ],
+)
+@pytest.mark.feature("J3", part="replicas, TLS, image")
+def test_prod_refuses_what_other_environments_may_do(changed: Changed, changes: dict[str, Any], rule: str):
+    assert changed("staging", changes).resources
+    assert rule in refusal("prod", changes)
+
+
+def test_quantities_are_read_as_kubernetes_reads_them():
+    assert [millicores(cpu) for cpu in ("250m", "1", "0.5")] == [250, 1000, 500]
+    assert [mebibytes(memory) for memory in ("64Mi", "1Gi")] == [64, 1024]
+
+
+def test_a_whole_number_of_cpus_needs_no_quotes(changed: Changed):
+    pods = changed("dev", {"services.api.resources.cpu": 1}).manifests()["Deployment", "api"]["spec"]["template"][
+        "spec"
+    ]
+    assert pods["containers"][0]["resources"]["requests"]["cpu"] == "1"
