@@ -66,7 +66,7 @@ class AppImage(pulumi.ComponentResource):
         outputs = pulumi.StackReference(
             f"{pulumi.get_organization()}/{PROJECT}/{stack}", opts=pulumi.ResourceOptions(parent=self)
         )
-        self.reference = outputs.require_output("image").apply(lambda reference: _promotable(reference, stack))
+        self.reference = outputs.outputs.apply(lambda values: _promotable(values.get("image"), stack))
         self.version = self.reference.apply(lambda reference: _short(reference.partition("@")[2]))
 
 
@@ -140,12 +140,13 @@ def _mode(file: Path) -> int:
     return 0o755 if file.stat().st_mode & 0o100 else 0o644
 
 
-def _promotable(reference: str, stack: str) -> str:
-    if "@sha256:" not in reference:
-        raise pulumi.RunError(
-            f"stack {stack} runs {reference}, which has no digest. Run `pulumi up -s {stack}` with a registry first."
-        )
-    return reference
+def _promotable(reference: str | None, stack: str) -> str:
+    if reference and "@sha256:" in reference:
+        return reference
+    raise pulumi.RunError(
+        f"slipway:image: stack {stack} runs {reference or 'nothing yet'}; only an image with a digest can be promoted. "
+        f"Run `pulumi up -s {stack}` first, or set source: prebuilt and digest."
+    )
 
 
 def _short(digest: str) -> str:

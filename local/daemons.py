@@ -116,6 +116,8 @@ KUBELET_CONFIG = {
     "clusterDNS": [DNS_ADDRESS],
     "resolvConf": str(ETC / "resolv.conf"),
     "serializeImagePulls": False,
+    # How long a changed ConfigMap may take to reach the files of a pod; the usual minute is long when one watches.
+    "syncFrequency": "10s",
     # Imported images could not be pulled again.
     "imageGCHighThresholdPercent": 100,
     "imageGCLowThresholdPercent": 99,

@@ -89,7 +89,7 @@ def needs(places: Places, *, cold: bool) -> list[host.Need]:
     return [
         in_clone,
         host.Need(places.cache, 0.6, "programs"),
-        host.Need(home() / ".cache" / "go-build", 5.0, "Go's caches"),
+        host.Need(home() / ".cache" / "go-build", 9.0, "Go's caches"),
     ]
 
 

@@ -74,6 +74,16 @@ def kubectl(*arguments: str, ok: bool = True) -> str:
     return run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments, ok=ok).stdout
 
 
+def running_pods() -> dict[str, int]:
+    """Restarts of each pod that is not on its way out, by name."""
+    pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
+    return {
+        pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
 @pytest.fixture(scope="session")
 def api() -> urllib3.HTTPSConnectionPool:
     """The API through the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""

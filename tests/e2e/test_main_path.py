@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import urllib3
 
-from tests.e2e.conftest import kubectl, outputs, planned_changes, pulumi, run, up
+from tests.e2e.conftest import kubectl, outputs, planned_changes, pulumi, run, running_pods, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -82,14 +82,14 @@ def test_a_changed_variable_rolls_the_pods_and_keeps_the_autoscaler_s_replicas(e
 @pytest.mark.feature("B5")
 def test_a_changed_file_reaches_the_running_pods_without_a_restart(edit: Edit, api: urllib3.HTTPSConnectionPool):
     up()
-    pods = kubectl("get", "pods", "-o", "name")
+    pods = running_pods()
     edit("stacks/Pulumi.local.yaml", "file: {pageSize:", "file: {notice: tested, pageSize:")
     up()
     deadline = time.monotonic() + 120
     while api.request("GET", "/v1/items").headers.get("X-Notice") != "tested":
         assert time.monotonic() < deadline, "no pod shows the new value"
         time.sleep(1)
-    assert kubectl("get", "pods", "-o", "name") == pods
+    assert running_pods() == pods
 
 
 @pytest.mark.feature("I1")
@@ -127,18 +127,51 @@ def test_an_unknown_stack_is_refused():
     assert "no stack named 'qa' found" in refused.stdout + refused.stderr
 
 
+@pytest.fixture
+def elsewhere(copy_of_project: Path) -> Callable[..., str]:
+    """`elsewhere("preview", "-s", "dev")`: Pulumi in a copy with no state, no kubeconfig; its exit code and words."""
+    bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": "/nonexistent"}
+
+    def said(*arguments: str) -> str:
+        done = pulumi(*arguments, cwd=copy_of_project, ok=False, env=bare)
+        return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+    return said
+
+
 @pytest.mark.feature("K2")
 @pytest.mark.feature("J1", part="dev, staging and prod preview")
-def test_dev_staging_and_prod_preview_without_a_cluster_once_their_secret_is_set(copy_of_project: Path):
-    bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": "/nonexistent"}
-    for stack in ("dev", "staging", "prod"):
-        pulumi("stack", "init", stack, "-s", stack, cwd=copy_of_project, env=bare)
-        named = pulumi("preview", "-s", stack, cwd=copy_of_project, ok=False, env=bare)
-        assert named.returncode != 0
-        assert f"pulumi config set --secret signing-key -s {stack}" in named.stdout + named.stderr
-    pulumi("config", "set", "--secret", "signing-key", "x" * 32, "-s", "dev", cwd=copy_of_project, env=bare)
-    planned = pulumi("preview", "-s", "dev", cwd=copy_of_project, env=bare)
-    assert "Deployment" in planned.stdout
+@pytest.mark.parametrize(("stack", "image"), [("dev", "build"), ("staging", "from: dev"), ("prod", "from: staging")])
+def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
+    elsewhere: Callable[..., str], copy_of_project: Path, stack: str, image: str
+):
+    elsewhere("stack", "init", "-s", stack)
+    without_secret = elsewhere("preview", "-s", stack)
+    assert "exit 0" not in without_secret
+    assert (
+        f"slipway:signing-key: secret is missing or empty; set it: pulumi config set --secret signing-key -s {stack}"
+        in (without_secret)
+    )
+    elsewhere("config", "set", "--secret", "signing-key", "x" * 32, "-s", stack)
+    if image != "build":
+        file = copy_of_project / "stacks" / f"Pulumi.{stack}.yaml"
+        digest = f"digest: sha256:{'0' * 64}"
+        file.write_text(file.read_text().replace("source: promote", "source: prebuilt").replace(image, digest))
+    planned = elsewhere("preview", "-s", stack)
+    assert "exit 0" in planned
+    assert "Deployment api create" in planned
+    assert "Traceback" not in planned
+
+
+def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Callable[..., str]):
+    elsewhere("stack", "init", "-s", "dev")
+    elsewhere("stack", "init", "-s", "staging")
+    elsewhere("config", "set", "--secret", "signing-key", "x" * 32, "-s", "staging")
+    refused = elsewhere("preview", "-s", "staging")
+    assert "exit 0" not in refused
+    assert "stack dev runs nothing yet" in refused
+    assert "Run `pulumi up -s dev` first, or set source: prebuilt and digest" in refused
+    assert "Traceback" not in refused
 
 
 @pytest.mark.feature("B10", part="state, outputs, pod description")

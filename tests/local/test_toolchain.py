@@ -180,4 +180,4 @@ def test_an_environment_variable_beats_pips_file() -> None:
 
 def test_a_path_with_a_space_can_be_pasted() -> None:
     assert quoted(Path("/a b/it's")) == "'/a b/it'\\''s'"
-    assert quoted(Path("/work/main")) == "/work/main"
+    assert quoted(Path("/srv/clone")) == "/srv/clone"
