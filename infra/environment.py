@@ -19,7 +19,7 @@ def connect(cluster: Cluster) -> Provider:
 
     A preview also works without a kubeconfig or with the cluster out of reach.
     """
-    _check_context(cluster)
+    check_context(cluster)
     return Provider(
         "cluster",
         context=cluster.context,
@@ -50,7 +50,8 @@ class Environment(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
 
-def _check_context(cluster: Cluster) -> None:
+def check_context(cluster: Cluster) -> None:
+    """`pulumi.RunError` unless the kubeconfig has the context, and it leads to the right server."""
     servers = _servers()
     here = f"stacks/Pulumi.{pulumi.get_stack()}.yaml: slipway:cluster"
     if cluster.context not in servers:

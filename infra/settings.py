@@ -157,6 +157,16 @@ class Drain(Section):
     shutdown_seconds: int = Field(default=20, ge=1, le=300, examples=[20])
     """Requests that are under way get this long to finish."""
 
+    @model_validator(mode="after")
+    def _outlasts_the_proxies(self) -> Self:
+        # Measured through the local ingress at 50 requests a second: 1 s lost requests at every rollout, 2 s lost none.
+        if self.pre_stop_seconds + self.delay_seconds < 2:
+            raise ValueError(
+                f"preStopSeconds ({self.pre_stop_seconds}) + delaySeconds ({self.delay_seconds}) is less than the 2 s "
+                "the ingress needs to forget a pod: requests would be lost"
+            )
+        return self
+
 
 class Tls(Section):
     """Where the Ingress' certificate comes from: just one of the three."""

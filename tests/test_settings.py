@@ -58,6 +58,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services.api.resources.cpuLimit": "10m"}, "services.api.resources", "more than cpuLimit"),
     ({"services.api.drain.shutdownSeconds": 0}, "services.api.drain.shutdownSeconds", "greater than or equal to 1"),
     ({"services.api.drain.preStopSeconds": -1}, "services.api.drain.preStopSeconds", "greater than or equal to 0"),
+    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "requests would be lost"),
     ({"services.api.ingress.host": None}, "services.api.ingress.host", "required"),
     ({"services.api.ingress.host": "API.example.com"}, "services.api.ingress.host", "pattern"),
     ({"services.api.ingress.path": "v1"}, "services.api.ingress.path", "pattern"),

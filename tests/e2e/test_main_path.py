@@ -37,6 +37,12 @@ def test_a_second_run_plans_no_change():
     pulumi("preview", "--expect-no-changes")
 
 
+def test_a_refresh_finds_the_cluster_as_it_was_left():
+    refreshed = pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes").stdout
+    assert "unchanged" in refreshed
+    pulumi("preview", "--expect-no-changes")
+
+
 @pytest.mark.feature("A4")
 def test_a_commit_that_only_touches_the_readme_plans_no_change(edit: Edit):
     edit("README.md", "# Slipway", "# Slipway!")

@@ -1,0 +1,24 @@
+"""The Go programs of the local cluster and toolchain: their own tests, on the modules `make up` has compiled."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.conftest import ROOT, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+
+@pytest.mark.parametrize(
+    ("module", "packages"),
+    [
+        ("local/cluster", ["./multicall", "./netpol", "./pods", "./pause"]),
+        ("local/pulumi", ["./pulumi-language-python"]),
+    ],
+)
+def test_a_local_program_is_vetted_and_passes_its_tests(module: str, packages: list[str]):
+    # The flags of the build, so that nothing is compiled twice.
+    flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath"}
+    run("go", "vet", *packages, cwd=ROOT / module, env=flags)
+    said = run("go", "test", *packages, cwd=ROOT / module, env=flags).stdout
+    assert "ok  " in said

@@ -1,0 +1,82 @@
+"""What single settings of a service change, each on the dev stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ops.recorder import Program
+
+Changed = Callable[[str, dict[str, Any]], Program]
+
+
+def pod(program: Program, service: str = "api") -> dict[str, Any]:
+    return program.manifests()["Deployment", service]["spec"]["template"]["spec"]
+
+
+def test_a_service_without_ingress_has_no_address_outside(changed: Changed):
+    program = changed("dev", {"services.api.ingress": None})
+    assert ("Ingress", "api") not in program.manifests()
+    assert program.outputs["services"] == {}
+
+
+def test_a_service_without_file_and_secrets_mounts_nothing(changed: Changed):
+    program = changed("dev", {"services.api.file": None, "services.api.secrets": None})
+    assert "volumes" not in pod(program) or pod(program)["volumes"] == []
+    data = program.manifests()["ConfigMap", "api-env"]["data"]
+    assert (data["CONFIG_FILE"], data["SECRETS_DIR"]) == ("", "")
+
+
+@pytest.mark.feature("B3", part="name of the env object")
+def test_a_changed_variable_makes_a_new_object_and_a_changed_file_does_not(changed: Changed):
+    def names(program: Program) -> dict[str, str]:
+        return {name: program.manifests()["ConfigMap", name]["metadata"]["name"] for name in ("api-env", "api-file")}
+
+    before = names(changed("dev", {}))
+    after = names(changed("dev", {"services.api.env.LOG_LEVEL": "warn", "services.api.file.notice": "hello"}))
+    assert before["api-env"] != after["api-env"]
+    assert before["api-file"] == after["api-file"]
+
+
+def test_cert_manager_is_asked_for_the_certificate_by_the_issuer_s_name(changed: Changed):
+    ingress = changed("dev", {"services.api.ingress.tls": {"issuer": "letsencrypt"}}).manifests()["Ingress", "api"]
+    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"] == "letsencrypt"
+
+
+def test_an_existing_certificate_is_named_and_not_made(changed: Changed):
+    program = changed("dev", {"services.api.ingress.tls": {"secretName": "wildcard"}})
+    assert program.manifests()["Ingress", "api"]["spec"]["tls"][0]["secretName"] == "wildcard"
+    assert ("Secret", "api-tls") not in program.manifests()
+
+
+def test_the_local_stack_brings_its_own_certificate(changed: Changed):
+    program = changed("local", {})
+    assert program.manifests()["Secret", "api-tls"]["type"] == "kubernetes.io/tls"
+    assert program.manifests()["Ingress", "api"]["spec"]["tls"][0]["secretName"] == "api-tls"
+
+
+def test_a_cluster_that_publishes_no_addresses_is_not_waited_for(changed: Changed):
+    ingress = changed("dev", {"services.api.ingress.awaitSeconds": 0}).manifests()["Ingress", "api"]
+    assert ingress["metadata"]["annotations"]["pulumi.com/skipAwait"] == "true"
+
+
+def test_a_second_service_shares_the_image_and_has_its_own_everything_else(changed: Changed):
+    program = changed("dev", {"services.web": {"ingress": {"host": "web.dev.example.com"}}})
+    assert pod(program, "web")["containers"][0]["image"] == pod(program)["containers"][0]["image"]
+    selectors = [program.manifests()["Service", name]["spec"]["selector"] for name in ("api", "web")]
+    assert selectors[0] != selectors[1]
+    assert set(program.outputs["services"]) == {"api", "web"}
+
+
+@pytest.mark.parametrize(("cpu", "limit", "threads"), [("50m", None, "1"), ("1500m", None, "2"), ("100m", "3", "3")])
+def test_go_runs_as_many_threads_as_the_pod_has_cpus(changed: Changed, cpu: str, limit: str | None, threads: str):
+    changes = {"services.api.resources.cpu": cpu, "services.api.resources.cpuLimit": limit}
+    env = {variable["name"]: variable["value"] for variable in pod(changed("dev", changes))["containers"][0]["env"]}
+    assert env["GOMAXPROCS"] == threads
+
+
+def test_the_grace_period_follows_the_drain(changed: Changed):
+    drain = {"preStopSeconds": 10, "delaySeconds": 3, "shutdownSeconds": 60}
+    assert pod(changed("dev", {"services.api.drain": drain}))["terminationGracePeriodSeconds"] == 78
