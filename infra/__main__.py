@@ -10,7 +10,7 @@ outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 import pulumi
 from environment import Environment, connect
 from image import AppImage
-from settings import load
+from stack_file import load
 from web_service import WebService
 
 settings = load()
@@ -18,9 +18,9 @@ settings = load()
 image = AppImage("api", settings.image)
 
 on_cluster = pulumi.ResourceOptions(provider=connect(settings.cluster))
-environment = Environment(settings.namespace, on_cluster)
+environment = Environment(settings, on_cluster)
 
-services = {name: WebService(name, settings, image, environment.namespace, on_cluster) for name in settings.services}
+services = {name: WebService(name, settings, image, environment, on_cluster) for name in settings.services}
 urls = {name: service.url for name, service in services.items() if service.url}
 pulumi.export("url", next(iter(urls.values()), None))
 pulumi.export("image", image.reference)

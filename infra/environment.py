@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import checks
+import network
 import pulumi
 import yaml
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from naming import PART_OF, labels
 from pulumi_kubernetes import Provider, core, meta
-from settings import Cluster
+from settings import REGISTRY_PASSWORD, Cluster, Quota, Registry, Settings
 
 
 def connect(cluster: Cluster) -> Provider:
@@ -33,21 +37,82 @@ def connect(cluster: Cluster) -> Provider:
 
 
 class Environment(pulumi.ComponentResource):
-    """The namespace a stack owns, enforcing the `restricted` Pod Security Standard."""
+    """The namespace a stack owns: restricted pods, bounded use, and no connection that is not declared."""
 
     namespace: pulumi.Output[str]
     """Name of the namespace, known once it exists."""
+    pull_secret: pulumi.Output[str] | None
+    """Name of the Secret with which nodes pull the image; None for an open registry."""
 
-    def __init__(self, namespace: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:Environment", PART_OF, None, opts)
+        self._settings = settings
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.namespace = self._namespace(settings.namespace)
+        self._quota(settings.quota)
+        self._defaults()
+        network.closed(self.namespace, self._child)
+        self.pull_secret = self._pull_secret(settings.registry) if settings.registry else None
+        self.register_outputs({"namespace": self.namespace})
+
+    def _meta(self, name: str) -> meta.v1.ObjectMetaArgs:
+        return meta.v1.ObjectMetaArgs(name=name, namespace=self.namespace, labels=labels(PART_OF, "environment"))
+
+    def _namespace(self, name: str) -> pulumi.Output[str]:
         enforced = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
         created = core.v1.Namespace(
-            namespace,
-            metadata=meta.v1.ObjectMetaArgs(name=namespace, labels={**labels(PART_OF, "environment"), **enforced}),
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=name, labels={**labels(PART_OF, "environment"), **enforced}),
             opts=pulumi.ResourceOptions(parent=self, protect=pulumi.get_stack() == "prod"),
         )
-        self.namespace = created.metadata.apply(lambda metadata: metadata.name or namespace)
-        self.register_outputs({"namespace": self.namespace})
+        return created.metadata.apply(lambda metadata: metadata.name or name)
+
+    def _quota(self, quota: Quota) -> None:
+        memory = quota.memory or f"{checks.needed_mebibytes(self._settings)}Mi"
+        core.v1.ResourceQuota(
+            "quota",
+            metadata=self._meta("quota"),
+            spec=core.v1.ResourceQuotaSpecArgs(
+                hard={
+                    "pods": str(quota.pods or checks.needed_pods(self._settings)),
+                    "requests.cpu": quota.cpu or f"{checks.needed_millicores(self._settings)}m",
+                    "requests.memory": memory,
+                    "limits.memory": memory,
+                    # The only way in is the ingress.
+                    "services.nodeports": "0",
+                    "services.loadbalancers": "0",
+                }
+            ),
+            opts=self._child,
+        )
+
+    def _defaults(self) -> None:
+        """The size of a container that says nothing about it: one of `kubectl run`, say."""
+        small = {"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "64Mi"}
+        core.v1.LimitRange(
+            "defaults",
+            metadata=self._meta("defaults"),
+            spec=core.v1.LimitRangeSpecArgs(
+                limits=[
+                    core.v1.LimitRangeItemArgs(type="Container", default={**small, "cpu": "1"}, default_request=small)
+                ]
+            ),
+            opts=self._child,
+        )
+
+    def _pull_secret(self, registry: Registry) -> pulumi.Output[str]:
+        host = self._settings.image.repository.partition("/")[0]
+        login = self._settings.secret(REGISTRY_PASSWORD).apply(
+            lambda password: json.dumps({"auths": {host: {"username": registry.username, "password": password}}})
+        )
+        secret = core.v1.Secret(
+            "registry",
+            metadata=self._meta("registry"),
+            type="kubernetes.io/dockerconfigjson",
+            string_data={".dockerconfigjson": login},
+            opts=self._child,
+        )
+        return secret.metadata.apply(lambda metadata: metadata.name or "registry")
 
 
 def check_context(cluster: Cluster) -> None:
@@ -70,15 +135,28 @@ def check_context(cluster: Cluster) -> None:
         )
 
 
+def kubeconfig(context: str) -> SingleConfig:
+    """How to reach the cluster of a context: server, certificates, credentials."""
+    for file in _files():
+        config = KubeConfig.from_file(file)
+        if context in config.contexts:
+            return cast("SingleConfig", config.get(context))
+    raise pulumi.RunError(f"context {context!r} is not in the kubeconfig")
+
+
 def _servers() -> dict[str, str]:
     """Server URL of every context in the kubeconfig files."""
     servers: dict[str, str] = {}
     contexts: dict[str, str] = {}
-    for file in os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config")).split(os.pathsep):
-        if not file or not Path(file).is_file():
-            continue
-        config: dict[str, Any] = yaml.safe_load(Path(file).read_text()) or {}
+    for file in _files():
+        config: dict[str, Any] = yaml.safe_load(file.read_text()) or {}
         # The first file that names a thing wins, as for kubectl.
         servers = {c["name"]: c["cluster"]["server"] for c in config.get("clusters") or []} | servers
         contexts = {c["name"]: c["context"]["cluster"] for c in config.get("contexts") or []} | contexts
     return {name: servers[cluster] for name, cluster in contexts.items() if cluster in servers}
+
+
+def _files() -> list[Path]:
+    """The kubeconfig files there are, in kubectl's order."""
+    names = os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config")).split(os.pathsep)
+    return [Path(name) for name in names if name and Path(name).is_file()]

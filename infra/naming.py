@@ -21,6 +21,11 @@ def selector(service: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": service, "app.kubernetes.io/instance": f"{PART_OF}-{pulumi.get_stack()}"}
 
 
+def pods_of(service: str) -> dict[str, str]:
+    """The label by which the network knows a service's pods and its jobs' pods alike."""
+    return {"slipway/service": service}
+
+
 def labels(service: str, component: str = "web-service") -> dict[str, str]:
     """The labels Kubernetes recommends, for every object of a service."""
     return {

@@ -1,6 +1,6 @@
 """The one pod template: hardened, probed, sized, and able to leave without losing a request.
 
-Pure functions from settings to arguments; web_service.py puts the result into a Deployment.
+Pure functions from settings to arguments; web_service.py puts the result into a Deployment, jobs.py into Jobs.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from naming import labels, selector
+from image import AppImage
+from naming import labels, pods_of, selector
 from pulumi_kubernetes import core, meta
-from settings import Drain, Resources, Service, mebibytes, millicores
+from scope import Scope
+from settings import Drain, Job, Resources, Service, mebibytes, millicores
 
 HTTP_PORT = 8080
 ADMIN_PORT = 9090
@@ -32,30 +34,32 @@ class Config:
     secret: pulumi.Input[str] | None
 
 
-def template(
-    name: str, service: Service, image: pulumi.Input[str], version: pulumi.Input[str], config: Config
-) -> core.v1.PodTemplateSpecArgs:
-    """The pod of one service."""
+def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+    """A pod that answers requests."""
     return core.v1.PodTemplateSpecArgs(
-        metadata=meta.v1.ObjectMetaArgs(labels={**labels(name), "app.kubernetes.io/version": version}),
+        metadata=meta.v1.ObjectMetaArgs(
+            labels={**labels(scope.name), **pods_of(scope.name), "app.kubernetes.io/version": image.version}
+        ),
         spec=core.v1.PodSpecArgs(
-            service_account_name=name,
-            automount_service_account_token=False,
-            enable_service_links=False,
-            termination_grace_period_seconds=grace_seconds(service.drain),
-            security_context=core.v1.PodSecurityContextArgs(
-                run_as_non_root=True,
-                run_as_user=USER_ID,
-                run_as_group=USER_ID,
-                fs_group=USER_ID,
-                seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-            ),
+            **_identity(scope.name, config),
+            termination_grace_period_seconds=grace_seconds(scope.service.drain),
             topology_spread_constraints=[
-                _spread(name, "kubernetes.io/hostname"),
-                _spread(name, "topology.kubernetes.io/zone"),
+                _spread(scope.name, "kubernetes.io/hostname"),
+                _spread(scope.name, "topology.kubernetes.io/zone"),
             ],
-            containers=[_container(name, service, image, config)],
-            volumes=_volumes(config),
+            containers=[_serving(scope.name, scope.service, image, config)],
+        ),
+    )
+
+
+def job_template(name: str, scope: Scope, job: Job, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+    """A pod that runs one command of the service's image to its end. No Service finds it: its name is the job's."""
+    return core.v1.PodTemplateSpecArgs(
+        metadata=meta.v1.ObjectMetaArgs(labels={**labels(name, "job"), **pods_of(scope.name)}),
+        spec=core.v1.PodSpecArgs(
+            **_identity(scope.name, config),
+            restart_policy="Never",
+            containers=[core.v1.ContainerArgs(args=job.args, **_container(name, scope.service, image, config))],
         ),
     )
 
@@ -79,20 +83,50 @@ def environment(service: Service) -> dict[str, str]:
     }
 
 
-def _container(name: str, service: Service, image: pulumi.Input[str], config: Config) -> core.v1.ContainerArgs:
-    return core.v1.ContainerArgs(
-        name=name,
-        image=image,
+def _identity(service: str, config: Config) -> dict[str, Any]:
+    """What all pods of a service share: who they are, and that this gives them no rights."""
+    return {
+        "service_account_name": service,
+        "automount_service_account_token": False,
+        "enable_service_links": False,
+        "security_context": core.v1.PodSecurityContextArgs(
+            run_as_non_root=True,
+            run_as_user=USER_ID,
+            run_as_group=USER_ID,
+            fs_group=USER_ID,
+            seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+        ),
+        "volumes": _volumes(config),
+    }
+
+
+def _container(name: str, service: Service, image: AppImage, config: Config) -> dict[str, Any]:
+    """What a service's containers share: image, configuration, size and hardening."""
+    return {
+        "name": name,
+        "image": image.reference,
         # The reference names its content, so asking the registry again could only fail, never help.
-        image_pull_policy="IfNotPresent",
+        "image_pull_policy": "IfNotPresent",
+        "env_from": [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config.env))],
+        "env": _runtime(service.resources),
+        "volume_mounts": _mounts(config),
+        "resources": _resources(service.resources),
+        "security_context": core.v1.SecurityContextArgs(
+            allow_privilege_escalation=False,
+            read_only_root_filesystem=True,
+            run_as_non_root=True,
+            capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+        ),
+    }
+
+
+def _serving(name: str, service: Service, image: AppImage, config: Config) -> core.v1.ContainerArgs:
+    return core.v1.ContainerArgs(
+        **_container(name, service, image, config),
         ports=[
             core.v1.ContainerPortArgs(name="http", container_port=HTTP_PORT),
             core.v1.ContainerPortArgs(name="admin", container_port=ADMIN_PORT),
         ],
-        env_from=[core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config.env))],
-        env=_runtime(service.resources),
-        volume_mounts=_mounts(config),
-        resources=_resources(service.resources),
         startup_probe=_probe("/startupz", period_seconds=1, failure_threshold=service.startup_seconds),
         # Readiness turns off first when the pod leaves; liveness asks the process only, never a database.
         readiness_probe=_probe("/readyz", period_seconds=2, failure_threshold=2),
@@ -102,18 +136,12 @@ def _container(name: str, service: Service, image: pulumi.Input[str], config: Co
         lifecycle=core.v1.LifecycleArgs(
             pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=service.drain.pre_stop_seconds))
         ),
-        security_context=core.v1.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            run_as_non_root=True,
-            capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-        ),
     )
 
 
 def _runtime(resources: Resources) -> list[core.v1.EnvVarArgs]:
-    """Tell the Go runtime what the pod may use; without a CPU limit it would see every core of the node."""
-    cpu = millicores(resources.cpu_limit or resources.cpu)
+    """Tell the Go runtime what the pod may use: by itself it would plan with every core of the node."""
+    cpu = millicores(resources.cpu_at_most)
     return [
         core.v1.EnvVarArgs(name="GOMEMLIMIT", value=f"{mebibytes(resources.memory) * 90 // 100}MiB"),
         core.v1.EnvVarArgs(name="GOMAXPROCS", value=str(max(1, -(-cpu // 1000)))),
@@ -122,9 +150,7 @@ def _runtime(resources: Resources) -> list[core.v1.EnvVarArgs]:
 
 def _resources(resources: Resources) -> core.v1.ResourceRequirementsArgs:
     # Memory request == limit: a pod that fits is never evicted for a neighbour's burst.
-    limits = {"memory": resources.memory, "ephemeral-storage": "64Mi"}
-    if resources.cpu_limit:
-        limits["cpu"] = resources.cpu_limit
+    limits = {"cpu": resources.cpu_at_most, "memory": resources.memory, "ephemeral-storage": "64Mi"}
     requests = {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": "64Mi"}
     return core.v1.ResourceRequirementsArgs(requests=requests, limits=limits)
 

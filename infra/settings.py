@@ -1,22 +1,20 @@
-"""Everything a stack file may say: typed, with units and ranges, cross-checked.
+"""Everything a stack file may say: typed, with units and ranges.
 
 A stack file holds one mapping per section (`slipway:cluster`, `slipway:image`, `slipway:services`, ...) and the
-secrets as top-level `secure:` values. `load()` turns all of it into one frozen `Settings`, or ends the program with
-one error that names every mistake (see mistakes.py). Nothing else in the program reads configuration.
+secrets as top-level `secure:` values. stack_file.py reads it into one frozen `Settings`; what the sections demand of
+each other stands in checks.py.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
+from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import pulumi
-from mistakes import Mistake, all_mistakes, refuse
-from pulumi.runtime import config as pulumi_config
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,7 +43,14 @@ Cpu = Annotated[
 ]
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]
 Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$")]
+TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*$")]
+Cidr = Annotated[str, AfterValidator(lambda text: str(ip_network(text)))]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Day = Annotated[date, BeforeValidator(lambda text: date.fromisoformat(text) if isinstance(text, str) else text)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+# The secret that goes with `registry`.
+REGISTRY_PASSWORD = "registry-password"
 
 # The program itself sets these for every service (pod.py): a stack file may not contradict it.
 RESERVED_ENV = frozenset({"ENVIRONMENT", "HTTP_PORT", "ADMIN_PORT", "CONFIG_FILE", "SECRETS_DIR"}) | frozenset(
@@ -63,6 +68,26 @@ def mebibytes(memory: str) -> int:
     return int(memory[:-2]) * (1024 if memory.endswith("Gi") else 1)
 
 
+_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+
+
+def _cron(schedule: str) -> str:
+    """Five fields of numbers, ranges, lists and steps; what the CronJob controller would refuse is refused here."""
+    fields = schedule.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError(f"has {len(fields)} fields instead of 5 (minute hour day month weekday)")
+    for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
+        for part in field.split(","):
+            match = re.fullmatch(r"(\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part)
+            bounds = [int(number) for number in match.group(2, 3) if number] if match else []
+            if not match or bounds != sorted(bounds) or not all(low <= number <= high for number in bounds):
+                raise ValueError(f"{name} is {field!r}: numbers from {low} to {high}, `*`, lists, ranges and steps")
+    return schedule
+
+
+Cron = Annotated[str, AfterValidator(_cron)]
+
+
 class Section(BaseModel):
     """A mapping of a stack file: camelCase keys, exact types, unknown keys refused, frozen once read."""
 
@@ -78,6 +103,10 @@ class Cluster(Section):
     """Name of the kubeconfig context. The current context is never used."""
     server: str | None = Field(default=None, examples=["https://10\\.0\\.0\\.1:6443"])
     """Regular expression the context's server URL has to match in full. Default: any server."""
+    ingress_namespace: DnsLabel = Field(default="ingress", examples=["ingress-nginx"])
+    """Namespace of the ingress or gateway controller: services with an address accept its connections."""
+    monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
+    """Namespace whose pods may scrape /metrics. Default: nobody."""
 
     @model_validator(mode="after")
     def _server_is_a_pattern(self) -> Self:
@@ -118,10 +147,15 @@ class Resources(Section):
 
     cpu: Cpu = Field(default="100m", examples=["250m"])
     """CPU request per pod."""
-    cpu_limit: Cpu | None = Field(default=None, examples=["1"])
-    """CPU limit per pod. Default: none; throttling hurts latency more than a busy neighbour does."""
+    cpu_limit: Cpu | None = Field(default=None, examples=["2"])
+    """CPU limit per pod. Default: 1, or the request where that is more. GOMAXPROCS is set to it, rounded up."""
     memory: Memory = Field(default="64Mi", examples=["128Mi"])
     """Memory request and limit per pod. GOMEMLIMIT is set to 90 % of it."""
+
+    @property
+    def cpu_at_most(self) -> str:
+        """CPU limit in force."""
+        return self.cpu_limit or max("1", self.cpu, key=millicores)
 
     @model_validator(mode="after")
     def _request_fits_limit(self) -> Self:
@@ -185,8 +219,19 @@ class Tls(Section):
         return self
 
 
+class Gateway(Section):
+    """The Gateway (Gateway API) that routes to a service; its listener holds the certificate."""
+
+    name: DnsLabel = Field(examples=["public"])
+    """Name of the Gateway."""
+    namespace: DnsLabel = Field(examples=["ingress"])
+    """Namespace of the Gateway."""
+    listener: DnsLabel = Field(default="https", examples=["https"])
+    """The Gateway's listener."""
+
+
 class Ingress(Section):
-    """How the outside reaches a service."""
+    """How the outside reaches a service: by an Ingress, or by an HTTPRoute where `gateway` is given."""
 
     host: Host = Field(examples=["api.example.com"])
     """Fully qualified host name, in lower case."""
@@ -196,8 +241,50 @@ class Ingress(Section):
     """IngressClass. Default: the cluster's default class."""
     tls: Tls | None = None
     """Certificate. Default: plain HTTP; prod refuses that."""
+    gateway: Gateway | None = None
+    """Declare an HTTPRoute below this Gateway. Default: an Ingress."""
     await_seconds: int = Field(default=120, ge=0, le=600, examples=[120])
     """How long `pulumi up` waits for the controller to publish an address; 0: not at all."""
+
+    @model_validator(mode="after")
+    def _gateway_or_ingress(self) -> Self:
+        if self.gateway and (self.tls or self.class_name):
+            raise ValueError("gateway takes the place of className and tls: the Gateway's listener decides both")
+        return self
+
+    @property
+    def secure(self) -> bool:
+        """Whether clients come over HTTPS."""
+        return self.tls is not None or (self.gateway is not None and self.gateway.listener == "https")
+
+
+class Egress(Section):
+    """An address outside the stack that a service may open connections to."""
+
+    cidr: Cidr = Field(examples=["10.20.0.0/16"])
+    """Range of addresses."""
+    ports: list[Port] = Field(min_length=1, examples=[[3306]])
+    """TCP ports."""
+
+
+class Job(Section):
+    """A command of the app's own image, run to its end with the service's configuration and identity."""
+
+    args: list[str] = Field(min_length=1, examples=[["migrate"]])
+    """Arguments of the program."""
+    deadline_seconds: int = Field(default=600, ge=10, le=86400, examples=[600])
+    """The job has failed when it has not ended by then."""
+    retries: int = Field(default=2, ge=0, le=10, examples=[2])
+    """How often a failed pod is started again."""
+
+
+class Schedule(Job):
+    """A job that runs again and again; a run is skipped while the one before it has not ended."""
+
+    cron: Cron = Field(examples=["30 3 * * *"])
+    """When: minute, hour, day of month, month, weekday (0 is Sunday)."""
+    time_zone: TimeZone = Field(default="Etc/UTC", examples=["Asia/Tokyo"])
+    """IANA name of the time zone `cron` is meant in."""
 
 
 class Service(Section):
@@ -205,6 +292,8 @@ class Service(Section):
 
     autoscaling: Autoscaling = Autoscaling()
     """How many pods."""
+    replicas: int | None = Field(default=None, ge=1, le=100, examples=[2])
+    """A fixed number of pods, without an autoscaler. Default: `autoscaling` decides."""
     resources: Resources = Resources()
     """How much each pod gets."""
     drain: Drain = Drain()
@@ -213,6 +302,14 @@ class Service(Section):
     """How long a new pod may take to start before it is restarted."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
+    needs: list[DnsLabel] = Field(default=[], examples=[["api"]])
+    """Services of this stack it opens connections to. Anything not listed here or in `egress` is cut off."""
+    egress: list[Egress] = []
+    """Addresses outside the stack it opens connections to."""
+    migration: Job | None = None
+    """Job that has to end well before a new version starts; it runs again for each release."""
+    schedules: dict[DnsLabel, Schedule] = {}
+    """Jobs by name that run by the clock."""
     env: dict[EnvName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
     """Environment variables of the app. A change rolls the pods."""
     file: dict[str, Any] = Field(default={}, examples=[{"pageSize": {"default": 20}}])
@@ -220,11 +317,84 @@ class Service(Section):
     secrets: list[SecretName] = Field(default=[], examples=[["signing-key"]])
     """Secrets the app reads as files of these names. Each one is a `secure:` value `slipway:<name>`."""
 
+    @property
+    def fewest(self) -> int:
+        """Pods at the least."""
+        return self.replicas or self.autoscaling.min
+
+    @property
+    def most(self) -> int:
+        """Pods at the most, rollouts aside."""
+        return self.replicas or self.autoscaling.max
+
+    @property
+    def jobs(self) -> list[str]:
+        """Names of the migration and the schedules, as far as there are any."""
+        return [*(["migration"] if self.migration else []), *self.schedules]
+
+    @model_validator(mode="after")
+    def _one_owner_of_the_replicas(self) -> Self:
+        if self.replicas is not None and "autoscaling" in self.model_fields_set:
+            raise ValueError("replicas and autoscaling exclude each other; take one out")
+        return self
+
+    @model_validator(mode="after")
+    def _migration_is_no_schedule(self) -> Self:
+        if "migration" in self.schedules:
+            raise ValueError("schedules: the name migration is taken by the key `migration`")
+        return self
+
     @model_validator(mode="after")
     def _env_is_free(self) -> Self:
         if taken := sorted(RESERVED_ENV & self.env.keys()):
             raise ValueError(f"env: {', '.join(taken)} is set by the program, leave it out")
         return self
+
+
+class Registry(Section):
+    """Who pulls the image. The password is the secret `registry-password`."""
+
+    username: str = Field(min_length=1, examples=["robot$puller"])
+    """User of the image's registry, with no more rights than to pull."""
+
+
+class Quota(Section):
+    """What the namespace may use in all. Default: twice what the services need at their most."""
+
+    cpu: Cpu | None = Field(default=None, examples=["4"])
+    """Sum of all CPU requests."""
+    memory: Memory | None = Field(default=None, examples=["8Gi"])
+    """Sum of all memory requests, and of all limits."""
+    pods: int | None = Field(default=None, ge=1, le=5000, examples=[50])
+    """Number of pods."""
+
+
+class SecretStore(Section):
+    """Where the External Secrets Operator finds the secrets; the stack then holds none of its own."""
+
+    name: DnsLabel = Field(examples=["vault"])
+    """Name of the store object."""
+    kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
+    """Kind of the store object."""
+    path: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$", examples=["slipway/prod"])
+    """Where in the store the secrets lie: `path`/`name` is looked up. Default: at its top."""
+    versions: dict[SecretName, str] = Field(default={}, examples=[{"signing-key": "2"}])
+    """Version of single secrets. A change rolls the services that read that secret. Default: the newest."""
+    refresh: str = Field(default="1h", pattern=r"^[1-9][0-9]*[smh]$", examples=["1h"])
+    """How often the store is read again."""
+
+
+class Waiver(Section):
+    """A house rule that need not hold for a while; policies.py lists the rules."""
+
+    rule: str = Field(pattern=r"^S[WR][0-9]{3}$", examples=["SW012"])
+    """Id of the rule."""
+    object: str | None = Field(default=None, examples=["Deployment/api"])
+    """Kind and name of the object. Default: all objects of the stack."""
+    reason: str = Field(min_length=10, examples=["the vendor's sidecar writes to its root; ticket 1234"])
+    """Why."""
+    until: Day = Field(examples=["2027-01-31"])
+    """Last day on which the waiver holds, `YYYY-MM-DD`."""
 
 
 class Settings(Section):
@@ -236,6 +406,14 @@ class Settings(Section):
     """The image all services run."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace the stack owns. It is created, and destroyed with the stack."""
+    registry: Registry | None = None
+    """Credentials of the image's registry. Default: it is open to the cluster's nodes."""
+    quota: Quota = Quota()
+    """What the namespace may use in all."""
+    waivers: list[Waiver] = []
+    """House rules that need not hold for a while."""
+    secret_store: SecretStore | None = None
+    """Take the secrets from an external store. Default: `secure:` values."""
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])
     """Folder, seen from the project, that holds the secrets as files. Local stack only. Default: `secure:` values."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
@@ -246,106 +424,3 @@ class Settings(Section):
         if self.secret_files is None:
             return pulumi.Config(PROJECT).require_secret(name)
         return pulumi.Output.secret((ROOT / self.secret_files / name).read_text())
-
-
-def load() -> Settings:
-    """The settings of the stack in use; `pulumi.RunError` naming every mistake if there is one."""
-    values = _values()
-    secrets = _listed_secrets(values.get("services"))
-    found: list[Mistake] = [
-        Mistake.unknown((name,), [*SECTIONS, *secrets]) for name in values.keys() - SECTIONS - secrets
-    ]
-    found += _secret_mistakes(values, secrets)
-    try:
-        settings = Settings.model_validate({name: value for name, value in values.items() if name in SECTIONS})
-    except ValidationError as error:
-        refuse(_stack_file(), [*found, *all_mistakes(error, Settings)])
-    found += [*_environment_mistakes(settings), *_overlaps(settings), *_certificate_mistakes(settings)]
-    if found:
-        refuse(_stack_file(), found)
-    return settings
-
-
-SECTIONS = frozenset(field.alias or name for name, field in Settings.model_fields.items())
-
-
-def _stack_file() -> Path:
-    return ROOT / "stacks" / f"Pulumi.{pulumi.get_stack()}.yaml"
-
-
-def _values() -> dict[str, Any]:
-    """What the stack says, by key without `slipway:`. The engine hands mappings and lists over as JSON."""
-    everything: dict[str, str] = {**pulumi_config.get_config_env(), **pulumi_config.CONFIG.get()}
-    own = {key.removeprefix(f"{PROJECT}:"): text for key, text in everything.items() if key.startswith(f"{PROJECT}:")}
-    return {name: json.loads(text) if text[:1] in ("{", "[") else text for name, text in own.items()}
-
-
-def _secret_keys() -> set[str]:
-    """The keys with an encrypted value, or with one somewhere inside."""
-    keys = {*pulumi_config.get_config_secret_keys_env(), *pulumi_config._SECRET_KEYS.get()}  # pyright: ignore[reportPrivateUsage]
-    return {key.removeprefix(f"{PROJECT}:") for key in keys}
-
-
-def _listed_secrets(services: Any) -> set[str]:
-    """The secrets the services ask for, as far as they can be read: mistakes elsewhere must not hide a missing one."""
-    sections = services.values() if isinstance(services, dict) else ()
-    lists = [section.get("secrets") for section in sections if isinstance(section, dict)]
-    return {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
-
-
-def _secret_mistakes(values: dict[str, Any], secrets: set[str]) -> Iterator[Mistake]:
-    for section in _secret_keys() & SECTIONS:
-        yield Mistake(
-            (section,), "holds a nested secure: value, which would be stored in clear; make it a top-level key"
-        )
-    folder = values.get("secretFiles")
-    for name in secrets:
-        command = f"pulumi config set --secret {name} -s {pulumi.get_stack()}"
-        if isinstance(folder, str):
-            yield from _missing_file(folder, name)
-        elif not values.get(name):
-            yield Mistake((name,), f"secret is missing or empty; set it: {command}")
-        elif name not in _secret_keys():
-            yield Mistake((name,), f"secret stands there in clear; encrypt it: {command}")
-
-
-def _missing_file(folder: str, name: str) -> Iterator[Mistake]:
-    file = ROOT / folder / name
-    if not file.is_file() or not file.read_text().strip():
-        yield Mistake(("secretFiles",), f"{folder}/{name} is missing or empty; `make up` makes it")
-
-
-def _certificate_mistakes(settings: Settings) -> Iterator[Mistake]:
-    for name, service in settings.services.items():
-        if not (service.ingress and service.ingress.tls and service.ingress.tls.secret_files):
-            continue
-        if settings.secret_files is None:
-            yield Mistake(("services", name, "ingress", "tls", "secretFiles"), "needs slipway:secretFiles, the folder")
-            continue
-        for file in CERTIFICATE_FILES:
-            yield from _missing_file(settings.secret_files, file)
-
-
-def _environment_mistakes(settings: Settings) -> Iterator[Mistake]:
-    if pulumi.get_stack() != "prod":
-        return
-    if settings.image.source == "build":
-        yield Mistake(("image", "source"), "prod never builds", "build", "promote (with from: staging)")
-    for name, service in settings.services.items():
-        if service.autoscaling.min < 2:
-            at = ("services", name, "autoscaling", "min")
-            yield Mistake(at, "prod needs at least 2 replicas", service.autoscaling.min, "2")
-        if service.ingress and service.ingress.tls is None:
-            yield Mistake(("services", name, "ingress", "tls"), "prod needs TLS", None, "{issuer: letsencrypt}")
-
-
-def _overlaps(settings: Settings) -> Iterator[Mistake]:
-    taken: dict[tuple[str, str], str] = {}
-    for name, service in settings.services.items():
-        if service.ingress is None:
-            continue
-        address = (service.ingress.host, service.ingress.path)
-        if other := taken.get(address):
-            at = ("services", name, "ingress", "path")
-            yield Mistake(at, f"{''.join(address)} is already served by {other}", service.ingress.path, f"/{name}")
-        taken[address] = name

@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import runpy
-import sys
 import tempfile
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserializ
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
+from stack_file import needed_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
@@ -56,7 +56,7 @@ class Declared:
     secret_keys: frozenset[str]
     """Dotted paths of the inputs that are marked secret."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Resource options: protect, provider."""
+    """Resource options: protect, provider, retain_on_delete, depends_on (URNs)."""
 
     @property
     def kind(self) -> str:
@@ -150,7 +150,12 @@ class _Recorder(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:
         answer = super().RegisterResource(request)
         if request.type != "pulumi:pulumi:Stack":
-            options = {"protect": request.protect, "provider": request.provider}
+            options = {
+                "protect": request.protect,
+                "provider": request.provider,
+                "retain_on_delete": request.retainOnDelete,
+                "depends_on": list(request.dependencies),
+            }
             self._keep(answer.urn, request, request.object, options)
         return answer
 
@@ -206,22 +211,18 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
 
 
 def _secret_values(values: dict[str, Json]) -> dict[str, str]:
-    """`***` for each secret some service names."""
-    services = values.get(f"{PROJECT}:services")
-    sections = services.values() if isinstance(services, dict) else []
-    listed = [section.get("secrets") for section in sections if isinstance(section, dict)]
-    return {name: SECRET for names in listed if isinstance(names, list) for name in names if isinstance(name, str)}
+    """`***` for each secret the stack has to bring."""
+    own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items()}
+    return dict.fromkeys(needed_secrets(own), SECRET)
 
 
 @contextmanager
 def _inside_infra() -> Generator[None]:
-    """The working folder and module path the engine gives the program; no kubeconfig, and no build."""
+    """The working folder the engine gives the program; no kubeconfig, and no build."""
     before = Path.cwd()
     os.chdir(INFRA)
-    sys.path.insert(0, str(INFRA))
     try:
         with mock.patch("image.prepare"), mock.patch.dict(os.environ, KUBECONFIG=""):
             yield
     finally:
-        sys.path.remove(str(INFRA))
         os.chdir(before)

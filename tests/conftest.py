@@ -12,6 +12,7 @@ import pytest
 from ops.recorder import Program, declare, stack_config
 
 Declare = Callable[..., Program]
+Changed = Callable[[str, dict[str, Any]], Program]
 
 
 @functools.cache
@@ -26,7 +27,7 @@ def program() -> Declare:
 
 
 @pytest.fixture
-def changed() -> Callable[[str, dict[str, Any]], Program]:
+def changed() -> Changed:
     """`changed("dev", {"services.api.autoscaling.min": 3})`: the same, changed; None takes a value out."""
     return lambda stack, changes: declare(stack, with_changes(stack, changes))
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import environment
 import pulumi
 import pytest
 import yaml
 from environment import check_context
 from settings import Cluster
+
+from ops.recorder import Program
+from tests.conftest import Changed
 
 
 @pytest.fixture
@@ -29,6 +33,7 @@ def contexts(**servers: str) -> str:
         {
             "current-context": next(iter(servers)),
             "clusters": [{"name": f"{name}-cluster", "cluster": {"server": url}} for name, url in servers.items()],
+            "users": [{"name": "u", "user": {}}],
             "contexts": [{"name": name, "context": {"cluster": f"{name}-cluster", "user": "u"}} for name in servers],
         }
     )
@@ -64,3 +69,47 @@ def test_of_two_contexts_with_one_name_the_first_file_s_counts(kubeconfig: Path)
 def test_the_pattern_has_to_match_the_whole_url(kubeconfig: Path):
     with pytest.raises(pulumi.RunError):
         check_context(Cluster(context="dev", server=r"https://10"))
+
+
+def test_the_credentials_of_a_context_come_from_the_file_that_has_it(kubeconfig: Path):
+    assert environment.kubeconfig("staging").cluster.server == "https://10.0.0.3:6443"
+    assert environment.kubeconfig("prod").cluster.server == "https://10.0.0.2:6443"
+
+
+def hard(program: Program) -> dict[str, str]:
+    return program.manifests()["ResourceQuota", "quota"]["spec"]["hard"]
+
+
+@pytest.mark.feature("I3", part="declared")
+def test_the_namespace_may_use_twice_what_its_services_need_at_their_most(changed: Changed):
+    quota = hard(changed("dev", {"services.web": {"replicas": 3, "resources": {"cpu": "100m", "memory": "1Gi"}}}))
+    assert quota["pods"] == "10"
+    assert quota["requests.cpu"] == "800m"
+    assert quota["requests.memory"] == quota["limits.memory"] == f"{2 * 2 * 64 + 2 * 3 * 1024}Mi"
+    assert quota["services.loadbalancers"] == quota["services.nodeports"] == "0"
+
+
+def test_a_quota_in_the_stack_file_wins(changed: Changed):
+    quota = hard(changed("dev", {"quota": {"cpu": "8", "memory": "16Gi", "pods": 40}}))
+    assert (quota["requests.cpu"], quota["limits.memory"], quota["pods"]) == ("8", "16Gi", "40")
+
+
+def test_a_container_that_names_no_size_gets_a_small_one(changed: Changed):
+    [limit] = changed("dev", {}).manifests()["LimitRange", "defaults"]["spec"]["limits"]
+    assert limit["type"] == "Container"
+    assert set(limit["defaultRequest"]) == {"cpu", "memory", "ephemeral-storage"}
+    assert limit["default"]["memory"] == limit["defaultRequest"]["memory"]
+
+
+def test_the_registry_s_password_reaches_the_nodes_and_is_marked_secret(changed: Changed):
+    program = changed("dev", {"registry": {"username": "puller"}})
+    [secret] = [resource for resource in program.resources if resource.name == "registry"]
+    assert secret.inputs["type"] == "kubernetes.io/dockerconfigjson"
+    assert secret.secret_keys == {"stringData"}
+    assert program.manifests()["ServiceAccount", "api"]["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_an_open_registry_needs_no_password(changed: Changed):
+    program = changed("dev", {})
+    assert ("Secret", "registry") not in program.manifests()
+    assert "imagePullSecrets" not in program.manifests()["ServiceAccount", "api"]

@@ -47,7 +47,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services": ["api"]}, "services", "should be a mapping"),
     ({"services": None}, "services", "required"),
     ({"services.API": {}}, "services.API", "pattern"),
-    ({"services.api.replicas": 2}, "services.api.replicas", "unknown key"),
+    ({"services.api.replicas": 2}, "services.api", "exclude each other"),
     ({"services.api.autoscaling.min": 5}, "services.api.autoscaling", "min (5) is more than max (2)"),
     ({"services.api.autoscaling.max": 1000}, "services.api.autoscaling.max", "less than or equal to 100"),
     ({"services.api.autoscaling.max": "2"}, "services.api.autoscaling.max", "valid integer"),

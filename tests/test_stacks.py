@@ -36,6 +36,9 @@ def test_an_environment_is_namespace_config_secret_pods_address_and_autoscaling(
         "Ingress",
         "HorizontalPodAutoscaler",
         "PodDisruptionBudget",
+        "NetworkPolicy",
+        "ResourceQuota",
+        "LimitRange",
     }
 
 

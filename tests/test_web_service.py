@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ops.recorder import Program
-
-Changed = Callable[[str, dict[str, Any]], Program]
+from tests.conftest import Changed
 
 
 def pod(program: Program, service: str = "api") -> dict[str, Any]:
@@ -70,7 +68,9 @@ def test_a_second_service_shares_the_image_and_has_its_own_everything_else(chang
     assert set(program.outputs["services"]) == {"api", "web"}
 
 
-@pytest.mark.parametrize(("cpu", "limit", "threads"), [("50m", None, "1"), ("1500m", None, "2"), ("100m", "3", "3")])
+@pytest.mark.parametrize(
+    ("cpu", "limit", "threads"), [("50m", None, "1"), ("1500m", None, "2"), ("100m", "3", "3"), ("100m", "500m", "1")]
+)
 def test_go_runs_as_many_threads_as_the_pod_has_cpus(changed: Changed, cpu: str, limit: str | None, threads: str):
     changes = {"services.api.resources.cpu": cpu, "services.api.resources.cpuLimit": limit}
     env = {variable["name"]: variable["value"] for variable in pod(changed("dev", changes))["containers"][0]["env"]}
@@ -80,3 +80,43 @@ def test_go_runs_as_many_threads_as_the_pod_has_cpus(changed: Changed, cpu: str,
 def test_the_grace_period_follows_the_drain(changed: Changed):
     drain = {"preStopSeconds": 10, "delaySeconds": 3, "shutdownSeconds": 60}
     assert pod(changed("dev", {"services.api.drain": drain}))["terminationGracePeriodSeconds"] == 78
+
+
+@pytest.mark.parametrize(("cpu", "limit", "cap"), [("50m", None, "1"), ("1500m", None, "1500m"), ("100m", "3", "3")])
+def test_the_cpu_limit_is_one_core_unless_more_is_asked_for(changed: Changed, cpu: str, limit: str | None, cap: str):
+    changes = {"services.api.resources.cpu": cpu, "services.api.resources.cpuLimit": limit}
+    assert pod(changed("dev", changes))["containers"][0]["resources"]["limits"]["cpu"] == cap
+
+
+@pytest.mark.feature("F5")
+def test_a_fixed_number_of_replicas_is_declared_and_then_there_is_no_autoscaler(changed: Changed):
+    program = changed("dev", {"services.api.autoscaling": None, "services.api.replicas": 3})
+    assert program.manifests()["Deployment", "api"]["spec"]["replicas"] == 3
+    assert ("HorizontalPodAutoscaler", "api") not in program.manifests()
+    scaled = changed("dev", {})
+    assert "replicas" not in scaled.manifests()["Deployment", "api"]["spec"]
+    assert ("HorizontalPodAutoscaler", "api") in scaled.manifests()
+
+
+@pytest.mark.feature("E2", part="rendered")
+def test_one_key_turns_the_ingress_into_a_route_of_a_gateway(changed: Changed):
+    gateway = {"name": "public", "namespace": "ingress"}
+    changes = {"services.api.ingress.tls": None, "services.api.ingress.gateway": gateway}
+    program = changed("prod", changes)
+    assert ("Ingress", "api") not in program.manifests()
+    route = program.manifests()["HTTPRoute", "api"]
+    assert route["spec"]["parentRefs"] == [{**gateway, "sectionName": "https"}]
+    assert route["spec"]["hostnames"] == ["api.example.com"]
+    [rule] = route["spec"]["rules"]
+    assert rule["backendRefs"] == [{"name": "api", "port": 80}]
+    assert program.outputs["url"] == "https://api.example.com"
+
+
+@pytest.mark.feature("E6", part="several services, one host")
+def test_services_share_a_host_by_their_paths(changed: Changed):
+    api = {"host": "www.dev.example.com", "path": "/v1"}
+    web = {"host": "www.dev.example.com"}
+    program = changed("dev", {"services.api.ingress": api, "services.web": {"ingress": web}})
+    rules = [program.manifests()["Ingress", name]["spec"]["rules"][0] for name in ("api", "web")]
+    assert [rule["host"] for rule in rules] == ["www.dev.example.com"] * 2
+    assert [rule["http"]["paths"][0]["path"] for rule in rules] == ["/v1", "/"]

@@ -43,6 +43,9 @@ func untilSignal() context.Context {
 
 // run does one command. It returns once ctx has ended and all requests are answered.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	if len(args) > 1 && args[1] == "check" {
+		return check(ctx, args[2:])
+	}
 	switch command := strings.Join(args[1:], " "); command {
 	case "":
 		return serve(ctx, getenv, stdout)
@@ -81,6 +84,7 @@ func help(stdout io.Writer) error {
 	text.WriteString(`Usage:
   api                serve until SIGTERM, then drain
   api config check   show the configuration in force, or every mistake in it (exit 1)
+  api check URL      exit 0 if it answers 2xx, else say what came and exit 1 (--timeout 2s)
   api version
   api --help
 

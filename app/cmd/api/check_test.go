@@ -1,0 +1,104 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// answers serves each path with the status it names, and takes its time for /slow.
+func answers(t *testing.T) (address string) {
+	t.Helper()
+	done := make(chan struct{})
+	mux := http.NewServeMux()
+	mux.HandleFunc("/200", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux.HandleFunc("/503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	mux.Handle("/302", http.RedirectHandler("/200", http.StatusFound))
+	mux.HandleFunc("/slow", func(http.ResponseWriter, *http.Request) { <-done })
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(done) })
+	return server.URL
+}
+
+func TestCheckSaysWhatCame(t *testing.T) {
+	address := answers(t)
+	for _, check := range []struct {
+		name string
+		args []string
+		want string // "" for no error
+	}{
+		{name: "200", args: []string{address + "/200"}},
+		{name: "any 2xx", args: []string{address + "/204"}},
+		{name: "the timeout after the address", args: []string{address + "/200", "--timeout", "5s"}},
+		{name: "the timeout before it", args: []string{"--timeout=5s", address + "/200"}},
+		{name: "an error of the server", args: []string{address + "/503"}, want: address + "/503: answered 503 Service Unavailable"},
+		{name: "a redirect is not followed", args: []string{address + "/302"}, want: "answered 302 Found"},
+		{name: "nothing in time", args: []string{address + "/slow", "--timeout", "50ms"}, want: address + "/slow: no answer within 50ms"},
+		{name: "nobody listens", args: []string{"http://" + freeAddress(t)}, want: "connection refused"},
+		{name: "a password is not repeated", args: []string{strings.Replace(address, "://", "://user:canary@", 1) + "/503"}, want: "user:xxxxx@"},
+		{name: "no address", args: nil, want: "usage: api check URL"},
+		{name: "two addresses", args: []string{address, address}, want: "usage: api check URL"},
+		{name: "not over HTTP", args: []string{"file:///etc/passwd"}, want: "usage: api check URL"},
+		{name: "no scheme", args: []string{"localhost:9090/livez"}, want: "usage: api check URL"},
+		{name: "an unknown flag", args: []string{address, "--wait"}, want: "not defined: -wait; usage: api check URL"},
+		{name: "a timeout that is none", args: []string{address, "--timeout", "2"}, want: "usage: api check URL"},
+		{name: "no time at all", args: []string{address, "--timeout", "0s"}, want: "--timeout 0s is not more than 0"},
+	} {
+		t.Run(check.name, func(t *testing.T) {
+			err := run(t.Context(), append([]string{"api", "check"}, check.args...), nil, io.Discard)
+			if check.want == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), check.want) {
+				t.Fatalf("got %v, want %q", err, check.want)
+			}
+			if strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "canary") {
+				t.Errorf("not one line without a password: %q", err)
+			}
+		})
+	}
+}
+
+func TestCheckEndsWithTheProgram(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if err := check(ctx, []string{answers(t) + "/slow", "--timeout", "1m"}); err == nil || !strings.Contains(err.Error(), "canceled") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// The HEALTHCHECK of the image, against the program itself.
+func TestTheProgramChecksItself(t *testing.T) {
+	r := startRun(t)
+	for path, status := range map[string]int{"/livez": 0, "/nowhere": 1} {
+		var stderr bytes.Buffer
+		process := program(t, nil, "check", "http://"+r.admin+path)
+		process.Stderr = &stderr
+		process.Run()
+		if got := process.ProcessState.ExitCode(); got != status || (stderr.Len() > 0) != (status == 1) {
+			t.Errorf("%s: exit code %d, want %d; stderr: %s", path, got, status, &stderr)
+		}
+	}
+}
+
+// freeAddress is one where nobody listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}

@@ -1,0 +1,115 @@
+"""What the sections of a stack file demand of each other, and of the environment they are for.
+
+Rules within one section stand beside it in settings.py.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from mistakes import Mistake
+from settings import Settings, mebibytes, millicores
+
+# A rollout adds one pod, and the pods that leave still count until they are gone.
+ROLLOUT_FACTOR = 2
+
+
+def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
+    """Everything about the settings as a whole that the stack could not be brought up with, or must not be."""
+    yield from _needs(settings)
+    yield from _addresses(settings)
+    yield from _names(settings)
+    yield from _secret_sources(settings)
+    yield from _quota(settings)
+    if stack == "prod":
+        yield from _production(settings)
+
+
+def needed_pods(settings: Settings) -> int:
+    """Pods of all services at their most and of all jobs at once, with the pods a rollout leaves behind."""
+    return sum(ROLLOUT_FACTOR * service.most + len(service.jobs) for service in settings.services.values())
+
+
+def needed_millicores(settings: Settings) -> int:
+    """CPU requests of those pods."""
+    return sum(
+        (ROLLOUT_FACTOR * service.most + len(service.jobs)) * millicores(service.resources.cpu)
+        for service in settings.services.values()
+    )
+
+
+def needed_mebibytes(settings: Settings) -> int:
+    """Memory requests of those pods."""
+    return sum(
+        (ROLLOUT_FACTOR * service.most + len(service.jobs)) * mebibytes(service.resources.memory)
+        for service in settings.services.values()
+    )
+
+
+def _needs(settings: Settings) -> Iterator[Mistake]:
+    for name, service in settings.services.items():
+        for index, other in enumerate(service.needs):
+            at = ("services", name, "needs", index)
+            if other == name:
+                yield Mistake(at, "a service need not name itself", other)
+            elif other not in settings.services:
+                near = difflib.get_close_matches(other, settings.services, n=1)
+                hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(settings.services)}"
+                yield Mistake(at, f"no such service; {hint}", other)
+
+
+def _addresses(settings: Settings) -> Iterator[Mistake]:
+    taken: dict[tuple[str, str], str] = {}
+    for name, service in settings.services.items():
+        if service.ingress is None:
+            continue
+        host, path = service.ingress.host, service.ingress.path.rstrip("/") or "/"
+        if other := taken.get((host, path)):
+            at = ("services", name, "ingress", "path")
+            yield Mistake(at, f"{host}{path} is already served by {other}", service.ingress.path, f"/{name}")
+        taken[host, path] = name
+
+
+def _names(settings: Settings) -> Iterator[Mistake]:
+    for name, service in settings.services.items():
+        for job in service.jobs:
+            if f"{name}-{job}" in settings.services:
+                key = ("migration",) if job == "migration" else ("schedules", job)
+                rule = f"its objects would be named {name}-{job}, as those of the service of that name are"
+                yield Mistake(("services", name, *key), rule)
+
+
+def _secret_sources(settings: Settings) -> Iterator[Mistake]:
+    if settings.secret_store and settings.secret_files:
+        yield Mistake(("secretStore",), "secretFiles is set too; the secrets come from one place")
+    for name in settings.secret_store.versions if settings.secret_store else ():
+        if all(name not in service.secrets for service in settings.services.values()):
+            yield Mistake(("secretStore", "versions", name), "no service reads a secret of this name")
+    for name, service in settings.services.items():
+        if service.ingress and service.ingress.tls and service.ingress.tls.secret_files and not settings.secret_files:
+            yield Mistake(("services", name, "ingress", "tls", "secretFiles"), "needs slipway:secretFiles, the folder")
+
+
+def _quota(settings: Settings) -> Iterator[Mistake]:
+    quota = settings.quota
+    given = {
+        "pods": (quota.pods, needed_pods(settings), ""),
+        "cpu": (millicores(quota.cpu) if quota.cpu else None, needed_millicores(settings), "m"),
+        "memory": (mebibytes(quota.memory) if quota.memory else None, needed_mebibytes(settings), "Mi"),
+    }
+    for key, (limit, needed, unit) in given.items():
+        if limit is not None and limit < needed:
+            rule = f"is less than the services need at their most during a rollout ({needed}{unit})"
+            yield Mistake(("quota", key), rule, getattr(quota, key), f"{needed}{unit}")
+
+
+def _production(settings: Settings) -> Iterator[Mistake]:
+    if settings.image.source == "build":
+        yield Mistake(("image", "source"), "prod never builds", "build", "promote (with from: staging)")
+    for name, service in settings.services.items():
+        if service.fewest < 2:
+            key = ("replicas",) if service.replicas else ("autoscaling", "min")
+            yield Mistake(("services", name, *key), "prod needs at least 2 replicas", service.fewest, "2")
+        if service.ingress and not service.ingress.secure:
+            yield Mistake(("services", name, "ingress", "tls"), "prod needs TLS", None, "{issuer: letsencrypt}")

@@ -1,0 +1,95 @@
+"""What a service's pods are told: variables and secrets that roll them, and a file they read again.
+
+Variables and secrets are immutable objects named by their content. A change makes new ones, and the pods roll; the old
+ones stay as long as a revision that `kubectl rollout undo` could go back to names them (retention.py). The config file
+keeps its name: running pods read it again.
+"""
+
+from __future__ import annotations
+
+import pod
+import pulumi
+import yaml
+from naming import content_name
+from pulumi_kubernetes import core
+from pulumi_kubernetes.apiextensions import CustomResource
+from scope import Scope
+from settings import SecretStore
+
+
+def declare(scope: Scope) -> pod.Config:
+    """All configuration objects of a service; the names a pod refers to them by."""
+    return pod.Config(env=_env(scope), file=_file(scope), secret=_secret(scope))
+
+
+def _retained(scope: Scope) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions.merge(scope.child(), pulumi.ResourceOptions(retain_on_delete=True))
+
+
+def _env(scope: Scope) -> pulumi.Output[str]:
+    data = pod.environment(scope.service)
+    env = core.v1.ConfigMap(
+        f"{scope.name}-env",
+        metadata=scope.meta(content_name(f"{scope.name}-env", data)),
+        data=data,
+        immutable=True,
+        opts=_retained(scope),
+    )
+    return env.metadata.name
+
+
+def _file(scope: Scope) -> pulumi.Output[str] | None:
+    if not scope.service.file:
+        return None
+    file = core.v1.ConfigMap(
+        f"{scope.name}-file",
+        metadata=scope.meta(f"{scope.name}-file"),
+        data={"config.yaml": yaml.safe_dump(scope.service.file)},
+        opts=scope.child(),
+    )
+    return file.metadata.name
+
+
+def _secret(scope: Scope) -> pulumi.Input[str] | None:
+    if not scope.service.secrets:
+        return None
+    if scope.settings.secret_store:
+        return _external_secret(scope, scope.settings.secret_store)
+    values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in scope.service.secrets})
+    # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
+    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.name}-secret", data)))
+    secret = core.v1.Secret(
+        f"{scope.name}-secret",
+        metadata=scope.meta(name),
+        type="Opaque",
+        string_data=values,
+        immutable=True,
+        opts=_retained(scope),
+    )
+    return secret.metadata.name
+
+
+def _external_secret(scope: Scope, store: SecretStore) -> str:
+    """An order to the External Secrets Operator; named by what is ordered, since the content is not known here."""
+    keys = {name: f"{store.path}/{name}".lstrip("/") for name in scope.service.secrets}
+    versions = {name: store.versions[name] for name in scope.service.secrets if name in store.versions}
+    name = content_name(f"{scope.name}-secret", {**keys, **{f"{name}@": value for name, value in versions.items()}})
+    CustomResource(
+        f"{scope.name}-secret",
+        api_version="external-secrets.io/v1",
+        kind="ExternalSecret",
+        metadata=scope.meta(name),
+        spec={
+            "secretStoreRef": {"kind": store.kind, "name": store.name},
+            "refreshInterval": store.refresh,
+            "target": {"name": name, "creationPolicy": "Owner", "template": {"type": "Opaque"}},
+            "data": [
+                {"secretKey": secret, "remoteRef": {"key": key, "version": versions.get(secret)}}
+                if secret in versions
+                else {"secretKey": secret, "remoteRef": {"key": key}}
+                for secret, key in keys.items()
+            ],
+        },
+        opts=scope.child(),
+    )
+    return name

@@ -1,0 +1,97 @@
+"""Who may talk to whom: nobody, but for the connections a stack file declares.
+
+A connection needs both halves: the one who opens it may leave, the one who answers may be entered.
+"""
+
+from __future__ import annotations
+
+import pod
+import pulumi
+from naming import PART_OF, labels, pods_of
+from pulumi_kubernetes import meta, networking
+from scope import Scope
+from settings import Egress
+
+Peer = networking.v1.NetworkPolicyPeerArgs
+Port = networking.v1.NetworkPolicyPortArgs
+DNS_PORTS = [Port(port=53, protocol=protocol) for protocol in ("UDP", "TCP")]
+
+
+def closed(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+    """Nothing comes into any pod of the namespace and nothing leaves, but questions to the cluster's DNS."""
+    dns = Peer(
+        namespace_selector=_name("kube-system"),
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+    )
+    networking.v1.NetworkPolicy(
+        "default-deny",
+        metadata=meta.v1.ObjectMetaArgs(
+            name="default-deny", namespace=namespace, labels=labels(PART_OF, "environment")
+        ),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(),
+            policy_types=["Ingress", "Egress"],
+            egress=[networking.v1.NetworkPolicyEgressRuleArgs(to=[dns], ports=DNS_PORTS)],
+        ),
+        opts=opts,
+    )
+
+
+def declared_edges(scope: Scope) -> None:
+    """The NetworkPolicy of a service and its jobs: who may come in, and where they may go."""
+    networking.v1.NetworkPolicy(
+        scope.name,
+        metadata=scope.meta(scope.name),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=_pods(scope.name),
+            policy_types=["Ingress", "Egress"],
+            ingress=_incoming(scope),
+            egress=_outgoing(scope),
+        ),
+        opts=scope.child(),
+    )
+
+
+def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
+    clients = [
+        Peer(pod_selector=_pods(name))
+        for name, service in scope.settings.services.items()
+        if scope.name in service.needs
+    ]
+    if scope.service.ingress:
+        clients.append(Peer(namespace_selector=_name(scope.settings.cluster.ingress_namespace)))
+    rules: list[networking.v1.NetworkPolicyIngressRuleArgs] = []
+    if clients:
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=[_tcp(pod.HTTP_PORT)]))
+    if monitoring := scope.settings.cluster.monitoring_namespace:
+        scraper = Peer(namespace_selector=_name(monitoring))
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=[scraper], ports=[_tcp(pod.ADMIN_PORT)]))
+    return rules
+
+
+def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
+    inside = [
+        networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_tcp(pod.HTTP_PORT)])
+        for name in scope.service.needs
+    ]
+    return [*inside, *(_outside(egress) for egress in scope.service.egress)]
+
+
+def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    block = networking.v1.IPBlockArgs(cidr=egress.cidr)
+    return networking.v1.NetworkPolicyEgressRuleArgs(
+        to=[Peer(ip_block=block)], ports=[_tcp(port) for port in egress.ports]
+    )
+
+
+def _tcp(port: int) -> networking.v1.NetworkPolicyPortArgs:
+    return Port(port=port, protocol="TCP")
+
+
+def _pods(service: str) -> meta.v1.LabelSelectorArgs:
+    return meta.v1.LabelSelectorArgs(match_labels=pods_of(service))
+
+
+def _name(namespace: str) -> meta.v1.LabelSelectorArgs:
+    """Namespaces carry their own name as a label; the API server sees to it."""
+    return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": namespace})

@@ -1,0 +1,58 @@
+"""How long superseded configuration stays: as long as a revision names it that one could go back to.
+
+The ReplicaSets of the last revisions keep the names of the immutable ConfigMap and Secret their pods read. `pulumi up`
+leaves those objects in the cluster (`retain_on_delete`), and after each rollout removes the ones no ReplicaSet names.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pulumi
+from environment import kubeconfig
+from lightkube import Client
+from lightkube.resources.apps_v1 import ReplicaSet
+from lightkube.resources.core_v1 import ConfigMap, Secret
+from naming import HASH_LENGTH, selector
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import get_monitor
+from scope import Scope
+
+REVISIONS = 5
+"""Former ReplicaSets that are kept for `kubectl rollout undo`."""
+
+
+def after_rollout(scope: Scope) -> pulumi.ResourceHookBinding | None:
+    """Forget what no revision needs any more, once the new pods serve. Not in a preview, and not under mocks."""
+    if isinstance(get_monitor(), MockMonitor):
+        return None
+    service, context, namespace = scope.name, scope.settings.cluster.context, scope.settings.namespace
+    labels: dict[str, Any] = dict(selector(service))
+
+    def forget(_: pulumi.ResourceHookArgs) -> None:
+        client = Client(kubeconfig(context), namespace=namespace)
+        named = set(_named(client.list(ReplicaSet, labels=labels)))
+        for kind in (ConfigMap, Secret):
+            present = [str(found.metadata.name) for found in client.list(kind, labels=labels) if found.metadata]
+            for name in superseded(service, present, named):
+                client.delete(kind, name)
+
+    return pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{service}-forget", forget)])
+
+
+def superseded(service: str, names: Iterable[str], named: set[str]) -> list[str]:
+    """Those of the objects that hold former variables or secrets of a service, and are not named any more."""
+    former = re.compile(rf"{re.escape(service)}-(env|secret)-[0-9a-f]{{{HASH_LENGTH}}}")
+    return [name for name in names if former.fullmatch(name) and name not in named]
+
+
+def _named(replica_sets: Iterable[ReplicaSet]) -> Iterator[str]:
+    """Every ConfigMap and Secret the pods of these ReplicaSets read."""
+    for replica_set in replica_sets:
+        pod: Any = replica_set.spec.template.spec  # pyright: ignore[reportOptionalMemberAccess]
+        for volume in pod.volumes or []:
+            yield from (volume.secret.secretName,) if volume.secret else ()
+        for container in pod.containers:
+            yield from (source.configMapRef.name for source in container.envFrom or [] if source.configMapRef)

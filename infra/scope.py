@@ -1,0 +1,35 @@
+"""Scope: what all objects of one service have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+from naming import labels
+from pulumi_kubernetes import meta
+from settings import Service, Settings
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One service, the namespace it lives in, and the component its objects belong to."""
+
+    name: str
+    settings: Settings
+    namespace: pulumi.Input[str]
+    parent: pulumi.Resource
+
+    @property
+    def service(self) -> Service:
+        """The service's own section."""
+        return self.settings.services[self.name]
+
+    def meta(self, name: pulumi.Input[str], annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+        """Name, namespace and the recommended labels."""
+        return meta.v1.ObjectMetaArgs(
+            name=name, namespace=self.namespace, labels=labels(self.name), annotations=annotations
+        )
+
+    def child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
+        """Options of an object of this service that is made after those."""
+        return pulumi.ResourceOptions(parent=self.parent, depends_on=list(depends_on))

@@ -1,0 +1,108 @@
+"""How requests find a service: its name inside the cluster, and its address outside."""
+
+from __future__ import annotations
+
+import pulumi
+from naming import selector
+from pulumi_kubernetes import apps, core, networking
+from pulumi_kubernetes.apiextensions import CustomResource
+from scope import Scope
+from settings import CERTIFICATE_FILES, Gateway, Ingress, Tls
+
+PORT = 80
+
+
+def cluster_address(scope: Scope, deployment: apps.v1.Deployment) -> core.v1.Service:
+    """The Service: `http://<name>` for everything in the namespace that may reach it."""
+    return core.v1.Service(
+        scope.name,
+        metadata=scope.meta(scope.name),
+        spec=core.v1.ServiceSpecArgs(
+            type="ClusterIP",
+            selector=selector(scope.name),
+            ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
+        ),
+        opts=scope.child(deployment),
+    )
+
+
+def public_address(scope: Scope, address: core.v1.Service) -> str | None:
+    """The Ingress or HTTPRoute, and its URL; None for a service that stays inside."""
+    ingress = scope.service.ingress
+    if ingress is None:
+        return None
+    if ingress.gateway:
+        _http_route(scope, ingress, ingress.gateway, address)
+    else:
+        _ingress(scope, ingress, address)
+    return f"{'https' if ingress.secure else 'http'}://{ingress.host}{ingress.path}".rstrip("/")
+
+
+def _ingress(scope: Scope, ingress: Ingress, address: core.v1.Service) -> None:
+    annotations = {"pulumi.com/skipAwait": "true"} if ingress.await_seconds == 0 else {}
+    tls = ingress.tls
+    if tls and tls.issuer:
+        annotations["cert-manager.io/cluster-issuer"] = tls.issuer
+    backend = networking.v1.IngressServiceBackendArgs(
+        name=scope.name, port=networking.v1.ServiceBackendPortArgs(name="http")
+    )
+    path = networking.v1.HTTPIngressPathArgs(
+        path=ingress.path, path_type="Prefix", backend=networking.v1.IngressBackendArgs(service=backend)
+    )
+    networking.v1.Ingress(
+        scope.name,
+        metadata=scope.meta(scope.name, annotations),
+        spec=networking.v1.IngressSpecArgs(
+            ingress_class_name=ingress.class_name,
+            tls=[networking.v1.IngressTLSArgs(hosts=[ingress.host], secret_name=_certificate(scope, tls))]
+            if tls
+            else None,
+            rules=[
+                networking.v1.IngressRuleArgs(
+                    host=ingress.host, http=networking.v1.HTTPIngressRuleValueArgs(paths=[path])
+                )
+            ],
+        ),
+        opts=pulumi.ResourceOptions(
+            parent=scope.parent, depends_on=[address], custom_timeouts=_at_most(ingress.await_seconds)
+        ),
+    )
+
+
+def _http_route(scope: Scope, ingress: Ingress, gateway: Gateway, address: core.v1.Service) -> None:
+    CustomResource(
+        scope.name,
+        api_version="gateway.networking.k8s.io/v1",
+        kind="HTTPRoute",
+        metadata=scope.meta(scope.name),
+        spec={
+            "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace, "sectionName": gateway.listener}],
+            "hostnames": [ingress.host],
+            "rules": [
+                {
+                    "matches": [{"path": {"type": "PathPrefix", "value": ingress.path}}],
+                    "backendRefs": [{"name": scope.name, "port": PORT}],
+                }
+            ],
+        },
+        opts=scope.child(address),
+    )
+
+
+def _certificate(scope: Scope, tls: Tls) -> pulumi.Input[str]:
+    """Name of the Secret with the Ingress' certificate; made here if its content is at hand."""
+    if not tls.secret_files:
+        return tls.secret_name or f"{scope.name}-tls"
+    secret = core.v1.Secret(
+        f"{scope.name}-tls",
+        metadata=scope.meta(f"{scope.name}-tls"),
+        type="kubernetes.io/tls",
+        string_data={file: scope.settings.secret(file) for file in CERTIFICATE_FILES},
+        opts=scope.child(),
+    )
+    return secret.metadata.name
+
+
+def _at_most(seconds: int) -> pulumi.CustomTimeouts | None:
+    """A limit on waiting: where nobody publishes an Ingress address, Pulumi would wait for 10 minutes."""
+    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s") if seconds else None

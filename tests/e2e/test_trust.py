@@ -1,0 +1,224 @@
+"""What the model promises, held against a real API server: closed network, quota, rotation, rollback, no leaks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import NAMESPACE, ROOT, environment, kubectl, outputs, pulumi, run, up
+from tests.leaks import leaks
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+Edit = Callable[[str, str, str], None]
+SECRETS = ROOT / ".slipway" / "secrets"
+LOCAL = "stacks/Pulumi.local.yaml"
+
+
+@pytest.fixture(scope="module")
+def three_services() -> Generator[None]:
+    """Beside api: `web`, which declares that it needs api, and `other`, which declares nothing."""
+    file = ROOT / LOCAL
+    before = file.read_bytes()
+    small = "autoscaling: {min: 1, max: 1}, resources: {cpu: 10m, memory: 32Mi}, secrets: [signing-key]"
+    more = f"  slipway:services:\n    web: {{needs: [api], {small}}}\n    other: {{{small}}}\n"
+    file.write_bytes(before.replace(b"  slipway:services:\n", more.encode()))
+    try:
+        up()
+        yield
+    finally:
+        file.write_bytes(before)
+        up()
+
+
+def reaches_api(service: str) -> tuple[bool, str]:
+    """Whether a pod of the service gets an answer from api, and what it said."""
+    asked = ("exec", f"deployment/{service}", "--", "/api", "check", "--timeout", "3s", "http://api/version")
+    done = run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *asked, ok=False)
+    return done.returncode == 0, done.stdout + done.stderr
+
+
+def revisions(service: str) -> set[str]:
+    return set(kubectl("get", "replicasets", "-l", f"app.kubernetes.io/name={service}", "-o", "name").split())
+
+
+@pytest.mark.feature("E5")
+def test_a_declared_connection_passes_and_an_undeclared_one_times_out(three_services: None):
+    passes, said = reaches_api("web")
+    assert passes, said
+    passes, said = reaches_api("other")
+    assert not passes
+    assert "no answer within 3s" in said
+
+
+def test_it_is_the_policy_that_cuts_the_undeclared_connection(three_services: None):
+    policies = kubectl("get", "networkpolicies", "-o", "json")
+    kubectl("delete", "networkpolicies", "--all")
+    try:
+        deadline = time.monotonic() + 30
+        while not reaches_api("other")[0]:
+            assert time.monotonic() < deadline, "still cut off, so it was never the policy"
+    finally:
+        subprocess.run(
+            ["kubectl", "create", "-f", "-"], input=_fresh(policies), text=True, check=True, env=environment()
+        )
+    deadline = time.monotonic() + 30
+    while reaches_api("other")[0]:
+        assert time.monotonic() < deadline, "the policies are back and the connection still passes"
+
+
+def _fresh(listed: str) -> str:
+    """Objects as they can be created again."""
+    items = json.loads(listed)["items"]
+    for item in items:
+        for key in ("resourceVersion", "uid", "creationTimestamp", "generation"):
+            item["metadata"].pop(key, None)
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+@pytest.mark.feature("B8")
+def test_rotating_one_of_two_secrets_rolls_only_the_service_that_reads_it(three_services: None, edit: Edit):
+    own = SECRETS / "own-key"
+    own.write_text("first" * 8)
+    edit(LOCAL, "secrets: [signing-key]}", "secrets: [signing-key, own-key]}")
+    try:
+        up()
+        before = {service: revisions(service) for service in ("api", "web", "other")}
+        own.write_text("second" * 8)
+        up()
+        rolled = [service for service in before if revisions(service) != before[service]]
+        assert rolled == ["web"]
+    finally:
+        own.unlink()
+
+
+@pytest.mark.feature("I3")
+def test_a_pod_beyond_the_quota_is_refused():
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "greedy", "namespace": NAMESPACE},
+        "spec": {
+            "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "greedy",
+                    "image": "x",
+                    "resources": {
+                        "requests": {"cpu": "100", "memory": "64Mi"},
+                        "limits": {"cpu": "100", "memory": "64Mi"},
+                    },
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        },
+    }
+    command = ["kubectl", "--context", "slipway-local", "create", "-f", "-"]
+    refused = subprocess.run(
+        command, input=json.dumps(pod), capture_output=True, text=True, check=False, env=environment()
+    )
+    assert refused.returncode != 0
+    assert "exceeded quota: quota" in refused.stderr
+
+
+@pytest.mark.feature("B4")
+def test_a_rolled_back_revision_finds_the_variables_it_ran_with(edit: Edit):
+    up()
+    edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: error")
+    up()
+    assert _variable("LOG_LEVEL") == "error"
+    kubectl("rollout", "undo", "deployment/api")
+    kubectl("rollout", "status", "deployment/api", "--timeout=120s")
+    assert _variable("LOG_LEVEL") == "debug"
+
+
+def test_up_after_a_rollback_brings_the_declared_revision_back():
+    pulumi("up", "--yes", "--skip-preview", "--refresh")
+    assert _variable("LOG_LEVEL") == "debug"
+    pulumi("preview", "--expect-no-changes")
+
+
+def test_configuration_no_revision_names_is_forgotten_after_a_rollout(edit: Edit):
+    kubectl("create", "configmap", "api-env-00000000")
+    kubectl(
+        "label",
+        "configmap",
+        "api-env-00000000",
+        "app.kubernetes.io/name=api",
+        f"app.kubernetes.io/instance={NAMESPACE}",
+    )
+    edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: warn")
+    up()
+    kept = kubectl("get", "configmaps", "-o", "name")
+    assert "api-env-00000000" not in kept
+    assert _configmap() in kept
+
+
+def _configmap() -> str:
+    [source] = json.loads(kubectl("get", "deployment", "api", "-o", "json"))["spec"]["template"]["spec"]["containers"][
+        0
+    ]["envFrom"]
+    return source["configMapRef"]["name"]
+
+
+def _variable(name: str) -> str:
+    """The variable as the pods of the Deployment's newest revision get it."""
+    return json.loads(kubectl("get", "configmap", _configmap(), "-o", "json"))["data"][name]
+
+
+@pytest.mark.feature("B10")
+def test_a_canary_secret_is_nowhere_but_in_the_cluster_s_own_secret(tmp_path: Path, edit: Edit):
+    canary = "CanaryQx7/Wv+2zTn9-Ru4.Kp8~Hb6mLd3"
+    key = SECRETS / "signing-key"
+    before = key.read_text()
+    key.write_text(canary)
+    try:
+        shown = {
+            "preview --diff": _said(pulumi("preview", "--diff")),
+            "preview --json": _said(pulumi("preview", "--json")),
+        }
+        shown["up --diff"] = _said(pulumi("up", "--yes", "--skip-preview", "--diff"))
+        shown |= _artefacts(tmp_path)
+        edit(LOCAL, "autoscaling: {min: 2", "autoscaling: {min: 9")
+        shown["refused up"] = _said(pulumi("up", "--yes", ok=False))
+        secrets = kubectl("get", "secrets", "-o", "json")
+    finally:
+        key.write_text(before)
+    assert leaks(canary, {"the cluster's Secret": secrets}), "the search would not find the canary where it has to be"
+    assert min(map(len, shown.values())) > 0
+    assert leaks(canary, shown) == []
+
+
+def test_the_rotated_secret_is_nowhere_either_once_it_is_replaced(tmp_path: Path):
+    up()
+    assert leaks("CanaryQx7/Wv+2zTn9-Ru4.Kp8~Hb6mLd3", _artefacts(tmp_path)) == []
+
+
+def _artefacts(folder: Path) -> dict[str, str]:
+    """Everything that outlives an `up`: state with its backups, output, rendering, logs, events, the image's files."""
+    states = [file for file in (ROOT / ".slipway" / "state").rglob("*") if file.is_file()]
+    image = outputs()["image"]
+    run("docker", "pull", "-q", image)
+    layers = folder / "image.tar"
+    run("docker", "save", "-o", str(layers), image)
+    return {
+        "state export": pulumi("stack", "export").stdout,
+        "state files": "\n".join(file.read_bytes().decode("latin-1") for file in states),
+        "outputs": pulumi("stack", "output", "--json").stdout,
+        "history": pulumi("stack", "history").stdout,
+        "render": run("./slipway", "render", "-s", "local").stdout,
+        "pods": kubectl("describe", "pods") + kubectl("get", "pods", "-o", "yaml"),
+        "events": kubectl("get", "events", "-o", "yaml"),
+        "logs": kubectl("logs", "--prefix", "--all-pods=true", "deployment/api"),
+        "image": layers.read_bytes().decode("latin-1"),
+        "git": run("git", "log", "-p", "-n", "50").stdout or "no history here",
+    }
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr

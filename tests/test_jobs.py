@@ -1,0 +1,79 @@
+"""Jobs share a service's image, configuration and identity, and take no part in its traffic."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.recorder import Program
+from tests.conftest import Changed
+
+JOBS = {
+    "services.api.migration": {"args": ["migrate"]},
+    "services.api.schedules": {"report": {"args": ["report", "--day"], "cron": "30 3 * * *", "timeZone": "Asia/Tokyo"}},
+}
+
+
+def templates(program: Program) -> dict[str, dict[str, Any]]:
+    objects = program.manifests()
+    return {
+        "service": objects["Deployment", "api"]["spec"]["template"],
+        "migration": objects["Job", "api-migration"]["spec"]["template"],
+        "report": objects["CronJob", "api-report"]["spec"]["jobTemplate"]["spec"]["template"],
+    }
+
+
+@pytest.mark.feature("C6")
+def test_all_pods_of_a_service_share_digest_configuration_secrets_and_identity(changed: Changed):
+    specs = [template["spec"] for template in templates(changed("dev", JOBS)).values()]
+    containers = [spec["containers"][0] for spec in specs]
+    assert "@sha256:" in containers[0]["image"]
+    for shared in ("image", "envFrom", "env", "volumeMounts", "resources", "securityContext"):
+        assert [container[shared] for container in containers] == [containers[0][shared]] * 3
+    for shared in ("serviceAccountName", "volumes", "securityContext", "automountServiceAccountToken"):
+        assert [spec[shared] for spec in specs] == [specs[0][shared]] * 3
+
+
+@pytest.mark.feature("C6")
+def test_no_service_budget_or_autoscaler_counts_a_job_s_pods(changed: Changed):
+    program = changed("dev", JOBS)
+    selector = program.manifests()["Service", "api"]["spec"]["selector"].items()
+    found = {name for name, t in templates(program).items() if selector <= t["metadata"]["labels"].items()}
+    assert found == {"service"}
+
+
+def test_a_job_runs_its_arguments_and_is_asked_nothing(changed: Changed):
+    pods = templates(changed("dev", JOBS))
+    container = pods["report"]["spec"]["containers"][0]
+    assert container["args"] == ["report", "--day"]
+    assert not {"ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"} & set(container)
+    assert pods["migration"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_a_schedule_never_overlaps_itself_and_survives_missed_runs(changed: Changed):
+    spec = changed("dev", JOBS).manifests()["CronJob", "api-report"]["spec"]
+    assert (spec["schedule"], spec["timeZone"]) == ("30 3 * * *", "Asia/Tokyo")
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["startingDeadlineSeconds"] == 300
+
+
+@pytest.mark.feature("D6", part="declared")
+def test_each_image_and_each_setting_gets_a_migration_of_its_own(changed: Changed):
+    def name(changes: dict[str, Any]) -> str:
+        return changed("dev", {**JOBS, **changes}).manifests()["Job", "api-migration"]["metadata"]["name"]
+
+    names = [name({}), name({"services.api.env.LOG_LEVEL": "warn"}), name({"image.platform": "linux/arm64"})]
+    assert len(set(names)) == 3
+    assert name({}) == names[0]
+
+
+@pytest.mark.feature("D6", part="declared")
+def test_the_pods_wait_for_the_migration(changed: Changed):
+    deployment = next(r for r in changed("dev", JOBS).resources if r.kind == "Deployment")
+    assert any(urn.endswith("batch/v1:Job::api-migration") for urn in deployment.options["depends_on"])
+
+
+def test_the_quota_leaves_room_for_jobs(changed: Changed):
+    before, after = (changed("dev", changes).manifests()["ResourceQuota", "quota"] for changes in ({}, JOBS))
+    assert int(after["spec"]["hard"]["pods"]) - int(before["spec"]["hard"]["pods"]) == 2
