@@ -95,7 +95,7 @@ def issue_ingress(places: Places) -> list[str]:
     issued += [leaf.name] if folder.issue(leaf) else []
     write(places.ca_certificate, folder.certificate("ca").read_bytes())
     for name in ("tls.crt", "tls.key"):
-        write(places.signing_key.parent / name, (folder.path / name).read_bytes(), 0o600)
+        write(places.secrets / name, (folder.path / name).read_bytes(), 0o600)
     return issued
 
 

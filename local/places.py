@@ -56,8 +56,8 @@ class Places:
         return self.state / "passphrase"
 
     @property
-    def signing_key(self) -> Path:
-        return self.state / "secrets" / "signing-key"
+    def secrets(self) -> Path:
+        return self.state / "secrets"
 
     @property
     def ca_certificate(self) -> Path:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import yaml
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -18,8 +21,23 @@ ITERATIONS, KEY_BYTES = 1_000_000, 32
 
 
 def make(places: Places) -> list[str]:
-    """The Pulumi passphrase and the app's signing key; the names of what is new."""
-    return [path.name for path in (places.passphrase, places.signing_key) if make_one(path)]
+    """The Pulumi passphrase and every secret the local stack names; the names of what is new."""
+    files = [places.secrets / name for name in sorted(named(places.stack_file))]
+    return [path.name for path in (places.passphrase, *files) if make_one(path)]
+
+
+def named(stack_file: Path) -> set[str]:
+    """What stands below the key `secrets` of some service, in the stack file or in what all stacks share."""
+    files = [file for file in (stack_file, stack_file.with_name("defaults.yaml")) if file.is_file()]
+    return {name for file in files for name in _lists("secrets", yaml.safe_load(file.read_text()))}
+
+
+def _lists(key: str, node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        found = node.get(key)
+        yield from (str(name) for name in found) if isinstance(found, list) else ()
+        for inner in node.values():
+            yield from _lists(key, inner)
 
 
 def make_one(path: Path) -> bool:

@@ -74,9 +74,9 @@ def test_the_node_is_who_the_node_authorizer_wants(issued: Places) -> None:
 
 
 def test_the_ingress_has_a_certificate_of_the_local_ca_where_the_program_looks_for_it(issued: Places) -> None:
-    certificate = load(issued.signing_key.parent / "tls.crt")
+    certificate = load(issued.secrets / "tls.crt")
     certificate.verify_directly_issued_by(load(issued.ca_certificate))
-    names = names_of(issued.signing_key.parent / "tls.crt")
+    names = names_of(issued.secrets / "tls.crt")
     assert {"slipway.localhost", "*.slipway.localhost", "api.slipway.localhost"} <= set(names)
 
 

@@ -88,3 +88,16 @@ def test_a_secret_is_made_once_and_read_by_its_owner_alone(tmp_path: Path) -> No
     assert path.read_text() == first
     assert len(first) == 44 and "\n" not in first
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_secret_some_service_of_the_stack_names_is_made(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.local.yaml"
+    file.write_text("config: {slipway:services: {api: {secrets: [signing-key]}, web: {secrets: [session-key]}}}")
+    (tmp_path / "defaults.yaml").write_text("config: {slipway:service: {secrets: [shared-key]}}")
+    assert secrets.named(file) == {"signing-key", "session-key", "shared-key"}
+
+
+def test_a_stack_without_secrets_needs_none(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.local.yaml"
+    file.write_text("config: {slipway:services: {api: {}}}")
+    assert secrets.named(file) == set()
