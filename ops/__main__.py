@@ -9,12 +9,15 @@ from typing import Annotated
 import pulumi
 import typer
 
-from ops import features, render
+from ops import diff, features, preview, render
+from ops.models import NoModel
 from ops.recorder import UnknownStack
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack: local, dev, staging or prod.")]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
@@ -41,6 +44,31 @@ def render_command(
     typer.echo(f"{len(written)} objects of {stack} in {output}", err=True)
 
 
+@app.command("diff")
+def diff_command(left: str, right: str, as_json: Json = False) -> None:
+    """Show what differs between two stacks. Example: ./slipway diff staging prod"""
+    diff.command(left, right, as_json=as_json)
+
+
+@app.command("preview")
+def preview_command(  # noqa: PLR0917 - options, which nobody gives by position
+    stack: Annotated[list[str] | None, typer.Option("--stack", "-s", help="A stack; again for more of them.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All stacks; the same as naming none.")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="Compare with this git revision: no cluster, engine or secret is needed.")
+    ] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as loses-data.")] = None,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print a comment for a pull request.")] = False,
+) -> None:
+    """Tell what a change does: rolls pods, replaces, exposes, loses data, ...
+
+    Exit code 2: an environment forbids it. Example: ./slipway preview --all --base origin/main
+    """
+    names = [] if every else stack or []
+    sys.exit(preview.command(names, base, allow or [], as_json=as_json, markdown=markdown))
+
+
 @app.command("features")
 def features_command(
     write: Annotated[bool, typer.Option("--write", help="Also write docs/features.md.")] = False,
@@ -56,7 +84,7 @@ def main() -> None:
     """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
     try:
         app()
-    except (pulumi.RunError, UnknownStack, render.NotOurs) as error:
+    except (pulumi.RunError, NoModel, UnknownStack, render.NotOurs) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

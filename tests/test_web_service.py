@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 
 from ops.recorder import Program
@@ -120,3 +121,24 @@ def test_services_share_a_host_by_their_paths(changed: Changed):
     rules = [program.manifests()["Ingress", name]["spec"]["rules"][0] for name in ("api", "web")]
     assert [rule["host"] for rule in rules] == ["www.dev.example.com"] * 2
     assert [rule["http"]["paths"][0]["path"] for rule in rules] == ["/v1", "/"]
+
+
+@pytest.mark.feature("E6")
+def test_two_services_may_not_have_the_same_host_and_path(changed: Changed):
+    api = {"host": "www.dev.example.com", "path": "/v1/"}
+    web = {"host": "www.dev.example.com", "path": "/v1"}
+    with pytest.raises(pulumi.RunError, match=r"services\.web\.ingress\.path: .*/v1 is already served by api"):
+        changed("dev", {"services.api.ingress": api, "services.web": {"ingress": web}})
+
+
+@pytest.mark.parametrize(("name", "hint"), [("apii", 'did you mean "api"'), ("mongo", "services here: api, web")])
+def test_a_need_nobody_meets_is_refused(changed: Changed, name: str, hint: str):
+    with pytest.raises(pulumi.RunError, match=rf"services\.web\.needs\.0: no such service; {hint}"):
+        changed("dev", {"services.web": {"needs": [name]}})
+
+
+def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(changed: Changed):
+    with pytest.raises(
+        pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
+    ):
+        changed("dev", {"quota": {"pods": 3}})

@@ -24,12 +24,14 @@ def test_the_stack_is_up_before_the_tests_begin():
     up()
 
 
-@pytest.mark.feature("A1", "N4")
-@pytest.mark.feature("E4")
+@pytest.mark.feature("A1", "N4", "E1", "E4", "C4")
 def test_the_deployed_version_answers_over_https_with_the_local_ca(api: urllib3.HTTPSConnectionPool):
     answer = api.request("GET", "/version")
     assert answer.status == 200
     assert answer.json()["version"] == outputs()["version"]
+    # What the Go runtime in the pod goes by: one core, and 90 % of the memory limit of 64Mi.
+    assert answer.json()["goMaxProcs"] == 1
+    assert answer.json()["goMemLimitBytes"] == 64 * 90 // 100 * 2**20
 
 
 @pytest.mark.feature("A3")
@@ -145,8 +147,7 @@ def elsewhere(copy_of_project: Path) -> Callable[..., str]:
     return said
 
 
-@pytest.mark.feature("K2")
-@pytest.mark.feature("J1", part="dev, staging and prod preview")
+@pytest.mark.feature("K2", "J1", "B6")
 @pytest.mark.parametrize(("stack", "image"), [("dev", "build"), ("staging", "from: dev"), ("prod", "from: staging")])
 def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
     elsewhere: Callable[..., str], copy_of_project: Path, stack: str, image: str
@@ -159,6 +160,9 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
         in (without_secret)
     )
     elsewhere("config", "set", "--secret", "signing-key", "x" * 32, "-s", stack)
+    text = (copy_of_project / "stacks" / f"Pulumi.{stack}.yaml").read_text()
+    assert "slipway:signing-key:\n    secure:" in text
+    assert "x" * 32 not in text
     if image != "build":
         file = copy_of_project / "stacks" / f"Pulumi.{stack}.yaml"
         digest = f"digest: sha256:{'0' * 64}"

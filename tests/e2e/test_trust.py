@@ -9,8 +9,10 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
+import urllib3
 
-from tests.e2e.conftest import NAMESPACE, ROOT, environment, kubectl, outputs, pulumi, run, up
+from tests.e2e.conftest import NAMESPACE, ROOT, environment, kubectl, outputs, pulumi, run, running_pods, up
+from tests.e2e.load import Load
 from tests.leaks import leaks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -169,6 +171,49 @@ def _configmap() -> str:
 def _variable(name: str) -> str:
     """The variable as the pods of the Deployment's newest revision get it."""
     return json.loads(kubectl("get", "configmap", _configmap(), "-o", "json"))["data"][name]
+
+
+@pytest.mark.feature("F1")
+def test_load_raises_the_number_of_pods_and_up_leaves_it_raised(edit: Edit, api: urllib3.HTTPSConnectionPool):
+    edit(LOCAL, "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 2, max: 4, cpuPercent: 10}")
+    up()
+    with Load(api, "/v1/items", rate=100) as load:
+        deadline = time.monotonic() + 150
+        while _replicas() < 3:
+            assert time.monotonic() < deadline, "the load has raised nothing"
+            time.sleep(2)
+        pulumi("preview", "--expect-no-changes")
+        up()
+        assert _replicas() >= 3
+    assert load.lost == []
+
+
+def _replicas() -> int:
+    return int(kubectl("get", "deployment", "api", "-o", "jsonpath={.spec.replicas}"))
+
+
+@pytest.mark.feature("C8")
+def test_pods_are_evicted_one_after_the_other_and_all_of_them_in_the_end():
+    kubectl("rollout", "status", "deployment/api", "--timeout=120s")
+    first, second, *_ = sorted(running_pods())
+    assert _evicted(first)
+    assert not _evicted(second), "both pods went at once"
+    deadline = time.monotonic() + 60
+    while not _evicted(second):
+        assert time.monotonic() < deadline, "the budget blocks the drain for ever"
+        time.sleep(1)
+
+
+def _evicted(pod: str) -> bool:
+    """Ask as `kubectl drain` does; False when the disruption budget says not now."""
+    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
+    command = ["kubectl", "--context", "slipway-local", "create", "--raw", path, "-f", "-"]
+    done = subprocess.run(
+        command, input=json.dumps(eviction), capture_output=True, text=True, check=False, env=environment()
+    )
+    assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
+    return done.returncode == 0
 
 
 @pytest.mark.feature("B10")
