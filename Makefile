@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e features render preview
+.PHONY: help up down clean venv check test e2e golden mutants scan features render preview
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,6 +38,15 @@ test: venv ## unit tests: need Python and PyPI only
 
 e2e: up ## the real thing on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e
+
+golden: venv ## write tests/golden/ anew: what every stack declares; read its diff before you commit
+	@.venv/bin/python -m tests.golden
+
+mutants: venv ## seed the defects of tests/mutants.py one by one: each has to be caught; writes docs/mutants.md
+	@.venv/bin/python -m tests.mutants
+
+scan: venv ## kube-score, kubeconform, gitleaks and others over every stack, workflow, Dockerfile and commit (needs Go)
+	@.venv/bin/python -m tests.scan
 
 features: venv ## which rows of the feature table the tests prove; also written to docs/features.md
 	@./slipway features --write

@@ -1,6 +1,7 @@
 """One environment of the API, from source to a served request.
 
 settings     what stacks/Pulumi.<stack>.yaml says, or every mistake in it at once
+house rules  policies.py; they hold for all that follows
 image        built from app/, taken prebuilt, or promoted from another stack; named by its content
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
 services     for each service its configuration, pods, address and autoscaling
@@ -8,12 +9,14 @@ outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 """
 
 import pulumi
+from enforcement import watch
 from environment import Environment, connect
 from image import AppImage
 from stack_file import load
 from web_service import WebService
 
 settings = load()
+watch(settings.waivers)
 
 image = AppImage("api", settings.image)
 

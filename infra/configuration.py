@@ -23,7 +23,7 @@ def declare(scope: Scope) -> pod.Config:
 
 
 def _retained(scope: Scope) -> pulumi.ResourceOptions:
-    return pulumi.ResourceOptions.merge(scope.child(), pulumi.ResourceOptions(retain_on_delete=True))
+    return pulumi.ResourceOptions(parent=scope.parent, provider=scope.retaining, retain_on_delete=True)
 
 
 def _env(scope: Scope) -> pulumi.Output[str]:

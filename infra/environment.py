@@ -26,14 +26,24 @@ def connect(cluster: Cluster) -> Provider:
     check_context(cluster)
     return Provider(
         "cluster",
-        context=cluster.context,
-        # Only a new context means a new cluster; an edited kubeconfig must not replace every object.
-        cluster_identifier=cluster.context,
-        enable_server_side_apply=True,
+        **_options(cluster),
         # Change ConfigMaps and Secrets in place. Those that roll pods are immutable and named by their content.
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
     )
+
+
+def connect_for_retained(cluster: Cluster) -> Provider:
+    """The provider for objects named by their content: one that is still there from an earlier time is taken as it is.
+
+    Any other object that is there already is a stranger's, and `connect` refuses to take it over.
+    """
+    return Provider("retained", **_options(cluster), upsert_existing_objects=True)
+
+
+def _options(cluster: Cluster) -> dict[str, Any]:
+    # Only a new context means a new cluster; an edited kubeconfig must not replace every object.
+    return {"context": cluster.context, "cluster_identifier": cluster.context, "enable_server_side_apply": True}
 
 
 class Environment(pulumi.ComponentResource):
@@ -41,6 +51,8 @@ class Environment(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     """Name of the namespace, known once it exists."""
+    retaining: Provider
+    """For objects that stay when they are superseded (configuration.py)."""
     pull_secret: pulumi.Output[str] | None
     """Name of the Secret with which nodes pull the image; None for an open registry."""
 
@@ -48,6 +60,7 @@ class Environment(pulumi.ComponentResource):
         super().__init__("slipway:index:Environment", PART_OF, None, opts)
         self._settings = settings
         self._child = pulumi.ResourceOptions(parent=self)
+        self.retaining = connect_for_retained(settings.cluster)
         self.namespace = self._namespace(settings.namespace)
         self._quota(settings.quota)
         self._defaults()

@@ -1,25 +1,20 @@
 """AppImage: app/ -> an image reference that names its content.
 
-The tag is the hash of what the image is made from (paths, bytes, whether a file is executable, build arguments; not
-what .dockerignore leaves out). So the reference is known before anything is built, a commit that only touches the
-README rolls nothing, and neither a clone in another folder nor another umask makes a difference.
+The tag is the hash of what the image is made from (see source.py). So the reference is known before anything is built,
+and a commit that only touches the README rolls nothing.
 """
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
 import os
-import shutil
-import subprocess
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_docker as docker
+from oci import File, OciImage, assemble
 from settings import PROJECT, ROOT, Image
-
-APP = ROOT / "app"
-CA_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+from source import APP, arguments, content_tag, prepare
 
 
 class AppImage(pulumi.ComponentResource):
@@ -42,9 +37,16 @@ class AppImage(pulumi.ComponentResource):
         self.register_outputs({"reference": self.reference, "version": self.version})
 
     def _build(self, name: str, image: Image) -> None:
-        tag = content_tag(APP, {"target": image.target, "platform": image.platform})
+        tag = content_tag(APP, arguments(image))
         context = ROOT / ".slipway" / "context" / pulumi.get_stack()
         prepare(context, image, tag)
+        if image.builder == "daemonless":
+            self.reference = pulumi.Output.from_input(built_here(context, image, tag))
+        else:
+            self.reference = self._built_by_docker(name, context, image, tag)
+        self.version = pulumi.Output.from_input(tag)
+
+    def _built_by_docker(self, name: str, context: Path, image: Image, tag: str) -> pulumi.Output[str]:
         built = docker.Image(
             name,
             image_name=f"{image.repository}:{tag}",
@@ -59,8 +61,10 @@ class AppImage(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.reference = pulumi.Output.all(built.image_name, built.repo_digest).apply(lambda both: pinned(*both))
-        self.version = pulumi.Output.from_input(tag)
+        reference = pulumi.Output.all(built.image_name, built.repo_digest).apply(lambda both: pinned(*both))
+        if not pulumi.runtime.is_dry_run():
+            reference.apply(lambda reference: _tell(reference, "by Docker", context))
+        return reference
 
     def _promote(self, stack: str) -> None:
         outputs = pulumi.StackReference(
@@ -76,68 +80,53 @@ def pinned(name: str, repo_digest: str) -> str:
     return f"{name}@{digest}" if at else name
 
 
-def content_tag(folder: Path, arguments: dict[str, str]) -> str:
-    """`src-` and 16 hex digits that change with any file of the build context or any build argument."""
-    content = hashlib.sha256(repr(sorted(arguments.items())).encode())
-    for path, file in sources(folder).items():
-        content.update(f"{path}\0{_mode(file):o}\0{file.stat().st_size}\0".encode())
-        content.update(file.read_bytes())
-    return f"src-{content.hexdigest()[:16]}"
+def built_here(context: Path, image: Image, tag: str) -> str:
+    """The full reference, in a preview too. After a real `up` the registry has the image; a preview asks nobody."""
+    built = assembled(context, image, tag)
+    reference = f"{image.repository}:{tag}@{built.digest}"
+    if not pulumi.runtime.is_dry_run():
+        from registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
+
+        how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
+        _tell(reference, f"{how}, {_megabytes(built.size)} (layers are not compressed)", context)
+    return reference
 
 
-def prepare(context: Path, image: Image, tag: str) -> None:
-    """Fill the folder the image is built from; `pulumi.RunError` if the app does not compile.
-
-    It is a copy of app/ in which a file is either executable or not: Docker plugins hash file modes, and an image must
-    not be built anew because somebody cloned with another umask.
-    """
-    shutil.rmtree(context, ignore_errors=True)
-    for path, file in sources(APP).items():
-        (context / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, context / path)
-    if image.target == "prebuilt":
-        (context / "dist").mkdir()
-        shutil.copyfile(CA_CERTIFICATES, context / "dist" / "ca-certificates.crt")
-        _compile(context, image.platform, tag)
-    for path in context.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else _mode(path))
+def assembled(context: Path, image: Image, tag: str) -> OciImage:
+    """The image of app/Dockerfile, from a prepared folder and without a daemon."""
+    files = [
+        File("etc/ssl/certs/ca-certificates.crt", (context / "dist" / "ca-certificates.crt").read_bytes()),
+        File("api", (context / "dist" / "api").read_bytes(), mode=0o755),
+    ]
+    return assemble(files, run_as(tag), image.platform)
 
 
-def sources(folder: Path) -> dict[str, Path]:
-    """The files an image is made from, by path, in order: all but those .dockerignore names."""
-    ignore = folder / ".dockerignore"
-    lines = ignore.read_text().splitlines() if ignore.exists() else []
-    # dist/ is made from the other files.
-    patterns = ["dist", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    return {path: files[path] for path in sorted(files) if not any(_matches(path, pattern) for pattern in patterns)}
+def run_as(version: str) -> dict[str, Any]:
+    """How a container runs the image. A test holds it to what app/Dockerfile says."""
+    labels = {
+        "title": "slipway-api",
+        "description": "Items API deployed by Slipway",
+        "version": version,
+        "revision": version,
+        "licenses": "Apache-2.0",
+    }
+    return {
+        "User": "65532:65532",
+        "ExposedPorts": {"8080/tcp": {}, "9090/tcp": {}},
+        "Healthcheck": {"Test": ["CMD", "/api", "check", "http://127.0.0.1:9090/livez"]},
+        "Entrypoint": ["/api"],
+        "Labels": {f"org.opencontainers.image.{name}": value for name, value in labels.items()},
+    }
 
 
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a pattern of .dockerignore names the file or a folder above it; `**/` also stands for no folder."""
-    above = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
-    return any(fnmatch.fnmatch(name, form) for name in above for form in (pattern, pattern.removeprefix("**/")))
+def _tell(reference: str, how: str, context: Path) -> None:
+    binary = context / "dist" / "api"
+    size = f", binary {_megabytes(binary.stat().st_size)}" if binary.exists() else ""
+    pulumi.log.info(f"image {reference}: {how}{size}")
 
 
-def _compile(context: Path, platform: str, version: str) -> None:
-    """Compile the copy of the app, here. The same source gives the same bytes, wherever the clone lies."""
-    operating_system, architecture = platform.split("/")
-    flags = ["-trimpath", "-buildvcs=false", "-ldflags", f"-s -w -X main.version={version}"]
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOOS": operating_system, "GOARCH": architecture}
-    command = ["go", "build", *flags, "-o", "dist/api", "./cmd/api"]
-    try:
-        subprocess.run(command, cwd=context, env=environment, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise pulumi.RunError(
-            "app/ cannot be compiled: there is no `go` on the PATH. Install Go, or set slipway:image.target: release."
-        ) from None
-    except subprocess.CalledProcessError as error:
-        raise pulumi.RunError(f"app/ does not compile:\n{error.stderr.strip()}") from None
-
-
-def _mode(file: Path) -> int:
-    """Of a file's mode only "executable" counts: the rest is the umask of whoever cloned."""
-    return 0o755 if file.stat().st_mode & 0o100 else 0o644
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:.1f} MB"
 
 
 def _promotable(reference: str | None, stack: str) -> str:

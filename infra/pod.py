@@ -43,6 +43,8 @@ def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTempla
         spec=core.v1.PodSpecArgs(
             **_identity(scope.name, config),
             termination_grace_period_seconds=grace_seconds(scope.service.drain),
+            # Pulls the same way as the spread over nodes below; it is the form scanners know.
+            affinity=_apart(scope.name),
             topology_spread_constraints=[
                 _spread(scope.name, "kubernetes.io/hostname"),
                 _spread(scope.name, "topology.kubernetes.io/zone"),
@@ -161,6 +163,17 @@ def _probe(path: str, *, period_seconds: int, failure_threshold: int) -> core.v1
         period_seconds=period_seconds,
         failure_threshold=failure_threshold,
         timeout_seconds=2,
+    )
+
+
+def _apart(name: str) -> core.v1.AffinityArgs:
+    """Rather not two pods of a service on one node; a cluster of one node has to take them all."""
+    others = core.v1.PodAffinityTermArgs(
+        topology_key="kubernetes.io/hostname", label_selector=meta.v1.LabelSelectorArgs(match_labels=selector(name))
+    )
+    preferred = core.v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=others)
+    return core.v1.AffinityArgs(
+        pod_anti_affinity=core.v1.PodAntiAffinityArgs(preferred_during_scheduling_ignored_during_execution=[preferred])
     )
 
 

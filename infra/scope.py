@@ -18,6 +18,7 @@ class Scope:
     settings: Settings
     namespace: pulumi.Input[str]
     parent: pulumi.Resource
+    retaining: pulumi.ProviderResource
 
     @property
     def service(self) -> Service:

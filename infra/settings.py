@@ -7,15 +7,28 @@ each other stands in checks.py.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pulumi
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
+from pydantic_core import core_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "slipway"
@@ -23,31 +36,125 @@ PROJECT = "slipway"
 CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 
-def _text(value: object) -> object:
+@dataclass(frozen=True)
+class Form:
+    """How a text has to look: the pattern decides, the words tell. `check` raises ValueError with a rule of its own."""
+
+    words: str
+    pattern: str = r".*"
+    check: Callable[[str], object] = str
+    most: int = 253
+    numbers: bool = False
     """`cpu: 1` is a number in YAML and a quantity in Kubernetes: take it as its text."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    def read(self, value: object) -> object:
+        """The text; ValueError in words, whatever was found instead."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        text = str(value) if self.numbers and is_number else value
+        if not isinstance(text, str) or len(text) > self.most or not re.fullmatch(self.pattern, text):
+            raise ValueError(f"should be {self.words}")
+        self.check(text)
+        return text
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        kind = ["string", "number"] if self.numbers else "string"
+        form = {"type": kind, "pattern": f"^({self.pattern})$", "maxLength": self.most}
+        return {**handler(schema), **form, "patternErrorMessage": f"should be {self.words}"}
 
 
-DnsLabel = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$")]
-Host = Annotated[
+def _not_nothing(quantity: str) -> None:
+    if not any(digit in quantity for digit in "123456789"):
+        raise ValueError("should be more than 0")
+
+
+def _network(text: str) -> None:
+    try:
+        ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"should be a range of addresses such as 10.20.0.0/16: {error}") from None
+
+
+def _time_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        # There are none on a machine without the database: then the cluster judges.
+        if known := available_timezones():
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            raise ValueError(f"should be an IANA time zone such as Asia/Tokyo{hint}") from None
+
+
+def _day(text: object) -> object:
+    if not isinstance(text, str) or not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        raise ValueError("should be a day such as 2027-01-31")
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"is no day of the calendar: {error}") from None
+
+
+_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+
+
+def _cron(schedule: str) -> None:
+    """Five fields of numbers, ranges, lists and steps; what the CronJob controller would refuse is refused here."""
+    fields = schedule.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError(f"has {len(fields)} fields instead of 5 (minute hour day month weekday)")
+    for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
+        for part in field.split(","):
+            match = re.fullmatch(r"(\*|([0-9]+)(?:-([0-9]+))?)(?:/([1-9][0-9]*))?", part)
+            bounds = [int(number) for number in match.group(2, 3) if number] if match else []
+            if not match or bounds != sorted(bounds) or not all(low <= number <= high for number in bounds):
+                raise ValueError(f"{name} is {field!r}: numbers from {low} to {high}, `*`, lists, ranges and steps")
+
+
+_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+
+DnsLabel = Annotated[
     str,
-    StringConstraints(
-        max_length=253, pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$"
+    Form(
+        "a name of lower-case letters, digits and `-`, from a letter on, at most 40", r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?"
     ),
 ]
-UrlPath = Annotated[str, StringConstraints(pattern=r"^/[-A-Za-z0-9._~/]*$")]
-SecretName = Annotated[str, StringConstraints(pattern=r"^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")]
-EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]
-Cpu = Annotated[
-    str, BeforeValidator(_text), StringConstraints(pattern=r"^([1-9][0-9]*m|[1-9][0-9]*|[0-9]+\.[0-9]{1,3})$")
+Host = Annotated[
+    str,
+    Form(
+        "a host name such as api.example.com: lower case, no wildcard, no address", rf"({_LABEL}\.)+(?=[a-z]){_LABEL}"
+    ),
 ]
-Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*(Mi|Gi)$")]
-Repository = Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$")]
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z_+-]+(/[A-Za-z0-9_+-]+)*$")]
-Cidr = Annotated[str, AfterValidator(lambda text: str(ip_network(text)))]
+UrlPath = Annotated[str, Form("a path such as /v1", r"/[-A-Za-z0-9._~/]*")]
+SecretName = Annotated[
+    str,
+    Form(
+        "the name of a secret: lower-case letters, digits and `-`, from a letter on", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
+    ),
+]
+EnvName = Annotated[str, Form("the name of a variable such as LOG_LEVEL", r"[A-Z][A-Z0-9_]*")]
+Cpu = Annotated[
+    str,
+    Form("CPUs such as 250m, 2 or 0.5", r"[1-9][0-9]*m|[0-9]{1,4}(\.[0-9]{1,3})?", _not_nothing, numbers=True),
+]
+Memory = Annotated[str, Form("a quantity such as 64Mi or 1Gi", r"[1-9][0-9]*(Mi|Gi)", most=12)]
+Repository = Annotated[
+    str,
+    Form(
+        "a registry and a name without tag, such as registry.example.com/slipway/api",
+        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+",
+    ),
+]
+TimeZone = Annotated[str, Form("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _time_zone)]
+Cidr = Annotated[str, Form("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Day = Annotated[date, BeforeValidator(lambda text: date.fromisoformat(text) if isinstance(text, str) else text)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Day = Annotated[date, BeforeValidator(_day)]
+Digest = Annotated[str, Form("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
+Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check=_cron)]
 
 # The secret that goes with `registry`.
 REGISTRY_PASSWORD = "registry-password"
@@ -66,26 +173,6 @@ def millicores(cpu: str) -> int:
 def mebibytes(memory: str) -> int:
     """`"64Mi"` -> 64, `"1Gi"` -> 1024."""
     return int(memory[:-2]) * (1024 if memory.endswith("Gi") else 1)
-
-
-_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
-
-
-def _cron(schedule: str) -> str:
-    """Five fields of numbers, ranges, lists and steps; what the CronJob controller would refuse is refused here."""
-    fields = schedule.split()
-    if len(fields) != len(_CRON_FIELDS):
-        raise ValueError(f"has {len(fields)} fields instead of 5 (minute hour day month weekday)")
-    for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
-        for part in field.split(","):
-            match = re.fullmatch(r"(\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part)
-            bounds = [int(number) for number in match.group(2, 3) if number] if match else []
-            if not match or bounds != sorted(bounds) or not all(low <= number <= high for number in bounds):
-                raise ValueError(f"{name} is {field!r}: numbers from {low} to {high}, `*`, lists, ranges and steps")
-    return schedule
-
-
-Cron = Annotated[str, AfterValidator(_cron)]
 
 
 class Section(BaseModel):
@@ -121,11 +208,13 @@ class Image(Section):
     """Where the image comes from, and under which name it is kept."""
 
     source: Literal["build", "prebuilt", "promote"] = "build"
-    """build: from app/ by the Docker daemon · prebuilt: `digest`, built elsewhere · promote: what stack `from` runs."""
+    """build: from app/ · prebuilt: `digest`, built elsewhere · promote: what stack `from` runs."""
     repository: Repository = Field(examples=["registry.example.com/slipway/api"])
     """Registry and name, without a tag."""
+    builder: Literal["docker", "daemonless"] = "docker"
+    """docker: the Docker daemon builds app/Dockerfile · daemonless: Go and this program, on this machine."""
     target: Literal["release", "prebuilt"] = "release"
-    """Stage of app/Dockerfile (source: build). prebuilt compiles on this machine and needs no base image."""
+    """Stage of app/Dockerfile (builder: docker). prebuilt compiles on this machine and needs no base image."""
     platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
     """What the cluster's nodes run (source: build)."""
     digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
@@ -139,7 +228,14 @@ class Image(Section):
             raise ValueError("digest goes with source: prebuilt, and only with it")
         if (self.source == "promote") != (self.from_ is not None):
             raise ValueError("from goes with source: promote, and only with it")
+        if self.builder == "daemonless" and self.target == "release" and "target" in self.model_fields_set:
+            raise ValueError("target: release needs builder: docker; leave target out")
         return self
+
+    @property
+    def is_compiled_here(self) -> bool:
+        """Whether Go on this machine compiles the app, and not the golang image."""
+        return self.builder == "daemonless" or self.target == "prebuilt"
 
 
 class Resources(Section):

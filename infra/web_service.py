@@ -33,7 +33,7 @@ class WebService(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:index:WebService", name, None, opts)
-        scope = Scope(name, settings, environment.namespace, self)
+        scope = Scope(name, settings, environment.namespace, self, environment.retaining)
 
         config = configuration.declare(scope)
         account = _service_account(scope, environment)

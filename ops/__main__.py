@@ -9,7 +9,7 @@ from typing import Annotated
 import pulumi
 import typer
 
-from ops import diff, features, preview, render
+from ops import config, diff, features, preview, render
 from ops.models import NoModel
 from ops.recorder import UnknownStack
 
@@ -67,6 +67,9 @@ def preview_command(  # noqa: PLR0917 - options, which nobody gives by position
     """
     names = [] if every else stack or []
     sys.exit(preview.command(names, base, allow or [], as_json=as_json, markdown=markdown))
+
+
+app.add_typer(config.app)
 
 
 @app.command("features")

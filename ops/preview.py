@@ -125,7 +125,7 @@ def command(names: list[str], base: str | None, allow: list[str], *, as_json: bo
     elif markdown:
         sys.stdout.write(as_markdown(found))
     else:
-        _print(found)
+        as_table(found)
     for preview in found:
         for verdict in preview.forbidden:
             barred = next(c for c in verdict.classes if c in FORBIDDEN[preview.stack] - preview.allowed)
@@ -137,7 +137,8 @@ def command(names: list[str], base: str | None, allow: list[str], *, as_json: bo
     return EXIT_FORBIDDEN if any(preview.forbidden for preview in found) else 0
 
 
-def _print(found: list[Preview]) -> None:
+def as_table(found: list[Preview]) -> None:
+    """For people: a headline per stack and its changes, the most dangerous first."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     for preview in found:
         console.print(f"[bold]{preview.stack}[/bold]: {preview.headline} [dim](against {preview.source})[/dim]")

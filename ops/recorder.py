@@ -6,7 +6,6 @@ to the engine. Secret values are `***`: the program gets nothing else to see.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import runpy
@@ -18,19 +17,21 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest import mock
 
-import yaml
+from engine_yaml import Node
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserialize_properties  # pyright: ignore[reportPrivateUsage]
 from pulumi.runtime.settings import set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
-from stack_file import needed_secrets
+from stack_file import effective, handed_over, needed_secrets, read_defaults, read_files
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
 PROJECT = "slipway"
 SECRET = "***"
+# What the program gets for a secret; SECRET would be refused as a placeholder.
+STAND_IN = "stands for a secret of the stack"
 # Stands for the digest a registry would have answered.
 NO_DIGEST = "sha256:" + "0" * 64
 
@@ -113,8 +114,7 @@ def stack_config(stack: str) -> dict[str, Any]:
     """The `config:` mapping of a stack file; `UnknownStack` if there is none."""
     if stack not in stacks():
         raise UnknownStack(f"there is no stacks/Pulumi.{stack}.yaml. Stacks here: {', '.join(stacks())}")
-    content = yaml.safe_load((ROOT / "stacks" / f"Pulumi.{stack}.yaml").read_text()) or {}
-    return content.get("config") or {}
+    return read_files(stack)[0].config.plain()
 
 
 class _Echo(mocks.Mocks):
@@ -198,22 +198,34 @@ def _masked(value: Json) -> Json:
 def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[str]]]:
     """Stack values as the engine hands them over, and the keys that are secret."""
     secrets = _secret_values(values)
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-    if f"{PROJECT}:secretFiles" in values:
+    nested = [key for key, value in values.items() if _holds_secret(value)]
+    texts = {key: handed_over(_decrypted(value)) for key, value in values.items()}
+    if isinstance(values.get(f"{PROJECT}:secretFiles"), str):
         with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
             for name, value in {**secrets, "tls.crt": SECRET, "tls.key": SECRET}.items():
                 (Path(folder) / name).write_text(value)
             yield {**texts, f"{PROJECT}:secretFiles": folder}, []
     else:
         given = {f"{PROJECT}:{name}": value for name, value in secrets.items() if f"{PROJECT}:{name}" not in values}
-        nested = [key for key, value in values.items() if "secure" in json.dumps(value)]
         yield {**texts, **given}, [*given, *nested]
 
 
 def _secret_values(values: dict[str, Json]) -> dict[str, str]:
-    """`***` for each secret the stack has to bring."""
+    """A stand-in for each secret the stack has to bring."""
     own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items()}
-    return dict.fromkeys(needed_secrets(own), SECRET)
+    return dict.fromkeys(needed_secrets(effective(Node.of(own), read_defaults().settings)), STAND_IN)
+
+
+def _decrypted(value: Json) -> Json:
+    """`{secure: ciphertext}` is a text by the time the program sees it."""
+    if isinstance(value, dict):
+        secret = list(value) == ["secure"] and isinstance(value["secure"], str)
+        return STAND_IN if secret else {key: _decrypted(item) for key, item in value.items()}
+    return [_decrypted(item) for item in value] if isinstance(value, list) else value
+
+
+def _holds_secret(value: Json) -> bool:
+    return _decrypted(value) != value
 
 
 @contextmanager
@@ -222,7 +234,11 @@ def _inside_infra() -> Generator[None]:
     before = Path.cwd()
     os.chdir(INFRA)
     try:
-        with mock.patch("image.prepare"), mock.patch.dict(os.environ, KUBECONFIG=""):
+        with (
+            mock.patch("image.prepare"),
+            mock.patch("image.assembled", return_value=mock.Mock(digest=NO_DIGEST)),
+            mock.patch.dict(os.environ, KUBECONFIG=""),
+        ):
             yield
     finally:
         os.chdir(before)

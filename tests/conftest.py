@@ -8,8 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from engine_yaml import Node
+from stack_file import effective, read_defaults
 
 from ops.recorder import Program, declare, stack_config
+
+pytest_plugins = ["tests.guard"]
 
 Declare = Callable[..., Program]
 Changed = Callable[[str, dict[str, Any]], Program]
@@ -41,8 +45,17 @@ def with_changes(stack: str, changes: dict[str, Any]) -> dict[str, Any]:
         section: Any = config
         for part in path[:-1]:
             section = section.setdefault(part, {})
-        if value is None:
-            section.pop(path[-1], None)
-        else:
+        if value is not None or _is_default([first, *rest]):
             section[path[-1]] = value
+        else:
+            section.pop(path[-1], None)
     return config
+
+
+def _is_default(key: list[str]) -> bool:
+    """Whether defaults.yaml gives it, so that only `null` takes it out."""
+    own = {"services": {key[1]: {}}} if key[0] == "services" and len(key) > 1 else {}
+    found: Any = effective(Node.of(own), read_defaults().settings).plain()
+    for part in key:
+        found = found.get(part) if isinstance(found, dict) else None
+    return bool(found)

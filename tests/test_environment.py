@@ -39,9 +39,16 @@ def contexts(**servers: str) -> str:
     )
 
 
+def refusal(cluster: Cluster) -> str | None:
+    try:
+        return check_context(cluster)
+    except pulumi.RunError as error:
+        return str(error)
+
+
 def test_a_context_of_any_file_on_the_path_is_found(kubeconfig: Path):
-    check_context(Cluster(context="dev"))
-    check_context(Cluster(context="staging", server=r"https://10\.0\.0\.3:6443"))
+    assert refusal(Cluster(context="dev")) is None
+    assert refusal(Cluster(context="staging", server=r"https://10\.0\.0\.3:6443")) is None
 
 
 def test_a_context_that_is_not_there_is_refused_with_those_that_are(kubeconfig: Path):
@@ -63,7 +70,8 @@ def test_the_right_name_with_another_server_is_refused(kubeconfig: Path):
 
 
 def test_of_two_contexts_with_one_name_the_first_file_s_counts(kubeconfig: Path):
-    check_context(Cluster(context="prod", server=r"https://10\.0\.0\.2:6443"))
+    assert refusal(Cluster(context="prod", server=r"https://10\.0\.0\.2:6443")) is None
+    assert refusal(Cluster(context="prod", server=r"https://10\.0\.0\.3:6443"))
 
 
 def test_the_pattern_has_to_match_the_whole_url(kubeconfig: Path):

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
-from image import content_tag, pinned, prepare, sources
+import yaml
+from image import pinned
 from settings import Image
+from source import arguments, content_tag, prepare, sources
 
+from tests.conftest import Changed
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCKERFILE = ROOT / "app" / "Dockerfile"
 ARGUMENTS = {"target": "release"}
 
 
@@ -59,7 +66,7 @@ def test_dockerignore_is_read_as_docker_reads_it(source: Path, pattern: str, pat
 def test_the_build_context_is_the_same_whatever_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Path
 ):
-    monkeypatch.setattr("image.APP", source)
+    monkeypatch.setattr("source.APP", source)
     build = Image(repository="r.io/slipway/api")
     before = os.umask(0o077)
     try:
@@ -113,3 +120,65 @@ def test_a_pushed_image_is_pinned_to_its_digest():
 
 def test_a_local_image_id_never_reaches_a_pod():
     assert pinned("r.io/api:src-1", "sha256:ab") == "r.io/api:src-1"
+
+
+@pytest.mark.parametrize("change", [{"builder": "daemonless"}, {"target": "prebuilt"}, {"platform": "linux/arm64"}])
+def test_settings_that_make_another_image_make_another_tag(change: dict[str, str]):
+    release, other = ({"repository": "r.io/slipway/api", **also} for also in ({}, change))
+    assert arguments(Image.model_validate(other)) != arguments(Image.model_validate(release))
+
+
+def test_the_same_files_from_another_builder_are_another_image():
+    docker, daemonless = Image(repository="r.io/a", target="prebuilt"), Image(repository="r.io/a", builder="daemonless")
+    assert arguments(docker) != arguments(daemonless)
+    assert arguments(docker)["certificates"] == arguments(daemonless)["certificates"] != ""
+
+
+def test_the_name_of_the_repository_makes_no_difference():
+    assert arguments(Image(repository="r.io/a")) == arguments(Image(repository="elsewhere.io/b"))
+
+
+def test_an_image_built_elsewhere_needs_no_daemon_and_no_compiler(
+    changed: Changed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    digest = "sha256:" + "5" * 64
+    program = changed("dev", {"image.source": "prebuilt", "image.digest": digest})
+    [container] = program.manifests()["Deployment", "api"]["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == f"registry.example.com/slipway/api@{digest}"
+    assert "Image" not in {resource.kind for resource in program.resources}
+
+
+def stages() -> dict[str, list[str]]:
+    """The instructions of each stage of app/Dockerfile, under its name; the first one is FROM."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    found = [f"FROM {part}".strip().splitlines() for part in re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]]
+    return {lines[0].split(" AS ")[1]: lines for lines in found}
+
+
+@pytest.mark.feature("A8")
+def test_base_images_are_pinned_by_digest_and_newer_ones_are_proposed():
+    bases = [lines[0].split()[1] for lines in stages().values()]
+    unpinned = [base for base in bases if base not in {"scratch", *stages()}]
+    assert unpinned
+    assert all(re.fullmatch(r"golang:\d+\.\d+\.\d+-bookworm@sha256:[0-9a-f]{64}", base) for base in unpinned)
+    updates = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"]
+    watched = {(update["package-ecosystem"], update["directory"]) for update in updates}
+    assert watched == {("docker", "/app"), ("gomod", "/app"), ("pip", "/"), ("github-actions", "/")}
+
+
+@pytest.mark.feature("A7", part="Dockerfile")
+def test_the_image_is_a_static_binary_run_by_a_number_and_modules_are_fetched_before_sources():
+    build = stages()["build"]
+    modules, sources = build.index("RUN go mod download"), build.index("COPY cmd cmd")
+    assert build[modules - 1] == "COPY go.mod go.sum ./"
+    assert modules < sources
+    assert "CGO_ENABLED=0" in build[-1]
+    assert "USER 65532:65532" in stages()["image"]
+    assert stages()["release"][0] == "FROM image AS release"
+    assert stages()["image"][0] == "FROM scratch AS image"
+
+
+def test_both_ways_put_the_same_files_into_the_image():
+    assert [line.split()[-1] for line in stages()["prebuilt"][1:]] == ["/etc/ssl/certs/ca-certificates.crt", "/api"]
+    assert [line.split()[-1] for line in stages()["release"][1:]] == ["/etc/ssl/certs/ca-certificates.crt", "/api"]

@@ -7,14 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ops.changes import changed
 from ops.models import NoModel
-from ops.preview import Preview, as_markdown, command
+from ops.preview import Preview, as_markdown, as_table, command
 from ops.recorder import ROOT
 from ops.verdict import Class, judge
 
@@ -47,52 +47,62 @@ def preview(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(run, cwd=os.sep, env=bare, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def edited(clone: Path) -> Generator[Path]:
-    """The clone with three edits in prod: a variable, a lower maximum, another host."""
+@pytest.fixture(scope="module")
+def verdict(clone: Path) -> subprocess.CompletedProcess[str]:
+    """What all stacks are told after three edits in prod: a variable, a lower maximum, another host."""
     file = clone / "stacks" / "Pulumi.prod.yaml"
     before = file.read_text()
     text = before.replace("max: 10", "max: 5").replace("api.example.com", "www.example.com")
-    file.write_text(text.replace("env: {", "env: {HTTP_IDLE_TIMEOUT: 60s, "))
-    assert file.read_text().count("\n") == before.count("\n") and file.read_text() != before
-    yield clone
+    file.write_text(text.rstrip() + "\n      env: {HTTP_IDLE_TIMEOUT: 60s}\n")
+    done = preview(clone, "--all", "--base", "HEAD", "--json")
     file.write_text(before)
+    return done
+
+
+def of(verdict: subprocess.CompletedProcess[str], stack: str) -> dict[str, Any]:
+    [found] = [found for found in json.loads(verdict.stdout)["stacks"] if found["stack"] == stack]
+    return found
 
 
 @pytest.mark.feature("K3", "K2")
-def test_each_change_is_classed_and_prod_forbids_what_exposes(edited: Path):
-    done = preview(edited, "-s", "prod", "--base", "HEAD", "--json")
-    [prod] = json.loads(done.stdout)["stacks"]
-    classes = {change["object"]: change["class"] for change in prod["changes"]}
-    assert classes["Ingress/api"] == "exposes"
-    assert classes["HorizontalPodAutoscaler/api"] == "scales-down"
-    assert classes["Deployment/api"] == classes["ConfigMap/api-env"] == "rolls-pods"
+def test_each_change_is_classed_without_cluster_engine_or_secret(verdict: subprocess.CompletedProcess[str]):
+    prod = of(verdict, "prod")
+    assert {change["object"]: change["class"] for change in prod["changes"]} == {
+        "Ingress/api": "exposes",
+        "HorizontalPodAutoscaler/api": "scales-down",
+        "ResourceQuota/quota": "scales-down",
+        "ConfigMap/api-env": "rolls-pods",
+        "Deployment/api": "rolls-pods",
+    }
     assert prod["unchanged"] >= 5
-    assert prod["forbidden"] == ["Ingress/api"]
-    assert done.returncode == 2
-    assert "prod forbids what exposes: Ingress/api www.example.com/ is open to the outside" in done.stderr
-    assert "--allow exposes" in done.stderr
+    assert prod["source"].startswith("revision ")
 
 
-def test_what_is_allowed_by_name_passes(edited: Path):
-    done = preview(edited, "-s", "prod", "--base", "HEAD", "--allow", "exposes")
-    assert done.returncode == 0, done.stderr
-    assert "scales down" in done.stdout
-    assert "spec.maxReplicas: 10 -> 5" in done.stdout
+def test_prod_forbids_what_exposes_and_says_how_to_let_it_pass(verdict: subprocess.CompletedProcess[str]):
+    assert verdict.returncode == 2
+    assert of(verdict, "prod")["forbidden"] == ["Ingress/api"]
+    assert "prod forbids what exposes: Ingress/api www.example.com/ is open to the outside" in verdict.stderr
+    assert "--allow exposes" in verdict.stderr
 
 
-def test_other_environments_are_told_apart(edited: Path):
-    done = preview(edited, "--all", "--base", "HEAD", "--json")
-    changes = {stack["stack"]: len(stack["changes"]) for stack in json.loads(done.stdout)["stacks"]}
-    assert changes == {"local": 0, "dev": 0, "staging": 0, "prod": changes["prod"]}
-    assert changes["prod"] >= 4
+@pytest.mark.parametrize("stack", ["local", "dev", "staging"])
+def test_an_environment_that_is_not_touched_has_no_changes(verdict: subprocess.CompletedProcess[str], stack: str):
+    assert of(verdict, stack)["changes"] == []
+    assert of(verdict, stack)["unchanged"] > 10
 
 
-def test_without_an_edit_nothing_changes(clone: Path):
-    done = preview(clone, "-s", "dev", "--base", "HEAD")
-    assert done.returncode == 0, done.stderr
-    assert "dev: no changes · " in done.stdout
-    assert "against revision HEAD" in done.stdout
+def test_the_table_puts_the_most_dangerous_first_and_counts_the_rest(capsys: pytest.CaptureFixture[str]):
+    hpa = {"kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 10}}
+    changes = [
+        changed("HorizontalPodAutoscaler/api", hpa, {**hpa, "spec": {"maxReplicas": 5}}),
+        changed("Namespace/slipway", {"kind": "Namespace"}, None),
+        changed("Service/api", {"kind": "Service"}, {"kind": "Service"}),
+    ]
+    as_table([Preview("dev", "revision 123", [judge(change) for change in changes], frozenset())])
+    head, first, second = capsys.readouterr().out.splitlines()
+    assert head == "dev: 1 loses data, 1 scales down · 1 unchanged (against revision 123)"
+    assert first.split(maxsplit=2)[:2] == ["loses", "data"]
+    assert "spec.maxReplicas: 10 -> 5" in second
 
 
 def test_a_revision_that_is_not_there_is_refused(clone: Path):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import kubernetes_validate
+import naming
 import pytest
 
-from ops.recorder import stacks
-from tests.conftest import Declare
+from ops.recorder import Program, stacks
+from tests.conftest import Changed, Declare
 
 every_stack = pytest.mark.parametrize("stack", stacks())
 
@@ -40,23 +40,6 @@ def test_an_environment_is_namespace_config_secret_pods_address_and_autoscaling(
         "ResourceQuota",
         "LimitRange",
     }
-
-
-@every_stack
-@pytest.mark.parametrize("version", ["1.34", "1.37"])
-@pytest.mark.feature("N3", part="two versions")
-def test_every_object_is_valid_for_the_oldest_and_newest_kubernetes(program: Declare, stack: str, version: str):
-    manifests = program(stack).manifests().values()
-    assert manifests
-    for manifest in manifests:
-        kubernetes_validate.validate(manifest, version, strict=True)
-
-
-def test_a_misspelt_field_is_seen_by_the_schema_check(program: Declare):
-    manifest = dict(program("dev").manifests()["Deployment", "api"])
-    manifest["spec"] = {**manifest["spec"], "replicass": 3}
-    with pytest.raises(kubernetes_validate.ValidationError, match="replicass"):
-        kubernetes_validate.validate(manifest, "1.34", strict=True)
 
 
 @every_stack
@@ -300,4 +283,43 @@ def test_the_namespace_of_prod_is_protected_and_no_other(program: Declare):
 def test_every_object_goes_to_the_stack_s_own_cluster(program: Declare, stack: str):
     resources = [resource for resource in program(stack).resources if resource.is_manifest]
     assert resources
-    assert all("pulumi:providers:kubernetes::cluster" in resource.options["provider"] for resource in resources)
+    own = ("pulumi:providers:kubernetes::cluster::", "pulumi:providers:kubernetes::retained::")
+    assert all(any(provider in resource.options["provider"] for provider in own) for resource in resources)
+
+
+@every_stack
+@pytest.mark.feature("C7")
+def test_pods_are_spread_over_nodes_and_zones(program: Declare, stack: str):
+    constraints = pod(program(stack))["topologySpreadConstraints"]
+    labels = program(stack).manifests()["Deployment", "api"]["spec"]["template"]["metadata"]["labels"]
+    assert {c["topologyKey"] for c in constraints} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    assert all(c["labelSelector"]["matchLabels"].items() <= labels.items() for c in constraints)
+
+
+@pytest.mark.feature("D8")
+def test_a_new_label_on_everything_leaves_every_selector_as_it_was(changed: Changed, monkeypatch: pytest.MonkeyPatch):
+    def selectors(program: Program) -> list[Any]:
+        found = program.manifests()
+        return [
+            found["Deployment", "api"]["spec"]["selector"],
+            found["Service", "api"]["spec"]["selector"],
+            found["PodDisruptionBudget", "api"]["spec"]["selector"],
+            found["NetworkPolicy", "api"]["spec"]["podSelector"],
+        ]
+
+    before = changed("dev", {})
+    for module in ("scope.labels", "pod.labels", "network.labels", "environment.labels"):
+        monkeypatch.setattr(module, lambda *name: {**naming.labels(*name), "team": "payments"})
+    after = changed("dev", {})
+    assert after.manifests()["Deployment", "api"]["metadata"]["labels"]["team"] == "payments"
+    assert selectors(after) == selectors(before)
+
+
+@pytest.mark.feature("E3", part="rendered")
+@pytest.mark.parametrize("stack", ["dev", "staging", "prod"])
+def test_the_certificate_that_is_asked_for_is_the_one_the_ingress_serves(program: Declare, stack: str):
+    ingress = program(stack).manifests()["Ingress", "api"]
+    # cert-manager makes the Certificate from these: the issuer by annotation, host and Secret by the tls entry.
+    assert ingress["metadata"]["annotations"]["cert-manager.io/cluster-issuer"]
+    [tls] = ingress["spec"]["tls"]
+    assert (tls["hosts"], tls["secretName"]) == ([ingress["spec"]["rules"][0]["host"]], "api-tls")

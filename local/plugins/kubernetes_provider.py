@@ -74,6 +74,7 @@ _OPTIONS = {
     "enableSecretMutable",
     "enableServerSideApply",
     "enablePatchForce",
+    "upsertExistingObjects",
 }
 _AUTONAMED = "pulumi.com/autonamed"
 _ANNOTATIONS = {
@@ -210,7 +211,7 @@ class KubernetesPlugin(Plugin):
     async def _make_room(self, task: Task) -> None:
         """Sees to it that the name is free, or taken by ourselves: by a `create` that was cut off."""
         existing = await self._cluster.get(task.kind, *task.place)
-        if existing is None or owns(task.manager, existing):
+        if existing is None or owns(task.manager, existing) or self._is_on("upsertExistingObjects"):
             return
         if existing["metadata"].get("deletionTimestamp"):
             report = self._reporter(task.urn)

@@ -409,7 +409,10 @@ def test_the_plugin_ends_when_the_engine_is_gone(tmp_path: Path) -> None:
     assert process.wait(timeout=10) == 0
 
 
-def test_messages_do_not_fail_an_operation_when_the_engine_cannot_be_reached() -> None:
+def test_messages_do_not_fail_an_operation_when_the_engine_cannot_be_reached(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     from local.plugins.provider import Engine
 
     Engine("127.0.0.1:1").info(URN, "hello")
+    assert capsys.readouterr().err == "hello\n"

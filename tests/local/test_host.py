@@ -121,4 +121,4 @@ def test_an_old_python_is_told_so_before_anything_is_imported() -> None:
 def test_the_file_that_tells_of_an_old_python_is_readable_to_it() -> None:
     import ast
 
-    ast.parse((CLONE / "local" / "__main__.py").read_text(), feature_version=(3, 5))
+    assert ast.parse((CLONE / "local" / "__main__.py").read_text(), feature_version=(3, 5)).body

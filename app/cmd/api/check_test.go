@@ -29,7 +29,7 @@ func answers(t *testing.T) (address string) {
 }
 
 func TestCheckSaysWhatCame(t *testing.T) {
-	address := answers(t)
+	address, nobody := answers(t), freeAddress(t)
 	for _, check := range []struct {
 		name string
 		args []string
@@ -42,18 +42,23 @@ func TestCheckSaysWhatCame(t *testing.T) {
 		{name: "an error of the server", args: []string{address + "/503"}, want: address + "/503: answered 503 Service Unavailable"},
 		{name: "a redirect is not followed", args: []string{address + "/302"}, want: "answered 302 Found"},
 		{name: "nothing in time", args: []string{address + "/slow", "--timeout", "50ms"}, want: address + "/slow: no answer within 50ms"},
-		{name: "nobody listens", args: []string{"http://" + freeAddress(t)}, want: "connection refused"},
+		{name: "nobody listens", args: []string{"http://" + nobody}, want: "http://" + nobody + ": dial tcp " + nobody + ": connect: connection refused"},
 		{name: "a password is not repeated", args: []string{strings.Replace(address, "://", "://user:canary@", 1) + "/503"}, want: "user:xxxxx@"},
 		{name: "no address", args: nil, want: "usage: api check URL"},
 		{name: "two addresses", args: []string{address, address}, want: "usage: api check URL"},
-		{name: "not over HTTP", args: []string{"file:///etc/passwd"}, want: "usage: api check URL"},
+		{name: "not over HTTP", args: []string{"ftp://localhost/livez"}, want: "usage: api check URL"},
+		{name: "no host", args: []string{"http:///livez"}, want: "usage: api check URL"},
 		{name: "no scheme", args: []string{"localhost:9090/livez"}, want: "usage: api check URL"},
 		{name: "an unknown flag", args: []string{address, "--wait"}, want: "not defined: -wait; usage: api check URL"},
 		{name: "a timeout that is none", args: []string{address, "--timeout", "2"}, want: "usage: api check URL"},
 		{name: "no time at all", args: []string{address, "--timeout", "0s"}, want: "--timeout 0s is not more than 0"},
 	} {
 		t.Run(check.name, func(t *testing.T) {
+			begin := time.Now()
 			err := run(t.Context(), append([]string{"api", "check"}, check.args...), nil, io.Discard)
+			if took := time.Since(begin); took > 10*time.Second {
+				t.Errorf("took %s", took)
+			}
 			if check.want == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -89,6 +94,16 @@ func TestTheProgramChecksItself(t *testing.T) {
 		if got := process.ProcessState.ExitCode(); got != status || (stderr.Len() > 0) != (status == 1) {
 			t.Errorf("%s: exit code %d, want %d; stderr: %s", path, got, status, &stderr)
 		}
+	}
+}
+
+func TestCheckGoesThroughNoProxy(t *testing.T) {
+	proxy := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer proxy.Close()
+	process := program(t, []string{"HTTP_PROXY=" + proxy.URL}, "check", "http://slipway.invalid/")
+	process.Run()
+	if got := process.ProcessState.ExitCode(); got != 1 {
+		t.Errorf("exit code %d: the proxy was asked", got)
 	}
 }
 

@@ -122,7 +122,7 @@ func TestAMistakeIsNamed(t *testing.T) {
 }
 
 func TestASigningKeyIsReadFromTheSecretsFolder(t *testing.T) {
-	const key = "0123456789abcdef0123456789abcdef"
+	key := strings.Repeat("0123456789abcdef", 2)
 	cfg, err := config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", key+"\n"))}))
 	if err != nil {
 		t.Fatal(err)

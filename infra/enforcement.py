@@ -1,0 +1,74 @@
+"""House rules hold in each run of the program: there is no flag to forget, and nothing to call at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextvars import copy_context
+from typing import Any
+
+import pulumi
+from google.protobuf.json_format import MessageToDict
+from policies import RULES, Finding, Waiver, check
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
+from pulumi.runtime.settings import get_monitor
+from rules import SECRET, UNKNOWN, Object
+
+ALONE = [rule for rule in RULES.values() if rule.alone]
+
+
+def watch(waivers: Sequence[Waiver]) -> None:
+    """From here on, see each Kubernetes object as the engine gets it, and judge them all when the program is through.
+
+    A preview, and with it `pulumi up`, then fails with one `pulumi.RunError` that tells every mandatory finding, and
+    nothing has been changed. An update looks once more, at values no preview knows: an object that breaks a rule by
+    itself does not get to the engine. What shows only in all objects together, `pulumi up --skip-preview` tells late.
+    """
+    monitor: Any = get_monitor()
+    register: Callable[[Any], Any] = monitor.RegisterResource
+    finish: Callable[[Any], Any] = monitor.SignalAndWaitForShutdown
+    stack, updates = pulumi.get_stack(), not pulumi.runtime.is_dry_run()
+    # Both are called in threads, which know nothing of the run they belong to.
+    run = copy_context()
+    declared: list[Object] = []
+
+    def registered(request: Any) -> Any:
+        if request.type.startswith("kubernetes:"):
+            found = plain(MessageToDict(request.object))
+            declared.append(found)
+            if updates:
+                _refuse(stack, check([found], stack, waivers, rules=ALONE))
+        return register(request)
+
+    def finished(request: Any) -> Any:
+        findings = check(declared, stack, waivers)
+        _refuse(stack, findings)
+        for finding in findings:
+            run.run(pulumi.log.warn, finding.told)
+        return finish(request)
+
+    monitor.RegisterResource, monitor.SignalAndWaitForShutdown = registered, finished
+
+
+def _refuse(stack: str, findings: Sequence[Finding]) -> None:
+    lines = [f"  {finding.told}" for finding in findings if finding.level == "mandatory"]
+    if lines:
+        broken = "1 house rule is" if len(lines) == 1 else f"{len(lines)} house rules are"
+        raise pulumi.RunError("\n".join([f"{broken} broken in stack {stack} (docs/policies.md).", *lines]))
+
+
+def plain(value: Any) -> Any:
+    """Values as the engine gets them: secrets as `***`, whole numbers as integers (the wire knows floats only)."""
+    if isinstance(value, dict):
+        if value.get(_special_sig_key) == _special_secret_sig:
+            return _masked(value["value"])
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _masked(value: Any) -> Any:
+    """The shape of a secret, without its content."""
+    if isinstance(value, dict):
+        return {key: _masked(item) for key, item in value.items()}
+    return UNKNOWN if value == UNKNOWN else SECRET

@@ -1,0 +1,111 @@
+"""app/ as an image is made from it: its files, the hash that names them, and a folder to build in.
+
+The hash covers paths, bytes, whether a file is executable, and build arguments; not what .dockerignore leaves out. A
+clone in another folder, another umask or another machine makes no difference.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import certifi
+import pulumi
+from settings import ROOT, Image
+
+APP = ROOT / "app"
+# Not the ones of this machine: an image must not depend on who builds it.
+CA_CERTIFICATES = Path(certifi.where())
+
+
+def arguments(image: Image) -> dict[str, str]:
+    """What an image is made with, beside the files of app/."""
+    target = "prebuilt" if image.is_compiled_here else image.target
+    certificates = hashlib.sha256(CA_CERTIFICATES.read_bytes()).hexdigest() if image.is_compiled_here else ""
+    return {"builder": image.builder, "target": target, "platform": image.platform, "certificates": certificates}
+
+
+def content_tag(folder: Path, arguments: dict[str, str]) -> str:
+    """`src-` and 16 hex digits that change with any file of the build context or any build argument."""
+    content = hashlib.sha256(repr(sorted(arguments.items())).encode())
+    for path, file in sources(folder).items():
+        content.update(f"{path}\0{_mode(file):o}\0{file.stat().st_size}\0".encode())
+        content.update(file.read_bytes())
+    return f"src-{content.hexdigest()[:16]}"
+
+
+def prepare(context: Path, image: Image, tag: str) -> None:
+    """Fill the folder the image is built from; `pulumi.RunError` if the app does not compile.
+
+    It is a copy of app/ in which a file is either executable or not: Docker plugins hash file modes, and an image must
+    not be built anew because somebody cloned with another umask.
+    """
+    shutil.rmtree(context, ignore_errors=True)
+    for path, file in sources(APP).items():
+        (context / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, context / path)
+    if image.is_compiled_here:
+        (context / "dist").mkdir()
+        shutil.copyfile(CA_CERTIFICATES, context / "dist" / "ca-certificates.crt")
+        _compile(context, image.platform, tag)
+    for path in context.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else _mode(path))
+
+
+def sources(folder: Path) -> dict[str, Path]:
+    """The files an image is made from, by path, in order: all but those .dockerignore names."""
+    ignore = folder / ".dockerignore"
+    lines = ignore.read_text().splitlines() if ignore.exists() else []
+    # dist/ is made from the other files.
+    patterns = ["dist", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
+    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
+    return {path: files[path] for path in sorted(files) if not any(_matches(path, pattern) for pattern in patterns)}
+
+
+def _matches(path: str, pattern: str) -> bool:
+    """Whether a pattern of .dockerignore names the file or a folder above it; `**/` also stands for no folder."""
+    above = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
+    return any(fnmatch.fnmatch(name, form) for name in above for form in (pattern, pattern.removeprefix("**/")))
+
+
+def _compile(context: Path, platform: str, version: str) -> None:
+    """Compile the copy of the app, here. The same source gives the same bytes on every machine, wherever it lies."""
+    operating_system, architecture = platform.split("/")
+    compiler = _compiler(context / "Dockerfile")
+    environment = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOOS": operating_system,
+        "GOARCH": architecture,
+        # Also keeps out the flags and the workspace of whoever builds.
+        "GOFLAGS": "-trimpath -buildvcs=false",
+        "GOWORK": "off",
+        "GOTOOLCHAIN": compiler,
+    }
+    command = ["go", "build", "-ldflags", f"-s -w -X main.version={version}", "-o", "dist/api", "./cmd/api"]
+    try:
+        subprocess.run(command, cwd=context, env=environment, check=True, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise pulumi.RunError(
+            "app/ cannot be compiled: there is no `go` on the PATH. Install Go, or set "
+            "slipway:image.builder: docker and target: release."
+        ) from None
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip()
+        raise pulumi.RunError(f"app/ does not compile ({compiler}, as app/Dockerfile has it):\n{said}") from None
+
+
+def _compiler(dockerfile: Path) -> str:
+    """The Go of the golang image: another compiler makes other bytes. Go downloads it where it is another itself."""
+    found = re.search(r"^FROM golang:([\d.]+)", dockerfile.read_text(), re.MULTILINE)
+    return f"go{found[1]}" if found else "local"
+
+
+def _mode(file: Path) -> int:
+    """Of a file's mode only "executable" counts: the rest is the umask of whoever cloned."""
+    return 0o755 if file.stat().st_mode & 0o100 else 0o644

@@ -1,0 +1,7 @@
+"""`make mutants`."""
+
+import sys
+
+from tests.mutants import main
+
+sys.exit(main())

@@ -1,0 +1,54 @@
+"""`python -m tests.schemas`: take the schemas of the custom resources we declare from their definitions (needs Go)."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.schemas import CUSTOM, custom_file
+
+DEFINITIONS = {
+    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+    "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_externalsecrets.yaml",
+}
+
+
+def main() -> None:
+    """Write one file per kind, for its version v1."""
+    for module, path in DEFINITIONS.items():
+        downloaded = subprocess.run(
+            ["go", "mod", "download", "-json", module],
+            env={**os.environ, "GOFLAGS": "-mod=mod"},
+            cwd=CUSTOM,
+            capture_output=True,
+            check=True,
+        )
+        definition = yaml.safe_load((Path(json.loads(downloaded.stdout)["Dir"]) / path).read_text())["spec"]
+        [version] = [version for version in definition["versions"] if version["name"] == "v1"]
+        schema = {"$comment": f"{path} of Go module {module}, without descriptions, unknown fields refused."}
+        schema |= _strict(version["schema"]["openAPIV3Schema"])
+        file = custom_file(f"{definition['group']}/v1", definition["names"]["kind"])
+        file.write_text(json.dumps(schema, indent=1) + "\n")
+        print(file.relative_to(CUSTOM.parent.parent))
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same in plain JSON Schema: without Kubernetes' extensions, and with the fields it names as the only ones."""
+    result = {key: value for key, value in schema.items() if key != "description" and not key.startswith("x-")}
+    if "properties" in schema:
+        result["properties"] = {name: _strict(field) for name, field in schema["properties"].items()}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            result["additionalProperties"] = False
+    for key in ("items", "additionalProperties"):
+        if isinstance(schema.get(key), dict):
+            result[key] = _strict(schema[key])
+    return result
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Stack files are read as the engine reads them, and laid over what all stacks share."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import stack_file
+from engine_yaml import Node, Unreadable, read, scalar
+from mistakes import Place
+from pulumi.runtime.config import set_all_config
+
+from ops.recorder import stacks
+
+# What the program got from Pulumi 3.259.0 (PULUMI_CONFIG) for these texts without quotes.
+ENGINE: dict[str, Any] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("~", "null", "Null", "NULL")),
+    **{word: word for word in ("yes", "no", "on", "off", "y", "tRUE", "nULL", "Yes", "NO", "12:30", "1:2:3")},
+    **{"017": 15, "0o17": 15, "0x1F": 31, "0b11": 3, "1_000": 1000, "1__0": 10, "_1": "_1", "+5": 5, "-0": 0},
+    **{"08": 8, "09.5": 9.5, "1e3": 1000, "1E3": 1000, "1.5e3": 1500, "10.0": 10, ".5": 0.5, "5.": 5},
+    **{"1e400": "1e400", "-9223372036854775808": -9223372036854775808, "0o8": "0o8", "0x": "0x", "0.1": 0.1},
+    **{"123456789012345678901234": 1.2345678901234569e23, "-9223372036854775809": -9223372036854775808.0},
+    **{"1e21": 1e21, "1e-7": 1e-7, "0.000001": 0.000001, "1_0.5": 10.5, "0b12": "0b12", "-0b11": -3, "-0o17": -15},
+    **{"0_7": 7, "+0x1f": 31, "-0x1f": -31, "2027-13-45": "2027-13-45", "": None},
+}
+
+
+@pytest.mark.parametrize("text", ENGINE)
+def test_a_value_without_quotes_means_what_the_engine_makes_of_it(text: str):
+    found = scalar(text)
+    assert found == ENGINE[text]
+    assert type(found) is type(ENGINE[text]) or isinstance(ENGINE[text], float)
+
+
+def of(text: str) -> Any:
+    node, mistakes = read(f"config:\n{text}".encode(), "stacks/x.yaml")
+    assert not mistakes
+    return node.plain()["config"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("  a: {1: a, true: b, yes: f, 0x10: g}", {"1": "a", "true": "b", "yes": "f", "16": "g"}),
+        ("  a: &x {p: 1, q: {r: 2}}\n  b: {<<: *x, p: 3}", {"p": 3, "q": {"r": 2}}),
+        ("  a: &x {p: 1, q: 2}\n  b: {<<: [*x, {p: 5, z: 1}], q: 4}", {"p": 1, "q": 4, "z": 1}),
+        ("  a: ['5', \"0.1\", !!str 5, 2027-01-31]", ["5", "0.1", "5", "2027-01-31"]),
+        ("  a: |\n    x\n    y\n", "x\ny\n"),
+    ],
+)
+def test_keys_anchors_quotes_and_blocks_are_the_engine_s_too(text: str, value: Any):
+    assert list(of(text).values())[-1] == value
+
+
+def test_every_value_knows_its_line():
+    node, _ = read(b"config:\n  slipway:a:\n    b: [1,\n      {c: 2}]\n", "stacks/x.yaml")
+    at = node.items()["config"].items()["slipway:a"]
+    assert at.place == Place("stacks/x.yaml", 2, ("a",))
+    assert at.nearest(("b", 1, "c")).place == Place("stacks/x.yaml", 4, ("a", "b", 1, "c"))
+    assert at.nearest(("b", 7)).place == at.nearest(("b",)).place == Place("stacks/x.yaml", 3, ("a", "b"))
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"- a", b"a: b: c", b"a: &x [*x]", b"{[a]: b}", b"[" * 300 + b"]" * 300])
+def test_what_is_no_mapping_is_unreadable_and_nothing_else(content: bytes):
+    with pytest.raises(Unreadable) as refused:
+        read(content, "stacks/x.yaml")
+    assert refused.value.mistake.place == Place("stacks/x.yaml", 1)
+
+
+def merged(own: Any, shared: Any) -> Any:
+    return stack_file.effective(Node.of(own), Node.of(shared)).plain()
+
+
+@pytest.mark.parametrize(
+    ("own", "shared", "effective"),
+    [
+        ({"a": {"x": 1}}, {"a": {"y": 2}, "b": 3}, {"a": {"x": 1, "y": 2}, "b": 3}),
+        ({"a": {"x": {"z": 1}}}, {"a": {"x": {"z": 2, "w": 3}}}, {"a": {"x": {"z": 1, "w": 3}}}),
+        ({"a": [1]}, {"a": [2, 3]}, {"a": [1]}),
+        ({"a": None}, {"a": {"x": 1}}, {}),
+        ({"a": {"x": None}}, {"a": {"x": 1, "y": 2}}, {"a": {"y": 2}}),
+        ({"a": None}, {}, {"a": None}),
+        ({"a": 5}, {"a": {"x": 1}}, {"a": 5}),
+        ({}, {}, {}),
+    ],
+)
+@pytest.mark.feature("B2")
+def test_a_stack_is_laid_over_what_all_stacks_share(own: Any, shared: Any, effective: Any):
+    assert merged(own, shared) == effective
+
+
+@pytest.mark.feature("B2")
+def test_every_service_starts_from_what_all_services_share():
+    shared = {"service": {"env": {"A": 1, "B": 1, "C": 1}}, "services": {"api": {"env": {"B": 2, "C": 2}}}}
+    own = {"service": {"env": {"D": 3}}, "services": {"api": {"env": {"C": 4, "A": None}}, "web": {}}}
+    services = merged(own, shared)["services"]
+    assert services["api"]["env"] == {"B": 2, "C": 4, "D": 3}
+    assert services["web"]["env"] == {"A": 1, "B": 1, "C": 1, "D": 3}
+
+
+def test_null_takes_out_what_any_layer_below_says():
+    shared = {"service": {"env": {"A": 1}}, "services": {"api": {"env": {"A": 2}}}}
+    assert merged({"services": {"api": {"env": {"A": None}}}}, shared)["services"]["api"]["env"] == {}
+    assert merged({"services": {"api": None, "web": {}}}, shared)["services"] == {"web": {"env": {"A": 1}}}
+
+
+@pytest.fixture
+def handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`handed_over(text, {"slipway:image": "{...}"}, secret_keys)`: the settings the program makes of what it gets."""
+    monkeypatch.setattr(stack_file, "STACKS", tmp_path)
+    monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+
+    def load(text: str, engine: dict[str, str], secret_keys: tuple[str, ...] = ()) -> Any:
+        (tmp_path / "Pulumi.dev.yaml").write_text(text)
+        set_all_config(engine, list(secret_keys))
+        return stack_file.load()
+
+    return load
+
+
+WRITTEN = """\
+config:
+  slipway:cluster: {context: dev}
+  slipway:image: {repository: r.example.com/api}
+  slipway:waivers: [{rule: SW001, reason: for as long as it takes, until: 2027-01-31}]
+  slipway:services: {web: {}, api: {env: {A: b}}}
+"""
+# As the engine makes it of WRITTEN: keys in order, a moment for the date.
+ENGINE_TEXTS = {
+    "slipway:cluster": '{"context":"dev"}',
+    "slipway:image": '{"repository":"r.example.com/api"}',
+    "slipway:waivers": '[{"reason":"for as long as it takes","rule":"SW001","until":"2027-01-31 00:00:00 +0000 UTC"}]',
+    "slipway:services": '{"api":{"env":{"A":"b"}},"web":{}}',
+}
+
+
+def test_what_the_engine_hands_over_is_what_is_written(handed_over: Any):
+    settings = handed_over(WRITTEN, ENGINE_TEXTS)
+    assert settings.waivers[0].until.isoformat() == "2027-01-31"
+    assert list(settings.services) == ["web", "api"]
+
+
+def test_what_is_given_on_the_command_line_counts_and_is_told_with_the_line_it_stands_in_for(handed_over: Any):
+    assert handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:namespace": "other"}).namespace == "other"
+    with pytest.raises(pulumi.RunError, match=r"Pulumi\.dev\.yaml:2: slipway:cluster\.context: should not be empty"):
+        handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:cluster": '{"context":""}'})
+
+
+@pytest.mark.parametrize("broken", ["{", '{"context": "dev"', "[" * 5000, '{"context": NaN}', "nope", ""])
+def test_a_broken_value_is_a_mistake_and_not_a_crash(handed_over: Any, broken: str):
+    with pytest.raises(pulumi.RunError, match=r"slipway:cluster(\.context)?: (should be|has no value)"):
+        handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:cluster": broken})
+
+
+def test_a_secret_that_looks_like_json_is_taken_as_it_is_and_never_told(handed_over: Any):
+    text = WRITTEN.replace("env: {A: b}", "secrets: [key]")
+    engine = ENGINE_TEXTS | {"slipway:services": '{"api":{"secrets":["key"]},"web":{}}', "slipway:key": "{hunter2"}
+    assert handed_over(text, engine, ("slipway:key",)).services["api"].secrets == ["key"]
+    with pytest.raises(pulumi.RunError, match="stands there in clear") as refused:
+        handed_over(text, engine)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_nested_secret_is_refused_and_its_value_not_told(handed_over: Any):
+    with pytest.raises(pulumi.RunError, match="slipway:namespace: holds a secure: value") as refused:
+        handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:namespace": "Hunter2"}, ("slipway:namespace",))
+    assert "Hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize("stack", stacks())
+@pytest.mark.feature("B2")
+def test_a_stack_file_says_nothing_that_all_stacks_share(stack: str):
+    """Nothing in it could be left out because defaults.yaml says the same."""
+    own, shared = stack_file.read_files(stack)
+    flat = {key: json.dumps(value) for key, value in leaves(shared.settings.plain())}
+    assert not [key for key, value in leaves(own.settings.plain()) if flat.get(key) == json.dumps(value)]
+
+
+def leaves(value: Any, key: str = "") -> list[tuple[str, Any]]:
+    if not isinstance(value, dict):
+        return [(key, value)]
+    return [leaf for name, inner in value.items() for leaf in leaves(inner, f"{key}.{name}")]

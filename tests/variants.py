@@ -1,0 +1,50 @@
+"""What a stack file may ask for beyond what the four stacks do, so that every object there is can be looked at."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from ops.recorder import Program, declare, stacks
+from tests.conftest import with_changes
+
+JOB = {"args": ["migrate"]}
+SCHEDULE = {"args": ["report", "--day"], "cron": "30 3 * * *", "timeZone": "Asia/Tokyo"}
+WEB = {
+    "needs": ["api"],
+    "resources": {"cpu": "50m", "memory": "64Mi"},
+    "ingress": {"host": "www.example.com", "path": "/shop", "tls": {"issuer": "letsencrypt"}},
+    "secrets": ["signing-key"],
+}
+GATEWAY = {"host": "api.example.com", "gateway": {"name": "public", "namespace": "ingress"}}
+STORE = {"name": "vault", "path": "slipway/prod", "versions": {"signing-key": "2"}}
+
+# Name -> stack it starts from, and what is changed there.
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "gateway": ("prod", {"services.api.ingress": GATEWAY}),
+    "secret-store": ("prod", {"secretStore": STORE}),
+    "jobs": ("prod", {"services.api.migration": JOB, "services.api.schedules": {"report": SCHEDULE}}),
+    "two-services": ("prod", {"services.web": WEB, "services.api.egress": [{"cidr": "10.20.0.0/16", "ports": [3306]}]}),
+    "registry": ("staging", {"registry": {"username": "robot$puller"}}),
+    "fixed-replicas": ("staging", {"services.api.autoscaling": None, "services.api.replicas": 3}),
+    "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),
+    "bare": ("dev", {f"services.api.{key}": None for key in ("ingress", "file", "secrets", "env")}),
+}
+# All of it at once.
+OPTIONS = {
+    key: value
+    for name in ("gateway", "jobs", "two-services", "registry", "monitoring")
+    for key, value in VARIANTS[name][1].items()
+}
+VARIANTS["options"] = ("prod", {**OPTIONS, "secretStore": STORE})
+
+NAMES = [*stacks(), *VARIANTS]
+
+
+@functools.cache
+def model(name: str) -> Program:
+    """What the program declares for a stack or a variant, as recorded once."""
+    if name in VARIANTS:
+        stack, changes = VARIANTS[name]
+        return declare(stack, with_changes(stack, changes))
+    return declare(name)
