@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import policies as rules
 import pulumi
 import typer
 
-from ops import config, diff, features, preview, render
+from ops import config, diff, features, policies, preview, render
 from ops.models import NoModel
-from ops.recorder import UnknownStack
+from ops.recorder import UnknownStack, declare
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
@@ -36,7 +37,10 @@ def render_command(
 
     Needs no cluster, Docker daemon, Pulumi CLI or secret. Example: ./slipway render -s prod -o out/
     """
-    documents = render.documents(stack)
+    program = declare(stack)
+    documents = render.documents(program)
+    for finding in policies.findings(program):
+        typer.echo(f"warning: {finding.told}", err=True)
     if output is None:
         sys.stdout.write(render.one_stream(documents))
         return
@@ -70,6 +74,17 @@ def preview_command(  # noqa: PLR0917 - options, which nobody gives by position
 
 
 app.add_typer(config.app)
+
+
+@app.command("policies")
+def policies_command(
+    write: Annotated[bool, typer.Option("--write", help="Write docs/policies.md instead of printing it.")] = False,
+) -> None:
+    """Print the house rules, with what each is for. `./slipway render` tells which ones a stack breaks."""
+    if write:
+        policies.DOCUMENT.write_text(rules.document())
+        return
+    sys.stdout.write(rules.document())
 
 
 @app.command("features")

@@ -76,15 +76,25 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def settings(stack: str) -> Settings:
+    """The settings in force; raises what a run with that stack file would raise."""
+    return _read(stack)[0]
+
+
 def show(stack: str) -> list[Row]:
-    """Every setting in force, secrets as `***`; raises what a run with that stack file would raise."""
+    """Every setting in force, secrets as `***`."""
+    settings, tree, own = _read(stack)
+    rows = _rows(settings.model_dump(mode="json", by_alias=True), tree, ())
+    secrets = sorted(needed_secrets(tree))
+    return [*rows, *(Row(name, SECRET, _origin_of_secret(name, own, settings)) for name in secrets)]
+
+
+def _read(stack: str) -> tuple[Settings, Node, Node]:
+    """The settings, what is written in both files, and what in the stack's own."""
     stack_config(stack)  # an unknown stack is refused before anything is done
     own, shared = read_files(stack)
     tree = effective(own.settings, shared.settings)
-    settings = judged(stack, tree, [*own.mistakes, *shared.mistakes])
-    rows = _rows(settings.model_dump(mode="json", by_alias=True), tree, ())
-    secrets = sorted(needed_secrets(tree))
-    return [*rows, *(Row(name, SECRET, _origin_of_secret(name, own.settings, settings)) for name in secrets)]
+    return judged(stack, tree, [*own.mistakes, *shared.mistakes]), tree, own.settings
 
 
 def _rows(value: Any, written: Node | None, key: tuple[str, ...]) -> Iterator[Row]:

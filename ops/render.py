@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ops.recorder import Json, Program, declare
+from ops.recorder import Json, Program
 
 HEADER = "# Rendered by ./slipway render. Do not edit: change the stack file or infra/ instead.\n"
 
@@ -31,13 +31,8 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def documents(stack: str) -> dict[str, str]:
+def documents(program: Program) -> dict[str, str]:
     """File name -> YAML of each object, in the order they can be applied."""
-    return documents_of(declare(stack))
-
-
-def documents_of(program: Program) -> dict[str, str]:
-    """The same of a program that has been recorded already."""
     manifests = list(program.manifests().values())
     manifests.sort(key=lambda manifest: (_rank(manifest["kind"]), manifest["kind"], manifest["metadata"]["name"]))
     return {f"{m['kind'].lower()}-{m['metadata']['name']}.yaml": _yaml(m) for m in manifests}

@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from ops import render
+from ops.__main__ import render_command
 from ops.recorder import ROOT, stacks
-from tests.conftest import Declare
+from tests.conftest import Changed, Declare
 
 
 def slipway(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -33,21 +34,23 @@ def test_rendering_twice_gives_the_same_bytes():
 
 @pytest.mark.parametrize("stack", stacks())
 def test_what_is_rendered_is_what_the_program_declares(program: Declare, stack: str):
-    stream = render.one_stream(render.documents(stack))
+    stream = render.one_stream(render.documents(program(stack)))
     rendered = {(o["kind"], o["metadata"]["name"]): o for o in yaml.safe_load_all(stream)}
     declared = {(o["kind"], o["metadata"]["name"]): o for o in program(stack).manifests().values()}
     assert rendered == declared
 
 
-def test_the_namespace_comes_before_everything_that_lives_in_it():
-    kinds = [name.split("-")[0] for name in render.documents("dev")]
+def test_the_namespace_comes_before_everything_that_lives_in_it(program: Declare):
+    kinds = [name.split("-")[0] for name in render.documents(program("dev"))]
     assert kinds[0] == "namespace"
     assert kinds.index("secret") < kinds.index("deployment")
 
 
-def test_secrets_are_rendered_as_stars():
+def test_secrets_are_rendered_as_stars(program: Declare):
     secret = next(
-        yaml.safe_load(text) for name, text in render.documents("dev").items() if name.startswith("secret-api-secret")
+        yaml.safe_load(text)
+        for name, text in render.documents(program("dev")).items()
+        if name.startswith("secret-api-secret")
     )
     assert secret["stringData"] == {"signing-key": "***"}
 
@@ -71,3 +74,14 @@ def test_an_unknown_stack_is_answered_with_the_ones_there_are():
     refused = slipway("render", "-s", "qa")
     assert refused.returncode == 1
     assert refused.stderr == "error: there is no stacks/Pulumi.qa.yaml. Stacks here: local, dev, staging, prod\n"
+
+
+def test_a_rule_a_stack_breaks_is_told_beside_the_objects(
+    changed: Changed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    plain_http = changed("dev", {"services.api.ingress.tls": None})
+    monkeypatch.setattr("ops.__main__.declare", lambda _: plain_http)
+    render_command("dev")
+    told = capsys.readouterr()
+    assert "kind: Ingress" in told.out
+    assert told.err.startswith("warning: SW405 Ingress/api: spec.rules[0].host is api.dev.example.com")
