@@ -49,8 +49,7 @@ class Form:
 
     def read(self, value: object) -> object:
         """The text; ValueError in words, whatever was found instead."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        text = str(value) if self.numbers and is_number else value
+        text = str(value) if self.numbers and isinstance(value, int | float) else value
         if not isinstance(text, str) or len(text) > self.most or not re.fullmatch(self.pattern, text):
             raise ValueError(f"should be {self.words}")
         self.check(text)
@@ -154,6 +153,9 @@ Cidr = Annotated[str, Form("a range of addresses such as 10.20.0.0/16", r"[0-9a-
 Port = Annotated[int, Field(ge=1, le=65535)]
 Day = Annotated[date, BeforeValidator(_day)]
 Digest = Annotated[str, Form("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
+StorePath = Annotated[str, Form("a path such as slipway/prod", r"(([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]+)?")]
+Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]*[smh]")]
+RuleId = Annotated[str, Form("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check=_cron)]
 
 # The secret that goes with `registry`.
@@ -472,18 +474,18 @@ class SecretStore(Section):
     """Name of the store object."""
     kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
     """Kind of the store object."""
-    path: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]*$", examples=["slipway/prod"])
+    path: StorePath = Field(default="", examples=["slipway/prod"])
     """Where in the store the secrets lie: `path`/`name` is looked up. Default: at its top."""
     versions: dict[SecretName, str] = Field(default={}, examples=[{"signing-key": "2"}])
     """Version of single secrets. A change rolls the services that read that secret. Default: the newest."""
-    refresh: str = Field(default="1h", pattern=r"^[1-9][0-9]*[smh]$", examples=["1h"])
+    refresh: Period = Field(default="1h", examples=["1h"])
     """How often the store is read again."""
 
 
 class Waiver(Section):
     """A house rule that need not hold for a while; policies.py lists the rules."""
 
-    rule: str = Field(pattern=r"^S[WR][0-9]{3}$", examples=["SW012"])
+    rule: RuleId = Field(examples=["SW012"])
     """Id of the rule."""
     object: str | None = Field(default=None, examples=["Deployment/api"])
     """Kind and name of the object. Default: all objects of the stack."""

@@ -84,6 +84,8 @@ EDITS: dict[str, list[Row]] = {
         ("args: [report]", "args: report --all", "services.api.schedules.report.args", "should be a list"),
         ("    api:\n", "    - api:\n", "services", "should be a mapping"),
         ("context: dev", "context: 5", "cluster.context", "should be text: put it in quotes"),
+        ("  slipway:image:", "  slipway:secretFiles: [a]\n  slipway:image:", "secretFiles", "should be text"),
+        ("cpu: 50m", "cpu: true", "services.api.resources.cpu", "CPUs such as 250m"),
         ("slipway-dev", "true", "namespace", "lower-case letters"),
         ("  slipway:image:\n    source: build\n", "  slipway:image: build\n", "image", "should be a mapping"),
         ("  slipway:image:\n    source: build\n", "  slipway:image: '{source'\n", "image", "should be a mapping"),
@@ -376,6 +378,8 @@ def test_mistakes_of_every_kind_are_told_in_one_go(put: Put, given: dict[str, st
     ):
         assert words in told, told
     assert "has 7 mistakes" in told
+    lines = [int(line) for line in re.findall(r"yaml:(\d+):", told)]
+    assert lines == sorted(lines)
 
 
 @pytest.mark.feature("B1")

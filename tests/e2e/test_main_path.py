@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from secrets import token_urlsafe
 
 import pytest
 import urllib3
@@ -16,6 +17,8 @@ from tests.e2e.load import Load
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 Edit = Callable[[str, str, str], None]
+# Made up here: a placeholder is refused in staging and prod.
+KEY = token_urlsafe(32)
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::api"
 IMAGE = "docker:index/image:Image::api"
 
@@ -91,7 +94,7 @@ def test_a_changed_variable_rolls_the_pods_and_keeps_the_autoscaler_s_replicas(e
 def test_a_changed_file_reaches_the_running_pods_without_a_restart(edit: Edit, api: urllib3.HTTPSConnectionPool):
     up()
     pods = running_pods()
-    edit("stacks/Pulumi.local.yaml", "file: {pageSize:", "file: {notice: tested, pageSize:")
+    edit("stacks/defaults.yaml", "file: {pageSize:", "file: {notice: tested, pageSize:")
     up()
     deadline = time.monotonic() + 120
     while api.request("GET", "/v1/items").headers.get("X-Notice") != "tested":
@@ -118,7 +121,7 @@ def test_a_privileged_pod_is_refused_there():
 def test_a_broken_stack_file_is_refused_with_every_mistake_and_nothing_changes(edit: Edit):
     before = pulumi("stack", "export").stdout
     edit("stacks/Pulumi.local.yaml", "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 9, max: 4}\n      replcas: 3")
-    edit("stacks/Pulumi.local.yaml", "secrets: [signing-key]", "secrets: [signing-key, other-key]")
+    edit("stacks/defaults.yaml", "secrets: [signing-key]", "secrets: [signing-key, other-key]")
     refused = pulumi("up", "--yes", ok=False)
     said = refused.stdout + refused.stderr
     assert refused.returncode != 0
@@ -159,10 +162,10 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
         f"slipway:signing-key: secret is missing or empty; set it: pulumi config set --secret signing-key -s {stack}"
         in (without_secret)
     )
-    elsewhere("config", "set", "--secret", "signing-key", "x" * 32, "-s", stack)
+    elsewhere("config", "set", "--secret", "signing-key", KEY, "-s", stack)
     text = (copy_of_project / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     assert "slipway:signing-key:\n    secure:" in text
-    assert "x" * 32 not in text
+    assert KEY not in text
     if image != "build":
         file = copy_of_project / "stacks" / f"Pulumi.{stack}.yaml"
         digest = f"digest: sha256:{'0' * 64}"
@@ -176,7 +179,7 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
 def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Callable[..., str]):
     elsewhere("stack", "init", "-s", "dev")
     elsewhere("stack", "init", "-s", "staging")
-    elsewhere("config", "set", "--secret", "signing-key", "x" * 32, "-s", "staging")
+    elsewhere("config", "set", "--secret", "signing-key", KEY, "-s", "staging")
     refused = elsewhere("preview", "-s", "staging")
     assert "exit 0" not in refused
     assert "stack dev runs nothing yet" in refused

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def judged_program(stack: str, changes: dict[str, Any]) -> list[str]:
 
 def declared(base: str) -> list[Object]:
     """The objects of a stack or variant, to be changed at will."""
-    return copy.deepcopy(list(model(base).manifests().values()))
+    return json.loads(json.dumps(list(model(base).manifests().values())))
 
 
 # --- how a defect is put in -------------------------------------------------------------------------------------------
@@ -71,7 +71,7 @@ def in_objects(defect: str, fault: Fault, base: str = "prod") -> Mutant:
     def run() -> list[str]:
         objects = declared(base)
         fault(objects)
-        assert objects != declared(base), "nothing is changed"
+        assert objects != list(model(base).manifests().values()), "nothing is changed"
         return judged(objects)
 
     return Mutant("objects", defect, run)
