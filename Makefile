@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e golden mutants scan features render preview
+.PHONY: help up down clean venv check test e2e golden mutants scan features render preview test-model test-local
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,7 +34,11 @@ check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs 
 	@cd app && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 
 test: venv ## unit tests: need Python and PyPI only
-	@.venv/bin/pytest
+	@$(MAKE) --no-print-directory --output-sync=target -j2 test-model test-local
+test-model: # infra/, ops/, app/ as the stacks declare it
+	@.venv/bin/pytest tests --ignore tests/local
+test-local:
+	@.venv/bin/pytest tests/local
 
 e2e: up ## the real thing on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e

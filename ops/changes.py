@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+import yaml
+
 Object: TypeAlias = dict[str, Any]
 Model: TypeAlias = dict[str, Object]
-"""The Kubernetes objects of a stack by kind and logical name: `{"Deployment/api": {...}}`."""
+"""The objects of a stack by kind and logical name, `{"Deployment/api": {...}}`, and the connection to its cluster.
+
+Beside an object's own fields stand `options`: those of Pulumi's resource options that decide about its life.
+"""
 
 ABSENT = object()
+UNKNOWN = "(known after the update)"
+"""Stands for a value the engine does not have yet, such as the digest of an image that is still to be built."""
+
+# What infra/naming.py puts behind the names of objects that are made anew with each content.
+CONTENT_HASH = re.compile(r"-[0-9a-f]{8}$")
+_NAMED_BY_CONTENT = {"ConfigMap", "Secret", "ExternalSecret", "Job"}
 
 
 @dataclass(frozen=True)
@@ -44,50 +56,88 @@ class Change:
         return self.name.partition("/")[0]
 
     @property
+    def edited(self) -> tuple[Field, ...]:
+        """The fields that differ between both sides; none of an object that comes or goes."""
+        return self.fields if self.before is not None and self.after is not None else ()
+
+    @property
     def is_content_named(self) -> bool:
-        """Immutable objects get a new name with each content; pods go on with the old one until they roll."""
-        return any(bool(side and side.get("immutable")) for side in (self.before, self.after))
+        """New content is a new object under a new name: nothing is taken from the pods that still read the old one."""
+        names = [str(side["metadata"].get("name")) for side in (self.before, self.after) if side and "metadata" in side]
+        stems = {CONTENT_HASH.sub("", name) for name in names if name != UNKNOWN}
+        hashed = all(CONTENT_HASH.search(name) or name == UNKNOWN for name in names)
+        return self.kind in _NAMED_BY_CONTENT and hashed and len(stems) == 1
 
 
 def compare(before: Model, after: Model) -> list[Change]:
-    """Every object of either model, in the order of the newer one; those without fields have not changed."""
-    names = [*after, *(name for name in before if name not in after)]
-    return [changed(name, before.get(name), after.get(name)) for name in names]
+    """Every object of either model by name; those without fields have not changed."""
+    return [changed(name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())]
 
 
 def changed(name: str, before: Object | None, after: Object | None, *, replaced: bool = False) -> Change:
     """One object before and after."""
-    return Change(name, before, after, tuple(_fields("", before or {}, after or {})), replaced)
+    # By path, since the engine hands mappings over in any order.
+    fields = sorted(_fields("", before or {}, after or {}), key=lambda field: field.path)
+    return Change(name, before, after, tuple(fields), replaced)
+
+
+def at(value: Any, *keys: str) -> Any:
+    """The mapping or list below these keys; an empty mapping where there is none."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, dict | list) else {}
 
 
 def shown(value: Any) -> str:
     """A value in one line, at most 60 characters."""
-    text = "(none)" if value is ABSENT else str(value)
+    text = "(none)" if value is ABSENT else " ".join(str(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _fields(path: str, before: Any, after: Any) -> Iterator[Field]:
     left, right = _by_key(before, after), _by_key(after, before)
     if left is None or right is None:
-        if before != after:
-            yield Field(path, before, after)
+        if before != after or isinstance(before, bool) is not isinstance(after, bool):
+            yield from _inside(path, before, after) or [Field(path, before, after)]
         return
-    for key in [*left, *(key for key in right if key not in left)]:
+    for key in left.keys() | right.keys():
         below = f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}"
         yield from _fields(below, left.get(key, ABSENT), right.get(key, ABSENT))
+    if isinstance(before, list) and set(left) == set(right) and list(left) != list(right):
+        yield Field(path, f"order {' '.join(left)}", f"order {' '.join(right)}")
 
 
 def _by_key(value: Any, other: Any) -> dict[str, Any] | None:
     """What a value consists of; None for a plain one. Absent beside a mapping or list is as good as an empty one."""
-    if isinstance(value, dict) or (value is ABSENT and isinstance(other, dict | list)):
-        return {_quoted(str(key)): item for key, item in value.items()} if value is not ABSENT else {}
+    if isinstance(value, dict):
+        return {_quoted(str(key)): item for key, item in value.items()}
     if isinstance(value, list):
-        return {f"[{_name(item, index)}]": item for index, item in enumerate(value)}
-    return None
+        return dict(zip(_names(value, other if isinstance(other, list) else []), value, strict=True))
+    return {} if value is ABSENT and isinstance(other, dict | list) and other else None
 
 
-def _name(item: Any, index: int) -> str:
-    return str(item.get("name", index)) if isinstance(item, dict) else str(index)
+def _inside(path: str, before: Any, after: Any) -> list[Field]:
+    """What differs between two files in a ConfigMap, if both are mappings in YAML."""
+    if not path.endswith(('.yaml"', '.yml"')):
+        return []
+    left, right = _parsed(before), _parsed(after)
+    return list(_fields(path, left, right)) if isinstance(left, dict) and isinstance(right, dict) else []
+
+
+def _parsed(text: Any) -> Any:
+    try:
+        return yaml.safe_load(text) if isinstance(text, str) else None
+    except yaml.YAMLError:
+        return None
+
+
+def _names(items: list[Any], others: list[Any]) -> list[str]:
+    """`[api]` for each item, if those of both sides have names of their own; else `[0]`."""
+    for side in (items, others):
+        names = [item.get("name") if isinstance(item, dict) else None for item in side]
+        if None in names or len(set(names)) < len(names):
+            return [f"[{index}]" for index in range(len(items))]
+    return [f"[{item['name']}]" for item in items]
 
 
 def _quoted(key: str) -> str:

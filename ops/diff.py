@@ -1,4 +1,9 @@
-"""`./slipway diff staging prod`: what differs between two environments, on their rendered objects."""
+"""`./slipway diff staging prod`: what differs between two environments, on their rendered objects.
+
+`--json` prints {"left": "staging", "right": "prod", "objects": [{"object": "Deployment/api", "in": ["left", "right"],
+"fields": [{"path": "spec.replicas", "left": 2, "right": 3}]}]}; null stands for what is not there, and an object that
+only one side has comes without fields.
+"""
 
 from __future__ import annotations
 
@@ -11,38 +16,31 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ops import models
-from ops.changes import ABSENT, Change, Model, compare, shown
-
-# What content hashes and content tags say is said by the content itself.
-_HASHED = re.compile(r"-[0-9a-f]{8}$")
+from ops.changes import ABSENT, CONTENT_HASH, Change, Model, compare, shown
+from ops.recorder import declare
 
 
 def differences(left: str, right: str) -> list[Change]:
     """Every object that is not the same in both stacks, beyond what follows from their names."""
-    found = compare(_neutral(left), _neutral(right))
-    return [change for change in found if change.fields]
+    return [change for change in compare(_neutral(left), _neutral(right)) if change.fields]
 
 
 def _neutral(stack: str) -> Model:
-    """The stack's objects with its own name, namespace and content hashes taken out."""
-    model = models.of_tree(stack)
-    namespace = next(name.partition("/")[2] for name in model if name.startswith("Namespace/"))
-    return {
-        name.replace(namespace, "<namespace>"): _replaced(manifest, {namespace: "<namespace>", stack: "<stack>"})
-        for name, manifest in model.items()
-    }
+    """The stack's objects without its name and namespace, and without the hashes of content that is shown itself."""
+    manifests = declare(stack).manifests()
+    namespace = next(name for kind, name in manifests if kind == "Namespace")
+    named = re.compile(rf"(?<![\w-])({re.escape(namespace)}|slipway-{re.escape(stack)})(?![\w-])")
 
+    def without(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [without(item) for item in value]
+        if not isinstance(value, str):
+            return value
+        return "<stack>" if value == stack else CONTENT_HASH.sub("-<hash>", named.sub("slipway-<stack>", value))
 
-def _replaced(value: Any, names: dict[str, str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _replaced(item, names) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_replaced(item, names) for item in value]
-    if not isinstance(value, str):
-        return value
-    stack = list(names)[-1]
-    return _HASHED.sub("-<hash>", names.get(value, re.sub(rf"^slipway-{stack}$", "slipway-<stack>", value)))
+    return {without(f"{kind}/{name}"): without(manifest) for (kind, name), manifest in manifests.items()}
 
 
 def command(left: str, right: str, *, as_json: bool) -> None:
@@ -52,14 +50,17 @@ def command(left: str, right: str, *, as_json: bool) -> None:
         json.dump({"left": left, "right": right, "objects": [_data(change) for change in found]}, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    # Piped, a line stays a line and says all: whoever reads it cuts it to size.
+    on_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if on_terminal else 1000)
     table = Table("object", "field", left, right, box=None, padding=(0, 2, 0, 0))
     for change in found:
         if change.before is None or change.after is None:
             table.add_row(change.name, "", *("yes" if side else "-" for side in (change.before, change.after)))
             continue
         for index, field in enumerate(change.fields):
-            table.add_row("" if index else change.name, escape(field.path), *map(_cell, (field.before, field.after)))
+            name = "" if index and on_terminal else change.name
+            table.add_row(name, escape(field.path), *map(_cell, (field.before, field.after)))
     console.print(table if found else f"{left} and {right} declare the same")
 
 

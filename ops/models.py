@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ops.changes import Change, Model, changed
-from ops.recorder import ROOT, declare
+import yaml
+from settings import REGISTRY_PASSWORD
+
+from ops.changes import UNKNOWN, Change, Field, Model, at, changed
+from ops.recorder import PROJECT, ROOT, SECRET, Program, declare
 
 # Runs in the tree of another revision, so it uses nothing but what all of them have.
 _DECLARE = """\
 import json, sys
-from ops.recorder import declare
-json.dump({stack: {f"{kind}/{name}": manifest for (kind, name), manifest in declare(stack).manifests().items()}
-           for stack in sys.argv[1:]}, sys.stdout)
+answer, sys.stdout, stack = sys.stdout, sys.stderr, ""
+try:
+    from ops.recorder import declare
+    found = {}
+    for stack in sys.argv[1:]:
+        found[stack] = [[r.urn, r.type, r.name, r.inputs, r.options] for r in declare(stack).resources]
+except Exception as error:
+    found = {"error": f"{stack}: {error}".lstrip(": ")}
+json.dump(found, answer)
 """
+_PROVIDER = "pulumi:providers:kubernetes"
+# The key of a Secret that holds a secret of another name.
+_KEY_OF = {REGISTRY_PASSWORD: ".dockerconfigjson"}
+
+# What the engine writes for a value that it does not know yet, and for one that it keeps to itself.
+_UNKNOWN_TO_ENGINE = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+_SECRET_TO_ENGINE = "[secret]"
+# A replacement takes three steps; of these, one has both sides, and the others repeat one of them.
+_STEPS = {"create", "update", "delete", "replace", "same", "import"}
 
 
 class NoModel(Exception):
@@ -33,50 +53,121 @@ class NoModel(Exception):
 
 def of_tree(stack: str) -> Model:
     """The stack as the working tree declares it."""
-    return {f"{kind}/{name}": manifest for (kind, name), manifest in declare(stack).manifests().items()}
+    return of_program(declare(stack))
+
+
+def of_program(program: Program) -> Model:
+    """What a run of the working tree's program declared."""
+    declared = [[r.urn, r.type, r.name, r.inputs, r.options] for r in program.resources]
+    return model_of(declared, ROOT / "stacks" / f"Pulumi.{program.stack}.yaml")
 
 
 def of_folder(stacks: list[str], folder: Path) -> dict[str, Model]:
     """Some stacks as the tree in another folder declares them, by its own program; a stack it has not is empty."""
-    there = [stack for stack in stacks if (folder / "stacks" / f"Pulumi.{stack}.yaml").is_file()]
+    files = {stack: folder / "stacks" / f"Pulumi.{stack}.yaml" for stack in stacks}
+    there = [stack for stack, file in files.items() if file.is_file()]
+    declared = _declared_in(folder, there) if there else {}
+    return {stack: model_of(declared.get(stack, []), files[stack]) for stack in stacks}
+
+
+def _declared_in(folder: Path, stacks: list[str]) -> dict[str, Any]:
     path = os.pathsep.join(str(part) for part in (folder, folder / "infra"))
     done = subprocess.run(
-        [sys.executable, "-c", _DECLARE, *there],
+        [sys.executable, "-c", _DECLARE, *stacks],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode != 0:
-        why = done.stderr.strip().splitlines()[-1:] or ["no reason given"]
-        raise NoModel(f"the program of the base revision does not run: {why[0]}. Give another one with --base.")
-    return {stack: {} for stack in stacks} | json.loads(done.stdout)
+    told = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().rpartition("\n")[2]}
+    if "error" in told:
+        raise NoModel(f"the program of the base revision does not run: {told['error']}. Give another one with --base.")
+    return told
+
+
+def model_of(declared: Iterable[list[Any]], stack_file: Path) -> Model:
+    encrypted = _encrypted(stack_file)
+    return {
+        _title(type_, name): {
+            **_with_digests(inputs, encrypted),
+            "options": {"urn": urn, "protect": options.get("protect", False)},
+        }
+        for urn, type_, name, inputs, options in declared
+        if _is_compared(type_)
+    }
+
+
+def _is_compared(type_: str) -> bool:
+    """Kubernetes objects and the cluster they are in. An image shows in the pods that run it."""
+    return type_ == _PROVIDER or type_.startswith("kubernetes:")
+
+
+def _title(type_: str, name: str) -> str:
+    return f"Provider/{name}" if type_ == _PROVIDER else f"{type_.rpartition(':')[2]}/{name}"
+
+
+def _encrypted(stack_file: Path) -> dict[str, str]:
+    """By the key of each secret a short digest of its ciphertext: it tells that there is a new value, and no more."""
+    content = yaml.safe_load(stack_file.read_text()) if stack_file.is_file() else None
+    config: dict[str, Any] = (content or {}).get("config") or {}
+    secrets = {key.removeprefix(f"{PROJECT}:"): at(value).get("secure") for key, value in config.items()}
+    return {
+        _KEY_OF.get(name, name): hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in secrets.items() if text
+    }
+
+
+def _with_digests(inputs: dict[str, Any], encrypted: dict[str, str]) -> dict[str, Any]:
+    """A Secret's keys with `*** (digest)`, where the stack file has the ciphertext: without, no rotation would show."""
+    if inputs.get("kind") != "Secret":
+        return {key: value for key, value in inputs.items() if key != "kubeconfig"}
+    keys: list[str] = list(inputs.get("stringData") or {})
+    return {
+        **inputs,
+        "stringData": {key: f"{SECRET} ({encrypted[key]})" if key in encrypted else SECRET for key in keys},
+    }
 
 
 @contextmanager
-def checked_out(revision: str) -> Generator[Path]:
-    """The tree of a revision in a folder that goes away; the clone is not touched."""
+def checked_out(commit: str) -> Generator[Path]:
+    """The tree of a commit in a folder that goes away; the clone is not touched."""
     archive = subprocess.run(
-        ["git", "-C", str(ROOT), "archive", "--format=tar", revision], capture_output=True, check=False
+        ["git", "-C", str(ROOT), "archive", "--format=tar", commit], capture_output=True, check=False
     )
     if archive.returncode != 0:
-        raise NoModel(f"git does not know the revision {revision!r}: {archive.stderr.decode().strip()}. See `git log`.")
+        raise NoModel(f"git cannot give the tree of {commit}: {archive.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory(prefix="slipway-base-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
             tree.extractall(folder, filter="data")
+        if not (Path(folder) / "ops" / "recorder.py").is_file():
+            raise NoModel(f"{commit[:12]} is from before there was `./slipway render`. Give a later one with --base.")
         yield Path(folder)
 
 
-def default_base() -> str:
-    """Where this branch left main; HEAD on main itself."""
-    for main in ("origin/main", "main"):
-        found = subprocess.run(
-            ["git", "-C", str(ROOT), "merge-base", "HEAD", main], capture_output=True, text=True, check=False
-        )
-        if found.returncode == 0:
-            return found.stdout.strip()
-    return "HEAD"
+def revision(base: str | None) -> tuple[str, str]:
+    """A commit and what to call it. Without a base: where this branch left main, or HEAD on main itself."""
+    name = base or next((main for main in ("origin/main", "main") if _git("merge-base", "HEAD", main)), "HEAD")
+    commit = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    if not commit:
+        raise NoModel(f"git does not know the revision {name!r}. In a shallow clone, fetch it; else see `git log`.")
+    if base is None and name != "HEAD":
+        commit = _git("merge-base", "HEAD", name)
+    return commit, f"{name} ({commit[:12]})"
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def known_to_engine() -> set[str]:
+    """The stacks that have been deployed from here: none without `pulumi`, a login, or a first `pulumi up`."""
+    if not shutil.which("pulumi"):
+        return set()
+    command = ["pulumi", "stack", "ls", "--json", "--non-interactive"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    listed = json.loads(done.stdout) if done.returncode == 0 else []
+    return {stack["name"].rpartition("/")[2] for stack in listed if stack.get("resourceCount", 1)}
 
 
 def of_engine(stack: str) -> list[Change]:
@@ -94,23 +185,45 @@ def of_engine(stack: str) -> list[Change]:
 
 
 def of_steps(steps: list[dict[str, Any]]) -> list[Change]:
-    """The changes in the steps of `pulumi preview --json`; a replacement, which takes three steps, is one change."""
+    """The changes in the steps of `pulumi preview --json`, one for each object."""
     found: dict[str, Change] = {}
     for step in steps:
         type_, name = step["urn"].split("::")[2].split("$")[-1], step["urn"].split("::")[3]
-        # Of a replacement's steps this one has both sides; the others repeat one of them.
-        if not type_.startswith(("kubernetes:", "docker:")) or step["op"] in ("create-replacement", "delete-replaced"):
+        if step["op"] not in _STEPS or not _is_compared(type_):
             continue
-        before, after = (_inputs(step.get(side)) for side in ("oldState", "newState"))
-        if step["op"] == "delete":
-            after = None
-        title = f"{type_.rpartition(':')[2]}/{name}"
-        found[title] = changed(title, before, after, replaced=step["op"] == "replace")
+        title = _title(type_, name)
+        before, after = _side(step, "oldState"), _side(step, "newState")
+        twin = found.get(title)
+        if twin:  # one URN is made and another deleted, for what is the same object to Kubernetes
+            before, after = before or twin.before, after or twin.after
+        change = changed(title, before, after, replaced=bool(twin) or step["op"] == "replace")
+        fields = (*change.fields, *_kept_secret(step, change))
+        found[title] = Change(title, before, after, fields, change.replaced)
     return list(found.values())
 
 
-def _inputs(state: dict[str, Any] | None) -> dict[str, Any] | None:
-    """What the program asks for, without what only the engine reads."""
-    if state is None:
+def _side(step: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """What the program asked or asks for, without what only the engine reads."""
+    state = step.get(name)
+    if state is None or (step["op"] == "delete" and name == "newState"):
         return None
-    return {key: value for key, value in state.get("inputs", {}).items() if not re.match("__|id$", key)}
+    hidden = re.compile("__|id$|(kubeconfig|version)$")
+    inputs = {key: _known(value) for key, value in state.get("inputs", {}).items() if not hidden.match(key)}
+    return {**inputs, "options": {"urn": step["urn"], "protect": state.get("protect", False)}}
+
+
+def _known(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _known(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_known(item) for item in value]
+    return UNKNOWN if value == _UNKNOWN_TO_ENGINE else value
+
+
+def _kept_secret(step: dict[str, Any], change: Change) -> list[Field]:
+    """What the engine compared and does not show: both sides read `[secret]`."""
+    before = change.before or {}
+    secret = {key for key, value in before.items() if _SECRET_TO_ENGINE in json.dumps(value)}
+    paths = [path for path in step.get("detailedDiff") or {} if re.split(r"[.\[]", path)[0] in secret]
+    told = {field.path for field in change.fields}
+    return [Field(path, SECRET, f"{SECRET}, changed") for path in paths if path not in told]

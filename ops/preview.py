@@ -1,10 +1,25 @@
-"""`./slipway preview`: what a change would do to each environment, and whether that may pass."""
+"""`./slipway preview`: what a change would do to each environment, and whether that may pass.
+
+`--json` prints, and keys are only ever added to it:
+
+    {"stacks": [{
+      "stack": "prod",
+      "source": "revision main (1a2b3c4d5e6f)" or "the stack's state",
+      "unchanged": 14,
+      "forbidden": ["Ingress/api"],                     objects with a change the environment forbids
+      "changes": [{                                     the most dangerous first
+        "object": "Ingress/api",                        kind and logical name
+        "class": "exposes",                             the most dangerous of its classes
+        "classes": ["exposes"],                         all of them, see `Class` in verdict.py
+        "reasons": [{"class": "exposes", "text": "www.example.com/ is open to the outside"}],
+        "fields": [{"path": "spec.rules[0].host", "before": "...", "after": "..."}]      null: is not there
+      }]
+    }]}
+"""
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +30,14 @@ from rich.table import Table
 
 from ops import models
 from ops.changes import ABSENT, Change, compare
-from ops.recorder import ROOT, stack_config, stacks
-from ops.verdict import FORBIDDEN, Class, Verdict, judge
+from ops.judge import judge_all
+from ops.recorder import stack_config, stacks
+from ops.verdict import Class, Reason, Verdict, forbidden_in
 
 EXIT_FORBIDDEN = 2
 """The preview went well, and what it found may not pass."""
+MARK = "<!-- slipway preview -->"
+"""The first line of a comment, by which the next run finds it."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +46,7 @@ class Preview:
 
     stack: str
     source: str
-    """What was compared with: `revision abc123` or `the stack's state`."""
+    """What was compared with: `revision main (1a2b3c4d5e6f)` or `the stack's state`."""
     verdicts: list[Verdict]
     allowed: frozenset[Class]
 
@@ -39,25 +57,36 @@ class Preview:
         return sorted(found, key=lambda verdict: (verdict.primary.rank, verdict.change.name))
 
     @property
-    def forbidden(self) -> list[Verdict]:
-        """The changes the environment does not let pass."""
-        barred = FORBIDDEN.get(self.stack, set()) - self.allowed
-        return [verdict for verdict in self.changes if barred & set(verdict.classes)]
+    def forbidden(self) -> list[tuple[Verdict, Reason]]:
+        """The changes the environment does not let pass, each with the first reason why."""
+        barred = forbidden_in(self.stack) - self.allowed
+        found = [(verdict, [r for r in verdict.reasons if r[0] in barred]) for verdict in self.changes]
+        return [(verdict, min(reasons, key=lambda reason: reason[0].rank)) for verdict, reasons in found if reasons]
 
     @property
-    def headline(self) -> str:
-        """`2 rolls pods, 1 exposes · 14 unchanged`."""
+    def counts(self) -> str:
+        """`1 exposes, 2 rolls pods`."""
         counts = {class_: sum(verdict.primary is class_ for verdict in self.changes) for class_ in Class}
-        told = ", ".join(f"{count} {class_.value}" for class_, count in counts.items() if count)
-        return f"{told or 'no changes'} · {len(self.verdicts) - len(self.changes)} unchanged"
+        return ", ".join(f"{count} {class_.value}" for class_, count in counts.items() if count) or "no changes"
+
+    @property
+    def unchanged(self) -> int:
+        """The objects that stay as they are, which nobody wants to read about."""
+        return len(self.verdicts) - len(self.changes)
+
+    @property
+    def outcome(self) -> str:
+        """What the environment says to it."""
+        named = {reason[0].value: None for _, reason in self.forbidden}
+        return f"forbidden: {', '.join(named)}" if named else "may pass"
 
     def data(self) -> dict[str, Any]:
-        """What `--json` prints for the stack; keys are only ever added to it."""
+        """What `--json` prints for the stack."""
         return {
             "stack": self.stack,
             "source": self.source,
-            "forbidden": [verdict.change.name for verdict in self.forbidden],
-            "unchanged": len(self.verdicts) - len(self.changes),
+            "unchanged": self.unchanged,
+            "forbidden": [verdict.change.name for verdict, _ in self.forbidden],
             "changes": [_data(verdict) for verdict in self.changes],
         }
 
@@ -82,35 +111,38 @@ def _plain(value: Any) -> Any:
 def previews(names: list[str], base: str | None, allowed: frozenset[Class]) -> list[Preview]:
     """The verdicts on some stacks.
 
-    With a `base`, or where the engine has no state of the stack at hand, two revisions are compared and nothing but
-    git is needed; else the engine previews, which sees the live state. `models.NoModel` if neither can be had.
+    With a `base`, or where the engine does not know the stack, two revisions are compared, which needs nothing but git;
+    else the engine previews, which knows what was deployed. Which it was, and why, is told on stderr.
+    `models.NoModel` if neither can be had.
     """
     for name in names:
         stack_config(name)  # an unknown stack is refused before anything is done
-    live = {name: models.of_engine(name) for name in names if base is None and _has_state(name)}
-    others = [name for name in names if name not in live]
-    revision = base or models.default_base()
-    found = {name: _judged(name, "the stack's state", changes, allowed) for name, changes in live.items()}
-    if others:
-        with models.checked_out(revision) as tree:
+    deployed = models.known_to_engine() if base is None else set[str]()
+    found: dict[str, tuple[str, list[Change]]] = {
+        name: ("the stack's state", models.of_engine(name)) for name in names if name in deployed
+    }
+    if others := [name for name in names if name not in deployed]:
+        commit, called = models.revision(base)
+        with models.checked_out(commit) as tree:
             before = models.of_folder(others, tree)
-        for name in others:
-            changes = compare(before[name], models.of_tree(name))
-            found[name] = _judged(name, f"revision {revision[:12]}", changes, allowed)
-    return [found[name] for name in names]
+        found |= {name: (f"revision {called}", compare(before[name], models.of_tree(name))) for name in others}
+    if base is None:
+        for name in names:
+            why = (
+                "`pulumi` is here and has deployed it"
+                if name in deployed
+                else "`pulumi` is not here, or knows no state"
+            )
+            sys.stderr.write(
+                f"{name}: compared with {found[name][0]}, since {why}; --base REF compares with a revision\n"
+            )
+    return [judged(name, *found[name], allowed) for name in names]
 
 
-def _judged(stack: str, source: str, changes: list[Change], allowed: frozenset[Class]) -> Preview:
-    return Preview(stack, source, [judge(change) for change in changes], allowed)
-
-
-def _has_state(stack: str) -> bool:
-    """Whether the engine is there and knows the stack: a local backend's file, or a login to a remote one."""
-    if not shutil.which("pulumi"):
-        return False
-    if os.environ.get("PULUMI_ACCESS_TOKEN") or not os.environ.get("PULUMI_BACKEND_URL", "file:").startswith("file:"):
-        return True
-    return any((ROOT / ".slipway" / "state" / ".pulumi" / "stacks").glob(f"*/{stack}.json"))
+def judged(stack: str, source: str, changes: list[Change], allowed: frozenset[Class]) -> Preview:
+    """Where there was nothing, nothing is lost, and an address is what one wants: a new stack may pass."""
+    is_new = all(change.before is None for change in changes)
+    return Preview(stack, source, judge_all(changes), frozenset(Class) if is_new else allowed)
 
 
 def command(names: list[str], base: str | None, allow: list[str], *, as_json: bool, markdown: bool) -> int:
@@ -127,49 +159,77 @@ def command(names: list[str], base: str | None, allow: list[str], *, as_json: bo
     else:
         as_table(found)
     for preview in found:
-        for verdict in preview.forbidden:
-            barred = next(c for c in verdict.classes if c in FORBIDDEN[preview.stack] - preview.allowed)
-            why = next(text for class_, text in verdict.reasons if class_ is barred)
+        for verdict, (class_, text) in preview.forbidden:
             sys.stderr.write(
-                f"error: {preview.stack} forbids what {barred.value}: {verdict.change.name} {why}. "
-                f"If it is meant, pass --allow {barred.flag}.\n"
+                f"error: {preview.stack} forbids what {class_.value}: {verdict.change.name} {text}. "
+                f"If it is meant, pass --allow {class_.flag}.\n"
             )
     return EXIT_FORBIDDEN if any(preview.forbidden for preview in found) else 0
 
 
+def _why(verdict: Verdict, most: int = 4) -> list[str]:
+    """The reasons, the most dangerous first, those of another class than the first with its name."""
+    ranked = sorted(verdict.reasons, key=lambda reason: reason[0].rank)
+    texts = [text if class_ is verdict.primary else f"{class_.value}: {text}" for class_, text in ranked]
+    return [*texts[:most], f"and {len(texts) - most} more"] if len(texts) > most else texts
+
+
 def as_table(found: list[Preview]) -> None:
-    """For people: a headline per stack and its changes, the most dangerous first."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    """For people: each stack and its changes, the most dangerous first; of several stacks a summary at the end."""
+    # Piped, a line stays a line: whoever reads it cuts it to size.
+    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
     for preview in found:
-        console.print(f"[bold]{preview.stack}[/bold]: {preview.headline} [dim](against {preview.source})[/dim]")
+        told = f"{preview.counts} · {preview.unchanged} unchanged [dim](against {escape(preview.source)})[/dim]"
+        console.print(f"[bold]{preview.stack}[/bold]: {told}")
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
+        barred = [verdict for verdict, _ in preview.forbidden]
         for verdict in preview.changes:
-            reasons = [text for class_, text in verdict.reasons if class_ is verdict.primary]
-            style = "red" if verdict in preview.forbidden else "yellow" if verdict.primary.rank < _HARMLESS else "green"
-            table.add_row(f"[{style}]{verdict.primary.value}[/]", verdict.change.name, escape("\n".join(reasons)))
+            style = (
+                "red" if verdict in barred else "yellow" if verdict.primary.rank < Class.ROLLS_PODS.rank else "green"
+            )
+            reasons = escape("\n".join(_why(verdict)))
+            table.add_row(f"[{style}]{verdict.primary.value}[/]", verdict.change.name, reasons)
         if preview.changes:
             console.print(table)
-
-
-_HARMLESS = Class.ROLLS_PODS.rank
+    if len(found) > 1:
+        summary = Table("stack", "changes", "unchanged", "outcome", box=None, padding=(0, 2, 0, 0))
+        for preview in found:
+            summary.add_row(preview.stack, preview.counts, str(preview.unchanged), preview.outcome)
+        console.print("", summary)
 
 
 def as_markdown(found: list[Preview]) -> str:
-    """One comment for a pull request: a line per stack, and its changes folded below."""
-    text = ["### What this does to each environment", ""]
-    for preview in found:
-        mark = "⛔ " if preview.forbidden else ""
-        text += [f"<details{' open' if preview.forbidden else ''}>"]
-        text += [f"<summary>{mark}<b>{preview.stack}</b>: {preview.headline}</summary>", ""]
-        if preview.changes:
-            text += ["| | object | why |", "|---|---|---|"]
+    """One comment for a pull request: a row per stack, and what changes in it folded below."""
+    text = [
+        MARK,
+        "### What this does to each environment",
+        "",
+        "| stack | changes | unchanged | |",
+        "|---|---|---|---|",
+    ]
+    text += [
+        f"| {preview.stack} | {preview.counts} | {preview.unchanged} | {'⛔' if preview.forbidden else '✅'} "
+        f"{preview.outcome} |"
+        for preview in found
+    ]
+    for preview in (preview for preview in found if preview.changes):
+        text += [
+            "",
+            f"<details{' open' if preview.forbidden else ''}>",
+            f"<summary><b>{preview.stack}</b></summary>",
+            "",
+        ]
+        text += ["| | object | why |", "|---|---|---|"]
         for verdict in preview.changes:
-            reasons = "<br>".join(_cell(text) for class_, text in verdict.reasons if class_ is verdict.primary)
+            reasons = "<br>".join(_cell(text) for text in _why(verdict))
             text.append(f"| {verdict.primary.value} | `{verdict.change.name}` | {reasons} |")
         text += ["", "</details>"]
-    return "\n".join(text) + "\n"
+    sources = dict.fromkeys(_cell(preview.source) for preview in found)
+    return "\n".join([*text, "", f"Compared with {', '.join(sources)}."]) + "\n"
 
 
 def _cell(text: str) -> str:
-    """Text that cannot break out of its table cell."""
-    return text.replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    """Text that is shown as it is: it cannot break out of its cell, mention anybody, or hold an image."""
+    for character in "\\|`*_[]#~":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;").replace("\n", " ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,18 +13,22 @@ from typing import Any
 
 import pytest
 
-from ops.changes import changed
+from ops import models, preview
+from ops.changes import Model, compare
+from ops.judge import judge_all
 from ops.models import NoModel
 from ops.preview import Preview, as_markdown, as_table, command
-from ops.recorder import ROOT
-from ops.verdict import Class, judge
+from ops.recorder import ROOT, UnknownStack, declare, stacks
+from ops.verdict import Class
+from tests.conftest import Declare, with_changes
 
-PARTS = ("app", "infra", "ops", "stacks", "Pulumi.yaml")
+PARTS = ("app", "infra", "ops", "stacks", "README.md", "Pulumi.yaml")
+COMMENT = Path(__file__).parent / "verdicts" / "comment.md"
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git clone of what the preview reads, committed once."""
+    """A git clone of what the preview reads, with one commit on a branch that left main there."""
     folder = tmp_path_factory.mktemp("preview") / "slipway"
     folder.mkdir()
     for part in PARTS:
@@ -32,6 +37,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "first")
+    git(folder, "checkout", "-qb", "edits")
     return folder
 
 
@@ -40,108 +46,168 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", "-C", str(folder), *me, *arguments], check=True, capture_output=True)
 
 
-def preview(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """The verb in that clone, with nothing on the PATH but git."""
+def slipway(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`./slipway preview` in that clone, with nothing on the PATH but git."""
     bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": str(clone)}
     run = [sys.executable, "-m", "ops", "preview", *arguments]
     return subprocess.run(run, cwd=os.sep, env=bare, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
-def verdict(clone: Path) -> subprocess.CompletedProcess[str]:
-    """What all stacks are told after three edits in prod: a variable, a lower maximum, another host."""
-    file = clone / "stacks" / "Pulumi.prod.yaml"
-    before = file.read_text()
-    text = before.replace("max: 10", "max: 5").replace("api.example.com", "www.example.com")
-    file.write_text(text.rstrip() + "\n      env: {HTTP_IDLE_TIMEOUT: 60s}\n")
-    done = preview(clone, "--all", "--base", "HEAD", "--json")
-    file.write_text(before)
-    return done
-
-
-def of(verdict: subprocess.CompletedProcess[str], stack: str) -> dict[str, Any]:
-    [found] = [found for found in json.loads(verdict.stdout)["stacks"] if found["stack"] == stack]
-    return found
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
 
 
 @pytest.mark.feature("K3", "K2")
-def test_each_change_is_classed_without_cluster_engine_or_secret(verdict: subprocess.CompletedProcess[str]):
-    prod = of(verdict, "prod")
-    assert {change["object"]: change["class"] for change in prod["changes"]} == {
-        "Ingress/api": "exposes",
-        "HorizontalPodAutoscaler/api": "scales-down",
-        "ResourceQuota/quota": "scales-down",
-        "ConfigMap/api-env": "rolls-pods",
-        "Deployment/api": "rolls-pods",
+def test_edits_are_classed_for_each_stack_and_prod_forbids_what_exposes(clone: Path):
+    replace(clone / "README.md", "# Slipway", "# Slipway!")
+    replace(clone / "stacks" / "Pulumi.prod.yaml", "host: api.example.com", "host: www.example.com")
+    replace(clone / "stacks" / "Pulumi.prod.yaml", "max: 10", "max: 5")
+    replace(clone / "app" / "cmd" / "api" / "main.go", "package main", "package main // edited")
+    git(clone, "commit", "-qam", "edits")  # the base is where this branch left main, committed or not
+    done = slipway(clone, "--json")
+    found = {stack["stack"]: stack for stack in json.loads(done.stdout)["stacks"]}
+    classes = {
+        name: {change["object"]: change["class"] for change in stack["changes"]} for name, stack in found.items()
     }
-    assert prod["unchanged"] >= 5
-    assert prod["source"].startswith("revision ")
+    assert list(classes) == ["local", "dev", "staging", "prod"]
+    # The image is built for these, and promoted to the others later.
+    assert classes["local"] == classes["dev"] == {"Deployment/api": "rolls-pods"}
+    assert classes["staging"] == {}  # the README is no part of anything
+    assert classes["prod"]["Ingress/api"] == "exposes"
+    assert classes["prod"]["HorizontalPodAutoscaler/api"] == "scales-down"
+    assert [stack["forbidden"] for stack in found.values()] == [[], [], [], ["Ingress/api"]]
+    assert found["prod"]["unchanged"] >= 10
+    assert done.returncode == 2
+    assert "prod forbids what exposes: Ingress/api www.example.com/ is open to the outside" in done.stderr
+    assert "pass --allow exposes" in done.stderr
+    assert "dev: compared with revision main (" in done.stderr
+    assert "since `pulumi` is not here" in done.stderr
 
 
-def test_prod_forbids_what_exposes_and_says_how_to_let_it_pass(verdict: subprocess.CompletedProcess[str]):
-    assert verdict.returncode == 2
-    assert of(verdict, "prod")["forbidden"] == ["Ingress/api"]
-    assert "prod forbids what exposes: Ingress/api www.example.com/ is open to the outside" in verdict.stderr
-    assert "--allow exposes" in verdict.stderr
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("dev", "v99", "exposes"), "git does not know the revision 'v99'"),
+        (("dev", "--output=x", "exposes"), "git does not know the revision '--output=x'"),
+        (("qa", "HEAD", "exposes"), "Stacks here: local, dev, staging, prod"),
+        (("dev", "HEAD", "downtime"), "--allow downtime: no such class. One of: loses-data, replaces"),
+    ],
+)
+def test_what_cannot_be_previewed_is_refused_in_a_sentence(
+    clone: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, str, str], told: str
+):
+    stack, base, allow = arguments
+    monkeypatch.setattr(models, "ROOT", clone)
+    with pytest.raises((NoModel, UnknownStack), match=re.escape(told)):
+        command([stack], base, [allow], as_json=False, markdown=False)
 
 
-@pytest.mark.parametrize("stack", ["local", "dev", "staging"])
-def test_an_environment_that_is_not_touched_has_no_changes(verdict: subprocess.CompletedProcess[str], stack: str):
-    assert of(verdict, stack)["changes"] == []
-    assert of(verdict, stack)["unchanged"] > 10
+def test_a_base_whose_program_refuses_its_own_stack_file_is_named(clone: Path, tmp_path: Path):
+    shutil.copytree(clone, tmp_path / "base")
+    replace(tmp_path / "base" / "stacks" / "Pulumi.dev.yaml", "max: 2", "max: many")
+    with pytest.raises(NoModel, match=r"(?s)base revision does not run: dev: .*many.*--base"):
+        models.of_folder(["dev"], tmp_path / "base")
+
+
+def test_a_base_from_before_the_recorder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "README.md").touch()
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    monkeypatch.setattr(models, "ROOT", tmp_path)
+    commit, _ = models.revision("HEAD")
+    with pytest.raises(NoModel, match=r"is from before there was `./slipway render`"), models.checked_out(commit):
+        pass
+
+
+def test_a_stack_the_base_has_not_is_new_and_may_pass(tmp_path: Path, program: Declare):
+    assert models.of_folder(["dev"], tmp_path) == {"dev": {}}
+    found = preview.judged("prod", "", compare({}, models.of_program(program("prod"))), frozenset())
+    assert {verdict.primary for verdict in found.changes} == {Class.ADDS, Class.EXPOSES}
+    assert found.forbidden == []
+
+
+def test_a_new_value_of_a_secret_rolls_the_pods_that_read_it(tmp_path: Path, program: Declare):
+    def with_ciphertext(text: str) -> Model:
+        file = tmp_path / f"{text}.yaml"
+        file.write_text(f"config:\n  slipway:signing-key: {{secure: {text}}}\n")
+        declared = [[r.urn, r.type, r.name, r.inputs, r.options] for r in program("prod").resources]
+        return models.model_of(declared, file)
+
+    found = judge_all(compare(with_ciphertext("v1:aaaa"), with_ciphertext("v1:bbbb")))
+    [changed] = [verdict for verdict in found if verdict.primary is not Class.NO_OP]
+    assert changed.change.name == "Secret/api-secret"
+    assert changed.primary is Class.ROLLS_PODS
+    assert "aaaa" not in str(changed)
+
+
+EDITS: dict[str, dict[str, Any]] = {
+    "local": {"services.api.file.notice": "hello <b> | @all"},
+    "dev": {},
+    "staging": {"services.api.autoscaling.max": 3},
+    "prod": {"services.api.ingress.host": "www.example.com", "services.api.autoscaling.min": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def edited() -> list[Preview]:
+    """All four stacks with an edit each, but for dev."""
+
+    def model(stack: str, edits: dict[str, Any]) -> Model:
+        return models.of_program(declare(stack, with_changes(stack, edits)))
+
+    called = "revision main (1a2b3c4d5e6f)"
+    return [
+        Preview(stack, called, judge_all(compare(model(stack, {}), model(stack, EDITS[stack]))), frozenset())
+        for stack in stacks()
+    ]
+
+
+@pytest.mark.feature("K1")
+def test_one_comment_tells_what_changes_in_all_four_stacks_and_no_more(edited: list[Preview]):
+    text = as_markdown(edited)
+    assert text == COMMENT.read_text(), f"if it is meant, {COMMENT.name} is to read:\n{text}"
+
+
+def test_what_is_allowed_by_name_passes_and_nothing_else(
+    edited: list[Preview], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def allowing(names: list[str], base: str | None, allowed: frozenset[Class]) -> list[Preview]:
+        return [Preview(one.stack, one.source, one.verdicts, allowed) for one in edited]
+
+    monkeypatch.setattr(preview, "previews", allowing)
+    codes = {flag: command([], "main", [flag], as_json=False, markdown=False) for flag in ("exposes", "loses-data")}
+    assert codes == {"exposes": 0, "loses-data": 2}
+    said = capsys.readouterr().out
+    lines = [line.split() for line in said.splitlines()]
+    assert ["prod", "1", "exposes,", "1", "config", "only", "14"] in [line[:7] for line in lines]
+    assert "forbidden: exposes" in said
 
 
 def test_the_table_puts_the_most_dangerous_first_and_counts_the_rest(capsys: pytest.CaptureFixture[str]):
     hpa = {"kind": "HorizontalPodAutoscaler", "spec": {"maxReplicas": 10}}
-    changes = [
-        changed("HorizontalPodAutoscaler/api", hpa, {**hpa, "spec": {"maxReplicas": 5}}),
-        changed("Namespace/slipway", {"kind": "Namespace"}, None),
-        changed("Service/api", {"kind": "Service"}, {"kind": "Service"}),
-    ]
-    as_table([Preview("dev", "revision 123", [judge(change) for change in changes], frozenset())])
+    before = {"HorizontalPodAutoscaler/api": hpa, "Namespace/slipway": {"kind": "Namespace"}, "Service/api": {}}
+    after = {"HorizontalPodAutoscaler/api": {**hpa, "spec": {"maxReplicas": 5}}, "Service/api": {}}
+    as_table([Preview("dev", "revision 123", judge_all(compare(before, after)), frozenset())])
     head, first, second = capsys.readouterr().out.splitlines()
     assert head == "dev: 1 loses data, 1 scales down · 1 unchanged (against revision 123)"
-    assert first.split(maxsplit=2)[:2] == ["loses", "data"]
-    assert "spec.maxReplicas: 10 -> 5" in second
+    assert " ".join(first.split()) == "loses data Namespace/slipway is deleted, and everything in it with it"
+    assert " ".join(second.split()) == "scales down HorizontalPodAutoscaler/api spec.maxReplicas: 10 -> 5"
 
 
-def test_a_revision_that_is_not_there_is_refused(clone: Path):
-    done = preview(clone, "-s", "dev", "--base", "v99")
-    assert done.returncode == 1
-    assert "git does not know the revision 'v99'" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_an_unknown_stack_is_refused_with_those_there_are(clone: Path):
-    done = preview(clone, "-s", "qa", "--base", "HEAD")
-    assert done.returncode == 1
-    assert "Stacks here: local, dev, staging, prod" in done.stderr
-
-
-def test_an_unknown_class_is_refused_with_those_there_are():
-    with pytest.raises(NoModel, match=r"--allow downtime: no such class\. One of: loses-data, replaces"):
-        command([], "HEAD", ["downtime"], as_json=True, markdown=False)
-
-
-@pytest.mark.feature("K1", part="the comment")
-def test_the_comment_hides_no_ops_and_opens_what_is_forbidden():
-    changes = [
-        changed("Ingress/api", {"kind": "Ingress", "spec": {}}, None),
-        changed("ConfigMap/api-file", {"data": {"a": "x|<b>"}}, {"data": {"a": "y"}}),
-        changed("Service/api", {"kind": "Service"}, {"kind": "Service"}),
-    ]
-    prod = Preview("prod", "revision 123", [judge(change) for change in changes], frozenset())
-    dev = Preview("dev", "revision 123", [judge(changes[2])], frozenset())
-    text = as_markdown([dev, prod])
-    assert "<summary><b>dev</b>: no changes · 1 unchanged</summary>" in text
-    assert "<details open>\n<summary>⛔ <b>prod</b>: 1 replaces (downtime), 1 config only · 1 unchanged" in text
-    assert "| replaces (downtime) | `Ingress/api` | is deleted: what it served is gone |" in text
-    assert "Service/api" not in text
-
-
-def test_allowing_a_class_opens_the_gate_for_it_and_no_other():
-    change = judge(changed("Ingress/api", {"kind": "Ingress", "spec": {}}, None))
-    assert Preview("prod", "", [change], frozenset()).forbidden == [change]
-    assert Preview("prod", "", [change], frozenset({Class.REPLACES})).forbidden == []
-    assert Preview("prod", "", [change], frozenset({Class.EXPOSES})).forbidden == [change]
-    assert Preview("dev", "", [change], frozenset()).forbidden == []
+def test_json_carries_every_reason_and_both_values(
+    edited: list[Preview], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(preview, "previews", lambda *_: edited)
+    command([], "main", [], as_json=True, markdown=False)
+    prod = json.loads(capsys.readouterr().out)["stacks"][-1]
+    [ingress] = [change for change in prod["changes"] if change["object"] == "Ingress/api"]
+    assert ingress["classes"] == ["exposes"]
+    assert [reason["class"] for reason in ingress["reasons"]] == ["exposes"]
+    assert ingress["fields"][0] == {
+        "path": "spec.rules[0].host",
+        "before": "api.example.com",
+        "after": "www.example.com",
+    }
