@@ -182,7 +182,8 @@ class Stack:
     """All objects of a stack, and what rules ask of them again and again."""
 
     def __init__(self, objects: Iterable[Object]) -> None:
-        self.objects = [Part(found, "", found) for found in objects]
+        # In order: objects are declared in any, and of two that clash the same one is to be told each time.
+        self.objects = sorted((Part(found, "", found) for found in objects), key=lambda part: (part.kind, part.name))
 
     def of(self, *kinds: str) -> list[Part]:
         """The objects of these kinds."""

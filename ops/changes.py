@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import yaml
@@ -46,14 +48,25 @@ class Change:
     name: str
     before: Object | None
     after: Object | None
-    fields: tuple[Field, ...] = ()
     replaced: bool = False
     """The engine says that the object is deleted and made anew."""
+    hidden: tuple[Field, ...] = ()
+    """What the engine says has changed without showing it."""
 
     @property
     def kind(self) -> str:
         """`Deployment` of `Deployment/api`."""
         return self.name.partition("/")[0]
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """Every single value that differs, by path."""
+        return (*_sorted(_fields("", self.before or {}, self.after or {})), *self.hidden)
+
+    @cached_property
+    def outline(self) -> tuple[Field, ...]:
+        """The same for people: what comes or goes as a whole is told as a whole."""
+        return (*_sorted(_fields("", self.before or {}, self.after or {}, deep=False)), *self.hidden)
 
     @property
     def edited(self) -> tuple[Field, ...]:
@@ -71,14 +84,12 @@ class Change:
 
 def compare(before: Model, after: Model) -> list[Change]:
     """Every object of either model by name; those without fields have not changed."""
-    return [changed(name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())]
+    return [Change(name, before.get(name), after.get(name)) for name in sorted(before.keys() | after.keys())]
 
 
-def changed(name: str, before: Object | None, after: Object | None, *, replaced: bool = False) -> Change:
-    """One object before and after."""
-    # By path, since the engine hands mappings over in any order.
-    fields = sorted(_fields("", before or {}, after or {}), key=lambda field: field.path)
-    return Change(name, before, after, tuple(fields), replaced)
+def _sorted(fields: Iterator[Field]) -> tuple[Field, ...]:
+    """By path, since the engine hands mappings over in any order."""
+    return tuple(sorted(fields, key=lambda field: field.path))
 
 
 def at(value: Any, *keys: str) -> Any:
@@ -90,30 +101,31 @@ def at(value: Any, *keys: str) -> Any:
 
 def shown(value: Any) -> str:
     """A value in one line, at most 60 characters."""
-    text = "(none)" if value is ABSENT else " ".join(str(value).split())
+    plain = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    text = "(none)" if value is ABSENT else " ".join(plain.split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _fields(path: str, before: Any, after: Any) -> Iterator[Field]:
-    left, right = _by_key(before, after), _by_key(after, before)
+def _fields(path: str, before: Any, after: Any, *, deep: bool = True) -> Iterator[Field]:
+    left, right = _by_key(before, after, deep=deep), _by_key(after, before, deep=deep)
     if left is None or right is None:
         if before != after or isinstance(before, bool) is not isinstance(after, bool):
             yield from _inside(path, before, after) or [Field(path, before, after)]
         return
     for key in left.keys() | right.keys():
         below = f"{path}{key}" if key.startswith("[") or not path else f"{path}.{key}"
-        yield from _fields(below, left.get(key, ABSENT), right.get(key, ABSENT))
+        yield from _fields(below, left.get(key, ABSENT), right.get(key, ABSENT), deep=deep)
     if isinstance(before, list) and set(left) == set(right) and list(left) != list(right):
         yield Field(path, f"order {' '.join(left)}", f"order {' '.join(right)}")
 
 
-def _by_key(value: Any, other: Any) -> dict[str, Any] | None:
-    """What a value consists of; None for a plain one. Absent beside a mapping or list is as good as an empty one."""
+def _by_key(value: Any, other: Any, *, deep: bool) -> dict[str, Any] | None:
+    """What a value consists of; None for a plain one. If `deep`, absent beside a mapping or list is an empty one."""
     if isinstance(value, dict):
         return {_quoted(str(key)): item for key, item in value.items()}
     if isinstance(value, list):
         return dict(zip(_names(value, other if isinstance(other, list) else []), value, strict=True))
-    return {} if value is ABSENT and isinstance(other, dict | list) and other else None
+    return {} if deep and value is ABSENT and isinstance(other, dict | list) and other else None
 
 
 def _inside(path: str, before: Any, after: Any) -> list[Field]:

@@ -50,8 +50,6 @@ def _is_high(user: Any) -> bool:
 
 def pod_of(found: Object) -> dict[str, Any]:
     """The spec of the pods an object makes; empty if it makes none."""
-    if found.get("kind") == "Pod":
-        return at(found, "spec")
     return at(found, "spec", "template", "spec") or at(found, "spec", "jobTemplate", "spec", "template", "spec")
 
 
@@ -62,8 +60,7 @@ def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
 def _bare(found: Object) -> Object:
     """The same pods without a word about safety, so that only what is asked for counts against a new object."""
     containers = [{"name": container.get("name")} for container in _containers(pod_of(found))]
-    spec = {"policyTypes": [], "template": {"spec": {"containers": containers}}}
-    return {"kind": found.get("kind"), "spec": spec if found.get("kind") != "Pod" else {"containers": containers}}
+    return {"kind": found.get("kind"), "spec": {"policyTypes": [], "template": {"spec": {"containers": containers}}}}
 
 
 def _weaknesses(found: Object) -> Iterator[str]:

@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 
 from ops import guards, reach, size
 from ops.changes import ABSENT, Change, Field, Model, at
-from ops.guards import pod_of
 from ops.verdict import Class, Reason, Verdict
 
 Rule: TypeAlias = Callable[[Change], Iterator[Reason]]
@@ -37,7 +36,7 @@ def _otherwise(change: Change) -> Reason:
         return Class.REMOVES, "is removed; no data and no address goes with it"
     if not change.fields:
         return Class.NO_OP, "is as it was"
-    return Class.CONFIG_ONLY, f"is changed in place, no pod restarts: {_told(change.fields)}"
+    return Class.CONFIG_ONLY, f"is changed in place, no pod restarts: {_told(change.outline)}"
 
 
 def _told(fields: tuple[Field, ...] | list[Field], most: int = 3) -> str:
@@ -175,12 +174,14 @@ def _exposes(change: Change) -> Iterator[Reason]:
 
 
 def _rolls(change: Change) -> Iterator[Reason]:
-    content = [field for field in change.edited if not field.path.startswith(("metadata.", "options."))]
+    if not change.edited:
+        return
+    content = [field for field in change.outline if not re.match(r"metadata\.(labels|annotations)|options", field.path)]
     if content and change.is_content_named:
         effect = "it runs again" if change.kind == "Job" else "the pods that read it roll"
         yield Class.ROLLS_PODS, f"has new content, and so a new name: {effect}: {_told(content)}"
     template = [field for field in content if field.path.startswith("spec.template")]
-    if template and change.kind in _WORKLOADS and pod_of(change.after or {}):
+    if template and change.kind in _WORKLOADS:
         # What a person changed comes before what follows from it.
         template.sort(key=lambda field: ("labels" in field.path, not field.path.endswith("image"), field.path))
         yield Class.ROLLS_PODS, _told(template).replace("spec.template.spec.", "")

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from settings import REGISTRY_PASSWORD
 
-from ops.changes import UNKNOWN, Change, Field, Model, at, changed
+from ops.changes import UNKNOWN, Change, Field, Model, Object, at
 from ops.recorder import PROJECT, ROOT, SECRET, Program, declare
 
 # Runs in the tree of another revision, so it uses nothing but what all of them have.
@@ -196,13 +196,12 @@ def of_steps(steps: list[dict[str, Any]]) -> list[Change]:
         twin = found.get(title)
         if twin:  # one URN is made and another deleted, for what is the same object to Kubernetes
             before, after = before or twin.before, after or twin.after
-        change = changed(title, before, after, replaced=bool(twin) or step["op"] == "replace")
-        fields = (*change.fields, *_kept_secret(step, change))
-        found[title] = Change(title, before, after, fields, change.replaced)
+        replaced = bool(twin) or step["op"] == "replace"
+        found[title] = Change(title, before, after, replaced, tuple(_kept_secret(step, before or {})))
     return list(found.values())
 
 
-def _side(step: dict[str, Any], name: str) -> dict[str, Any] | None:
+def _side(step: dict[str, Any], name: str) -> Object | None:
     """What the program asked or asks for, without what only the engine reads."""
     state = step.get(name)
     if state is None or (step["op"] == "delete" and name == "newState"):
@@ -220,10 +219,9 @@ def _known(value: Any) -> Any:
     return UNKNOWN if value == _UNKNOWN_TO_ENGINE else value
 
 
-def _kept_secret(step: dict[str, Any], change: Change) -> list[Field]:
+def _kept_secret(step: dict[str, Any], before: Object) -> Iterator[Field]:
     """What the engine compared and does not show: both sides read `[secret]`."""
-    before = change.before or {}
     secret = {key for key, value in before.items() if _SECRET_TO_ENGINE in json.dumps(value)}
-    paths = [path for path in step.get("detailedDiff") or {} if re.split(r"[.\[]", path)[0] in secret]
-    told = {field.path for field in change.fields}
-    return [Field(path, SECRET, f"{SECRET}, changed") for path in paths if path not in told]
+    for path in sorted(step.get("detailedDiff") or {}):
+        if re.split(r"[.\[]", path)[0] in secret:
+            yield Field(path, SECRET, f"{SECRET}, changed")

@@ -21,7 +21,7 @@ from engine_yaml import Node
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserialize_properties  # pyright: ignore[reportPrivateUsage]
-from pulumi.runtime.settings import set_root_resource
+from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
 from stack_file import effective, handed_over, needed_secrets, read_defaults, read_files
@@ -102,7 +102,12 @@ def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
         )
         # set_mocks leaves a stack resource behind; the program is to register its own, with its outputs.
         set_root_resource(None)  # pyright: ignore[reportArgumentType]
-        _sync_await(run_in_stack(_program))
+        try:
+            _sync_await(run_in_stack(_program))
+        finally:
+            # What a run that failed was still waiting for; the next one would wait for it too.
+            settings: Any = SETTINGS
+            settings.outputs.clear()
     return Program(stack, monitor.declared, monitor.outputs)
 
 

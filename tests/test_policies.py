@@ -323,9 +323,9 @@ def test_all_rules_together_take_less_than_20_ms(program: Declare):
     found = list(program("prod").manifests().values())
 
     def milliseconds() -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         check(found, "prod")
-        return (time.perf_counter() - start) * 1000
+        return (time.process_time() - start) * 1000
 
     assert min(milliseconds() for _ in range(5)) < 20
 

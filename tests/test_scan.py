@@ -54,6 +54,17 @@ def test_exempted_findings_are_counted_apart(tmp_path: Path):
     assert verdict == scan.Verdict([FINDING], [exempted], None)
 
 
+def test_what_is_exempted_in_one_stack_is_a_finding_in_the_others():
+    def exempted(place: str) -> bool:
+        finding = Finding("horizontalpodautoscaler-replicas", place, "HPA few replicas")
+        return any(exemption.covers(finding) for exemption in EXEMPT)
+
+    assert exempted("dev: api")
+    assert exempted("monitoring: api")
+    assert not exempted("prod: api")
+    assert not exempted("options: api")
+
+
 def test_every_stack_and_every_committed_file_is_looked_at(tmp_path: Path):
     everything = scan.project(tmp_path)
     assert {file.stem for file in everything.manifests} >= {"local", "dev", "staging", "prod", "options"}

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ops import models
-from ops.changes import Model, changed, compare
+from ops.changes import Change, Model, compare
 from ops.judge import judge, judge_all
 from ops.recorder import stacks
 from ops.verdict import FORBIDDEN, Class, forbidden_in
@@ -91,23 +91,139 @@ def test_a_number_that_is_left_to_an_autoscaler_is_compared_with_its_minimum(
     assert [class_.flag for class_ in deployment.classes] == classes
 
 
-def test_the_reason_names_the_field_and_both_values():
-    before = {"kind": "HorizontalPodAutoscaler", "spec": {"minReplicas": 4}}
-    verdict = judge(changed("HorizontalPodAutoscaler/api", before, {**before, "spec": {"minReplicas": 2}}))
-    assert verdict.reasons == ((Class.SCALES_DOWN, "spec.minReplicas: 4 -> 2"),)
+@pytest.mark.parametrize(("kind", "key"), [("HorizontalPodAutoscaler", "minReplicas"), ("StatefulSet", "replicas")])
+def test_the_reason_names_the_field_and_both_values(kind: str, key: str):
+    verdict = judge(Change(f"{kind}/api", {"kind": kind, "spec": {key: 4}}, {"kind": kind, "spec": {key: 2}}))
+    assert verdict.reasons == ((Class.SCALES_DOWN, f"spec.{key}: 4 -> 2"),)
+
+
+@pytest.mark.parametrize("kind", ["PersistentVolume", "StatefulSet", "PersistentVolumeClaim", "Namespace"])
+def test_what_holds_data_takes_it_along(kind: str):
+    assert judge(Change(f"{kind}/api", {"kind": kind}, None)).primary is Class.LOSES_DATA
 
 
 def test_a_file_in_a_config_map_is_told_by_its_own_fields():
-    sides = ({"kind": "ConfigMap", "data": {"a.yaml": f"page: {{size: {size}}}"}} for size in (20, 50))
-    verdict = judge(changed("ConfigMap/api-file", *sides))
+    before, after = ({"kind": "ConfigMap", "data": {"a.yaml": f"page: {{size: {size}}}"}} for size in (20, 50))
+    verdict = judge(Change("ConfigMap/api-file", before, after))
     assert verdict.reasons[0][1] == 'is changed in place, no pod restarts: data."a.yaml".page.size: 20 -> 50'
+    [field] = Change("ConfigMap/api", {"data": {"TEXT": "a: 1"}}, {"data": {"TEXT": "a: 2"}}).fields
+    assert field.text == "data.TEXT: a: 1 -> a: 2"
 
 
 def test_a_file_that_only_reads_differently_has_changed_all_the_same():
-    sides = ({"kind": "ConfigMap", "data": {"a.yaml": text}} for text in ("a: 1", "a: 1 # one"))
-    assert judge(changed("ConfigMap/api-file", *sides)).primary is Class.CONFIG_ONLY
+    before, after = ({"kind": "ConfigMap", "data": {"a.yaml": text}} for text in ("a: 1", "a: 1 # one"))
+    assert judge(Change("ConfigMap/api-file", before, after)).primary is Class.CONFIG_ONLY
 
 
 def test_an_environment_nobody_made_rules_for_is_held_to_those_of_prod():
     assert set(FORBIDDEN) == set(stacks())
     assert forbidden_in("prod-2") == forbidden_in("prod") > forbidden_in("staging") > forbidden_in("dev") == frozenset()
+
+
+CONTAINER = {"name": "api", "image": "r/api@sha256:aa", "resources": {"limits": {"memory": "64Mi"}}}
+SECURITY = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": False,
+    "seccompProfile": {"type": "RuntimeDefault"},
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def deployment(pod: dict[str, Any], container: dict[str, Any], security: dict[str, Any]) -> dict[str, Any]:
+    """A hardened one, but for what is given."""
+    hardened = {**CONTAINER, **container, "securityContext": {**SECURITY, **security}}
+    spec = {"automountServiceAccountToken": False, **pod, "containers": [hardened]}
+    return {"kind": "Deployment", "spec": {"template": {"spec": spec}}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "container", "security", "told"),
+    [
+        ({}, {}, {"runAsNonRoot": False}, ["may run as root"]),
+        ({}, {}, {"runAsUser": 0}, ["runs as user 0", "runs as a user below 10000"]),
+        ({}, {}, {"runAsUser": 1000}, ["runs as a user below 10000"]),
+        ({}, {}, {"readOnlyRootFilesystem": None}, ["may write to its root file system"]),
+        ({}, {}, {"allowPrivilegeEscalation": True}, ["may gain more privileges"]),
+        ({}, {}, {"privileged": True}, ["is privileged"]),
+        ({}, {}, {"seccompProfile": {"type": "Unconfined"}}, ["may make any system call"]),
+        ({}, {}, {"capabilities": {"drop": ["NET_RAW"]}}, ["keeps capabilities"]),
+        ({}, {}, {"capabilities": {"drop": ["ALL"], "add": ["SYS_TIME"]}}, ["gets the capability SYS_TIME"]),
+        ({}, {"ports": [{"name": "http", "hostPort": 80}]}, {}, ["answers on port 80 of the node"]),
+        ({}, {"image": "r/api:latest"}, {}, ["runs an image that no digest pins"]),
+        ({}, {"resources": {}}, {}, ["has no memory limit"]),
+        ({}, {"envFrom": [{"secretRef": {"name": "key"}}]}, {}, ["reads Secret key as a variable"]),
+        ({}, {"envFrom": [{"configMapRef": {"name": "env"}}]}, {}, []),
+        ({"hostNetwork": True}, {}, {}, ["uses the network of the node"]),
+        ({"hostPID": True}, {}, {}, ["sees the processes of the node"]),
+        ({"hostIPC": True}, {}, {}, ["shares memory with the node"]),
+        ({"automountServiceAccountToken": None}, {}, {}, ["mounts the token of its service account"]),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, {}, {}, ["volume v is / of the node"]),
+        ({"volumes": [{"name": "v", "projected": {"sources": [{"serviceAccountToken": {}}]}}]}, {}, {}, ["a token of"]),
+        ({"volumes": [{"name": "v", "projected": {"sources": [{"secret": {}}]}}]}, {}, {}, []),
+    ],
+    ids=str,
+)
+def test_each_hardening_that_is_taken_back_is_told(
+    pod: dict[str, Any], container: dict[str, Any], security: dict[str, Any], told: list[str]
+):
+    verdict = judge(Change("Deployment/api", deployment({}, {}, {}), deployment(pod, container, security)))
+    weaker = [text for class_, text in verdict.reasons if class_ is Class.WEAKENS_SECURITY]
+    assert [any(words in text for text in weaker) for words in told] == [True] * len(told)
+    assert len(weaker) == len(told)
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [
+        ("DaemonSet", {"spec": {"selector": {"a": "b"}}}, {"spec": {"selector": {"a": "c"}}}),
+        ("RoleBinding", {"roleRef": {"name": "view"}}, {"roleRef": {"name": "edit"}}),
+        ("ClusterRoleBinding", {"roleRef": {"name": "view"}}, {"roleRef": {"name": "edit"}}),
+        ("Secret", {"type": "Opaque"}, {"type": "kubernetes.io/tls"}),
+        ("Service", {"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}),
+        ("Ingress", {"metadata": {"namespace": "a"}}, {"metadata": {"namespace": "b"}}),
+    ],
+)
+def test_what_kubernetes_does_not_change_in_place_is_made_anew(
+    kind: str, before: dict[str, Any], after: dict[str, Any]
+):
+    assert Class.REPLACES in judge(Change(f"{kind}/it", before, after)).classes
+
+
+HTTP = {"port": 80}
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "expected"),
+    [
+        ("HTTPRoute", {"hostnames": ["a"], "rules": [{}]}, {"hostnames": ["a", "b"], "rules": [{}]}, "exposes"),
+        ("Service", {"ports": [HTTP]}, {"ports": [HTTP, {"port": 90}]}, "config-only"),
+        (
+            "Service",
+            {"type": "NodePort", "ports": [HTTP]},
+            {"type": "NodePort", "ports": [HTTP, {"port": 90}]},
+            "exposes",
+        ),
+        (
+            "Service",
+            {"type": "LoadBalancer", "loadBalancerSourceRanges": ["10.0.0.0/8"], "ports": [HTTP]},
+            {"type": "LoadBalancer", "ports": [HTTP]},
+            "exposes",
+        ),
+    ],
+)
+def test_what_is_reached_from_outside_is_told(kind: str, before: dict[str, Any], after: dict[str, Any], expected: str):
+    sides = ({"kind": kind, "spec": spec} for spec in (before, after))
+    [change] = compare(*({f"{kind}/it": side} for side in sides))
+    assert judge(change).primary.flag == expected
+
+
+def test_what_comes_as_a_whole_is_told_as_a_whole():
+    verdict = judge(Change("Deployment/api", deployment({}, {}, {}), deployment({"affinity": {"a": 1}}, {}, {})))
+    assert verdict.reasons == ((Class.ROLLS_PODS, 'affinity: (none) -> {"a": 1}'),)
+
+
+def test_a_new_name_alone_rolls_the_pods_that_read_what_is_named_by_its_content():
+    before, after = ({"kind": "Secret", "metadata": {"name": f"api-secret-{digit * 8}"}} for digit in "12")
+    assert judge(Change("Secret/api-secret", before, after)).primary is Class.ROLLS_PODS

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import pulumi
 
@@ -20,8 +21,13 @@ PRIVILEGED = "containers[0].securityContext.privileged is true; take it out"
 
 @pytest.fixture
 def elsewhere(copy_of_project: Path) -> Say:
-    """`elsewhere("preview", "staging")` in a copy with a state of its own and no kubeconfig: exit code and words."""
-    bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": "/nonexistent"}
+    """`elsewhere("preview", "staging")` in a copy with a state of its own, its clusters out of reach: what it says."""
+    kubeconfig = copy_of_project.parent / "kubeconfig"
+    contexts = [{"name": stack, "context": {"cluster": "nowhere", "user": "nobody"}} for stack in ("dev", "staging")]
+    nowhere = {"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}
+    nobody = {"name": "nobody", "user": {}}
+    kubeconfig.write_text(yaml.safe_dump({"clusters": [nowhere], "users": [nobody], "contexts": contexts}))
+    bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": str(kubeconfig)}
     digest = f"digest: sha256:{'0' * 64}"
     staging = copy_of_project / "stacks" / "Pulumi.staging.yaml"
     _edit(staging, ("source: promote", "source: prebuilt"), ("from: dev", digest))
@@ -78,8 +84,22 @@ def test_a_privileged_pod_ends_preview_and_up_before_anything_changes(elsewhere:
         assert "1 house rule is broken in stack staging" in said
         assert f"SW001 Deployment/api: spec.template.spec.{PRIVILEGED}" in said
         assert "Traceback" not in said
+    assert made(elsewhere) == []
+
+
+def test_an_update_without_a_preview_hands_over_no_object_that_breaks_a_rule(elsewhere: Say, copy_of_project: Path):
+    _edit(copy_of_project / "infra" / "environment.py", (': "restricted" for mode', ': "baseline" for mode'))
+    said = elsewhere("up --yes --skip-preview", "staging")
+    assert "exit 0" not in said
+    assert "SW601 Namespace/slipway-staging" in said
+    assert "Traceback" not in said
+    assert [urn for urn in made(elsewhere) if "kubernetes:core" in urn] == []
+
+
+def made(elsewhere: Say) -> list[str]:
+    """What staging's state holds."""
     state = elsewhere("stack export", "staging").partition("\n")[2]
-    assert not json.loads(state)["deployment"].get("resources")
+    return [resource["urn"] for resource in json.loads(state)["deployment"].get("resources") or []]
 
 
 def test_in_dev_it_is_a_warning(elsewhere: Say, privileged: None):

@@ -35,7 +35,7 @@ def model(name: str) -> Program:
 
 def documents(name: str) -> dict[str, str]:
     """File name -> content, as `./slipway render -o` writes it."""
-    return {file: render.HEADER + content for file, content in render.documents_of(model(name)).items()}
+    return {file: render.HEADER + content for file, content in render.documents(model(name)).items()}
 
 
 def identities() -> dict[str, str]:
@@ -60,7 +60,7 @@ def recorded() -> dict[str, str]:
 def renew() -> None:
     """Write everything anew."""
     for name in NAMES:
-        render.write(render.documents_of(model(name)), FOLDER / name)
+        render.write(render.documents(model(name)), FOLDER / name)
     lines = [f"{identity} {stands_for}\n" for identity, stands_for in sorted(identities().items())]
     URNS.write_text("# Written by `make golden`: stack, URN, object. * is a hash of the content.\n" + "".join(lines))
 
