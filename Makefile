@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e golden mutants scan features render preview test-model test-local
+.PHONY: help up down clean venv check test e2e golden mutants scan features render preview test-first test-second
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -34,11 +34,13 @@ check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs 
 	@cd app && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 
 test: venv ## unit tests: need Python and PyPI only
-	@$(MAKE) --no-print-directory --output-sync=target -j2 test-model test-local
-test-model: # infra/, ops/, app/ as the stacks declare it
-	@.venv/bin/pytest tests --ignore tests/local
-test-local:
-	@.venv/bin/pytest tests/local
+	@$(MAKE) --no-print-directory --output-sync=target -j2 test-first test-second
+# Two halves that take about the same time, for two cores.
+HALF := tests/local $(addprefix tests/test_,bad_stack_files.py mutants.py preview.py oci.py registry.py)
+test-first:
+	@.venv/bin/pytest tests $(HALF:%=--ignore %)
+test-second:
+	@.venv/bin/pytest $(HALF)
 
 e2e: up ## the real thing on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e
