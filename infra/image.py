@@ -105,7 +105,7 @@ def run_as(version: str) -> dict[str, Any]:
     """How a container runs the image. A test holds it to what app/Dockerfile says."""
     labels = {
         "title": "slipway-api",
-        "description": "Items API deployed by Slipway",
+        "description": "Reviews API deployed by Slipway",
         "version": version,
         "revision": version,
         "licenses": "Apache-2.0",

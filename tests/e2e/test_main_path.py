@@ -65,7 +65,7 @@ def test_an_edited_handler_is_served_after_up_and_no_request_is_lost_meanwhile(
 ):
     before = api.request("GET", "/version").json()["version"]
     edit("app/cmd/api/main.go", "package main", "package main // edited")
-    with Load(api, "/v1/items") as load:
+    with Load(api, "/v1/shops") as load:
         time.sleep(2)
         up()
         time.sleep(3)
@@ -97,7 +97,7 @@ def test_a_changed_file_reaches_the_running_pods_without_a_restart(edit: Edit, a
     edit("stacks/defaults.yaml", "file: {pageSize:", "file: {notice: tested, pageSize:")
     up()
     deadline = time.monotonic() + 120
-    while api.request("GET", "/v1/items").headers.get("X-Notice") != "tested":
+    while api.request("GET", "/v1/shops").headers.get("X-Notice") != "tested":
         assert time.monotonic() < deadline, "no pod shows the new value"
         time.sleep(1)
     assert running_pods() == pods

@@ -180,7 +180,7 @@ def _variable(name: str) -> str:
 def test_load_raises_the_number_of_pods_and_up_leaves_it_raised(edit: Edit, api: urllib3.HTTPSConnectionPool):
     edit(LOCAL, "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 2, max: 4, cpuPercent: 10}")
     up()
-    with Load(api, "/v1/items", rate=100) as load:
+    with Load(api, "/v1/shops", rate=100) as load:
         deadline = time.monotonic() + 150
         while _replicas() < 3:
             assert time.monotonic() < deadline, "the load has raised nothing"

@@ -1,4 +1,4 @@
-// Command api serves the items API. `api --help` lists what it reads and where it listens.
+// Command api serves the reviews API. `api --help` lists what it reads and where it listens.
 package main
 
 import (
@@ -51,6 +51,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return serve(ctx, getenv, stdout)
 	case "config check":
 		return checkConfig(getenv, stdout)
+	case "migrate":
+		return migrate(ctx, getenv, stdout)
 	case "version":
 		_, err := fmt.Fprintln(stdout, version, runtime.Version())
 		return err
@@ -83,12 +85,13 @@ func help(stdout io.Writer) error {
 	var text strings.Builder
 	text.WriteString(`Usage:
   api                serve until SIGTERM, then drain
+  api migrate        bring the schema of MYSQL_DATABASE up to date; may run many times at once
   api config check   show the configuration in force, or every mistake in it (exit 1)
   api check URL      exit 0 if it answers 2xx, else say what came and exit 1 (--timeout 2s)
   api version
   api --help
 
-HTTP_PORT:  /v1/items  /v1/items/{id}  /version
+HTTP_PORT:  /v1/users  /v1/sessions  /v1/shops  /v1/reviews  /v1/leaderboard  /v1/openapi.json  /version
 ADMIN_PORT: /livez  /readyz  /startupz  /metrics  /config
 
 Environment (default):
@@ -99,7 +102,8 @@ Environment (default):
 	text.WriteString(`
 CONFIG_FILE (YAML, read again when it changes; a file with a mistake is kept out):
   logLevel: info                      instead of LOG_LEVEL
-  pageSize: {default: 20, max: 100}   items in a list
+  pageSize: {default: 20, max: 100}   entries of a list
+  rateLimit: {requests: 6000, logins: 60}   of one client per minute; 0 is no limit
   notice: ""                          sent as X-Notice with every answer
 `)
 	_, err := io.WriteString(stdout, text.String())

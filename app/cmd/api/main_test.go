@@ -174,7 +174,12 @@ func (l *logged) await(t *testing.T, message string) map[string]any {
 	}
 }
 
-const halfARequest = "POST /v1/items HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"na"
+const (
+	firstHalf  = `{"name": "Ada", `
+	secondHalf = `"email": "ada@example.org", "password": "correct horse"}`
+)
+
+var halfARequest = fmt.Sprintf("POST /v1/users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(firstHalf+secondHalf), firstHalf)
 
 func TestARunningRequestIsAnsweredAfterSIGTERM(t *testing.T) {
 	r := startRun(t)
@@ -183,7 +188,7 @@ func TestARunningRequestIsAnsweredAfterSIGTERM(t *testing.T) {
 	r.stop()
 	r.log.await(t, "draining")
 	awaitRefused(t, r.api)
-	if _, err := io.WriteString(connection, `me": "x"}`); err != nil {
+	if _, err := io.WriteString(connection, secondHalf); err != nil {
 		t.Fatal(err)
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(connection), nil)
@@ -241,7 +246,7 @@ func TestDrainingServesOnButIsNotReady(t *testing.T) {
 			t.Errorf("/%s answers %d, want %d", probe, got, want)
 		}
 	}
-	answer, err := http.Get("http://" + r.api + "/v1/items")
+	answer, err := http.Get("http://" + r.api + "/v1/shops")
 	if err != nil {
 		t.Fatalf("a new request is not served any more: %v", err)
 	}
@@ -267,7 +272,7 @@ func TestARequestThatNeverEndsIsCutOffAndSaid(t *testing.T) {
 func TestASlowClientIsNotWaitedFor(t *testing.T) {
 	t.Run("with its headers", func(t *testing.T) {
 		r := startRun(t, "HTTP_READ_HEADER_TIMEOUT=50ms")
-		connection := r.dial("GET /v1/items HTTP/1.1\r\nHost:")
+		connection := r.dial("GET /v1/shops HTTP/1.1\r\nHost:")
 		if _, err := io.ReadAll(connection); err != nil {
 			t.Errorf("the connection is not closed: %v", err)
 		}
@@ -293,7 +298,7 @@ func TestASlowClientIsNotWaitedFor(t *testing.T) {
 
 func TestABodyBeyondTheLimitIsA413(t *testing.T) {
 	r := startRun(t, "HTTP_MAX_BODY_BYTES=64")
-	answer, err := http.Post("http://"+r.api+"/v1/items", "application/json", strings.NewReader(`{"name": "`+strings.Repeat("x", 64)+`"}`))
+	answer, err := http.Post("http://"+r.api+"/v1/users", "application/json", strings.NewReader(`{"name": "`+strings.Repeat("x", 64)+`"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -356,20 +361,44 @@ func TestAChangedFileIsServedAndABadOneIsNot(t *testing.T) {
 	}
 }
 
+// post answers with the decoded body of a 201.
+func (r *running) post(path, body, token string) (fields map[string]any) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), "POST", "http://"+r.api+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	if err := json.NewDecoder(answer.Body).Decode(&fields); answer.StatusCode != http.StatusCreated || err != nil {
+		r.t.Fatalf("POST %s: %d %v %v", path, answer.StatusCode, fields, err)
+	}
+	return fields
+}
+
+// signIn makes a user and returns an access token of theirs.
+func (r *running) signIn() (token string) {
+	r.t.Helper()
+	r.post("/v1/users", `{"name": "Ada", "email": "ada@example.org", "password": "correct horse"}`, "")
+	return fmt.Sprint(r.post("/v1/sessions", `{"email": "ada@example.org", "password": "correct horse"}`, "")["accessToken"])
+}
+
 func TestTheSigningKeyStaysSecretAndCursorsOutliveTheProcess(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "signing-key"), []byte("canary-canary-canary-canary-canary"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	first := startRun(t, "SECRETS_DIR="+folder)
+	token := first.signIn()
 	for range 2 {
-		answer, err := http.Post("http://"+first.api+"/v1/items", "application/json", strings.NewReader(`{"name": "x"}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer.Body.Close()
+		first.post("/v1/shops", `{"name": "x"}`, token)
 	}
-	body, _ := first.get(first.api, "/v1/items?limit=1")
+	body, _ := first.get(first.api, "/v1/shops?limit=1")
 	var page struct{ Next string }
 	if err := json.Unmarshal([]byte(body), &page); err != nil || page.Next == "" {
 		t.Fatalf("no next page in %s: %v", body, err)
@@ -428,7 +457,7 @@ func program(t *testing.T, environment []string, args ...string) *exec.Cmd {
 		t.Fatal(err)
 	}
 	command := exec.CommandContext(t.Context(), executable, args...)
-	command.Env = append(environment, asProgram+"=1")
+	command.Env = append(environment, asProgram+"=1", "GOCOVERDIR="+t.TempDir()) // for go test -cover
 	return command
 }
 
@@ -441,7 +470,7 @@ func TestCommands(t *testing.T) {
 		stdout      []string
 		stderr      []string
 	}{
-		{name: "help lists routes, variables and defaults", args: "--help", stdout: []string{"/v1/items", "/readyz", "HTTP_WRITE_TIMEOUT", "(15s)", "pageSize", "config check"}},
+		{name: "help lists routes, variables and defaults", args: "--help", stdout: []string{"/v1/shops", "/readyz", "HTTP_WRITE_TIMEOUT", "(15s)", "pageSize", "config check", "api migrate", "MYSQL_HOST"}},
 		{name: "version is one line", args: "version", stdout: []string{"dev go1."}},
 		{name: "config check shows what is in force", args: "config check", environment: []string{"DRAIN_DELAY=7s"}, stdout: []string{`"DRAIN_DELAY": "7s"`, `"HTTP_PORT": 8080`, `"max": 100`}},
 		{name: "config check names every mistake", args: "config check", environment: []string{"LOG_LEVEL=loud", "HTTP_PORT=x"}, status: 1, stderr: []string{"LOG_LEVEL", "HTTP_PORT"}},

@@ -18,7 +18,7 @@ import (
 	"slipway/app/internal/logging"
 	"slipway/app/internal/metrics"
 	"slipway/app/internal/reload"
-	"slipway/app/internal/store"
+	"slipway/app/internal/tracing"
 )
 
 const (
@@ -38,55 +38,86 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) er
 	live := reload.New(cfg, func(file config.File) { level.Set(file.LogLevel.Slog()) }, logger, counters)
 	health := &admin.Health{}
 
+	traces, stopTracing, err := tracing.Start(ctx, string(cfg.Env.TracesEndpoint), version, cfg.Env.Environment, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	backends, err := openBackends(cfg, logger, counters)
+	if err != nil {
+		return err
+	}
+	defer backends.close()
+	defer inBackground(
+		func(ctx context.Context) { live.Watch(ctx, configPollInterval) },
+		func(ctx context.Context) { watchStore(ctx, backends.store, health, logger) },
+		backends.work,
+	)()
 	public := newServer(cfg.Env, logger, api.New(api.Options{
-		Store:        &store.Memory{},
-		SigningKey:   signingKey(cfg.Secrets, logger),
-		File:         func() config.File { return live.Current().File },
-		Draining:     health.Draining,
-		MaxBodyBytes: int64(cfg.Env.MaxBodyBytes),
-		Version:      version,
-		Environment:  cfg.Env.Environment,
-		Logger:       logger,
-		Metrics:      counters,
+		Store:          backends.store,
+		Announce:       backends.announce,
+		Limiter:        backends.limiter,
+		TrustedProxies: int(cfg.Env.TrustedProxies),
+		SigningKeys:    signingKeys(cfg.Secrets, logger),
+		File:           func() config.File { return live.Current().File },
+		Draining:       health.Draining,
+		MaxBodyBytes:   int64(cfg.Env.MaxBodyBytes),
+		Version:        version,
+		Environment:    cfg.Env.Environment,
+		Tracing:        traces,
+		Logger:         logger,
+		Metrics:        counters,
 	}))
 	private := newServer(cfg.Env, logger, admin.New(health, counters, cfg, live))
+	checkStore(ctx, backends.store, health, logger)
+	return serveUntil(ctx, public, private, health, cfg.Env, logger)
+}
 
-	watching, stopWatching := context.WithCancel(context.Background())
-	var watcher sync.WaitGroup
-	watcher.Go(func() { live.Watch(watching, configPollInterval) })
-	defer watcher.Wait()
-	defer stopWatching()
+// inBackground runs the tasks until stop is called, which waits for them.
+func inBackground(tasks ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, task := range tasks {
+		running.Go(func() { task(ctx) })
+	}
+	return func() { cancel(); running.Wait() }
+}
 
+// serveUntil answers on both ports until ctx ends and the last request is answered.
+func serveUntil(ctx context.Context, public, private *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
 	failed := make(chan error, 2)
-	privateAddress, err := start(private, "ADMIN_PORT", cfg.Env.AdminPort, failed)
+	privateAddress, err := start(private, "ADMIN_PORT", env.AdminPort, failed)
 	if err != nil {
 		return err
 	}
 	// Probes and metrics are answered until the last request is.
 	defer private.Close()
-	publicAddress, err := start(public, "HTTP_PORT", cfg.Env.HTTPPort, failed)
+	publicAddress, err := start(public, "HTTP_PORT", env.HTTPPort, failed)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
 	health.Ready()
-	logger.Info("serving", "version", version, "environment", cfg.Env.Environment, "http", publicAddress, "admin", privateAddress)
+	logger.Info("serving", "version", version, "environment", env.Environment, "http", publicAddress, "admin", privateAddress)
 
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
-		return drain(public, health, cfg.Env, logger)
+		return drain(public, health, env, logger)
 	}
 }
 
-// signingKey makes one up where none is given, which is fine for a single process on a developer's machine.
-func signingKey(secrets config.Secrets, logger *slog.Logger) config.Secret {
-	if secrets.SigningKey != (config.Secret{}) {
-		return secrets.SigningKey
+// signingKeys makes one up where none is given, which is fine for a single process on a developer's machine.
+func signingKeys(secrets config.Secrets, logger *slog.Logger) []config.Secret {
+	switch none := (config.Secret{}); {
+	case secrets.SigningKey == none:
+		logger.Warn("SECRETS_DIR is not set: cursors and tokens are signed with a key of this process and do not outlive it")
+		return []config.Secret{config.NewSecret(rand.Text())}
+	case secrets.SigningKeyPrevious == none:
+		return []config.Secret{secrets.SigningKey}
 	}
-	logger.Warn("SECRETS_DIR is not set: cursors are signed with a key of this process and do not outlive it")
-	return config.NewSecret(rand.Text())
+	return []config.Secret{secrets.SigningKey, secrets.SigningKeyPrevious}
 }
 
 func newServer(env config.Env, logger *slog.Logger, handler http.Handler) *http.Server {

@@ -6,8 +6,12 @@ import (
 	"sync/atomic"
 )
 
-// Health is where the process is in its life: starting (zero value), ready, draining.
-type Health struct{ phase atomic.Int32 }
+// Health is where the process is in its life: starting (zero value), ready, draining. While its store cannot be used
+// it is not ready.
+type Health struct {
+	phase   atomic.Int32
+	noStore atomic.Bool
+}
 
 const (
 	starting int32 = iota
@@ -20,6 +24,9 @@ func (h *Health) Ready() { h.phase.CompareAndSwap(starting, ready) }
 
 // Drain says that no new traffic shall come.
 func (h *Health) Drain() { h.phase.Store(draining) }
+
+// StoreWorks says whether the store can be used. It tells whether that is new.
+func (h *Health) StoreWorks(works bool) (changed bool) { return h.noStore.Swap(!works) == works }
 
 // Draining is true from Drain on.
 func (h *Health) Draining() bool { return h.phase.Load() == draining }
@@ -35,6 +42,10 @@ func (h *Health) startupz(w http.ResponseWriter, _ *http.Request) {
 
 // readyz answers "shall it get traffic?".
 func (h *Health) readyz(w http.ResponseWriter, _ *http.Request) {
+	if h.phase.Load() == ready && h.noStore.Load() {
+		answer(w, false, "the store cannot be used")
+		return
+	}
 	answer(w, h.phase.Load() == ready, h.word())
 }
 

@@ -13,8 +13,12 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/trace/noop"
+
 	"slipway/app/internal/api"
+	"slipway/app/internal/auth"
 	"slipway/app/internal/config"
+	"slipway/app/internal/limit"
 	"slipway/app/internal/logging"
 	"slipway/app/internal/metrics"
 	"slipway/app/internal/store"
@@ -27,22 +31,44 @@ type service struct {
 	file    config.File
 	log     bytes.Buffer
 	metrics *metrics.Metrics
+	store   store.Store
+	tokens  *auth.AccessTokens
 }
 
-func newService(t *testing.T, items store.Store) *service {
-	s := &service{t: t, file: config.File{PageSize: config.PageSize{Default: 2, Max: 5}}, metrics: metrics.New("test")}
-	s.Handler = api.New(api.Options{
-		Store:        items,
-		SigningKey:   config.NewSecret("a key of this test, long enough"),
+var signingKey = config.NewSecret("a key of this test, long enough")
+
+func newService(t *testing.T, kept store.Store) *service {
+	s := &service{t: t, file: config.File{PageSize: config.PageSize{Default: 2, Max: 5}}, metrics: metrics.New("test"), store: kept}
+	s.tokens = auth.NewAccessTokens(signingKey)
+	s.Handler = api.New(s.options())
+	return s
+}
+
+func (s *service) options() api.Options {
+	return api.Options{
+		Store:        s.store,
+		Announce:     s.store.Recount,
+		Limiter:      limit.New(nil, s.metrics),
+		SigningKeys:  []config.Secret{signingKey},
 		File:         func() config.File { return s.file },
 		Draining:     func() bool { return false },
 		MaxBodyBytes: 1000,
 		Version:      "src-1234",
 		Environment:  "test",
+		Tracing:      noop.NewTracerProvider(),
 		Logger:       logging.New(&s.log, "json", slog.LevelInfo),
 		Metrics:      s.metrics,
-	})
-	return s
+	}
+}
+
+// as is the header of a request by the user of this number.
+func (s *service) as(number byte) []string {
+	s.t.Helper()
+	token, err := s.tokens.Issue(auth.Identity{User: store.ID{number, 6: 0x70, 8: 0x80}, Session: store.ID{6: 0x70, 8: 0x80}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return []string{"Authorization", "Bearer " + token}
 }
 
 func (s *service) do(method, target, body string, headers ...string) *httptest.ResponseRecorder {
@@ -60,7 +86,7 @@ func (s *service) do(method, target, body string, headers ...string) *httptest.R
 
 func (s *service) add(name string) (location string) {
 	s.t.Helper()
-	answer := s.do("POST", "/v1/items", fmt.Sprintf(`{"name": %q}`, name))
+	answer := s.do("POST", "/v1/shops", fmt.Sprintf(`{"name": %q}`, name), s.as(1)...)
 	if answer.Code != http.StatusCreated {
 		s.t.Fatalf("POST: %d %s", answer.Code, answer.Body)
 	}
@@ -95,9 +121,9 @@ func (p problem) fields() (fields []string) {
 	return fields
 }
 
-func TestAnAddedItemIsWhereLocationPoints(t *testing.T) {
+func TestAnAddedShopIsWhereLocationPoints(t *testing.T) {
 	s := newService(t, &store.Memory{})
-	posted := s.do("POST", "/v1/items", `{"name": "<a> & b", "description": "größer"}`)
+	posted := s.do("POST", "/v1/shops", `{"name": "<a> & b", "city": "Köln", "description": "größer\nbesser"}`, s.as(1)...)
 	if posted.Code != http.StatusCreated {
 		t.Fatalf("%d %s", posted.Code, posted.Body)
 	}
@@ -108,16 +134,12 @@ func TestAnAddedItemIsWhereLocationPoints(t *testing.T) {
 	if got.Code != http.StatusOK || got.Body.String() != posted.Body.String() {
 		t.Errorf("got %d %s, posted %s", got.Code, got.Body, posted.Body)
 	}
-	var item map[string]string
-	if err := json.Unmarshal(got.Body.Bytes(), &item); err != nil {
-		t.Fatal(err)
-	}
-	if item["name"] != "<a> & b" || item["description"] != "größer" || item["id"] == "" || item["createdAt"] == "" || len(item) != 4 {
-		t.Errorf("item is %v", item)
+	if want := `"name":"<a> & b","city":"Köln","description":"größer\nbesser","rating":{"average":null,"reviews":0,"likes":0}}`; !strings.HasSuffix(got.Body.String(), want+"\n") {
+		t.Errorf("shop is %s", got.Body)
 	}
 }
 
-func TestAnItemABrowserHasIsNotSentAgain(t *testing.T) {
+func TestAShopABrowserHasIsNotSentAgain(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	location := s.add("kept")
 	etag := s.do("GET", location, "").Header().Get("ETag")
@@ -155,7 +177,7 @@ func (s *service) list(target string) (p page) {
 	return p
 }
 
-func TestPagesHaveEachItemOnceNewestFirst(t *testing.T) {
+func TestPagesHaveEachShopOnceNewestFirst(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	var want []string
 	for number := range 7 {
@@ -164,7 +186,7 @@ func TestPagesHaveEachItemOnceNewestFirst(t *testing.T) {
 		want = append([]string{name}, want...)
 	}
 	var got, sizes []string
-	for next := "/v1/items?limit=3"; next != ""; {
+	for next := "/v1/shops?limit=3"; next != ""; {
 		current := s.list(next)
 		for _, item := range current.Items {
 			got = append(got, item.Name)
@@ -182,7 +204,7 @@ func TestPagesHaveEachItemOnceNewestFirst(t *testing.T) {
 }
 
 func TestAnEmptyListIsAnEmptyArray(t *testing.T) {
-	if got := newService(t, &store.Memory{}).do("GET", "/v1/items", "").Body.String(); got != `{"items":[]}`+"\n" {
+	if got := newService(t, &store.Memory{}).do("GET", "/v1/shops", "").Body.String(); got != `{"items":[]}`+"\n" {
 		t.Errorf("got %s", got)
 	}
 }
@@ -198,11 +220,11 @@ func TestThePageSizeFollowsTheConfigInForce(t *testing.T) {
 			t.Errorf("%s has %d items, want %d", target, got, want)
 		}
 	}
-	check("/v1/items", 2)
-	check("/v1/items?limit=99", 5)
+	check("/v1/shops", 2)
+	check("/v1/shops?limit=99", 5)
 	s.file.PageSize = config.PageSize{Default: 3, Max: 8}
-	check("/v1/items", 3)
-	check("/v1/items?limit=99", 8)
+	check("/v1/shops", 3)
+	check("/v1/shops?limit=99", 8)
 }
 
 func TestAQueryThatMakesNoSenseIsRefused(t *testing.T) {
@@ -210,12 +232,20 @@ func TestAQueryThatMakesNoSenseIsRefused(t *testing.T) {
 	for range 3 {
 		s.add("x")
 	}
-	_, cursor, _ := strings.Cut(s.list("/v1/items?limit=1").Next, "cursor=")
+	_, cursor, _ := strings.Cut(s.list("/v1/shops?limit=1").Next, "cursor=")
 	cursor, _, _ = strings.Cut(cursor, "&")
 	flipped := []byte(cursor)
 	flipped[3] ^= 1
 	other := newService(t, &store.Memory{})
-	other.Handler = api.New(api.Options{Store: &store.Memory{}, SigningKey: config.NewSecret("another key"), File: func() config.File { return s.file }, Draining: func() bool { return false }, MaxBodyBytes: 1, Logger: slog.New(slog.DiscardHandler), Metrics: metrics.New("")})
+	options := other.options()
+	options.SigningKeys = []config.Secret{config.NewSecret("another key")}
+	other.Handler = api.New(options)
+	rotated := newService(t, &store.Memory{})
+	options.SigningKeys = append(options.SigningKeys, signingKey)
+	rotated.Handler = api.New(options)
+	t.Run("while a cursor of the previous key is taken", func(t *testing.T) {
+		rotated.list("/v1/shops?cursor=" + cursor)
+	})
 
 	for _, query := range []struct {
 		name, query string
@@ -232,9 +262,11 @@ func TestAQueryThatMakesNoSenseIsRefused(t *testing.T) {
 		{"cursor empty", "cursor=", s, []string{"cursor"}},
 		{"cursor of another key", "cursor=" + cursor, other, []string{"cursor"}},
 		{"both", "limit=-1&cursor=x", s, []string{"limit", "cursor"}},
+		{"search too long", "query=" + strings.Repeat("x", 101), s, []string{"query"}},
+		{"search not UTF-8", "query=%ff", s, []string{"query"}},
 	} {
 		t.Run(query.name, func(t *testing.T) {
-			answer := query.to.do("GET", "/v1/items?"+query.query, "")
+			answer := query.to.do("GET", "/v1/shops?"+query.query, "")
 			if got := s.problem(answer).fields(); answer.Code != http.StatusBadRequest || !slices.Equal(got, query.fields) {
 				t.Errorf("got %d naming %v, want 400 naming %v", answer.Code, got, query.fields)
 			}
@@ -242,7 +274,7 @@ func TestAQueryThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestABodyThatIsNoItemIsRefused(t *testing.T) {
+func TestABodyThatIsNoShopIsRefused(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for _, body := range []struct {
 		name, body string
@@ -263,11 +295,11 @@ func TestABodyThatIsNoItemIsRefused(t *testing.T) {
 		{"long name", `{"name": "` + strings.Repeat("ü", 101) + `"}`, 422, "", []string{"name"}},
 		{"control character", `{"name": "a\u0000b"}`, 422, "", []string{"name"}},
 		{"name in other letters", `{"Name": "x"}`, 422, "", []string{"Name", "name"}},
-		{"everything wrong", `{"name": 1, "description": true, "id": "mine", "price": 3}`, 422, "", []string{"description", "id", "name", "price"}},
+		{"everything wrong", `{"name": 1, "city": "a\nb", "description": true, "id": "mine", "price": 3}`, 422, "", []string{"city", "description", "id", "name", "price"}},
 		{"too large", `{"name": "` + strings.Repeat("x", 1000) + `"}`, 413, "1000 bytes", nil},
 	} {
 		t.Run(body.name, func(t *testing.T) {
-			answer := s.do("POST", "/v1/items", body.body, "Content-Type", "application/json; charset=utf-8")
+			answer := s.do("POST", "/v1/shops", body.body, append(s.as(1), "Content-Type", "application/json; charset=utf-8")...)
 			p := s.problem(answer)
 			if answer.Code != body.status || !strings.Contains(p.Detail, body.detail) || !slices.Equal(p.fields(), body.fields) {
 				t.Errorf("got %d %q naming %v, want %d %q naming %v", answer.Code, p.Detail, p.fields(), body.status, body.detail, body.fields)
@@ -275,7 +307,7 @@ func TestABodyThatIsNoItemIsRefused(t *testing.T) {
 		})
 	}
 	t.Run("and nothing was stored", func(t *testing.T) {
-		if got := s.list("/v1/items").Items; len(got) != 0 {
+		if got := s.list("/v1/shops").Items; len(got) != 0 {
 			t.Errorf("stored: %v", got)
 		}
 	})
@@ -287,7 +319,7 @@ func TestABodyThatIsNoItemIsRefused(t *testing.T) {
 func TestOnlyJSONIsTaken(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for _, mediaType := range []string{"text/plain", "application/x-www-form-urlencoded", "", "json"} {
-		answer := s.do("POST", "/v1/items", `{"name": "x"}`, "Content-Type", mediaType)
+		answer := s.do("POST", "/v1/shops", `{"name": "x"}`, append(s.as(1), "Content-Type", mediaType)...)
 		if s.problem(answer); answer.Code != http.StatusUnsupportedMediaType {
 			t.Errorf("%q: %d", mediaType, answer.Code)
 		}
@@ -302,14 +334,17 @@ func TestWhatIsNotRoutedIsAProblemToo(t *testing.T) {
 		allow        string
 	}{
 		{"GET", "/", 404, ""},
-		{"GET", "/v1/items/", 404, ""},
-		{"GET", "/v1/items/not-a-uuid", 404, ""},
-		{"GET", "/v1/items/0192f0c4-7b1e-7abc-8def-012345678901", 404, ""},
+		{"GET", "/v1/shops/", 404, ""},
+		{"GET", "/v1/shops/not-a-uuid", 404, ""},
+		{"GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901", 404, ""},
 		{"GET", "/livez", 404, ""},
 		{"GET", "/metrics", 404, ""},
 		{"GET", "/config", 404, ""},
-		{"DELETE", "/v1/items", 405, "GET, HEAD, POST"},
-		{"POST", "/v1/items/x", 405, "GET, HEAD"},
+		{"DELETE", "/v1/shops", 405, "GET, HEAD, POST"},
+		{"GET", "/v1/shops/not-a-uuid/reviews", 404, ""},
+		{"GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901/reviews", 404, ""},
+		{"GET", "/v1/users", 405, "POST"},
+		{"POST", "/v1/shops/x", 405, "GET, HEAD"},
 		{"POST", "/version", 405, "GET, HEAD"},
 	} {
 		t.Run(unrouted.method+" "+unrouted.path, func(t *testing.T) {
@@ -352,13 +387,13 @@ func (s *service) lines() (lines []map[string]any) {
 
 func TestEachRequestIsOneLogLineWithoutItsQuery(t *testing.T) {
 	s := newService(t, &store.Memory{})
-	answer := s.do("GET", "/v1/items?cursor=canary", "", "X-Request-Id", "abc")
+	answer := s.do("GET", "/v1/shops?cursor=canary", "", "X-Request-Id", "abc")
 	lines := s.lines()
 	if len(lines) != 1 || strings.Contains(s.log.String(), "canary") {
 		t.Fatalf("logged:\n%s", s.log.String())
 	}
 	for field, want := range map[string]any{
-		"msg": "request", "method": "GET", "route": "/v1/items", "path": "/v1/items", "status": 400.0,
+		"msg": "request", "method": "GET", "route": "/v1/shops", "path": "/v1/shops", "status": 400.0,
 		"bytes": float64(answer.Body.Len()), "requestId": "abc",
 	} {
 		if lines[0][field] != want {
@@ -379,17 +414,17 @@ func (s *service) scrape() string {
 func TestRequestsAreCountedByRouteNotByPath(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	s.do("GET", s.add("x"), "")
-	s.do("GET", "/v1/items/canary", "")
+	s.do("GET", "/v1/shops/canary", "")
 	s.do("GET", "/canary/path", "")
 	s.do("CANARY", "/version", "")
 	got := s.scrape()
 	for _, series := range []string{
-		`http_requests_total{code="201",method="POST",route="/v1/items"} 1`,
-		`http_requests_total{code="200",method="GET",route="/v1/items/{id}"} 1`,
-		`http_requests_total{code="404",method="GET",route="/v1/items/{id}"} 1`,
+		`http_requests_total{code="201",method="POST",route="/v1/shops"} 1`,
+		`http_requests_total{code="200",method="GET",route="/v1/shops/{id}"} 1`,
+		`http_requests_total{code="404",method="GET",route="/v1/shops/{id}"} 1`,
 		`http_requests_total{code="404",method="GET",route="/"} 1`,
 		`http_requests_total{code="405",method="other",route="/version"} 1`,
-		`http_request_duration_seconds_count{code="200",method="GET",route="/v1/items/{id}"} 1`,
+		`http_request_duration_seconds_count{code="200",method="GET",route="/v1/shops/{id}"} 1`,
 		`http_requests_in_flight 0`,
 	} {
 		if !strings.Contains(got, series+"\n") {
@@ -403,7 +438,7 @@ func TestRequestsAreCountedByRouteNotByPath(t *testing.T) {
 
 func TestAnswersCarryTheHeadersOfAnAPI(t *testing.T) {
 	s := newService(t, &store.Memory{})
-	for _, path := range []string{"/v1/items", "/nowhere"} {
+	for _, path := range []string{"/v1/shops", "/nowhere"} {
 		header := s.do("GET", path, "").Header()
 		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "X-Notice": ""} {
 			if got := header.Get(name); got != want {
@@ -417,22 +452,22 @@ func TestAnswersCarryTheHeadersOfAnAPI(t *testing.T) {
 	}
 }
 
-// broken is a store that does to List what the test says.
+// broken is a store that does to Shops what the test says.
 type broken struct {
 	store.Memory
-	list func() ([]store.Item, error)
+	list func() ([]store.Shop, error)
 }
 
-func (b *broken) List(context.Context, store.ID, int) ([]store.Item, error) { return b.list() }
+func (b *broken) Shops(context.Context, string, store.ID, int) ([]store.Shop, error) { return b.list() }
 
 func TestAPanicIsA500ThatTellsTheLogAndNotTheClient(t *testing.T) {
-	s := newService(t, &broken{list: func() ([]store.Item, error) { panic("canary") }})
-	answer := s.do("GET", "/v1/items", "", "X-Request-Id", "abc")
+	s := newService(t, &broken{list: func() ([]store.Shop, error) { panic("canary") }})
+	answer := s.do("GET", "/v1/shops", "", "X-Request-Id", "abc")
 	if s.problem(answer); answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "canary") {
 		t.Errorf("%d %s", answer.Code, answer.Body)
 	}
 	line := s.lines()[0]
-	if line["cause"] != "canary" || line["requestId"] != "abc" || !strings.Contains(fmt.Sprint(line["stack"]), "listItems") {
+	if line["cause"] != "canary" || line["requestId"] != "abc" || !strings.Contains(fmt.Sprint(line["stack"]), "listShops") {
 		t.Errorf("logged: %v", line)
 	}
 	if got := s.scrape(); !strings.Contains(got, "app_panics_total 1\n") || !strings.Contains(got, `code="500"`) {
@@ -452,29 +487,31 @@ func TestAPanicInTheMiddleOfAnAnswerBreaksTheConnection(t *testing.T) {
 			t.Errorf("the server would see %v", cause)
 		}
 	}()
-	s.ServeHTTP(cutOff{httptest.NewRecorder()}, httptest.NewRequest("GET", "/v1/items", nil))
+	s.ServeHTTP(cutOff{httptest.NewRecorder()}, httptest.NewRequest("GET", "/v1/shops", nil))
 }
 
 func TestABrokenStoreIsA500ThatTellsTheLogAndNotTheClient(t *testing.T) {
-	s := newService(t, &broken{list: func() ([]store.Item, error) { return nil, io.ErrClosedPipe }})
-	answer := s.do("GET", "/v1/items", "")
+	s := newService(t, &broken{list: func() ([]store.Shop, error) { return nil, io.ErrClosedPipe }})
+	answer := s.do("GET", "/v1/shops", "")
 	if s.problem(answer); answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "pipe") {
 		t.Errorf("%d %s", answer.Code, answer.Body)
 	}
-	if got := s.lines()[0]["error"]; got != "list items: io: read/write on closed pipe" {
+	if got := s.lines()[0]["error"]; got != "list shops: io: read/write on closed pipe" {
 		t.Errorf("logged: %v", got)
 	}
 }
 
-func TestAFullStoreIsA507(t *testing.T) {
-	items := &store.Memory{}
-	for range store.Capacity {
-		if _, err := items.Add(t.Context(), store.Draft{Name: "x"}); err != nil {
-			t.Fatal(err)
-		}
+func TestAStoreThatCannotBeReachedIsA503ToTryAgain(t *testing.T) {
+	s := newService(t, &broken{list: func() ([]store.Shop, error) { return nil, fmt.Errorf("%w: canary", store.ErrUnavailable) }})
+	answer := s.do("GET", "/v1/shops", "")
+	if s.problem(answer); answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") != "1" || strings.Contains(answer.Body.String(), "canary") {
+		t.Errorf("%d %v %s", answer.Code, answer.Header(), answer.Body)
 	}
-	s := newService(t, items)
-	answer := s.do("POST", "/v1/items", `{"name": "x"}`)
+}
+
+func TestAFullStoreIsA507(t *testing.T) {
+	s := newService(t, &broken{list: func() ([]store.Shop, error) { return nil, store.ErrFull }})
+	answer := s.do("GET", "/v1/shops", "")
 	if s.problem(answer); answer.Code != http.StatusInsufficientStorage {
 		t.Errorf("got %d", answer.Code)
 	}

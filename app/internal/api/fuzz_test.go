@@ -11,7 +11,7 @@ import (
 )
 
 func FuzzOnlyACursorGivenOutIsTaken(f *testing.F) {
-	c := newCursors(config.NewSecret("fuzz"))
+	c := newCursors([]config.Secret{config.NewSecret("fuzz")})
 	given := c.encode(store.ID{1, 2, 3})
 	f.Add(given)
 	f.Add(given + "\n")
@@ -26,28 +26,67 @@ func FuzzOnlyACursorGivenOutIsTaken(f *testing.F) {
 	})
 }
 
-func FuzzABodyIsAValidItemOrA4xx(f *testing.F) {
-	f.Add([]byte(`{"name": "x", "description": "y"}`))
+// aProblemOrNothing fails unless the error is one a client can read and act on.
+func aProblemOrNothing(t *testing.T, err error) (refused bool) {
+	t.Helper()
+	var p *problem
+	switch {
+	case err == nil:
+		return false
+	case !errors.As(err, &p):
+		t.Fatalf("%v is no problem a client could read", err)
+	case p.Status != http.StatusBadRequest && p.Status != http.StatusUnprocessableEntity:
+		t.Errorf("refused with %d", p.Status)
+	case p.Status == http.StatusUnprocessableEntity && len(p.Errors) == 0:
+		t.Error("no field is named")
+	}
+	return true
+}
+
+func FuzzABodyIsAValidShopOrA4xx(f *testing.F) {
+	f.Add([]byte(`{"name": "x", "city": "z", "description": "y\n"}`))
 	f.Add([]byte(`{"name": "\ud800"}`))
 	f.Add([]byte("{\n\"name\": 1e9, \"a.b\": [null]}"))
+	read := func(content []byte) (store.ShopDraft, error) {
+		body, err := decodeBody(content)
+		if err != nil {
+			return store.ShopDraft{}, err
+		}
+		return decodeShop(body)
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
-		draft, err := decodeDraft(content)
-		var refused *problem
-		switch {
-		case errors.As(err, &refused):
-			if refused.Status != http.StatusBadRequest && refused.Status != http.StatusUnprocessableEntity {
-				t.Errorf("refused with %d", refused.Status)
-			}
+		draft, err := read(content)
+		if aProblemOrNothing(t, err) {
 			return
-		case err != nil:
-			t.Fatalf("%v is no problem a client could read", err)
 		}
 		again, err := json.Marshal(draft)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := decodeDraft(again); err != nil || back != draft {
+		if back, err := read(again); err != nil || back != draft {
 			t.Errorf("%+v came back as %+v, %v", draft, back, err)
+		}
+	})
+}
+
+func FuzzAnyOtherBodyIsValidOrA4xx(f *testing.F) {
+	f.Add([]byte(`{"stars": 5, "text": "y"}`))
+	f.Add([]byte(`{"stars": 4.5}`))
+	f.Add([]byte(`{"name": "x", "email": "A@example.org", "password": "1234567890"}`))
+	f.Add([]byte(`{"email": "<a@b>", "password": ""}`))
+	f.Add([]byte(`{"refreshToken": "AAAA"}`))
+	decoders := []func(*body) error{
+		func(b *body) error { _, _, err := decodeReview(b); return err },
+		func(b *body) error { _, err := decodeSignUp(b); return err },
+		func(b *body) error { _, _, err := decodeLogin(b); return err },
+		func(b *body) error { _, _, err := decodeRefresh(b); return err },
+	}
+	f.Fuzz(func(t *testing.T, content []byte) {
+		for _, decode := range decoders {
+			body, err := decodeBody(content)
+			if !aProblemOrNothing(t, err) {
+				aProblemOrNothing(t, decode(body))
+			}
 		}
 	})
 }

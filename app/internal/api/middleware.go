@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"slipway/app/internal/logging"
+	"slipway/app/internal/tracing"
 )
 
 // Anything else in this header could forge log lines or bloat them.
@@ -59,6 +60,8 @@ func (a *api) record(r *http.Request, answer *recorder, took time.Duration) {
 	labels := []string{knownMethod(r.Method), route, strconv.Itoa(answer.status)}
 	a.Metrics.Requests.WithLabelValues(labels...).Inc()
 	a.Metrics.Durations.WithLabelValues(labels...).Observe(took.Seconds())
+
+	tracing.Answered(r.Context(), labels[0], route, answer.status)
 
 	level := slog.LevelInfo
 	if answer.status >= http.StatusInternalServerError {

@@ -35,9 +35,15 @@ func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, store.ErrNotFound):
-		p = refuse(http.StatusNotFound, "there is no such item")
+		p = refuse(http.StatusNotFound, "there is nothing with this id")
 	case errors.Is(err, store.ErrFull):
-		p = refuse(http.StatusInsufficientStorage, "no further item can be stored")
+		p = refuse(http.StatusInsufficientStorage, "nothing further can be stored")
+	case r.Context().Err() != nil: // the client has gone: nobody reads this
+		p = refuse(http.StatusServiceUnavailable, "the request was given up")
+	case errors.Is(err, store.ErrUnavailable):
+		a.Logger.WarnContext(r.Context(), "store unavailable", "error", err)
+		w.Header().Set("Retry-After", "1")
+		p = refuse(http.StatusServiceUnavailable, "the store cannot be reached: try again in a moment")
 	default:
 		a.Logger.ErrorContext(r.Context(), "request failed", "error", err)
 		p = refuse(http.StatusInternalServerError, "")

@@ -2,42 +2,68 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"slipway/app/internal/auth"
 	"slipway/app/internal/config"
+	"slipway/app/internal/limit"
 	"slipway/app/internal/metrics"
 	"slipway/app/internal/store"
+	"slipway/app/internal/tracing"
 )
 
 // Options is what the API needs from its surroundings.
 type Options struct {
-	Store        store.Store
-	SigningKey   config.Secret
-	File         func() config.File // the reloadable configuration in force
-	Draining     func() bool        // true once the process is on its way out
-	MaxBodyBytes int64
-	Version      string
-	Environment  string
-	Logger       *slog.Logger
-	Metrics      *metrics.Metrics
+	Store          store.Store
+	Announce       func(context.Context, store.Change) error // has what changed counted again, now or soon
+	Limiter        *limit.Limiter
+	TrustedProxies int                // whose X-Forwarded-For is believed
+	SigningKeys    []config.Secret    // the first signs; what the others signed is taken too
+	File           func() config.File // the reloadable configuration in force
+	Draining       func() bool        // true once the process is on its way out
+	MaxBodyBytes   int64
+	Version        string
+	Environment    string
+	Tracing        trace.TracerProvider
+	Logger         *slog.Logger
+	Metrics        *metrics.Metrics
 }
 
 type api struct {
 	Options
-	cursors cursors
+	cursors   cursors
+	passwords *auth.Passwords
+	access    *auth.AccessTokens
 }
 
 // New is the whole surface: what is not listed here answers 404, or 405 with the methods that are.
 func New(options Options) http.Handler {
-	a := &api{options, newCursors(options.SigningKey)}
-	return a.serve([]route{
-		{"GET", "/v1/items", a.listItems},
-		{"POST", "/v1/items", a.addItem},
-		{"GET", "/v1/items/{id}", a.getItem},
+	a := &api{options, newCursors(options.SigningKeys), auth.NewPasswords(), auth.NewAccessTokens(options.SigningKeys...)}
+	return a.serve(a.routes())
+}
+
+func (a *api) routes() []route {
+	return []route{
+		{"POST", "/v1/users", a.limited(logins, a.addUser)},
+		{"POST", "/v1/sessions", a.limited(logins, a.logIn)},
+		{"DELETE", "/v1/sessions", a.limited(requests, a.signedIn(a.logOut))},
+		{"POST", "/v1/sessions/refresh", a.limited(logins, a.refresh)},
+		{"GET", "/v1/shops", a.limited(requests, a.listShops)},
+		{"POST", "/v1/shops", a.limited(requests, a.signedIn(a.addShop))},
+		{"GET", "/v1/shops/{id}", a.limited(requests, a.getShop)},
+		{"GET", "/v1/shops/{id}/reviews", a.limited(requests, a.listReviews)},
+		{"POST", "/v1/shops/{id}/reviews", a.limited(requests, a.signedIn(a.addReview))},
+		{"PUT", "/v1/reviews/{id}/like", a.limited(requests, a.setLike(a.Store.Like))},
+		{"DELETE", "/v1/reviews/{id}/like", a.limited(requests, a.setLike(a.Store.Unlike))},
+		{"GET", "/v1/leaderboard", a.limited(requests, a.leaderboard)},
+		{"GET", "/v1/openapi.json", a.openapi},
 		{"GET", "/version", a.version},
-	})
+	}
 }
 
 type route struct {
@@ -62,7 +88,7 @@ func (a *api) serve(routes []route) http.Handler {
 		mux.Handle(path, a.handle(methodNotAllowed(strings.Join(methods, ", "))))
 	}
 	mux.Handle("/", a.handle(notFound))
-	return a.identify(a.limitBody(a.observe(a.setHeaders(a.recoverPanic(mux)))))
+	return tracing.Server(a.Tracing, a.identify(a.limitBody(a.observe(a.setHeaders(a.recoverPanic(mux))))))
 }
 
 func (a *api) handle(h handler) http.Handler {

@@ -32,6 +32,14 @@ type Env struct {
 	ShutdownTimeout   Duration `json:"SHUTDOWN_TIMEOUT"`
 	ConfigFile        string   `json:"CONFIG_FILE"`
 	SecretsDir        string   `json:"SECRETS_DIR"`
+	MySQLHost         string   `json:"MYSQL_HOST"`
+	MySQLPort         Port     `json:"MYSQL_PORT"`
+	MySQLDatabase     string   `json:"MYSQL_DATABASE"`
+	MySQLUser         string   `json:"MYSQL_USER"`
+	RedisHost         string   `json:"REDIS_HOST"`
+	RedisPort         Port     `json:"REDIS_PORT"`
+	TrustedProxies    Count    `json:"TRUSTED_PROXIES"`
+	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 }
 
 // Variable is one environment variable the program reads.
@@ -52,14 +60,22 @@ var Variables = []Variable{
 	{"DRAIN_DELAY", "0s", "time to go on serving after SIGTERM, while readiness answers 503"},
 	{"SHUTDOWN_TIMEOUT", "20s", "time running requests have to finish after that"},
 	{"CONFIG_FILE", "", "YAML file that is read again when it changes"},
-	{"SECRETS_DIR", "", "folder with the file signing-key"},
+	{"SECRETS_DIR", "", "folder with the files signing-key, signing-key-previous (while it is replaced), mysql-password, redis-password"},
+	{"MYSQL_HOST", "", "server of the store; without it each process keeps everything in its memory"},
+	{"MYSQL_PORT", "3306", "its port"},
+	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` makes"},
+	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
+	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},
+	{"REDIS_PORT", "6379", "its port; it asks for a password if SECRETS_DIR has the file redis-password"},
+	{"TRUSTED_PROXIES", "0", "proxies in front, whose X-Forwarded-For tells the client's address"},
+	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
 }
 
 // Load reads and checks everything. The error joins one line per mistake, each starting with what is wrong.
 func Load(getenv func(string) string) (Config, error) {
 	environment, err := readEnv(getenv)
 	file, fileErr := environment.ReadFile()
-	secrets, secretsErr := readSecrets(environment.SecretsDir)
+	secrets, secretsErr := environment.readSecrets()
 	return Config{environment, file, secrets}, errors.Join(err, fileErr, secretsErr)
 }
 
@@ -85,6 +101,12 @@ func (e Env) check() error {
 	var mistakes []error
 	if e.HTTPPort == e.AdminPort && e.HTTPPort != 0 {
 		mistakes = append(mistakes, fmt.Errorf("ADMIN_PORT: %d is HTTP_PORT too: probes and metrics need a port of their own", e.AdminPort))
+	}
+	if e.MySQLHost != "" && e.SecretsDir == "" {
+		mistakes = append(mistakes, errors.New("SECRETS_DIR: not set, but MYSQL_HOST is: the password comes from the file mysql-password in it"))
+	}
+	if e.RedisHost != "" && e.MySQLHost == "" {
+		mistakes = append(mistakes, errors.New("REDIS_HOST: set, but MYSQL_HOST is not: replicas would share a cache of what they do not share"))
 	}
 	for _, timeout := range []struct {
 		name  string

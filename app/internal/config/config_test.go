@@ -37,11 +37,12 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
 		MaxBodyBytes: 1 << 20, ShutdownTimeout: config.Duration(20 * time.Second),
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", RedisPort: 6379,
 	}
 	if cfg.Env != want {
 		t.Errorf("got %+v, want %+v", cfg.Env, want)
 	}
-	if want := (config.File{LogLevel: "info", PageSize: config.PageSize{Default: 20, Max: 100}}); cfg.File != want {
+	if want := (config.File{LogLevel: "info", PageSize: config.PageSize{Default: 20, Max: 100}, RateLimit: config.RateLimit{Requests: 6000, Logins: 60}}); cfg.File != want {
 		t.Errorf("got %+v, want %+v", cfg.File, want)
 	}
 }
@@ -58,7 +59,7 @@ func TestWhatIsSetWins(t *testing.T) {
 		t.Errorf("environment not taken: %+v", cfg.Env)
 	}
 	t.Run("and a key the file leaves out keeps its default, logLevel that of LOG_LEVEL", func(t *testing.T) {
-		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm"}
+		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm", RateLimit: config.RateLimit{Requests: 6000, Logins: 60}}
 		if cfg.File != want {
 			t.Errorf("got %+v, want %+v", cfg.File, want)
 		}
@@ -136,6 +137,69 @@ func TestASigningKeyIsReadFromTheSecretsFolder(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+func TestAStoreNeedsItsPassword(t *testing.T) {
+	path := write(t, "signing-key", strings.Repeat("n", 32))
+	variables := map[string]string{"MYSQL_HOST": "db"}
+	if _, err := config.Load(environment(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: not set, but MYSQL_HOST is") {
+		t.Errorf("got %v", err)
+	}
+	variables["SECRETS_DIR"] = filepath.Dir(path)
+	if _, err := config.Load(environment(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: read mysql-password") {
+		t.Errorf("got %v", err)
+	}
+	os.WriteFile(filepath.Join(filepath.Dir(path), "mysql-password"), []byte("canary\n"), 0o600)
+	cfg, err := config.Load(environment(variables))
+	if err != nil || cfg.Secrets.MySQLPassword.Reveal() != "canary" || strings.Contains(fmt.Sprintf("%+v", cfg), "canary") {
+		t.Errorf("got %+v, %v", cfg, err)
+	}
+}
+
+func TestRedisIsNothingWithoutAStoreThatIsSharedToo(t *testing.T) {
+	_, err := config.Load(environment(map[string]string{"REDIS_HOST": "cache", "TRUSTED_PROXIES": "-1"}))
+	for _, part := range []string{"REDIS_HOST: set, but MYSQL_HOST is not", `TRUSTED_PROXIES: "-1" is not a number from 0 to 255`} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got %v, want %s", err, part)
+		}
+	}
+}
+
+func TestACollectorIsNamedByAURLThatHoldsNoPassword(t *testing.T) {
+	for _, url := range []string{"collector:4318", "grpc://collector", "http://user:canary@collector"} {
+		_, err := config.Load(environment(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": url}))
+		if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT: it is not a URL") || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestALimitBelowZeroIsNamed(t *testing.T) {
+	_, err := config.Load(environment(map[string]string{"CONFIG_FILE": write(t, "config.yaml", "rateLimit: {requests: -1, logins: 1000001}\n")}))
+	for _, part := range []string{"rateLimit.requests: -1 is not", "rateLimit.logins: 1000001 is not"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("got %v, want %s", err, part)
+		}
+	}
+}
+
+func TestTheKeyBeforeIsTakenWhileItIsThere(t *testing.T) {
+	path := write(t, "signing-key", strings.Repeat("n", 32))
+	load := func() (config.Config, error) {
+		return config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(path)}))
+	}
+	if cfg, err := load(); err != nil || cfg.Secrets.SigningKeyPrevious.Reveal() != "" {
+		t.Errorf("got %v, %v", cfg.Secrets, err)
+	}
+	previous := filepath.Join(filepath.Dir(path), "signing-key-previous")
+	os.WriteFile(previous, []byte("too short"), 0o600)
+	if _, err := load(); err == nil || !strings.Contains(err.Error(), previous+" has 9 characters") {
+		t.Errorf("got %v", err)
+	}
+	os.WriteFile(previous, []byte(strings.Repeat("p", 32)+"\n"), 0o600)
+	if cfg, err := load(); err != nil || cfg.Secrets.SigningKeyPrevious.Reveal() != strings.Repeat("p", 32) {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestASecretIsNotShownWhereverItIsPrinted(t *testing.T) {

@@ -14,6 +14,14 @@ type File struct {
 	LogLevel Level    `json:"logLevel"`
 	PageSize PageSize `json:"pageSize"`
 	Notice   string   `json:"notice"`
+
+	RateLimit RateLimit `json:"rateLimit"`
+}
+
+// RateLimit is how often a client may ask per minute; 0 is no limit.
+type RateLimit struct {
+	Requests int `json:"requests"` // of a user, or of an address without one
+	Logins   int `json:"logins"`   // of an address: sign-up, login, refresh
 }
 
 // PageSize is how many items a list answers with: Default when the client does not say, Max at most.
@@ -25,12 +33,13 @@ type PageSize struct {
 const (
 	largestPage   = 1000
 	longestNotice = 200
+	highestLimit  = 1_000_000
 )
 
 // ReadFile reads CONFIG_FILE; keys it does not have keep their default, logLevel that of LOG_LEVEL.
 // The error joins one line per mistake and is never about a part of the file: take all of it or nothing.
 func (e Env) ReadFile() (File, error) {
-	result := File{LogLevel: e.LogLevel, PageSize: PageSize{Default: 20, Max: 100}}
+	result := File{LogLevel: e.LogLevel, PageSize: PageSize{Default: 20, Max: 100}, RateLimit: RateLimit{Requests: 6000, Logins: 60}}
 	if e.ConfigFile == "" {
 		return result, nil
 	}
@@ -48,6 +57,14 @@ func (f File) check() error {
 	}
 	if len(f.Notice) > longestNotice || strings.ContainsFunc(f.Notice, unfitForHeader) {
 		mistakes = append(mistakes, fmt.Errorf("notice: %q is not one line of at most %d printable ASCII characters", f.Notice, longestNotice))
+	}
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{{"requests", f.RateLimit.Requests}, {"logins", f.RateLimit.Logins}} {
+		if limit.value < 0 || limit.value > highestLimit {
+			mistakes = append(mistakes, fmt.Errorf("rateLimit.%s: %d is not from 0 (no limit) to %d", limit.name, limit.value, highestLimit))
+		}
 	}
 	return errors.Join(mistakes...)
 }

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,7 +11,10 @@ import (
 
 // Secrets come from files in SECRETS_DIR, never from the environment, which is inherited, dumped and shown.
 type Secrets struct {
-	SigningKey Secret `json:"signing-key"`
+	SigningKey         Secret `json:"signing-key"`
+	SigningKeyPrevious Secret `json:"signing-key-previous"`
+	MySQLPassword      Secret `json:"mysql-password"`
+	RedisPassword      Secret `json:"redis-password"`
 }
 
 // Secret is shown as *** wherever it is printed, or as nothing when it is empty. Only Reveal gives it away.
@@ -36,18 +41,39 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 const shortestSigningKey = 32
 
 // readSecrets gives empty ones when there is no folder.
-func readSecrets(folder string) (Secrets, error) {
-	if folder == "" {
+func (e Env) readSecrets() (Secrets, error) {
+	if e.SecretsDir == "" {
 		return Secrets{}, nil
 	}
-	path := filepath.Join(folder, "signing-key")
+	readMySQL := readOptionalSecret
+	if e.MySQLHost != "" {
+		readMySQL = readSecret
+	}
+	signingKey, err := readSecret(e.SecretsDir, "signing-key", shortestSigningKey)
+	previous, previousErr := readOptionalSecret(e.SecretsDir, "signing-key-previous", shortestSigningKey)
+	mysql, mysqlErr := readMySQL(e.SecretsDir, "mysql-password", 1)
+	redis, redisErr := readOptionalSecret(e.SecretsDir, "redis-password", 1)
+	return Secrets{signingKey, previous, mysql, redis}, errors.Join(err, previousErr, mysqlErr, redisErr)
+}
+
+func readSecret(folder, name string, shortest int) (Secret, error) {
+	path := filepath.Join(folder, name)
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return Secrets{}, fmt.Errorf("SECRETS_DIR: read signing-key: %w", err)
+		return Secret{}, fmt.Errorf("SECRETS_DIR: read %s: %w", name, err)
 	}
-	key := strings.TrimSpace(string(content))
-	if len(key) < shortestSigningKey {
-		return Secrets{}, fmt.Errorf("SECRETS_DIR: %s has %d characters: a signing key has at least %d", path, len(key), shortestSigningKey)
+	secret := strings.TrimSpace(string(content))
+	if len(secret) < shortest {
+		return Secret{}, fmt.Errorf("SECRETS_DIR: %s has %d characters: it needs at least %d", path, len(secret), shortest)
 	}
-	return Secrets{NewSecret(key)}, nil
+	return NewSecret(secret), nil
+}
+
+// readOptionalSecret gives an empty one when there is no such file.
+func readOptionalSecret(folder, name string, shortest int) (Secret, error) {
+	secret, err := readSecret(folder, name, shortest)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Secret{}, nil
+	}
+	return secret, err
 }

@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strconv"
 	"time"
 )
@@ -48,6 +50,34 @@ func (p *Port) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a port: use a number from 0 to 65535", text)
 	}
 	*p = Port(number)
+	return nil
+}
+
+// URL is of a web service.
+type URL string
+
+func (u *URL) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return nil
+	}
+	parsed, err := url.Parse(string(text))
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.User != nil {
+		// Not shown: somebody may have written a password in it.
+		return errors.New("it is not a URL such as http://collector:4318, without a user")
+	}
+	*u = URL(text)
+	return nil
+}
+
+// Count is a number of things.
+type Count int
+
+func (c *Count) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseUint(string(text), 10, 8)
+	if err != nil {
+		return fmt.Errorf("%q is not a number from 0 to 255", text)
+	}
+	*c = Count(number)
 	return nil
 }
 

@@ -1,10 +1,12 @@
-// Package logging writes one line per event, with the id of the request it happened in.
+// Package logging writes one line per event, with the ids of the request and the trace it happened in.
 package logging
 
 import (
 	"context"
 	"io"
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // New logs to w as "json" or "text". The level may change at any time.
@@ -34,6 +36,9 @@ type handler struct{ slog.Handler }
 func (h handler) Handle(ctx context.Context, record slog.Record) error {
 	if id := RequestID(ctx); id != "" {
 		record.AddAttrs(slog.String("requestId", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		record.AddAttrs(slog.String("traceId", span.TraceID().String()))
 	}
 	return h.Handler.Handle(ctx, record)
 }

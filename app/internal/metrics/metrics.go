@@ -21,6 +21,9 @@ type Metrics struct {
 	Panics     prometheus.Counter
 	Reloads    *prometheus.CounterVec // by result: success, error
 	Generation prometheus.Gauge
+	Cache      *prometheus.CounterVec // by kind: shop, leaders; result: hit, miss, keep, forget, error
+	Limited    *prometheus.CounterVec // by where: shared, local; result: allowed, refused
+	Recounts   *prometheus.CounterVec // by result: queued, direct, done, failed
 }
 
 // New registers all series, so that those which stay at zero are seen too.
@@ -54,6 +57,15 @@ func New(version string) *Metrics {
 			Name: "app_config_generation", Help: "Number of the configuration in force; 1 is the one of the start.",
 		}),
 	}
+	m.Cache = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_cache_operations_total", Help: "What the cache did, by kind of entry.",
+	}, []string{"kind", "result"})
+	m.Limited = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_rate_limit_decisions_total", Help: "Requests allowed or refused by the limit all replicas share, or by the local one.",
+	}, []string{"where", "result"})
+	m.Recounts = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_recounts_total", Help: "Changes queued, counted without the queue (direct), counted from it (done), or failed.",
+	}, []string{"result"})
 	m.Reloads.WithLabelValues("success")
 	m.Reloads.WithLabelValues("error")
 	factory.NewGaugeVec(prometheus.GaugeOpts{

@@ -5,25 +5,35 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"sync"
 	"time"
 )
 
 // ID is a version 7 UUID (RFC 9562): ids made later sort after ids made before.
 type ID [16]byte
 
-// idSource makes ids; not safe for concurrent use.
-type idSource struct{ tick uint64 }
+// IDs makes ids; safe for concurrent use. Ids of other processes differ by their 62 random bits.
+type IDs struct {
+	mu   sync.Mutex
+	tick uint64
+}
 
-// next is greater than all ids made before, also when many are made in one millisecond or the clock steps back:
+// Next is greater than all ids made before, also when many are made in one millisecond or the clock steps back:
 // a tick is the time in milliseconds with a 12-bit counter below it, and it only goes up.
-func (s *idSource) next(now time.Time) ID {
+func (s *IDs) Next(now time.Time) ID {
+	s.mu.Lock()
 	s.tick = max(s.tick+1, uint64(now.UnixMilli())<<12)
+	tick := s.tick
+	s.mu.Unlock()
 	var id ID
 	rand.Read(id[8:])
-	binary.BigEndian.PutUint64(id[:8], s.tick>>12<<16|7<<12|s.tick&0xfff)
+	binary.BigEndian.PutUint64(id[:8], tick>>12<<16|7<<12|tick&0xfff)
 	id[8] = id[8]&0x3f | 0x80
 	return id
 }
+
+// Now is the time as stores keep it.
+func Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 func (id ID) String() string {
 	digits := hex.EncodeToString(id[:])
@@ -32,6 +42,12 @@ func (id ID) String() string {
 
 // MarshalText writes the id as String does.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads exactly what MarshalText writes.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = ParseID(string(text))
+	return err
+}
 
 // ParseID reads exactly what String writes.
 func ParseID(text string) (ID, error) {

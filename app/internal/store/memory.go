@@ -2,57 +2,266 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// Capacity keeps a full memory store, with items as large as the API lets them be, below 32 MiB.
+// Capacity of a memory store: this many users, sessions, shops and reviews each, and ten times as many likes.
 const Capacity = 10_000
 
-// Memory keeps items until the process ends. Each replica has its own.
+// Memory keeps everything until the process ends. Each replica has its own. The zero value is ready to use.
 type Memory struct {
-	mu    sync.RWMutex
-	ids   idSource
-	items []Item // oldest first, and so sorted by id
+	mu       sync.RWMutex
+	ids      IDs
+	users    map[string]User // by e-mail address
+	names    map[ID]string   // of users
+	sessions map[ID]Session
+	shops    []Shop   // oldest first, and so sorted by id
+	reviews  []Review // oldest first, and so sorted by id
+	written  map[authorship]bool
+	likes    map[like]bool
 }
 
-// Add returns ErrFull when Capacity items are kept already.
-func (m *Memory) Add(_ context.Context, draft Draft) (Item, error) {
+type authorship struct{ shop, author ID }
+
+type like struct{ review, user ID }
+
+func (m *Memory) AddUser(_ context.Context, draft UserDraft) (User, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.items) >= Capacity {
-		return Item{}, ErrFull
+	if _, taken := m.users[draft.Email]; taken {
+		return User{}, ErrTaken
 	}
-	now := time.Now().UTC().Truncate(time.Millisecond)
-	item := Item{ID: m.ids.next(now), CreatedAt: now, Draft: draft}
-	m.items = append(m.items, item)
-	return item, nil
+	if len(m.users) >= Capacity {
+		return User{}, ErrFull
+	}
+	now := Now()
+	user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
+	m.users = put(m.users, draft.Email, user)
+	m.names = put(m.names, user.ID, user.Name)
+	return user, nil
 }
 
-func (m *Memory) Get(_ context.Context, id ID) (Item, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if at, found := m.find(id); found {
-		return m.items[at], nil
+// put makes the map first where there is none.
+func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
+	if to == nil {
+		to = map[K]V{}
 	}
-	return Item{}, ErrNotFound
+	to[key] = value
+	return to
 }
 
-func (m *Memory) List(_ context.Context, before ID, limit int) ([]Item, error) {
+func (m *Memory) UserByEmail(_ context.Context, email string) (User, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	end := len(m.items)
+	if user, found := m.users[email]; found {
+		return user, nil
+	}
+	return User{}, ErrNotFound
+}
+
+func (m *Memory) AddSession(_ context.Context, user ID, hash SecretHash, expiresAt time.Time) (Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := Now()
+	if len(m.sessions) >= Capacity {
+		m.forgetEndedSessions(now)
+	}
+	if len(m.sessions) >= Capacity {
+		return Session{}, ErrFull
+	}
+	session := Session{m.ids.Next(now), user, hash, expiresAt}
+	m.sessions = put(m.sessions, session.ID, session)
+	return session, nil
+}
+
+func (m *Memory) forgetEndedSessions(now time.Time) {
+	for id, session := range m.sessions {
+		if !now.Before(session.ExpiresAt) {
+			delete(m.sessions, id)
+		}
+	}
+}
+
+func (m *Memory) RenewSession(_ context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	session, found := m.sessions[id]
+	if !found {
+		return Session{}, ErrNotFound
+	}
+	if session.Hash != current || !Now().Before(session.ExpiresAt) {
+		delete(m.sessions, id)
+		return Session{}, ErrNotFound
+	}
+	session.Hash, session.ExpiresAt = next, expiresAt
+	m.sessions[id] = session
+	return session, nil
+}
+
+func (m *Memory) EndSession(_ context.Context, id ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.sessions, id)
+	return nil
+}
+
+func (m *Memory) AddShop(_ context.Context, _ ID, draft ShopDraft) (Shop, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.shops) >= Capacity {
+		return Shop{}, ErrFull
+	}
+	now := Now()
+	shop := Shop{ID: m.ids.Next(now), CreatedAt: now, ShopDraft: draft}
+	m.shops = append(m.shops, shop)
+	return shop, nil
+}
+
+func (m *Memory) Shop(_ context.Context, id ID) (Shop, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if at, found := m.findShop(id); found {
+		return m.shops[at], nil
+	}
+	return Shop{}, ErrNotFound
+}
+
+func (m *Memory) Shops(_ context.Context, text string, before ID, limit int) ([]Shop, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	end := len(m.shops)
 	if before != (ID{}) {
-		end, _ = m.find(before)
+		end, _ = m.findShop(before)
 	}
-	page := slices.Clone(m.items[max(0, end-limit):end])
-	slices.Reverse(page)
-	return page, nil
+	text = SearchText(text)
+	return lastMatching(m.shops[:end], limit, func(shop Shop) bool {
+		return strings.Contains(SearchText(shop.Name, shop.City), text)
+	}), nil
 }
 
-// find gives the place of the id, or the place it would have.
-func (m *Memory) find(id ID) (at int, found bool) {
-	return slices.BinarySearchFunc(m.items, id, func(item Item, id ID) int { return bytes.Compare(item.ID[:], id[:]) })
+// lastMatching returns at most limit of them, the last one first.
+func lastMatching[T any](all []T, limit int, matches func(T) bool) (found []T) {
+	for _, each := range slices.Backward(all) {
+		if len(found) == limit {
+			break
+		}
+		if matches(each) {
+			found = append(found, each)
+		}
+	}
+	return found
+}
+
+func (m *Memory) Leaders(_ context.Context, limit int) ([]Shop, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	leaders := slices.Clone(m.shops)
+	slices.SortStableFunc(leaders, func(a, b Shop) int { return cmp.Compare(b.Rating.Score(), a.Rating.Score()) })
+	return leaders[:min(limit, len(leaders))], nil
+}
+
+func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, found := m.findShop(draft.Shop); !found {
+		return Review{}, ErrNotFound
+	}
+	if m.written[authorship{draft.Shop, draft.Author}] {
+		return Review{}, ErrTaken
+	}
+	if len(m.reviews) >= Capacity {
+		return Review{}, ErrFull
+	}
+	now := Now()
+	review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.names[draft.Author]}
+	m.reviews = append(m.reviews, review)
+	m.written = put(m.written, authorship{draft.Shop, draft.Author}, true)
+	return review, nil
+}
+
+func (m *Memory) Reviews(_ context.Context, shop, before ID, limit int) ([]Review, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if _, found := m.findShop(shop); !found {
+		return nil, ErrNotFound
+	}
+	end := len(m.reviews)
+	if before != (ID{}) {
+		end, _ = m.findReview(before)
+	}
+	return lastMatching(m.reviews[:end], limit, func(review Review) bool { return review.Shop == shop }), nil
+}
+
+func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, found := m.findReview(review)
+	if !found {
+		return Change{}, ErrNotFound
+	}
+	given := like{review, user}
+	if len(m.likes) >= 10*Capacity && !m.likes[given] {
+		return Change{}, ErrFull
+	}
+	m.likes = put(m.likes, given, true)
+	return Change{m.reviews[at].Shop, review}, nil
+}
+
+func (m *Memory) Unlike(_ context.Context, review, user ID) (Change, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	at, found := m.findReview(review)
+	if !found {
+		return Change{}, ErrNotFound
+	}
+	delete(m.likes, like{review, user})
+	return Change{m.reviews[at].Shop, review}, nil
+}
+
+func (m *Memory) Recount(_ context.Context, change Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if at, found := m.findReview(change.Review); found {
+		m.reviews[at].Likes = m.countLikes(change.Review)
+	}
+	at, found := m.findShop(change.Shop)
+	if !found {
+		return nil
+	}
+	var rating Rating
+	for _, review := range m.reviews {
+		if review.Shop == change.Shop {
+			rating.Reviews++
+			rating.Stars += review.Stars
+			rating.Likes += review.Likes
+		}
+	}
+	m.shops[at].Rating = rating
+	return nil
+}
+
+func (m *Memory) countLikes(review ID) (count int) {
+	for given := range m.likes {
+		if given.review == review {
+			count++
+		}
+	}
+	return count
+}
+
+// Check never fails: memory is always there.
+func (m *Memory) Check(context.Context) error { return nil }
+
+// findShop gives the place of the id, or the place it would have.
+func (m *Memory) findShop(id ID) (at int, found bool) {
+	return slices.BinarySearchFunc(m.shops, id, func(shop Shop, id ID) int { return bytes.Compare(shop.ID[:], id[:]) })
+}
+
+func (m *Memory) findReview(id ID) (at int, found bool) {
+	return slices.BinarySearchFunc(m.reviews, id, func(review Review, id ID) int { return bytes.Compare(review.ID[:], id[:]) })
 }

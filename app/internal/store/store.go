@@ -1,38 +1,144 @@
-// Package store keeps items. Handlers know only the Store interface.
+// Package store keeps users, their sessions, shops, reviews and likes. Handlers know only the Store interface.
 package store
 
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
-// Draft is what a client says about a new item.
-type Draft struct {
+// UserDraft is a sign-up. The e-mail address is in lower case; the password is hashed already.
+type UserDraft struct {
+	Email, Name, PasswordHash string
+}
+
+// User is somebody who signed up.
+type User struct {
+	ID        ID
+	CreatedAt time.Time
+	UserDraft
+}
+
+// SecretHash is what is kept of a refresh token: it cannot be turned back into one.
+type SecretHash [32]byte
+
+// Session is one login of a user. Each refresh replaces the hash, so that a token works once.
+type Session struct {
+	ID, User  ID
+	Hash      SecretHash
+	ExpiresAt time.Time
+}
+
+// ShopDraft is what a user says about a new shop.
+type ShopDraft struct {
 	Name        string `json:"name"`
+	City        string `json:"city"`
 	Description string `json:"description"`
 }
 
-// Item is a stored draft. It never changes.
-type Item struct {
+// Shop is a stored draft with what its reviews amounted to when they were counted last.
+type Shop struct {
 	ID        ID        `json:"id"`
 	CreatedAt time.Time `json:"createdAt"`
-	Draft
+	ShopDraft
+	Rating Rating `json:"rating"`
 }
+
+// Rating sums up the reviews of a shop.
+type Rating struct {
+	Reviews int `json:"reviews"`
+	Stars   int `json:"stars"` // of all reviews together
+	Likes   int `json:"likes"` // of all reviews together
+}
+
+// ReviewDraft is what a user says about a shop.
+type ReviewDraft struct {
+	Shop, Author ID
+	Stars        int
+	Text         string
+}
+
+// Review is a stored draft, with its author's name, and its likes when they were counted last.
+type Review struct {
+	ID        ID
+	CreatedAt time.Time
+	ReviewDraft
+	AuthorName string
+	Likes      int
+}
+
+// Change is what has to be counted again: the likes of a review and the rating of its shop. The zero Review is none.
+type Change struct{ Shop, Review ID }
 
 var (
-	// ErrNotFound says that no item has this id.
-	ErrNotFound = errors.New("no such item")
-	// ErrFull says that the store takes no further item.
+	// ErrNotFound says that there is nothing with this id.
+	ErrNotFound = errors.New("not found")
+	// ErrTaken says that what may exist once exists already.
+	ErrTaken = errors.New("exists already")
+	// ErrFull says that the store takes nothing further.
 	ErrFull = errors.New("the store is full")
+	// ErrUnavailable says that the store cannot answer now, and may later.
+	ErrUnavailable = errors.New("the store cannot be reached")
 )
 
-// Store keeps items; safe for concurrent use.
+// Store is safe for concurrent use. What it adds gets an ID that sorts after those this process made before. Each
+// method may return ErrUnavailable, each Add method ErrFull.
 type Store interface {
-	// Add stores a draft as an item newer than all before it, or returns ErrFull.
-	Add(ctx context.Context, draft Draft) (Item, error)
-	// Get returns ErrNotFound when no item has this id.
-	Get(ctx context.Context, id ID) (Item, error)
-	// List returns at most limit items older than before, newest first; the zero ID starts at the newest item.
-	List(ctx context.Context, before ID, limit int) ([]Item, error)
+	// AddUser returns ErrTaken when somebody signed up with this e-mail address before.
+	AddUser(ctx context.Context, draft UserDraft) (User, error)
+	UserByEmail(ctx context.Context, email string) (User, error)
+
+	AddSession(ctx context.Context, user ID, hash SecretHash, expiresAt time.Time) (Session, error)
+	// RenewSession replaces the hash and the end of a session that has not ended. A session is ended, and
+	// ErrNotFound returned, when current is not its hash: that token was used before, so one of the two who know
+	// it stole it.
+	RenewSession(ctx context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error)
+	// EndSession does nothing for a session that does not exist.
+	EndSession(ctx context.Context, id ID) error
+
+	AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error)
+	Shop(ctx context.Context, id ID) (Shop, error)
+	// Shops returns at most limit shops older than before, newest first; the zero ID starts at the newest. Text
+	// is searched in name and city, in upper or lower case.
+	Shops(ctx context.Context, text string, before ID, limit int) ([]Shop, error)
+	// Leaders returns the shops with the best scores, best first, and of equal ones the oldest.
+	Leaders(ctx context.Context, limit int) ([]Shop, error)
+
+	// AddReview returns ErrTaken for a second review of the same shop by the same author.
+	AddReview(ctx context.Context, draft ReviewDraft) (Review, error)
+	// Reviews returns at most limit reviews older than before, newest first, or ErrNotFound for an unknown shop.
+	Reviews(ctx context.Context, shop, before ID, limit int) ([]Review, error)
+	// Like may be called again without effect. It says what has to be counted again.
+	Like(ctx context.Context, review, user ID) (Change, error)
+	// Unlike is the reverse of Like.
+	Unlike(ctx context.Context, review, user ID) (Change, error)
+
+	// Recount counts again what changed, from the reviews and likes themselves: doing it twice changes nothing.
+	Recount(ctx context.Context, change Change) error
+
+	// Check returns why the store cannot be used, or nil.
+	Check(ctx context.Context) error
 }
+
+// Each shop starts with priorWeight reviews of priorStars: one review of five stars is no proof of the best shop.
+const (
+	priorWeight = 5
+	priorStars  = 3
+)
+
+// Average is the stars of an average review, from 1 to 5; ok is false where there is no review.
+func (r Rating) Average() (stars float64, ok bool) {
+	if r.Reviews == 0 {
+		return 0, false
+	}
+	return float64(r.Stars) / float64(r.Reviews), true
+}
+
+// Score is what the leader board sorts by, in 1/1,000,000 stars.
+func (r Rating) Score() int {
+	return 1_000_000 * (r.Stars + priorWeight*priorStars) / (r.Reviews + priorWeight)
+}
+
+// SearchText is the form in which a shop is searched; apply it to what is searched for too.
+func SearchText(parts ...string) string { return strings.ToLower(strings.Join(parts, "\n")) }

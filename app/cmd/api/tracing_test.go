@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// collector keeps what it is sent, as it is sent: texts can be found in it.
+type collector struct {
+	*httptest.Server
+	mu   sync.Mutex
+	sent bytes.Buffer
+}
+
+func newCollector(t *testing.T) *collector {
+	c := &collector{}
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := io.Reader(r.Body)
+		if r.Header.Get("Content-Encoding") == "gzip" {
+			body, _ = gzip.NewReader(r.Body)
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if r.URL.Path != "/v1/traces" {
+			t.Errorf("sent to %s", r.URL.Path)
+		}
+		io.Copy(&c.sent, body)
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+const (
+	traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
+	spanID  = "00f067aa0ba902b7"
+)
+
+// traced asks as part of a trace that began elsewhere.
+func (r *running) traced(method, path, body string) {
+	r.t.Helper()
+	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.api+path, strings.NewReader(body))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Traceparent", "00-"+traceID+"-"+spanID+"-01")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	answer.Body.Close()
+}
+
+func TestATraceGoesOnToTheStoreAndIsInTheLog(t *testing.T) {
+	b := newBackend(t)
+	b.addRedis()
+	b.migrate()
+	c := newCollector(t)
+	r := startRun(t, append(b.environment, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)...)
+	r.traced("POST", "/v1/users?email=canary@example.org", `{"name": "canary", "email": "canary@example.org", "password": "canary canary"}`)
+	r.traced("GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901?canary", "")
+	if line := r.log.await(t, "request"); line["traceId"] != traceID {
+		t.Errorf("logged %v", line)
+	}
+	r.stop()
+	if err := r.ended(); err != nil {
+		t.Fatal(err)
+	}
+	sent := c.sent.String()
+	trace, _ := hex.DecodeString(traceID)
+	parent, _ := hex.DecodeString(spanID)
+	for _, part := range []string{string(trace), string(parent), "slipway-api", "POST /v1/users", "GET /v1/shops/{id}", "mysql INSERT", "INSERT INTO users", "mysql SELECT", "redis get", "redis evalsha"} {
+		if !strings.Contains(sent, part) {
+			t.Errorf("%q was not sent", part)
+		}
+	}
+	if strings.Contains(sent, "canary") || strings.Contains(fmt.Sprint(r.log.lines), "canary") {
+		t.Error("what a client wrote was sent or logged")
+	}
+}
+
+func TestACallersTraceIsInTheLogWithoutACollectorToo(t *testing.T) {
+	r := startRun(t)
+	r.traced("GET", "/version", "")
+	if line := r.log.await(t, "request"); line["traceId"] != traceID {
+		t.Errorf("logged %v", line)
+	}
+}
+
+func TestACollectorThatIsAwayIsNoReasonToFail(t *testing.T) {
+	c := newCollector(t)
+	c.Close()
+	r := startRun(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
+	r.traced("GET", "/version", "")
+	r.stop()
+	if err := r.ended(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,129 @@
+package api
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/mail"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// body is a JSON object that is read field by field. Mistakes are collected: end tells of all of them at once.
+type body struct {
+	fields map[string]json.RawMessage // those not read yet
+	wrong  []fieldError
+}
+
+func decodeBody(content []byte) (*body, error) {
+	fields, err := decodeObject(content)
+	return &body{fields: fields}, err
+}
+
+func readBody(r *http.Request) (*body, error) {
+	content, err := readJSON(r)
+	if err != nil {
+		return nil, err
+	}
+	return decodeBody(content)
+}
+
+// end returns a problem that names every field that is wrong, and every one that is not known.
+func (b *body) end(of string) error {
+	for field := range maps.Keys(b.fields) {
+		b.refuse(field, "is not a field of "+of)
+	}
+	if len(b.wrong) == 0 {
+		return nil
+	}
+	slices.SortFunc(b.wrong, func(a, b fieldError) int { return cmp.Compare(a.Field, b.Field) })
+	return refuse(http.StatusUnprocessableEntity, of+" is not valid", b.wrong...)
+}
+
+func (b *body) refuse(field, mistake string) {
+	b.wrong = append(b.wrong, fieldError{field, mistake})
+}
+
+func (b *body) take(field string) (content json.RawMessage, given bool) {
+	content, given = b.fields[field]
+	delete(b.fields, field)
+	return content, given
+}
+
+// name is one line that must be there.
+func (b *body) name(field string, longest int) string {
+	text, fine := b.text(field, longest, unicode.IsControl)
+	if fine && strings.TrimSpace(text) == "" {
+		b.refuse(field, "must not be empty")
+	}
+	return text
+}
+
+// line may be left out.
+func (b *body) line(field string, longest int) string {
+	text, _ := b.text(field, longest, unicode.IsControl)
+	return text
+}
+
+// lines may be left out, and may have several lines.
+func (b *body) lines(field string, longest int) string {
+	text, _ := b.text(field, longest, func(char rune) bool { return char != '\n' && unicode.IsControl(char) })
+	return text
+}
+
+// secret may have any character, and is not shown in what is wrong with it.
+func (b *body) secret(field string, shortest, longest int) string {
+	text, fine := b.text(field, longest, func(rune) bool { return false })
+	if fine && utf8.RuneCountInString(text) < shortest {
+		b.refuse(field, fmt.Sprintf("must have at least %d characters", shortest))
+	}
+	return text
+}
+
+const longestEmail = 254 // RFC 5321, section 4.5.3.1.3
+
+// email is returned in lower case: nobody expects two accounts for two spellings.
+func (b *body) email(field string) string {
+	text, fine := b.text(field, longestEmail, unicode.IsControl)
+	if !fine {
+		return ""
+	}
+	if address, err := mail.ParseAddress(text); err != nil || address.Address != text {
+		b.refuse(field, "must be an e-mail address")
+	}
+	return strings.ToLower(text)
+}
+
+func (b *body) text(field string, longest int, unwanted func(rune) bool) (text string, fine bool) {
+	content, given := b.take(field)
+	if !given {
+		return "", true
+	}
+	var value *string // so that null is seen
+	switch err := json.Unmarshal(content, &value); {
+	case err != nil || value == nil:
+		b.refuse(field, "must be a string")
+	case utf8.RuneCountInString(*value) > longest:
+		b.refuse(field, fmt.Sprintf("must have at most %d characters", longest))
+	case strings.ContainsFunc(*value, unwanted):
+		b.refuse(field, "must not have control characters")
+	default:
+		return *value, true
+	}
+	return "", false
+}
+
+// number must be there.
+func (b *body) number(field string, smallest, largest int) int {
+	content, given := b.take(field)
+	var value *int
+	if err := json.Unmarshal(content, &value); !given || err != nil || value == nil || *value < smallest || *value > largest {
+		b.refuse(field, fmt.Sprintf("must be a whole number from %d to %d", smallest, largest))
+		return 0
+	}
+	return *value
+}

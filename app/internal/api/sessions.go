@@ -1,0 +1,102 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"slipway/app/internal/auth"
+	"slipway/app/internal/store"
+)
+
+func decodeLogin(b *body) (email, password string, err error) {
+	email = b.email("email")
+	password = b.secret("password", 1, longestPassword)
+	return email, password, b.end("the login")
+}
+
+func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	email, password, err := decodeLogin(body)
+	if err != nil {
+		return err
+	}
+	user, err := a.Store.UserByEmail(r.Context(), email)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("find user: %w", err)
+	}
+	// Without a user the hash is empty: that takes as long, and never matches.
+	matches, err := a.passwords.Matches(r.Context(), password, user.PasswordHash)
+	if err != nil {
+		return fmt.Errorf("check password: %w", err)
+	}
+	if !matches {
+		return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong")
+	}
+	secret := auth.NewRefreshSecret()
+	session, err := a.Store.AddSession(r.Context(), user.ID, secret.Hash(), newEnd())
+	if err != nil {
+		return fmt.Errorf("add session: %w", err)
+	}
+	return a.writeTokens(w, http.StatusCreated, session, secret)
+}
+
+func newEnd() time.Time { return store.Now().Add(auth.RefreshLifetime) }
+
+func decodeRefresh(b *body) (session store.ID, secret auth.RefreshSecret, err error) {
+	const field = "refreshToken"
+	text := b.name(field, 200)
+	session, secret, parseErr := auth.ParseRefreshToken(text)
+	if len(b.wrong) == 0 && parseErr != nil {
+		b.refuse(field, parseErr.Error())
+	}
+	return session, secret, b.end("the refresh")
+}
+
+// refresh takes each refresh token once. One that comes again was stolen, from one of the two who use it: the session
+// ends for both.
+func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	id, current, err := decodeRefresh(body)
+	if err != nil {
+		return err
+	}
+	next := auth.NewRefreshSecret()
+	session, err := a.Store.RenewSession(r.Context(), id, current.Hash(), next.Hash(), newEnd())
+	if errors.Is(err, store.ErrNotFound) {
+		return refuse(http.StatusUnauthorized, "the session has ended, or this refresh token was used before: log in again")
+	}
+	if err != nil {
+		return fmt.Errorf("renew session: %w", err)
+	}
+	return a.writeTokens(w, http.StatusOK, session, next)
+}
+
+func (a *api) writeTokens(w http.ResponseWriter, status int, session store.Session, secret auth.RefreshSecret) error {
+	access, err := a.access.Issue(auth.Identity{User: session.User, Session: session.ID})
+	if err != nil {
+		return fmt.Errorf("sign access token: %w", err)
+	}
+	return writeJSON(w, status, struct {
+		AccessToken  string `json:"accessToken"`
+		TokenType    string `json:"tokenType"`
+		ExpiresIn    int    `json:"expiresIn"` // seconds
+		RefreshToken string `json:"refreshToken"`
+	}{access, "Bearer", int(auth.AccessLifetime.Seconds()), auth.RefreshToken(session.ID, secret)})
+}
+
+// logOut ends the session: it cannot be refreshed any more. The access token stays valid until it expires.
+func (a *api) logOut(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	if err := a.Store.EndSession(r.Context(), who.Session); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,119 @@
+package api
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"slipway/app/internal/auth"
+	"slipway/app/internal/store"
+)
+
+const (
+	longestDescription = 500
+	longestSearch      = 100
+)
+
+type shopView struct {
+	ID        store.ID  `json:"id"`
+	CreatedAt time.Time `json:"createdAt"`
+	store.ShopDraft
+	Rating ratingView `json:"rating"`
+}
+
+type ratingView struct {
+	Average *float64 `json:"average"` // null: no review yet
+	Reviews int      `json:"reviews"`
+	Likes   int      `json:"likes"`
+}
+
+func viewShop(shop store.Shop) shopView {
+	rating := ratingView{Reviews: shop.Rating.Reviews, Likes: shop.Rating.Likes}
+	if average, ok := shop.Rating.Average(); ok {
+		average = math.Round(average*100) / 100
+		rating.Average = &average
+	}
+	return shopView{shop.ID, shop.CreatedAt, shop.ShopDraft, rating}
+}
+
+func decodeShop(b *body) (store.ShopDraft, error) {
+	draft := store.ShopDraft{
+		Name:        b.name("name", longestName),
+		City:        b.line("city", longestName),
+		Description: b.lines("description", longestDescription),
+	}
+	return draft, b.end("the shop")
+}
+
+func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	draft, err := decodeShop(body)
+	if err != nil {
+		return err
+	}
+	shop, err := a.Store.AddShop(r.Context(), who.User, draft)
+	if err != nil {
+		return fmt.Errorf("add shop: %w", err)
+	}
+	w.Header().Set("Location", "/v1/shops/"+shop.ID.String())
+	return writeJSON(w, http.StatusCreated, viewShop(shop))
+}
+
+// listShops searches too: each page has only shops whose name or city has the text of `query` in it.
+func (a *api) listShops(w http.ResponseWriter, r *http.Request) error {
+	query := r.URL.Query()
+	text := query.Get("query")
+	if utf8.RuneCountInString(text) > longestSearch || !utf8.ValidString(text) {
+		return refuseQuery([]fieldError{{"query", fmt.Sprintf("must be UTF-8 of at most %d characters", longestSearch)}})
+	}
+	page, err := a.readPage(query)
+	if err != nil {
+		return err
+	}
+	shops, err := a.Store.Shops(r.Context(), text, page.before, page.more())
+	if err != nil {
+		return fmt.Errorf("list shops: %w", err)
+	}
+	return writePage(a, w, r, page, shops, func(shop store.Shop) store.ID { return shop.ID }, viewShop)
+}
+
+func (a *api) getShop(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	shop, err := a.Store.Shop(r.Context(), id)
+	if err != nil {
+		return fmt.Errorf("get shop: %w", err)
+	}
+	return writeKept(w, r, viewShop(shop))
+}
+
+// pathID treats what is no id as an id that nothing has.
+func pathID(r *http.Request) (store.ID, error) {
+	id, err := store.ParseID(r.PathValue("id"))
+	if err != nil {
+		return store.ID{}, store.ErrNotFound
+	}
+	return id, nil
+}
+
+// leaderboard has the best shops, and no next page: it is the top of a list, not the list.
+func (a *api) leaderboard(w http.ResponseWriter, r *http.Request) error {
+	limit, wrong := a.readLimit(r.URL.Query())
+	if err := refuseQuery(wrong); err != nil {
+		return err
+	}
+	shops, err := a.Store.Leaders(r.Context(), limit)
+	if err != nil {
+		return fmt.Errorf("list leaders: %w", err)
+	}
+	return writeKept(w, r, struct {
+		Items []shopView `json:"items"`
+	}{views(shops, viewShop)})
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"slipway/app/internal/auth"
+	"slipway/app/internal/store"
+)
+
+const (
+	longestName      = 100
+	shortestPassword = 10
+	longestPassword  = 128
+)
+
+type userView struct {
+	ID        store.ID  `json:"id"`
+	CreatedAt time.Time `json:"createdAt"`
+	Name      string    `json:"name"`
+	Email     string    `json:"email"`
+}
+
+type signUp struct{ name, email, password string }
+
+func decodeSignUp(b *body) (signUp, error) {
+	wanted := signUp{
+		name:     b.name("name", longestName),
+		email:    b.email("email"),
+		password: b.secret("password", shortestPassword, longestPassword),
+	}
+	return wanted, b.end("the user")
+}
+
+func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	wanted, err := decodeSignUp(body)
+	if err != nil {
+		return err
+	}
+	hash, err := a.passwords.Hash(r.Context(), wanted.password)
+	if err != nil {
+		return fmt.Errorf("hash password: %w", err)
+	}
+	user, err := a.Store.AddUser(r.Context(), store.UserDraft{Email: wanted.email, Name: wanted.name, PasswordHash: hash})
+	if errors.Is(err, store.ErrTaken) {
+		return refuse(http.StatusConflict, "there is a user with this e-mail address", fieldError{"email", "is taken"})
+	}
+	if err != nil {
+		return fmt.Errorf("add user: %w", err)
+	}
+	return writeJSON(w, http.StatusCreated, userView{user.ID, user.CreatedAt, user.Name, user.Email})
+}
+
+// signedIn gives the handler who asks, or answers 401.
+func (a *api) signedIn(h func(w http.ResponseWriter, r *http.Request, who auth.Identity) error) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		token, is := bearer(r)
+		if !is {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			return refuse(http.StatusUnauthorized, "this needs an access token: POST /v1/sessions gives one")
+		}
+		who, err := a.access.Check(token)
+		if err != nil {
+			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+			return refuse(http.StatusUnauthorized, "the access token is not valid, or not any more: POST /v1/sessions/refresh gives a new one")
+		}
+		return h(w, r, who)
+	}
+}
+
+func bearer(r *http.Request) (token string, is bool) {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	return token, strings.EqualFold(scheme, "Bearer")
+}

@@ -1,0 +1,165 @@
+package api_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"slipway/app/internal/store"
+)
+
+const (
+	adasSignUp = `{"name": "Ada", "email": "Ada@example.org", "password": "canary horse battery"}`
+	adasLogin  = `{"email": "ada@Example.org", "password": "canary horse battery"}`
+)
+
+type tokens struct {
+	AccessToken, TokenType, RefreshToken string
+	ExpiresIn                            int
+}
+
+func (s *service) tokensOf(answer *httptest.ResponseRecorder, want int) (given tokens) {
+	s.t.Helper()
+	if err := json.Unmarshal(answer.Body.Bytes(), &given); answer.Code != want || err != nil || given.TokenType != "Bearer" || given.ExpiresIn != 900 {
+		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	}
+	if answer.Header().Get("Cache-Control") != "no-store" {
+		s.t.Error("tokens may be cached")
+	}
+	return given
+}
+
+func (s *service) signUpAndIn() tokens {
+	s.t.Helper()
+	if answer := s.do("POST", "/v1/users", adasSignUp); answer.Code != http.StatusCreated {
+		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	}
+	return s.tokensOf(s.do("POST", "/v1/sessions", adasLogin), http.StatusCreated)
+}
+
+func (s *service) refresh(token string) *httptest.ResponseRecorder {
+	return s.do("POST", "/v1/sessions/refresh", `{"refreshToken": "`+token+`"}`)
+}
+
+func TestWhoSignsUpCanLogInAndWrite(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	given := s.signUpAndIn()
+	answer := s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "bearer "+given.AccessToken)
+	if answer.Code != http.StatusCreated {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+	again := s.do("POST", "/v1/users", adasSignUp)
+	if p := s.problem(again); again.Code != http.StatusConflict || !slices.Equal(p.fields(), []string{"email"}) {
+		t.Errorf("a second sign-up: %d %+v", again.Code, p)
+	}
+}
+
+func TestAWrongPasswordAndAnUnknownUserLookTheSame(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	s.signUpAndIn()
+	var details []string
+	for _, login := range []string{`{"email": "ada@example.org", "password": "wrong"}`, `{"email": "eve@example.org", "password": "wrong"}`} {
+		answer := s.do("POST", "/v1/sessions", login)
+		if answer.Code != http.StatusUnauthorized {
+			t.Errorf("got %d", answer.Code)
+		}
+		details = append(details, s.problem(answer).Detail)
+	}
+	if details[0] != details[1] {
+		t.Errorf("got %q", details)
+	}
+}
+
+func TestARefreshTokenWorksOnceAndUsedTwiceEndsTheSession(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	first := s.signUpAndIn()
+	second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
+	if first.RefreshToken == second.RefreshToken {
+		t.Error("it is the same token")
+	}
+	for _, token := range []string{first.RefreshToken, second.RefreshToken} {
+		answer := s.refresh(token)
+		if s.problem(answer); answer.Code != http.StatusUnauthorized {
+			t.Errorf("got %d", answer.Code)
+		}
+	}
+}
+
+func TestWhoLoggedOutCannotRefresh(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	given := s.signUpAndIn()
+	for range 2 {
+		if answer := s.do("DELETE", "/v1/sessions", "", "Authorization", "Bearer "+given.AccessToken); answer.Code != http.StatusNoContent {
+			t.Errorf("got %d", answer.Code)
+		}
+	}
+	if answer := s.refresh(given.RefreshToken); answer.Code != http.StatusUnauthorized {
+		t.Errorf("got %d", answer.Code)
+	}
+}
+
+func TestWithoutAValidTokenNothingIsWritten(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	shop := s.add("x")
+	for _, request := range [][2]string{
+		{"POST", "/v1/shops"}, {"POST", shop + "/reviews"}, {"PUT", "/v1/reviews/x/like"}, {"DELETE", "/v1/reviews/x/like"}, {"DELETE", "/v1/sessions"},
+	} {
+		for given, want := range map[string]string{"": "Bearer", "Basic YTpi": "Bearer", "Bearer a.b.c": `Bearer error="invalid_token"`} {
+			answer := s.do(request[0], request[1], `{"name": "y", "stars": 1}`, "Authorization", given)
+			if s.problem(answer); answer.Code != http.StatusUnauthorized || answer.Header().Get("WWW-Authenticate") != want {
+				t.Errorf("%v with %q: %d, %q", request, given, answer.Code, answer.Header().Get("WWW-Authenticate"))
+			}
+		}
+	}
+	if got := s.list("/v1/shops").Items; len(got) != 1 {
+		t.Errorf("written: %v", got)
+	}
+}
+
+func TestEachWrongFieldOfAUserIsNamed(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, wrong := range []struct {
+		target, body string
+		fields       []string
+	}{
+		{"/v1/users", `{}`, []string{"email", "name", "password"}},
+		{"/v1/users", `{"name": "x", "email": "Ada <ada@example.org>", "password": "123456789"}`, []string{"email", "password"}},
+		{"/v1/users", `{"name": "x\ny", "email": "a@b", "password": "` + strings.Repeat("x", 129) + `", "admin": true}`, []string{"admin", "name", "password"}},
+		{"/v1/users", `{"name": "x", "email": "` + strings.Repeat("x", 251) + `@b.c", "password": 1234567890}`, []string{"email", "password"}},
+		{"/v1/sessions", `{}`, []string{"email", "password"}},
+		{"/v1/sessions/refresh", `{}`, []string{"refreshToken"}},
+		{"/v1/sessions/refresh", `{"refreshToken": "x"}`, []string{"refreshToken"}},
+	} {
+		answer := s.do("POST", wrong.target, wrong.body)
+		if got := s.problem(answer).fields(); answer.Code != http.StatusUnprocessableEntity || !slices.Equal(got, wrong.fields) {
+			t.Errorf("%s %s: %d naming %v, want %v", wrong.target, wrong.body, answer.Code, got, wrong.fields)
+		}
+	}
+}
+
+func TestTheLogHoldsNoPasswordTokenOrAddress(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	first := s.signUpAndIn()
+	second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
+	s.do("POST", "/v1/users", adasSignUp)
+	s.do("POST", "/v1/users", adasSignUp+"x")
+	s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "canary, but wrong"}`)
+	s.do("POST", "/v1/sessions?email=ada@example.org&password=canary", adasLogin)
+	s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "Bearer "+second.AccessToken)
+	s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "Bearer x"+second.AccessToken)
+	s.do("DELETE", "/v1/sessions", "", "Authorization", "Bearer "+second.AccessToken)
+	s.refresh(first.RefreshToken)
+	log := strings.ToLower(s.log.String())
+	if len(s.lines()) < 9 {
+		t.Fatalf("logged:\n%s", log)
+	}
+	for _, secret := range []string{"canary", "horse", "@", "ada", "example.org", "argon2", "bearer", "eyj",
+		first.AccessToken, second.AccessToken, first.RefreshToken, second.RefreshToken} {
+		if strings.Contains(log, strings.ToLower(secret)) {
+			t.Errorf("%q is in the log:\n%s", secret, log)
+		}
+	}
+}

@@ -1,0 +1,174 @@
+package recount_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"slipway/app/internal/metrics"
+	"slipway/app/internal/recount"
+	"slipway/app/internal/redis"
+	"slipway/app/internal/redis/redistest"
+	"slipway/app/internal/store"
+)
+
+// counter remembers what it was told to count.
+type counter struct {
+	mu    sync.Mutex
+	calls map[store.Change]int
+	fails int // so many calls fail first
+}
+
+func (c *counter) Recount(_ context.Context, change store.Change) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fails > 0 {
+		c.fails--
+		return store.ErrUnavailable
+	}
+	if c.calls == nil {
+		c.calls = map[store.Change]int{}
+	}
+	c.calls[change]++
+	return nil
+}
+
+func (c *counter) count(change store.Change) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[change]
+}
+
+var ids store.IDs
+
+func newChange() store.Change {
+	return store.Change{Shop: ids.Next(store.Now()), Review: ids.Next(store.Now())}
+}
+
+func newQueue(client *redis.Client, counter recount.Counter) *recount.Queue {
+	return recount.New(client, counter, metrics.New("test"), slog.New(slog.DiscardHandler))
+}
+
+// work runs the queue until the test ends.
+func work(t *testing.T, queue *recount.Queue) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var worker sync.WaitGroup
+	worker.Go(func() { queue.Work(ctx) })
+	stop = func() { cancel(); worker.Wait() }
+	t.Cleanup(stop)
+	return stop
+}
+
+func announce(t *testing.T, queue *recount.Queue, change store.Change) {
+	t.Helper()
+	if err := queue.Announce(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func eventually(t *testing.T, what string, within time.Duration, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+func empty(t *testing.T, client *redis.Client) func() bool {
+	return func() bool { return client.XLen(t.Context(), "slipway:recounts").Val() == 0 }
+}
+
+func TestWhatIsAnnouncedIsCountedAndTakenOffTheQueue(t *testing.T) {
+	client, _ := redistest.Client(t)
+	c, change := &counter{}, newChange()
+	queue := newQueue(client, c)
+	announce(t, queue, change) // before anybody listens
+	work(t, queue)
+	eventually(t, "counted", 5*time.Second, func() bool { return c.count(change) == 1 })
+	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+}
+
+func TestManyChangesOfTheSameAreCountedFewTimes(t *testing.T) {
+	client, _ := redistest.Client(t)
+	c, change := &counter{}, newChange()
+	queue := newQueue(client, c)
+	for range 300 {
+		announce(t, queue, change)
+	}
+	work(t, queue)
+	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+	if got := c.count(change); got < 1 || got > 5 {
+		t.Errorf("counted %d times", got)
+	}
+}
+
+func TestWhatFailedOrWasAbandonedIsCountedLater(t *testing.T) {
+	client, _ := redistest.Client(t)
+	c, change, abandoned := &counter{fails: 1}, newChange(), newChange()
+	queue := newQueue(client, c)
+	work(t, queue)
+	announce(t, queue, change)
+	eventually(t, "somebody listens", 5*time.Second, func() bool {
+		return client.XPending(t.Context(), "slipway:recounts", "counters").Val() != nil
+	})
+	// A reader that takes a message and dies.
+	announce(t, newQueue(client, c), abandoned)
+	client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "counters", Consumer: "dead", Streams: []string{"slipway:recounts", ">"}, Count: 1, Block: -1})
+	eventually(t, "both counted", 25*time.Second, func() bool { return c.count(change) > 0 && c.count(abandoned) > 0 })
+	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+}
+
+func TestWithoutRedisItIsCountedAtOnce(t *testing.T) {
+	client, line := redistest.Client(t)
+	c, change := &counter{}, newChange()
+	queue := newQueue(client, c)
+	line.Cut()
+	announce(t, queue, change)
+	if got := c.count(change); got != 1 {
+		t.Errorf("counted %d times", got)
+	}
+	c.fails = 1
+	if err := queue.Announce(t.Context(), change); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("without the store too: %v", err)
+	}
+}
+
+func TestItGoesOnWhenRedisComesBackEmpty(t *testing.T) {
+	client, line := redistest.Client(t)
+	c := &counter{}
+	queue := newQueue(client, c)
+	work(t, queue)
+	for range 2 {
+		change := newChange()
+		announce(t, queue, change)
+		eventually(t, "counted", 10*time.Second, func() bool { return c.count(change) > 0 })
+		line.Cut()
+		line.Mend()
+		eventually(t, "Redis answers", 5*time.Second, func() bool { return client.FlushDB(t.Context()).Err() == nil })
+	}
+}
+
+func TestWhatNobodyCanReadIsTakenOffTheQueue(t *testing.T) {
+	client, _ := redistest.Client(t)
+	work(t, newQueue(client, &counter{}))
+	client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "slipway:recounts", Values: []string{"shop", "x"}})
+	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+}
+
+func TestStoppingTakesAboutASecond(t *testing.T) {
+	client, _ := redistest.Client(t)
+	stop := work(t, newQueue(client, &counter{}))
+	time.Sleep(100 * time.Millisecond)
+	started := time.Now()
+	stop()
+	if took := time.Since(started); took > 2*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}

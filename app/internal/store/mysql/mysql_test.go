@@ -1,0 +1,199 @@
+package mysql_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	driver "github.com/go-sql-driver/mysql"
+
+	"slipway/app/internal/config"
+	"slipway/app/internal/outage"
+	"slipway/app/internal/store"
+	"slipway/app/internal/store/mysql"
+	"slipway/app/internal/store/storetest"
+)
+
+// database makes an empty one of the server at TEST_MYSQL_DSN (user:password@tcp(host:port)/), for this test alone.
+func database(t *testing.T) mysql.Options {
+	t.Helper()
+	dsn := os.Getenv("TEST_MYSQL_DSN")
+	if dsn == "" {
+		t.Skip("TEST_MYSQL_DSN is not set: no MySQL to test with")
+	}
+	settings, err := driver.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := sql.Open("mysql", dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("slipway_test_%d_%d", os.Getpid(), time.Now().UnixNano())
+	if _, err := server.Exec("CREATE DATABASE " + name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		server.Exec("DROP DATABASE " + name)
+		server.Close()
+	})
+	host, port, _ := net.SplitHostPort(settings.Addr)
+	number, _ := strconv.Atoi(port)
+	return mysql.Options{Host: host, Port: number, Database: name, User: settings.User, Password: config.NewSecret(settings.Passwd)}
+}
+
+func migrate(ctx context.Context, options mysql.Options, migrations fs.FS) error {
+	return mysql.Migrate(ctx, options, migrations, 0, slog.New(slog.DiscardHandler))
+}
+
+func open(t *testing.T, options mysql.Options) *mysql.Store {
+	t.Helper()
+	opened, err := mysql.Open(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { opened.Close() })
+	return opened
+}
+
+// migrated is a store with an up-to-date schema and nothing in it.
+func migrated(t *testing.T) (*mysql.Store, mysql.Options) {
+	t.Helper()
+	options := database(t)
+	if err := migrate(t.Context(), options, mysql.Migrations()); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, options), options
+}
+
+func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
+	database(t)
+	storetest.Contract(t, func(t *testing.T) store.Store {
+		empty, _ := migrated(t)
+		return empty
+	})
+}
+
+func TestManyRunnersMigrateOnce(t *testing.T) {
+	options := database(t)
+	var runners sync.WaitGroup
+	for range 8 {
+		runners.Go(func() {
+			if err := migrate(t.Context(), options, mysql.Migrations()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	runners.Wait()
+	if err := open(t, options).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheNeededVersionIsThatOfTheLastMigration(t *testing.T) {
+	steps, err := fs.Glob(mysql.Migrations(), "*.sql")
+	if err != nil || len(steps) == 0 {
+		t.Fatal(steps, err)
+	}
+	if last := steps[len(steps)-1]; !strings.HasPrefix(last, fmt.Sprintf("%05d_", mysql.NeededVersion)) {
+		t.Errorf("the last is %s, needed is %d", last, mysql.NeededVersion)
+	}
+}
+
+func step(statement string) *fstest.MapFile {
+	return &fstest.MapFile{Data: []byte("-- +goose Up\n" + statement + ";\n")}
+}
+
+func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
+	options := database(t)
+	steps := fstest.MapFS{
+		"00001_good.sql": step("CREATE TABLE good (id INT)"), "00002_bad.sql": step("CREATE TABEL bad (id INT)"), "00003_after.sql": step("CREATE TABLE after_it (id INT)"),
+	}
+	err := migrate(t.Context(), options, steps)
+	if err == nil || !strings.Contains(err.Error(), "migration 00002_bad.sql failed, nothing after it was done (1 steps before it were)") || !strings.Contains(err.Error(), "TABEL") {
+		t.Errorf("got %v", err)
+	}
+	steps["00002_bad.sql"] = step("CREATE TABLE bad (id INT)")
+	if err := migrate(t.Context(), options, steps); err != nil {
+		t.Errorf("after it was repaired: %v", err)
+	}
+	if err := open(t, options).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the schema has version 3, this program needs 5: run `api migrate`") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestASchemaThatIsNotThereIsUnavailableAndSaysWhatToDo(t *testing.T) {
+	s := open(t, database(t))
+	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "run `api migrate`") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := s.Shop(t.Context(), store.ID{1}); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAWrongPasswordIsUnavailableAndNotShown(t *testing.T) {
+	options := database(t)
+	options.Password = config.NewSecret("canary")
+	for _, err := range []error{open(t, options).Check(t.Context()), migrate(t.Context(), options, mysql.Migrations())} {
+		if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "denied") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestMigratingWaitsForAServerThatComesLater(t *testing.T) {
+	options := database(t)
+	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
+	line.Cut()
+	options.Host, options.Port = line.Host(), line.Port()
+	if err := migrate(t.Context(), options, mysql.Migrations()); err == nil || !strings.Contains(err.Error(), "refused") {
+		t.Errorf("got %v", err)
+	}
+	time.AfterFunc(300*time.Millisecond, line.Mend)
+	if err := mysql.Migrate(t.Context(), options, mysql.Migrations(), 10*time.Second, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWithoutMySQLAnswersComeWithinASecondAndItRecovers(t *testing.T) {
+	_, options := migrated(t)
+	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
+	options.Host, options.Port = line.Host(), line.Port()
+	s := open(t, options)
+	for name, fail := range map[string]func(){"stopped": line.Cut, "hanging": line.Freeze} {
+		t.Run(name, func(t *testing.T) {
+			if err := s.Check(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			fail()
+			var callers sync.WaitGroup
+			for range 50 {
+				callers.Go(func() {
+					started := time.Now()
+					_, err := s.Like(t.Context(), store.ID{1}, store.ID{2})
+					if took := time.Since(started); !errors.Is(err, store.ErrUnavailable) || took > time.Second {
+						t.Errorf("%v after %v", err, took)
+					}
+				})
+			}
+			callers.Wait()
+			line.Cut()
+			line.Mend()
+			if err := s.Check(t.Context()); err != nil {
+				t.Errorf("not recovered: %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,358 @@
+// Package storetest holds what every store has to do. Each store's tests run it.
+package storetest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"slipway/app/internal/store"
+)
+
+// stores is a store with what tests need again and again.
+type stores struct {
+	store.Store
+	t       *testing.T
+	creator store.ID // of shops
+}
+
+// Contract runs all tests, each with an empty store.
+func Contract(t *testing.T, empty func(t *testing.T) store.Store) {
+	for name, test := range map[string]func(stores){
+		"a user is found by their e-mail address, which is theirs alone": oneUserPerAddress,
+		"a refresh token works once":                                     aTokenWorksOnce,
+		"a session ends when it is over or ended":                        sessionsEnd,
+		"of two who use the same token one gets in":                      oneRenewalWins,
+		"ids sort by the time they were made":                            idsSort,
+		"a shop is found by its id":                                      shopIsFound,
+		"pages have each shop once, newest first":                        pagesOfShops,
+		"shops are searched in name and city":                            search,
+		"the best shops lead":                                            leaders,
+		"a user reviews a shop once":                                     oneReview,
+		"reviews of a shop come in pages":                                pagesOfReviews,
+		"liking twice is liking once":                                    likes,
+		"likes of many at once are counted exactly":                      manyLikes,
+		"counting twice changes nothing":                                 recountTwice,
+		"a store that works says so":                                     check,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := stores{Store: empty(t), t: t}
+			s.creator = s.user("creator")
+			test(s)
+		})
+	}
+}
+
+func must[T any](t *testing.T) func(value T, err error) T {
+	return func(value T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+func (s stores) user(name string) store.ID {
+	s.t.Helper()
+	draft := store.UserDraft{Email: name + "@example.org", Name: name, PasswordHash: "hash of " + name}
+	return must[store.User](s.t)(s.AddUser(s.t.Context(), draft)).ID
+}
+
+func (s stores) shop(name string) store.ID {
+	s.t.Helper()
+	return must[store.Shop](s.t)(s.AddShop(s.t.Context(), s.creator, store.ShopDraft{Name: name})).ID
+}
+
+func (s stores) review(shop, author store.ID, stars int) store.ID {
+	s.t.Helper()
+	draft := store.ReviewDraft{Shop: shop, Author: author, Stars: stars, Text: "größer\n<b>"}
+	return must[store.Review](s.t)(s.AddReview(s.t.Context(), draft)).ID
+}
+
+func (s stores) recount(change store.Change) {
+	s.t.Helper()
+	if err := s.Recount(s.t.Context(), change); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s stores) rating(shop store.ID) store.Rating {
+	s.t.Helper()
+	return must[store.Shop](s.t)(s.Shop(s.t.Context(), shop)).Rating
+}
+
+func (s stores) wants(err, want error) {
+	s.t.Helper()
+	if !errors.Is(err, want) {
+		s.t.Errorf("got %v, want %v", err, want)
+	}
+}
+
+func names[T any](all []T, name func(T) string) (result []string) {
+	for _, each := range all {
+		result = append(result, name(each))
+	}
+	return result
+}
+
+func shopName(shop store.Shop) string { return shop.Name }
+
+func (s stores) wantNames(got []string, want ...string) {
+	s.t.Helper()
+	if !slices.Equal(got, want) {
+		s.t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func oneUserPerAddress(s stores) {
+	draft := store.UserDraft{Email: "ada@example.org", Name: "Ada Größe 🦆", PasswordHash: "$argon2id$x"}
+	added := must[store.User](s.t)(s.AddUser(s.t.Context(), draft))
+	if got := must[store.User](s.t)(s.UserByEmail(s.t.Context(), draft.Email)); got != added || got.UserDraft != draft {
+		s.t.Errorf("got %+v, added %+v", got, added)
+	}
+	_, err := s.AddUser(s.t.Context(), store.UserDraft{Email: draft.Email, Name: "Other"})
+	s.wants(err, store.ErrTaken)
+	_, err = s.UserByEmail(s.t.Context(), "adä@example.org")
+	s.wants(err, store.ErrNotFound)
+}
+
+func (s stores) session(end time.Time) store.Session {
+	s.t.Helper()
+	return must[store.Session](s.t)(s.AddSession(s.t.Context(), s.user("ada"), store.SecretHash{1}, end))
+}
+
+func inAnHour() time.Time { return store.Now().Add(time.Hour) }
+
+func aTokenWorksOnce(s stores) {
+	added := s.session(inAnHour())
+	renewed := must[store.Session](s.t)(s.RenewSession(s.t.Context(), added.ID, store.SecretHash{1}, store.SecretHash{2}, inAnHour()))
+	if renewed.User != added.User || renewed.ID != added.ID || renewed.Hash != (store.SecretHash{2}) {
+		s.t.Errorf("renewed %+v, added %+v", renewed, added)
+	}
+	_, err := s.RenewSession(s.t.Context(), added.ID, store.SecretHash{1}, store.SecretHash{3}, inAnHour())
+	s.wants(err, store.ErrNotFound)
+	_, err = s.RenewSession(s.t.Context(), added.ID, store.SecretHash{2}, store.SecretHash{3}, inAnHour())
+	s.wants(err, store.ErrNotFound) // the session has ended for both
+}
+
+func sessionsEnd(s stores) {
+	over := s.session(store.Now().Add(-time.Second))
+	_, err := s.RenewSession(s.t.Context(), over.ID, over.Hash, store.SecretHash{2}, inAnHour())
+	s.wants(err, store.ErrNotFound)
+
+	ended := must[store.Session](s.t)(s.AddSession(s.t.Context(), over.User, store.SecretHash{1}, inAnHour()))
+	for range 2 {
+		s.wants(s.EndSession(s.t.Context(), ended.ID), nil)
+	}
+	_, err = s.RenewSession(s.t.Context(), ended.ID, ended.Hash, store.SecretHash{2}, inAnHour())
+	s.wants(err, store.ErrNotFound)
+}
+
+func oneRenewalWins(s stores) {
+	session := s.session(inAnHour())
+	won := make([]bool, 8)
+	together(len(won), func(number int) {
+		_, err := s.RenewSession(s.t.Context(), session.ID, session.Hash, store.SecretHash{2, byte(number)}, inAnHour())
+		won[number] = err == nil
+	})
+	if winners := len(slices.DeleteFunc(won, func(won bool) bool { return !won })); winners != 1 {
+		s.t.Errorf("%d got in", winners)
+	}
+}
+
+func together(times int, do func(number int)) {
+	var all sync.WaitGroup
+	for number := range times {
+		all.Go(func() { do(number) })
+	}
+	all.Wait()
+}
+
+func idsSort(s stores) {
+	var last store.ID
+	for range 50 {
+		id := s.shop("x")
+		if bytes.Compare(id[:], last[:]) <= 0 {
+			s.t.Fatalf("%v made after %v", id, last)
+		}
+		last = id
+	}
+}
+
+func shopIsFound(s stores) {
+	s.shop("before")
+	draft := store.ShopDraft{Name: "wanted", City: "Zürich", Description: "a\nb 🦆"}
+	added := must[store.Shop](s.t)(s.AddShop(s.t.Context(), s.user("ada"), draft))
+	s.shop("after")
+	if got := must[store.Shop](s.t)(s.Shop(s.t.Context(), added.ID)); got != added || got.ShopDraft != draft || got.CreatedAt.IsZero() {
+		s.t.Errorf("got %+v, added %+v", got, added)
+	}
+	_, err := s.Shop(s.t.Context(), store.ID{1})
+	s.wants(err, store.ErrNotFound)
+}
+
+func pagesOfShops(s stores) {
+	var want []string
+	for number := range 20 {
+		want = append([]string{fmt.Sprint(number)}, want...)
+		s.shop(fmt.Sprint(number))
+	}
+	var got []string
+	for before := (store.ID{}); ; {
+		page := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", before, 7))
+		if len(page) == 0 {
+			break
+		}
+		got = append(got, names(page, shopName)...)
+		before = page[len(page)-1].ID
+		s.shop("added between pages")
+	}
+	s.wantNames(got, want...)
+}
+
+func search(s stores) {
+	for _, draft := range []store.ShopDraft{
+		{Name: "Äpfel & Co", City: "Wien"}, {Name: "100% Juice", City: "Bern"}, {Name: "a_b", City: "Wien"}, {Name: `back\slash`},
+	} {
+		must[store.Shop](s.t)(s.AddShop(s.t.Context(), s.creator, draft))
+	}
+	for text, want := range map[string][]string{
+		"äPF": {"Äpfel & Co"}, "wien": {"a_b", "Äpfel & Co"}, "%": {"100% Juice"}, "_": {"a_b"}, `\`: {`back\slash`}, "apf": nil, "co\nwien": {"Äpfel & Co"},
+	} {
+		s.wantNames(names(must[[]store.Shop](s.t)(s.Shops(s.t.Context(), text, store.ID{}, 10)), shopName), want...)
+	}
+}
+
+func leaders(s stores) {
+	users := []store.ID{s.user("a"), s.user("b"), s.user("c")}
+	for name, stars := range map[string][]int{"bad": {1, 1, 2}, "one vote": {5}, "best": {5, 5, 4}} {
+		shop := s.shop(name)
+		for at, stars := range stars {
+			s.review(shop, users[at], stars)
+		}
+		s.recount(store.Change{Shop: shop})
+	}
+	s.shop("no vote")
+	s.shop("no vote either")
+	got := must[[]store.Shop](s.t)(s.Leaders(s.t.Context(), 4))
+	s.wantNames(names(got, shopName), "best", "one vote", "no vote", "no vote either")
+	if got := must[[]store.Shop](s.t)(s.Leaders(s.t.Context(), 100)); len(got) != 5 || got[0].Rating != (store.Rating{Reviews: 3, Stars: 14}) {
+		s.t.Errorf("got %+v", got)
+	}
+}
+
+func oneReview(s stores) {
+	shop, ada := s.shop("x"), s.user("ada")
+	s.review(shop, ada, 4)
+	_, err := s.AddReview(s.t.Context(), store.ReviewDraft{Shop: shop, Author: ada, Stars: 1})
+	s.wants(err, store.ErrTaken)
+	s.review(s.shop("another"), ada, 1)
+	_, err = s.AddReview(s.t.Context(), store.ReviewDraft{Shop: store.ID{1}, Author: ada, Stars: 1})
+	s.wants(err, store.ErrNotFound)
+	s.recount(store.Change{Shop: shop})
+	if got := s.rating(shop); got != (store.Rating{Reviews: 1, Stars: 4}) {
+		s.t.Errorf("got %+v", got)
+	}
+}
+
+func pagesOfReviews(s stores) {
+	shop, other := s.shop("x"), s.shop("other")
+	var want, got []store.ID
+	for number := range 5 {
+		author := s.user(fmt.Sprint(number))
+		want = append([]store.ID{s.review(shop, author, 1+number)}, want...)
+		s.review(other, author, 1)
+	}
+	for before := (store.ID{}); ; {
+		page := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, before, 2))
+		if len(page) == 0 {
+			break
+		}
+		for _, review := range page {
+			got = append(got, review.ID)
+		}
+		before = got[len(got)-1]
+	}
+	if !slices.Equal(got, want) {
+		s.t.Errorf("got %v, want %v", got, want)
+	}
+	newest := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.ID{}, 1))[0]
+	if newest.AuthorName != "4" || newest.Stars != 5 || newest.Text != "größer\n<b>" || newest.Shop != shop || newest.CreatedAt.IsZero() {
+		s.t.Errorf("got %+v", newest)
+	}
+	_, err := s.Reviews(s.t.Context(), store.ID{1}, store.ID{}, 1)
+	s.wants(err, store.ErrNotFound)
+}
+
+func (s stores) likesOf(shop store.ID) int {
+	s.t.Helper()
+	return must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.ID{}, 1))[0].Likes
+}
+
+func likes(s stores) {
+	shop, ada, bob := s.shop("x"), s.user("ada"), s.user("bob")
+	review := s.review(shop, ada, 4)
+	for _, step := range []struct {
+		do   func() (store.Change, error)
+		want int
+	}{
+		{func() (store.Change, error) { return s.Like(s.t.Context(), review, ada) }, 1},
+		{func() (store.Change, error) { return s.Like(s.t.Context(), review, ada) }, 1},
+		{func() (store.Change, error) { return s.Like(s.t.Context(), review, bob) }, 2},
+		{func() (store.Change, error) { return s.Unlike(s.t.Context(), review, ada) }, 1},
+		{func() (store.Change, error) { return s.Unlike(s.t.Context(), review, ada) }, 1},
+	} {
+		change := must[store.Change](s.t)(step.do())
+		if change != (store.Change{Shop: shop, Review: review}) {
+			s.t.Fatalf("changed %+v", change)
+		}
+		s.recount(change)
+		if got, sum := s.likesOf(shop), s.rating(shop).Likes; got != step.want || sum != step.want {
+			s.t.Fatalf("%d and %d likes, want %d", got, sum, step.want)
+		}
+	}
+	_, err := s.Like(s.t.Context(), store.ID{1}, ada)
+	s.wants(err, store.ErrNotFound)
+	_, err = s.Unlike(s.t.Context(), store.ID{1}, ada)
+	s.wants(err, store.ErrNotFound)
+}
+
+func manyLikes(s stores) {
+	shop := s.shop("x")
+	review := s.review(shop, s.user("author"), 4)
+	const clients, each = 10, 10
+	together(clients, func(client int) {
+		for number := range each {
+			user := s.user(fmt.Sprintf("%d-%d", client, number))
+			change, err := s.Like(s.t.Context(), review, user)
+			if err == nil {
+				err = s.Recount(s.t.Context(), change)
+			}
+			if err != nil {
+				s.t.Error(err)
+			}
+		}
+	})
+	if got, sum := s.likesOf(shop), s.rating(shop).Likes; got != clients*each || sum != clients*each {
+		s.t.Errorf("%d and %d likes, want %d", got, sum, clients*each)
+	}
+}
+
+func recountTwice(s stores) {
+	shop, ada := s.shop("x"), s.user("ada")
+	change := must[store.Change](s.t)(s.Like(s.t.Context(), s.review(shop, ada, 4), ada))
+	for range 3 {
+		s.recount(change)
+	}
+	if got := s.rating(shop); got != (store.Rating{Reviews: 1, Stars: 4, Likes: 1}) {
+		s.t.Errorf("got %+v", got)
+	}
+	s.recount(store.Change{Shop: store.ID{1}, Review: store.ID{1}}) // nothing there: nothing to do
+}
+
+func check(s stores) { s.wants(s.Check(s.t.Context()), nil) }

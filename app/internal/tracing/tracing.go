@@ -1,0 +1,92 @@
+// Package tracing tells a collector how long the parts of a request took (OpenTelemetry).
+package tracing
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+const (
+	scope = "slipway/app"
+	// stopTimeout is how long a process that stops tries to send what is left.
+	stopTimeout = 3 * time.Second
+)
+
+// Start sends spans to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it sends nothing.
+func Start(ctx context.Context, url, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
+	if url == "" {
+		return noop.NewTracerProvider(), func() {}, nil
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(url, "/")+"/v1/traces"))
+	if err != nil {
+		return nil, nil, err
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces are lost", "error", err) }))
+	sending := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(resource.NewSchemaless(
+		attribute.String("service.name", "slipway-api"),
+		attribute.String("service.version", version),
+		attribute.String("deployment.environment.name", environment),
+	)))
+	return sending, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+		defer cancel()
+		if err := sending.Shutdown(ctx); err != nil {
+			logger.Warn("traces are lost", "error", err)
+		}
+	}, nil
+}
+
+// Server makes each request a span, below that of the caller if it sent one (W3C Trace Context).
+func Server(provider trace.TracerProvider, next http.Handler) http.Handler {
+	tracer := provider.Tracer(scope)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx := propagation.TraceContext{}.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		ctx, span := tracer.Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// Answered tells the span of a request what is known at its end. Neither query nor body gets in.
+func Answered(ctx context.Context, method, route string, status int) {
+	span := trace.SpanFromContext(ctx)
+	span.SetName(method + " " + route)
+	span.SetAttributes(
+		attribute.String("http.request.method", method),
+		attribute.String("http.route", route),
+		attribute.Int("http.response.status_code", status),
+	)
+	if status >= http.StatusInternalServerError {
+		span.SetStatus(codes.Error, "")
+	}
+}
+
+// Call is a span for a call to another system, if the request it is part of has one. The statement must not hold values.
+func Call(ctx context.Context, system, statement string) (context.Context, func(err error)) {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.IsRecording() {
+		return ctx, func(error) {}
+	}
+	operation, _, _ := strings.Cut(statement, " ")
+	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, system+" "+operation, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("db.system.name", system), attribute.String("db.query.text", statement)))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, "")
+		}
+		span.End()
+	}
+}
