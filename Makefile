@@ -28,7 +28,7 @@ check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs 
 	@.venv/bin/ruff format --check
 	@.venv/bin/ruff check
 	@.venv/bin/basedpyright
-	@.venv/bin/shellcheck activate slipway .ci/run
+	@.venv/bin/shellcheck activate slipway .ci/run infra/*.sh
 	@.venv/bin/hadolint app/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
 	@cd app && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...

@@ -4,14 +4,18 @@ settings     what stacks/Pulumi.<stack>.yaml says, or every mistake in it at onc
 house rules  policies.py; they hold for all that follows
 image        built from app/, taken prebuilt, or promoted from another stack; named by its content
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
+stores       MySQL and Redis, where the stack runs them itself
 services     for each service its configuration, pods, address and autoscaling
 outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 """
 
 import pulumi
+from backing import Store
 from enforcement import watch
 from environment import Environment, connect
 from image import AppImage
+from mysql import MysqlStore
+from redis import RedisStore
 from stack_file import load
 from web_service import WebService
 
@@ -23,7 +27,13 @@ image = AppImage("api", settings.image)
 on_cluster = pulumi.ResourceOptions(provider=connect(settings.cluster))
 environment = Environment(settings, on_cluster)
 
-services = {name: WebService(name, settings, image, environment, on_cluster) for name in settings.services}
+stores: dict[str, Store] = {}
+if settings.mysql and settings.mysql.source == "cluster":
+    stores["mysql"] = MysqlStore(settings, settings.mysql, environment, on_cluster)
+if settings.redis and settings.redis.source == "cluster":
+    stores["redis"] = RedisStore(settings, settings.redis, environment, on_cluster)
+
+services = {name: WebService(name, settings, image, environment, stores, opts=on_cluster) for name in settings.services}
 urls = {name: service.url for name, service in services.items() if service.url}
 pulumi.export("url", next(iter(urls.values()), None))
 pulumi.export("image", image.reference)

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 
 from mistakes import Mistake
-from settings import Settings, mebibytes, millicores
+from settings import BACKING, MYSQL_BACKUP, Mysql, Resources, Settings, mebibytes, millicores, password_of
 
 # A rollout adds one pod, and the pods that leave still count until they are gone.
 ROLLOUT_FACTOR = 2
@@ -21,6 +21,7 @@ def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
     yield from _addresses(settings)
     yield from _names(settings)
     yield from _secret_sources(settings)
+    yield from _images(settings)
     yield from _quota(settings)
     if stack == "prod":
         yield from _production(settings)
@@ -28,23 +29,29 @@ def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
 
 def needed_pods(settings: Settings) -> int:
     """Pods of all services at their most and of all jobs at once, with the pods a rollout leaves behind."""
-    return sum(ROLLOUT_FACTOR * service.most + len(service.jobs) for service in settings.services.values())
+    return sum(count for count, _ in _pods(settings))
 
 
 def needed_millicores(settings: Settings) -> int:
     """CPU requests of those pods."""
-    return sum(
-        (ROLLOUT_FACTOR * service.most + len(service.jobs)) * millicores(service.resources.cpu)
-        for service in settings.services.values()
-    )
+    return sum(count * millicores(resources.cpu) for count, resources in _pods(settings))
 
 
 def needed_mebibytes(settings: Settings) -> int:
     """Memory requests of those pods."""
-    return sum(
-        (ROLLOUT_FACTOR * service.most + len(service.jobs)) * mebibytes(service.resources.memory)
-        for service in settings.services.values()
-    )
+    return sum(count * mebibytes(resources.memory) for count, resources in _pods(settings))
+
+
+def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
+    """How many pods of which size there are at the most at once."""
+    for service in settings.services.values():
+        yield ROLLOUT_FACTOR * service.most + len(service.jobs), service.resources
+    for server in settings.servers.values():
+        # A server's pod is gone before its successor comes.
+        yield 1, server.resources
+        if isinstance(server, Mysql) and server.backup:
+            # One by the clock, and one that somebody asked for.
+            yield 2, server.backup.resources
 
 
 def _needs(settings: Settings) -> Iterator[Mistake]:
@@ -53,9 +60,12 @@ def _needs(settings: Settings) -> Iterator[Mistake]:
             at = ("services", name, "needs", index)
             if other == name:
                 yield Mistake(at, "a service need not name itself", other)
-            elif other not in settings.services:
-                near = difflib.get_close_matches(other, settings.services, n=1)
-                hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(settings.services)}"
+            elif other in BACKING and other not in settings.backing:
+                yield Mistake(at, f"there is none here; say under slipway:{other} where it is", other)
+            elif other not in settings.services and other not in BACKING:
+                known = [*settings.services, *settings.backing]
+                near = difflib.get_close_matches(other, known, n=1)
+                hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(known)}"
                 yield Mistake(at, f"no such service; {hint}", other)
 
 
@@ -73,6 +83,8 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
 
 def _names(settings: Settings) -> Iterator[Mistake]:
     for name, service in settings.services.items():
+        if name in BACKING or name == MYSQL_BACKUP:
+            yield Mistake(("services", name), "is the name of a backing service; call it something else")
         for job in service.jobs:
             if f"{name}-{job}" in settings.services:
                 key = ("migration",) if job == "migration" else ("schedules", job)
@@ -84,11 +96,19 @@ def _secret_sources(settings: Settings) -> Iterator[Mistake]:
     if settings.secret_store and settings.secret_files:
         yield Mistake(("secretStore",), "secretFiles is set too; the secrets come from one place")
     for name in settings.secret_store.versions if settings.secret_store else ():
-        if all(name not in service.secrets for service in settings.services.values()):
+        passwords = map(password_of, settings.backing)
+        if name not in passwords and all(name not in service.secrets for service in settings.services.values()):
             yield Mistake(("secretStore", "versions", name), "no service reads a secret of this name")
     for name, service in settings.services.items():
         if service.ingress and service.ingress.tls and service.ingress.tls.secret_files and not settings.secret_files:
             yield Mistake(("services", name, "ingress", "tls", "secretFiles"), "needs slipway:secretFiles, the folder")
+
+
+def _images(settings: Settings) -> Iterator[Mistake]:
+    for name, server in settings.servers.items():
+        if not server.image and not settings.image_files:
+            example = f"registry.example.com/{name}@sha256:..."
+            yield Mistake((name, "image"), "is required with source: cluster", example=example)
 
 
 def _quota(settings: Settings) -> Iterator[Mistake]:

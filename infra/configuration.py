@@ -19,7 +19,28 @@ from settings import SecretStore
 
 def declare(scope: Scope) -> pod.Config:
     """All configuration objects of a service; the names a pod refers to them by."""
-    return pod.Config(env=_env(scope), file=_file(scope), secret=_secret(scope))
+    names = scope.settings.secrets_of(scope.name)
+    return pod.Config(
+        env=_env(scope), file=_file(scope), secret=secret(scope, names, _retained(scope)) if names else None
+    )
+
+
+def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
+    """The object that holds these secrets, one key each; its name changes with what is in it."""
+    if scope.settings.secret_store:
+        return _external_secret(scope, names, scope.settings.secret_store)
+    values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
+    # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
+    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.name}-secret", data)))
+    made = core.v1.Secret(
+        f"{scope.name}-secret",
+        metadata=scope.meta(name),
+        type="Opaque",
+        string_data=values,
+        immutable=True,
+        opts=opts,
+    )
+    return made.metadata.name
 
 
 def _retained(scope: Scope) -> pulumi.ResourceOptions:
@@ -27,7 +48,7 @@ def _retained(scope: Scope) -> pulumi.ResourceOptions:
 
 
 def _env(scope: Scope) -> pulumi.Output[str]:
-    data = pod.environment(scope.service)
+    data = pod.environment(scope)
     env = core.v1.ConfigMap(
         f"{scope.name}-env",
         metadata=scope.meta(content_name(f"{scope.name}-env", data)),
@@ -50,29 +71,10 @@ def _file(scope: Scope) -> pulumi.Output[str] | None:
     return file.metadata.name
 
 
-def _secret(scope: Scope) -> pulumi.Input[str] | None:
-    if not scope.service.secrets:
-        return None
-    if scope.settings.secret_store:
-        return _external_secret(scope, scope.settings.secret_store)
-    values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in scope.service.secrets})
-    # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
-    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.name}-secret", data)))
-    secret = core.v1.Secret(
-        f"{scope.name}-secret",
-        metadata=scope.meta(name),
-        type="Opaque",
-        string_data=values,
-        immutable=True,
-        opts=_retained(scope),
-    )
-    return secret.metadata.name
-
-
-def _external_secret(scope: Scope, store: SecretStore) -> str:
+def _external_secret(scope: Scope, names: list[str], store: SecretStore) -> str:
     """An order to the External Secrets Operator; named by what is ordered, since the content is not known here."""
-    keys = {name: f"{store.path}/{name}".lstrip("/") for name in scope.service.secrets}
-    versions = {name: store.versions[name] for name in scope.service.secrets if name in store.versions}
+    keys = {name: f"{store.path}/{name}".lstrip("/") for name in names}
+    versions = {name: store.versions[name] for name in names if name in store.versions}
     name = content_name(f"{scope.name}-secret", {**keys, **{f"{name}@": value for name, value in versions.items()}})
     CustomResource(
         f"{scope.name}-secret",

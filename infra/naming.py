@@ -18,7 +18,12 @@ HASH_LENGTH = 8
 
 def selector(service: str) -> dict[str, str]:
     """The labels by which Services, policies and the like find a service's pods."""
-    return {"app.kubernetes.io/name": service, "app.kubernetes.io/instance": f"{PART_OF}-{pulumi.get_stack()}"}
+    return selector_of(service, pulumi.get_stack())
+
+
+def selector_of(service: str, stack: str) -> dict[str, str]:
+    """The same for a stack that is not being run."""
+    return {"app.kubernetes.io/name": service, "app.kubernetes.io/instance": f"{PART_OF}-{stack}"}
 
 
 def pods_of(service: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pulumi
 from naming import PART_OF, labels, pods_of
 from pulumi_kubernetes import meta, networking
 from scope import Scope
-from settings import Egress
+from settings import Backing, Egress
 
 Peer = networking.v1.NetworkPolicyPeerArgs
 Port = networking.v1.NetworkPolicyPortArgs
@@ -39,14 +39,30 @@ def closed(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
 
 def declared_edges(scope: Scope) -> None:
     """The NetworkPolicy of a service and its jobs: who may come in, and where they may go."""
+    _policy(scope, scope.name, _incoming(scope), _outgoing(scope))
+
+
+def edges_of_server(scope: Scope, port: int, helper: str | None) -> None:
+    """Those of a backing service: who needs it comes in, and so does its own helper; it goes nowhere itself."""
+    clients = [name for name in scope.settings.services if scope.name in scope.settings.services[name].needs]
+    pods = [Peer(pod_selector=_pods(name)) for name in (*clients, *([helper] if helper else []))]
+    entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=pods, ports=[_tcp(port)])
+    _policy(scope, scope.name, [entered] if pods else [], [])
+    if helper:
+        _policy(scope, helper, [], [_inside(scope.name, port)])
+
+
+def _policy(
+    scope: Scope,
+    name: str,
+    incoming: list[networking.v1.NetworkPolicyIngressRuleArgs],
+    outgoing: list[networking.v1.NetworkPolicyEgressRuleArgs],
+) -> None:
     networking.v1.NetworkPolicy(
-        scope.name,
-        metadata=scope.meta(scope.name),
+        name,
+        metadata=scope.meta(name),
         spec=networking.v1.NetworkPolicySpecArgs(
-            pod_selector=_pods(scope.name),
-            policy_types=["Ingress", "Egress"],
-            ingress=_incoming(scope),
-            egress=_outgoing(scope),
+            pod_selector=_pods(name), policy_types=["Ingress", "Egress"], ingress=incoming, egress=outgoing
         ),
         opts=scope.child(),
     )
@@ -70,11 +86,20 @@ def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
 
 
 def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
-    inside = [
-        networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_tcp(pod.HTTP_PORT)])
-        for name in scope.service.needs
-    ]
-    return [*inside, *(_outside(egress) for egress in scope.service.egress)]
+    backing = scope.settings.backing
+    services = [_inside(name, pod.HTTP_PORT) for name in scope.service.needs if name not in backing]
+    stores = [_to_backing(name, backing[name]) for name in scope.service.needs if name in backing]
+    return [*services, *stores, *(_outside(egress) for egress in scope.service.egress)]
+
+
+def _to_backing(name: str, backing: Backing) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    if backing.cidr:
+        return _outside(Egress(cidr=backing.cidr, ports=[backing.port]))
+    return _inside(name, backing.port)
+
+
+def _inside(name: str, port: int) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_tcp(port)])
 
 
 def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:

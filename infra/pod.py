@@ -13,7 +13,7 @@ from image import AppImage
 from naming import labels, pods_of, selector
 from pulumi_kubernetes import core, meta
 from scope import Scope
-from settings import Drain, Job, Resources, Service, mebibytes, millicores
+from settings import Drain, Job, Mysql, Resources, Service, mebibytes, millicores
 
 HTTP_PORT = 8080
 ADMIN_PORT = 9090
@@ -66,29 +66,21 @@ def job_template(name: str, scope: Scope, job: Job, image: AppImage, config: Con
     )
 
 
-def grace_seconds(drain: Drain) -> int:
-    """From the decision to stop a pod until it is killed: preStop, drain delay, open requests, margin."""
-    return drain.pre_stop_seconds + drain.delay_seconds + drain.shutdown_seconds + GRACE_MARGIN_SECONDS
+def account(scope: Scope, pull_secret: pulumi.Input[str] | None, name: str = "") -> core.v1.ServiceAccount:
+    """An identity without rights; it only brings the password of the registry. Named like the service, or by name."""
+    return core.v1.ServiceAccount(
+        name or scope.name,
+        metadata=scope.meta(name or scope.name),
+        automount_service_account_token=False,
+        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=pull_secret)] if pull_secret is not None else None,
+        opts=scope.child(),
+    )
 
 
-def environment(service: Service) -> dict[str, str]:
-    """What the env ConfigMap holds: the stack's own variables and those the program answers for."""
+def without_rights(account: str, fs_group_change_policy: str | None = None) -> dict[str, Any]:
+    """What every pod says about itself: who it is, and that this gives it no rights."""
     return {
-        **service.env,
-        "ENVIRONMENT": pulumi.get_stack(),
-        "HTTP_PORT": str(HTTP_PORT),
-        "ADMIN_PORT": str(ADMIN_PORT),
-        "DRAIN_DELAY": f"{service.drain.delay_seconds}s",
-        "SHUTDOWN_TIMEOUT": f"{service.drain.shutdown_seconds}s",
-        "CONFIG_FILE": f"{CONFIG_DIR}/config.yaml" if service.file else "",
-        "SECRETS_DIR": SECRETS_DIR if service.secrets else "",
-    }
-
-
-def _identity(service: str, config: Config) -> dict[str, Any]:
-    """What all pods of a service share: who they are, and that this gives them no rights."""
-    return {
-        "service_account_name": service,
+        "service_account_name": account,
         "automount_service_account_token": False,
         "enable_service_links": False,
         "security_context": core.v1.PodSecurityContextArgs(
@@ -96,10 +88,77 @@ def _identity(service: str, config: Config) -> dict[str, Any]:
             run_as_user=USER_ID,
             run_as_group=USER_ID,
             fs_group=USER_ID,
+            fs_group_change_policy=fs_group_change_policy,
             seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
         ),
-        "volumes": _volumes(config),
     }
+
+
+def hardened() -> core.v1.SecurityContextArgs:
+    """What every container is not allowed to do."""
+    return core.v1.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        read_only_root_filesystem=True,
+        run_as_non_root=True,
+        capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+    )
+
+
+def sized(resources: Resources, scratch: str = "64Mi") -> core.v1.ResourceRequirementsArgs:
+    """Requests and limits of a container; `scratch` is what its logs and emptyDirs may take on the node's disk."""
+    # Memory request == limit: a pod that fits is never evicted for a neighbour's burst.
+    shared = {"memory": resources.memory, "ephemeral-storage": scratch}
+    return core.v1.ResourceRequirementsArgs(
+        requests={"cpu": resources.cpu, **shared}, limits={"cpu": resources.cpu_at_most, **shared}
+    )
+
+
+def secret_volume(secret: pulumi.Input[str]) -> core.v1.VolumeArgs:
+    """0440 with fsGroup: the pod's group may read, nobody else."""
+    source: Any = core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440)
+    return core.v1.VolumeArgs(name="secrets", secret=source)
+
+
+def secret_mount() -> core.v1.VolumeMountArgs:
+    """Where a pod finds its secrets, one file each."""
+    return core.v1.VolumeMountArgs(name="secrets", mount_path=SECRETS_DIR, read_only=True)
+
+
+def grace_seconds(drain: Drain) -> int:
+    """From the decision to stop a pod until it is killed: preStop, drain delay, open requests, margin."""
+    return drain.pre_stop_seconds + drain.delay_seconds + drain.shutdown_seconds + GRACE_MARGIN_SECONDS
+
+
+def environment(scope: Scope) -> dict[str, str]:
+    """What the env ConfigMap holds: the stack's own variables and those the program answers for."""
+    service = scope.service
+    return {
+        **service.env,
+        **_addresses(scope),
+        "ENVIRONMENT": pulumi.get_stack(),
+        "HTTP_PORT": str(HTTP_PORT),
+        "ADMIN_PORT": str(ADMIN_PORT),
+        "DRAIN_DELAY": f"{service.drain.delay_seconds}s",
+        "SHUTDOWN_TIMEOUT": f"{service.drain.shutdown_seconds}s",
+        "CONFIG_FILE": f"{CONFIG_DIR}/config.yaml" if service.file else "",
+        "SECRETS_DIR": SECRETS_DIR if scope.settings.secrets_of(scope.name) else "",
+    }
+
+
+def _addresses(scope: Scope) -> dict[str, str]:
+    """Where the backing services are that the service needs: the same variables, whoever runs them."""
+    told: dict[str, str] = {}
+    for name, backing in scope.settings.needed_by(scope.name).items():
+        prefix = name.upper()
+        told |= {f"{prefix}_HOST": backing.host or name, f"{prefix}_PORT": str(backing.port)}
+        if isinstance(backing, Mysql):
+            told |= {f"{prefix}_DATABASE": backing.database, f"{prefix}_USER": backing.user}
+    return told
+
+
+def _identity(service: str, config: Config) -> dict[str, Any]:
+    """What all pods of a service share: who they are, and the files they read."""
+    return {**without_rights(service), "volumes": _volumes(config)}
 
 
 def _container(name: str, service: Service, image: AppImage, config: Config) -> dict[str, Any]:
@@ -112,13 +171,8 @@ def _container(name: str, service: Service, image: AppImage, config: Config) -> 
         "env_from": [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config.env))],
         "env": _runtime(service.resources),
         "volume_mounts": _mounts(config),
-        "resources": _resources(service.resources),
-        "security_context": core.v1.SecurityContextArgs(
-            allow_privilege_escalation=False,
-            read_only_root_filesystem=True,
-            run_as_non_root=True,
-            capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-        ),
+        "resources": sized(service.resources),
+        "security_context": hardened(),
     }
 
 
@@ -148,13 +202,6 @@ def _runtime(resources: Resources) -> list[core.v1.EnvVarArgs]:
         core.v1.EnvVarArgs(name="GOMEMLIMIT", value=f"{mebibytes(resources.memory) * 90 // 100}MiB"),
         core.v1.EnvVarArgs(name="GOMAXPROCS", value=str(max(1, -(-cpu // 1000)))),
     ]
-
-
-def _resources(resources: Resources) -> core.v1.ResourceRequirementsArgs:
-    # Memory request == limit: a pod that fits is never evicted for a neighbour's burst.
-    limits = {"cpu": resources.cpu_at_most, "memory": resources.memory, "ephemeral-storage": "64Mi"}
-    requests = {"cpu": resources.cpu, "memory": resources.memory, "ephemeral-storage": "64Mi"}
-    return core.v1.ResourceRequirementsArgs(requests=requests, limits=limits)
 
 
 def _probe(path: str, *, period_seconds: int, failure_threshold: int) -> core.v1.ProbeArgs:
@@ -196,9 +243,7 @@ def _volumes(config: Config) -> list[core.v1.VolumeArgs]:
             core.v1.VolumeArgs(name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=config.file))
         )
     if config.secret is not None:
-        # 0440 with fsGroup: the app's group may read, nobody else.
-        secret: Any = core.v1.SecretVolumeSourceArgs(secret_name=config.secret, default_mode=0o440)
-        volumes.append(core.v1.VolumeArgs(name="secrets", secret=secret))
+        volumes.append(secret_volume(config.secret))
     return volumes
 
 
@@ -208,5 +253,5 @@ def _mounts(config: Config) -> list[core.v1.VolumeMountArgs]:
         # The whole directory, never sub_path: only a directory follows a change of the ConfigMap.
         mounts.append(core.v1.VolumeMountArgs(name="config", mount_path=CONFIG_DIR, read_only=True))
     if config.secret is not None:
-        mounts.append(core.v1.VolumeMountArgs(name="secrets", mount_path=SECRETS_DIR, read_only=True))
+        mounts.append(secret_mount())
     return mounts

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from rules import SERVING, Container, Part, Pod, Problem, Rules, Stack, quantity, selects
+from rules import SERVING, Container, Part, Pod, Problem, Rules, Stack, dig, quantity, selects
 from settings import Cron, TimeZone
 
 RULES = Rules()
@@ -257,10 +257,15 @@ def probes_differ(container: Container) -> Problems:
 @RULES.each(serving, "SW113")
 def pre_stop(container: Container) -> Problems:
     """A pod serves on while it is taken out: requests under way to it would be lost."""
-    if not container.get("lifecycle.preStop"):
+    if not container.get("lifecycle.preStop") and not stands_alone(container):
         yield container.wrong("lifecycle.preStop", "give `sleep: {seconds: 5}`")
     if container.get("lifecycle.preStop.exec") is not None:
         yield container.wrong("lifecycle.preStop.exec", "the image holds no shell; give `sleep: {seconds: 5}`")
+
+
+def stands_alone(container: Container) -> bool:
+    """Whether no other pod could take over the requests meanwhile: its successor comes when it is gone."""
+    return container.kind == "StatefulSet" and dig(container.object, "spec.replicas") == 1
 
 
 @RULES.together("SW114")

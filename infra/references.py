@@ -13,7 +13,7 @@ from typing import Any
 
 from naming import pods_of
 from rules import SERVING, UNKNOWN, Container, Part, Problem, Rules, Stack, dig, known, port_number, selects, told_ports
-from settings import RESERVED_ENV, ROOT
+from settings import BACKING_ENV, RESERVED_ENV, ROOT
 
 RULES = Rules()
 
@@ -337,7 +337,7 @@ def app_variables(stack: Stack) -> Problems:
             continue
         if missing := sorted(RESERVED_ENV - told):
             yield container.says("envFrom", f"lacks {', '.join(missing)}; the program has to set each of them")
-        for name in sorted(told - RESERVED_ENV - read_by_app()):
+        for name in sorted(told - RESERVED_ENV - BACKING_ENV - read_by_app()):
             if not OF_LIBRARIES.fullmatch(name):
                 yield container.says("envFrom", f"holds {name}; the app reads {', '.join(sorted(read_by_app()))}")
 

@@ -1,4 +1,4 @@
-"""Scope: what all objects of one service have in common."""
+"""Scope: what all objects of one service have in common, be it one of the stack's own or a backing service."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ class Scope:
     namespace: pulumi.Input[str]
     parent: pulumi.Resource
     retaining: pulumi.ProviderResource
+    component: str = "web-service"
 
     @property
     def service(self) -> Service:
-        """The service's own section."""
+        """The section of one of the stack's own services."""
         return self.settings.services[self.name]
 
     def meta(self, name: pulumi.Input[str], annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         """Name, namespace and the recommended labels."""
         return meta.v1.ObjectMetaArgs(
-            name=name, namespace=self.namespace, labels=labels(self.name), annotations=annotations
+            name=name, namespace=self.namespace, labels=labels(self.name, self.component), annotations=annotations
         )
 
     def child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:

@@ -148,6 +148,16 @@ Repository = Annotated[
         r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+",
     ),
 ]
+PinnedImage = Annotated[
+    str,
+    Form(
+        "an image by digest, such as registry.example.com/mysql:8.4@sha256: and 64 hexadecimal digits",
+        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}",
+        most=500,
+    ),
+]
+ServerName = Annotated[str, Form("a host name or address such as mysql.example.com", r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")]
+SqlName = Annotated[str, Form("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")]
 TimeZone = Annotated[str, Form("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _time_zone)]
 Cidr = Annotated[str, Form("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -161,10 +171,22 @@ Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check
 # The secret that goes with `registry`.
 REGISTRY_PASSWORD = "registry-password"
 
+# Names that `needs` knows besides the services' own, and that of the jobs that dump the store.
+BACKING = ("mysql", "redis")
+MYSQL_BACKUP = "mysql-backup"
+
+
+def password_of(backing: str) -> str:
+    """The secret that goes with a backing service."""
+    return f"{backing}-password"
+
+
 # The program itself sets these for every service (pod.py): a stack file may not contradict it.
 RESERVED_ENV = frozenset({"ENVIRONMENT", "HTTP_PORT", "ADMIN_PORT", "CONFIG_FILE", "SECRETS_DIR"}) | frozenset(
     {"DRAIN_DELAY", "SHUTDOWN_TIMEOUT", "GOMEMLIMIT", "GOMAXPROCS"}
 )
+# These it sets for services that need a backing service.
+BACKING_ENV = frozenset({"MYSQL_HOST", "MYSQL_PORT", "MYSQL_DATABASE", "MYSQL_USER", "REDIS_HOST", "REDIS_PORT"})
 
 
 def millicores(cpu: str) -> int:
@@ -400,8 +422,9 @@ class Service(Section):
     """How long a new pod may take to start before it is restarted."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
-    needs: list[DnsLabel] = Field(default=[], examples=[["api"]])
-    """Services of this stack it opens connections to. Anything not listed here or in `egress` is cut off."""
+    needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
+    """Services of this stack it opens connections to, mysql and redis among them: those also bring it their address,
+    as variables, and their password, as a file. Anything not listed here or in `egress` is cut off."""
     egress: list[Egress] = []
     """Addresses outside the stack it opens connections to."""
     migration: Job | None = None
@@ -444,9 +467,84 @@ class Service(Section):
 
     @model_validator(mode="after")
     def _env_is_free(self) -> Self:
-        if taken := sorted(RESERVED_ENV & self.env.keys()):
+        if taken := sorted((RESERVED_ENV | BACKING_ENV) & self.env.keys()):
             raise ValueError(f"env: {', '.join(taken)} is set by the program, leave it out")
         return self
+
+
+class Backup(Section):
+    """Dumps of the whole database, each with its checksum, on a volume of their own."""
+
+    cron: Cron = Field(default="30 3 * * *", examples=["30 3 * * *"])
+    """When: minute, hour, day of month, month, weekday (0 is Sunday)."""
+    time_zone: TimeZone = Field(default="Etc/UTC", examples=["Asia/Tokyo"])
+    """IANA name of the time zone `cron` is meant in."""
+    keep: int = Field(default=7, ge=1, le=1000, examples=[7])
+    """How many dumps stay; the oldest go."""
+    storage: Memory = Field(default="1Gi", examples=["10Gi"])
+    """Size of the dumps' volume. While it is written, a dump takes the space of a second one, not compressed."""
+    resources: Resources = Resources(cpu="50m", memory="128Mi")
+    """How much the dumping pod gets."""
+
+
+class Backing(Section):
+    """A service that keeps data for the others: run by this stack in its cluster, or by somebody else."""
+
+    source: Literal["cluster", "managed"] = "cluster"
+    """cluster: one pod of this stack with a volume · managed: at `host`, run by somebody else."""
+    host: ServerName | None = Field(default=None, examples=["mysql.example.com"])
+    """Where it answers (source: managed)."""
+    port: Port
+    """TCP port (source: managed). Default: the usual one."""
+    cidr: Cidr | None = Field(default=None, examples=["10.20.0.0/24"])
+    """Range of the addresses it answers from: who needs it may connect to those (source: managed)."""
+    image: PinnedImage | None = Field(default=None, examples=["registry.example.com/mysql@sha256:" + "0" * 64])
+    """The server, by digest (source: cluster). Default: what the folder `slipway:imageFiles` says."""
+    storage: Memory = Field(default="1Gi", examples=["10Gi"])
+    """Size of the data's volume (source: cluster)."""
+    storage_class: DnsLabel | None = Field(default=None, examples=["fast"])
+    """StorageClass of the volumes (source: cluster). Default: the cluster's default class."""
+    resources: Resources
+    """How much the server gets (source: cluster)."""
+
+    @model_validator(mode="after")
+    def _keys_fit_the_source(self) -> Self:
+        # What sets up a server that is not ours would be read by nobody, and the other way round.
+        own = {"managed": {"host", "port", "cidr"}}
+        own["cluster"] = type(self).model_fields.keys() - own["managed"] - {"source", "database", "user"}
+        for source, keys in own.items():
+            given = ", ".join(to_camel(key) for key in sorted(keys & self.model_fields_set))
+            if given and source != self.source:
+                raise ValueError(f"{given}: only with source: {source}; this is source: {self.source}")
+        if self.source == "managed" and not (self.host and self.cidr):
+            raise ValueError("source: managed needs host and cidr")
+        return self
+
+
+class Mysql(Backing):
+    """The store of a stack, MySQL or MariaDB. The password of `user` is the secret `mysql-password`."""
+
+    database: SqlName = Field(default="slipway", examples=["slipway"])
+    """Name of the database."""
+    user: SqlName = Field(default="slipway", examples=["slipway"])
+    """Who the services log in as, with all rights on that database and none beyond."""
+    port: Port = Field(default=3306, examples=[3306])
+    """TCP port (source: managed)."""
+    resources: Resources = Resources(cpu="100m", memory="512Mi")
+    """How much the server gets (source: cluster). Half of the memory is its buffer pool."""
+    backup: Backup | None = Backup()
+    """Dumps by the clock (source: cluster); null: none. A managed server is backed up by who manages it."""
+
+
+class Redis(Backing):
+    """The cache, rate limiter and job queue of a stack. Its password is the secret `redis-password`."""
+
+    port: Port = Field(default=6379, examples=[6379])
+    """TCP port (source: managed)."""
+    storage: Memory = Field(default="256Mi", examples=["1Gi"])
+    """Size of the data's volume (source: cluster): at least three times the memory it may use."""
+    resources: Resources = Resources(cpu="50m", memory="64Mi")
+    """How much the server gets (source: cluster). It fills 60 % of the memory; then what has a time to live goes."""
 
 
 class Registry(Section):
@@ -514,8 +612,39 @@ class Settings(Section):
     """Take the secrets from an external store. Default: `secure:` values."""
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])
     """Folder, seen from the project, that holds the secrets as files. Local stack only. Default: `secure:` values."""
+    image_files: str | None = Field(default=None, examples=[".slipway/images"])
+    """Folder, seen from the project, whose files `mysql` and `redis` each name an image. Local stack only."""
+    mysql: Mysql | None = None
+    """The store. Default: none, the app keeps its data in memory."""
+    redis: Redis | None = None
+    """The cache. Default: none, each pod has its own."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
+
+    @property
+    def backing(self) -> dict[str, Mysql | Redis]:
+        """The backing services there are, by the name under which a service needs them."""
+        named = {"mysql": self.mysql, "redis": self.redis}
+        return {name: section for name, section in named.items() if section}
+
+    @property
+    def servers(self) -> dict[str, Mysql | Redis]:
+        """Those of them that this stack runs itself."""
+        return {name: section for name, section in self.backing.items() if section.source == "cluster"}
+
+    def needed_by(self, service: str) -> dict[str, Mysql | Redis]:
+        """Those of them that a service needs."""
+        needs = self.services[service].needs
+        return {name: section for name, section in self.backing.items() if name in needs}
+
+    def secrets_of(self, service: str) -> list[str]:
+        """The secrets a service reads: its own, and the passwords of what it needs."""
+        own = self.services[service].secrets
+        return list(dict.fromkeys([*own, *map(password_of, self.needed_by(service))]))
+
+    def server_image(self, name: str) -> str:
+        """The image of a backing service this stack runs."""
+        return self.servers[name].image or (ROOT / str(self.image_files) / name).read_text().strip()
 
     def secret(self, name: str) -> pulumi.Output[str]:
         """The value of one secret, marked as secret wherever it travels."""

@@ -21,7 +21,7 @@ from engine_yaml import Node, Unreadable, read
 from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse
 from pulumi.runtime import config as pulumi_config
 from pydantic import ValidationError
-from settings import CERTIFICATE_FILES, PROJECT, REGISTRY_PASSWORD, ROOT, Settings
+from settings import BACKING, CERTIFICATE_FILES, PROJECT, REGISTRY_PASSWORD, ROOT, Settings, password_of
 
 STACKS = ROOT / "stacks"
 DEFAULTS = "defaults.yaml"
@@ -46,7 +46,9 @@ def load() -> Settings:
     own, shared = read_files(stack)
     texts = _texts()
     tree = effective(_located(texts, own.settings), shared.settings)
-    return judged(stack, tree, [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts)])
+    return judged(
+        stack, tree, [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts), *_image_mistakes(tree)]
+    )
 
 
 @dataclass(frozen=True)
@@ -262,6 +264,7 @@ def needed_secrets(tree: Node) -> set[str]:
     values = {name: node.plain() for name, node in tree.items().items()}
     lists = [service.items().get("secrets", Node([])).plain() for service in _services(tree).values()]
     listed = {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
+    listed |= {password_of(name) for name in BACKING if values.get(name) is not None}
     return (set() if values.get("secretStore") else listed) | ({REGISTRY_PASSWORD} if values.get("registry") else set())
 
 
@@ -271,7 +274,9 @@ def _secret_mistakes(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[
             yield Mistake(key, "holds a secure: value, which would be stored in clear; a secret is a key of its own")
     folder = tree.items().get("secretFiles", Node(None)).value
     if isinstance(folder, str):
-        yield from _missing_files(folder, [*needed_secrets(tree), *(CERTIFICATE_FILES if _has_own_ca(tree) else ())])
+        yield from _missing_files(
+            "secretFiles", folder, [*needed_secrets(tree), *(CERTIFICATE_FILES if _has_own_ca(tree) else ())]
+        )
         return
     for name in needed_secrets(tree):
         command = f"pulumi config set --secret {name} -s {stack}"
@@ -300,11 +305,20 @@ def _encrypted(node: Node, at: Key) -> Iterator[Key]:
         yield from _encrypted(inner, (*at, key))
 
 
-def _missing_files(folder: str, names: Iterable[str]) -> Iterator[Mistake]:
+def _image_mistakes(tree: Node) -> Iterator[Mistake]:
+    folder = tree.items().get("imageFiles", Node(None)).value
+    servers = [name for name in BACKING if name in tree.items() and tree.items()[name].value is not None]
+    for name in servers if isinstance(folder, str) else ():
+        said = tree.items()[name].items()
+        if "image" not in said and said.get("source", Node("cluster")).value == "cluster":
+            yield from _missing_files("imageFiles", str(folder), [name])
+
+
+def _missing_files(key: str, folder: str, names: Iterable[str]) -> Iterator[Mistake]:
     for name in names:
         file = ROOT / folder / name
         if not file.is_file() or not file.read_text().strip():
-            yield Mistake(("secretFiles",), f"{folder}/{name} is missing or empty; `make up` makes it")
+            yield Mistake((key,), f"{folder}/{name} is missing or empty; `make up` makes it")
 
 
 def _has_own_ca(tree: Node) -> bool:

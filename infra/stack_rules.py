@@ -331,8 +331,9 @@ def quota_fits(stack: Stack) -> Problems:
     """The quota admits all pods at their most: scaling and rollouts would stop half-way."""
     needed: dict[str, float] = {"pods": 0, "requests.cpu": 0, "requests.memory": 0, "limits.memory": 0}
     for pod in stack.pods:
-        # A rollout adds one pod.
-        count = stack.replicas(Part(pod.object, "", pod.object))[1] + 1 if pod.serves else 1
+        # A rollout adds one pod, but for those that have to be gone before their successors come.
+        more = 1 if pod.kind == "Deployment" else 0
+        count = stack.replicas(Part(pod.object, "", pod.object))[1] + more if pod.serves else 1
         needed["pods"] += count
         for container in pod.containers:
             for resource in ("requests.cpu", "requests.memory", "limits.memory"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import configuration
 import jobs
 import network
@@ -10,10 +12,11 @@ import pulumi
 import retention
 import scaling
 import traffic
+from backing import Store
 from environment import Environment
 from image import AppImage
 from naming import selector
-from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes import apps, meta
 from scope import Scope
 from settings import Settings
 
@@ -30,34 +33,26 @@ class WebService(pulumi.ComponentResource):
         settings: Settings,
         image: AppImage,
         environment: Environment,
+        stores: Mapping[str, Store],
+        *,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:index:WebService", name, None, opts)
         scope = Scope(name, settings, environment.namespace, self, environment.retaining)
 
         config = configuration.declare(scope)
-        account = _service_account(scope, environment)
+        account = pod.account(scope, environment.pull_secret)
+        # Not earlier than what it needs answers.
+        ready = [account, *(stores[need].address for need in scope.service.needs if need in stores)]
         network.declared_edges(scope)
-        migrated = jobs.migration(scope, image, config, account)
-        deployment = _deployment(scope, image, config, [account, *([migrated] if migrated else [])])
+        migrated = jobs.migration(scope, image, config, ready)
+        deployment = _deployment(scope, image, config, [*ready, *([migrated] if migrated else [])])
         jobs.schedules(scope, image, config, account)
         scaling.autoscaler(scope, deployment)
         scaling.disruption_budget(scope)
         address = traffic.cluster_address(scope, deployment)
         self.url = traffic.public_address(scope, address)
         self.register_outputs({"url": self.url})
-
-
-def _service_account(scope: Scope, environment: Environment) -> core.v1.ServiceAccount:
-    """An identity without rights; it only brings the password of the registry."""
-    pull = environment.pull_secret
-    return core.v1.ServiceAccount(
-        scope.name,
-        metadata=scope.meta(scope.name),
-        automount_service_account_token=False,
-        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=pull)] if pull is not None else None,
-        opts=scope.child(),
-    )
 
 
 def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[pulumi.Resource]) -> apps.v1.Deployment:

@@ -24,6 +24,7 @@ from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserializ
 from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
+from settings import BACKING
 from stack_file import effective, handed_over, needed_secrets, read_defaults, read_files
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,14 +206,18 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
     secrets = _secret_values(values)
     nested = [key for key, value in values.items() if _holds_secret(value)]
     texts = {key: handed_over(_decrypted(value)) for key, value in values.items()}
-    if isinstance(values.get(f"{PROJECT}:secretFiles"), str):
-        with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+    with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+        if isinstance(values.get(f"{PROJECT}:imageFiles"), str):
+            for name in BACKING:
+                (Path(folder) / name).write_text(f"localhost:5000/slipway/{name}@{NO_DIGEST}")
+            texts[f"{PROJECT}:imageFiles"] = folder
+        if isinstance(values.get(f"{PROJECT}:secretFiles"), str):
             for name, value in {**secrets, "tls.crt": SECRET, "tls.key": SECRET}.items():
                 (Path(folder) / name).write_text(value)
             yield {**texts, f"{PROJECT}:secretFiles": folder}, []
-    else:
-        given = {f"{PROJECT}:{name}": value for name, value in secrets.items() if f"{PROJECT}:{name}" not in values}
-        yield {**texts, **given}, [*given, *nested]
+        else:
+            given = {f"{PROJECT}:{name}": value for name, value in secrets.items() if f"{PROJECT}:{name}" not in values}
+            yield {**texts, **given}, [*given, *nested]
 
 
 def _secret_values(values: dict[str, Json]) -> dict[str, str]:

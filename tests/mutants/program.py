@@ -65,5 +65,5 @@ PROGRAM = [
     ),
     in_program("the Service has a port that cannot be", ("traffic.PORT", 80000)),
     in_program("no address", ("traffic.cluster_address", lambda scope, deployment: deployment)),
-    in_program("objects carry no labels", ("scope.labels", lambda service: {})),
+    in_program("objects carry no labels", ("scope.labels", lambda service, component: {})),
 ]

@@ -1,0 +1,182 @@
+#!/bin/sh
+# Runs in the pods of MySQL (start) and of its backups (backup, restore [NAME], list); see mysql.py. The image brings the
+# server's own programs and a few others of any Linux.
+set -eu
+umask 077
+
+run=/run/mysqld
+backups=/backup
+# What fails before the data were touched ends with 3; ops/backup.py knows it.
+changed=no
+# Safe between quotes: in SQL and in an option file alike.
+password=$(sed "s/[\\\\'\"]/\\\\&/g" "$PASSWORD_DIR/mysql-password")
+
+write_login() {
+    printf '[client]\nuser = %s\npassword = "%s"\n%s\n' "$MYSQL_USER" "$password" "$1" >"$run/login.cnf"
+}
+
+# --- the server
+
+start() {
+    data=/var/lib/mysql/data
+    if [ ! -d "$data" ]; then
+        echo "setting up an empty volume"
+        # Under another name until it is whole: what was interrupted begins anew.
+        rm -rf "$data.new"
+        set_up "$data.new"
+        mv "$data.new" "$data"
+    fi
+    # What big sorts write belongs on the volume; what is left there is of a server that is gone.
+    rm -rf /var/lib/mysql/tmp
+    mkdir /var/lib/mysql/tmp
+    # In a grant _ stands for any character.
+    pattern=$(printf %s "$MYSQL_DATABASE" | sed 's/_/\\_/g')
+    cat >"$run/init.sql" <<END
+CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\`;
+CREATE USER IF NOT EXISTS '$MYSQL_USER'@'%';
+ALTER USER '$MYSQL_USER'@'%' IDENTIFIED BY '$password';
+GRANT ALL ON \`$pattern\`.* TO '$MYSQL_USER'@'%';
+ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;
+END
+    write_login "socket = $run/mysqld.sock"
+    exec mysqld --defaults-file=/etc/slipway/my.cnf --init-file="$run/init.sql"
+}
+
+set_up() {
+    if command -v mariadb-install-db >/dev/null; then
+        mariadb-install-db --no-defaults --datadir="$1" --skip-test-db --auth-root-authentication-method=socket
+    else
+        mysqld --no-defaults --initialize-insecure --datadir="$1"
+    fi
+}
+
+# --- backups: NAME.sql.gz, and the checksum of the text in it as NAME.sha256
+
+keep() {
+    checksum "$work/dump" >"$backups/$1.sha256"
+    gzip -c "$work/dump" >"$work/dump.gz"
+    # With this name it is whole.
+    mv "$work/dump.gz" "$backups/$1.sql.gz"
+    echo "backup $1"
+    echo "sha256 $(cat "$backups/$1.sha256")"
+    rows_in_dump "$work/dump" | sed 's/^/rows   /'
+}
+
+forget() {
+    list | head -n "-$KEEP" | while read -r old; do
+        rm -f "$backups/$old.sql.gz" "$backups/$old.sha256"
+        echo "forgot $old"
+    done
+}
+
+# Names, the oldest first.
+list() {
+    for file in "$backups"/*.sql.gz; do
+        [ ! -e "$file" ] || basename "$file" .sql.gz
+    done
+}
+
+# The same data gives the same text, byte by byte, each row on a line of its own.
+dump() {
+    mysqldump --defaults-file="$run/login.cnf" --single-transaction --order-by-primary --skip-extended-insert \
+        --no-autocommit --hex-blob --routines --events --triggers --no-tablespaces --skip-comments \
+        "$@" "$MYSQL_DATABASE"
+}
+
+checksum() {
+    sha256sum <"$1" | cut -d ' ' -f 1
+}
+
+rows_in_dump() {
+    # shellcheck disable=SC2016 # these quotes are MySQL's
+    sed -n 's/^INSERT INTO `\([^`]*\)` .*/\1/p' "$1" | sort | uniq -c | while read -r count table; do
+        echo "$table $count"
+    done
+}
+
+rows_in_database() {
+    query "SELECT table_name FROM information_schema.tables
+        WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE'" | sort | while read -r table; do
+        count=$(query "SELECT COUNT(*) FROM \`$table\`")
+        [ "$count" = 0 ] || echo "$table $count"
+    done
+}
+
+query() {
+    mysql --defaults-file="$run/login.cnf" --batch --skip-column-names --execute="$1" "$MYSQL_DATABASE"
+}
+
+restore() {
+    if [ ! -e "$backups/$1.sql.gz" ]; then
+        echo "there is no backup ${1:-at all}; there are: $(list | tr '\n' ' ')" >&2
+        exit 1
+    fi
+    wanted=$(cat "$backups/$1.sha256")
+    gzip -dc "$backups/$1.sql.gz" >"$work/wanted"
+    if [ "$(checksum "$work/wanted")" != "$wanted" ]; then
+        echo "backup $1 is damaged: the checksum of its content is not $wanted; nothing was changed" >&2
+        exit 1
+    fi
+    echo "first, what is there now:"
+    # A database may well need a restore because not all of it can be read any more.
+    dump --force >"$work/dump" || echo "(the rest cannot be read)" >&2
+    keep "$now-before-restore"
+    echo "restoring $1"
+    changed=yes
+    query "DROP DATABASE \`$MYSQL_DATABASE\`; CREATE DATABASE \`$MYSQL_DATABASE\`"
+    mysql --defaults-file="$run/login.cnf" "$MYSQL_DATABASE" <"$work/wanted"
+    prove "$1" "$wanted"
+}
+
+# What was restored is dumped again: it has to be the same text.
+prove() {
+    dump >"$work/found"
+    found=$(checksum "$work/found")
+    rows=$(rows_in_database)
+    echo "sha256 $found"
+    echo "$rows" | sed 's/^/rows   /'
+    if [ "$found" != "$2" ] || [ "$rows" != "$(rows_in_dump "$work/wanted")" ]; then
+        echo "the database is not what backup $1 holds: that has sha256 $2 and these rows:" >&2
+        rows_in_dump "$work/wanted" >&2
+        exit 1
+    fi
+    echo "restored $1: same rows, same checksum"
+}
+
+# A folder for this run, beside those that somebody killed left behind.
+prepare_work() {
+    work=$(mktemp -d "$backups/.work-XXXXXX")
+    trap finish EXIT
+    touch -d '2 hours ago' "$work/old"
+    for left in "$backups"/.work-*; do
+        [ ! "$left" -ot "$work/old" ] || rm -rf "$left"
+    done
+}
+
+finish() {
+    code=$?
+    rm -rf "$work"
+    [ "$code" = 0 ] || [ "$changed" = yes ] || exit 3
+}
+
+now=$(date -u +%Y%m%dT%H%M%SZ)
+case $1 in
+start)
+    start
+    ;;
+backup)
+    write_login "host = $MYSQL_HOST"
+    prepare_work
+    dump >"$work/dump"
+    keep "$now"
+    forget
+    ;;
+restore)
+    write_login "host = $MYSQL_HOST"
+    prepare_work
+    restore "${2:-$(list | sed '/before-restore$/d' | tail -n 1)}"
+    ;;
+list)
+    list
+    ;;
+esac
