@@ -60,6 +60,11 @@ class Places:
         return self.state / "secrets"
 
     @property
+    def images(self) -> Path:
+        """One file for each backing service of the local stack, which names its image."""
+        return self.state / "images"
+
+    @property
     def ca_certificate(self) -> Path:
         return self.state / "ca.crt"
 

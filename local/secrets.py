@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from . import stack_file
 from .places import Places, write
 
+# Sections of a stack file whose password is a secret (infra/settings.py).
+BACKING = ("mysql", "redis")
 # How Pulumi makes a key from the passphrase (sdk/go/common/resource/config/crypt.go).
 ITERATIONS, KEY_BYTES = 1_000_000, 32
 
@@ -27,9 +29,16 @@ def make(places: Places) -> list[str]:
 
 
 def named(stack_file: Path) -> set[str]:
-    """What stands below the key `secrets` of some service, in the stack file or in what all stacks share."""
+    """What stands below the key `secrets` of some service, in the stack file or in what all stacks share; and the
+    passwords of the backing services."""
     files = [file for file in (stack_file, stack_file.with_name("defaults.yaml")) if file.is_file()]
-    return {name for file in files for name in _lists("secrets", yaml.safe_load(file.read_text()))}
+    texts = [yaml.safe_load(file.read_text()) or {} for file in files]
+    listed = {name for text in texts for name in _lists("secrets", text)}
+    return listed | {f"{name}-password" for name in BACKING for text in texts if _section(text, name) is not None}
+
+
+def _section(text: dict[str, Any], name: str) -> Any:
+    return (text.get("config") or {}).get(f"slipway:{name}")
 
 
 def _lists(key: str, node: Any) -> Iterator[str]:

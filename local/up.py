@@ -97,12 +97,13 @@ def finish(places: Places, screen: Screen) -> str:
     """The second half, with the packages of .venv: the cluster and the stack. What to tell at the end."""
     # Only now: the packages they need were not there in the first half.
     from .cluster import Cluster  # noqa: PLC0415
+    from .data_images import DataImages  # noqa: PLC0415
     from .deploy import Deployment  # noqa: PLC0415
 
     context = stack_file.context(places.stack_file.read_text())
     tools = Toolchain(places, None)
     cluster = Cluster(places, tools.cached(CLUSTER) / "slipway-cluster", tools.cached(INGRESS) / "traefik")
     deployment = Deployment(places, context)
-    steps = cluster.steps() if context == CONTEXT else []
+    steps = [*cluster.steps(), *DataImages(places).steps()] if context == CONTEXT else []
     Runner(places.logs, screen).run(steps + deployment.steps())
     return deployment.farewell()

@@ -1,0 +1,31 @@
+"""Which secrets `make up` makes for the local stack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from local import secrets
+from local.places import Places
+
+
+def clone(tmp_path: Path, config: dict[str, object]) -> Places:
+    places = Places(tmp_path / "clone", tmp_path / "cache")
+    (places.clone / "stacks").mkdir(parents=True)
+    places.stack_file.write_text(yaml.safe_dump({"config": config}))
+    return places
+
+
+def test_every_secret_a_service_names_is_made_once(tmp_path: Path) -> None:
+    places = clone(tmp_path, {"slipway:services": {"api": {"secrets": ["signing-key"]}, "web": {"secrets": ["x"]}}})
+    assert secrets.make(places) == ["passphrase", "signing-key", "x"]
+    assert secrets.make(places) == []
+
+
+def test_a_backing_service_gets_a_password_of_its_own(tmp_path: Path) -> None:
+    places = clone(tmp_path, {"slipway:mysql": {"source": "cluster"}, "slipway:redis": {}, "slipway:services": {}})
+    assert secrets.make(places) == ["passphrase", "mysql-password", "redis-password"]
+    password = places.secrets / "mysql-password"
+    assert len(password.read_text()) >= 32
+    assert password.stat().st_mode & 0o777 == 0o600
