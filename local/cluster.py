@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from . import certificates, daemons, network
+from . import certificates, daemons, network, volumes
 from .daemons import ETC, flags
 from .debian import cni_folder, path, which
 from .down import HERE, owner, records, stop_all
@@ -42,6 +44,7 @@ class Cluster:
             Step("images", self.import_images, after=("containers",)),
             Step("API server", self.start_api_server, after=("host network", "certificates")),
             Step("controllers", self.start_controllers, after=("API server",)),
+            Step("volumes", self.offer_volumes, after=("controllers",)),
             Step("node", self.start_node, after=("controllers", "images")),
             Step("add-ons", self.add_ons, after=("API server", "images")),
             Step("ingress and DNS", self.wait_for_add_ons, after=("add-ons", "node")),
@@ -122,6 +125,23 @@ class Cluster:
         started = self.start("kube-controller-manager", flags(daemons.CONTROLLER_MANAGER), program=self.binary)
         started += self.start("kube-scheduler", flags(daemons.SCHEDULER), program=self.binary)
         return f"started {', '.join(started)}" if started else None
+
+    # Volumes
+
+    def offer_volumes(self, task: Task) -> str | None:
+        """The storage class, and volumes for it; those whose claim was deleted are emptied and offered again."""
+        kubectl = [self.places.bin / "kubectl", "--request-timeout=30s"]
+        listed = task.read([*map(str, kubectl), "get", "persistentvolumes", "-o", "json"], env=self.env)
+        released = volumes.released(json.loads(listed))
+        for name in released:
+            # First the data: a volume that is offered again is empty, whatever interrupts this.
+            shutil.rmtree(self.places.cluster / "data" / "volumes" / name, ignore_errors=True)
+            task.run([*kubectl, "delete", "persistentvolume", name], env=self.env)
+        folder = volumes.make(self.places.cluster / "data" / "volumes")
+        manifest = self.places.cluster / "etc" / "volumes.json"
+        write(manifest, volumes.manifest(daemons.DATA / folder.name))
+        task.run([*kubectl, "apply", "--server-side", "--force-conflicts", "-f", manifest], env=self.env)
+        return f"emptied {', '.join(released)}: their claims were deleted" if released else None
 
     # Node
 

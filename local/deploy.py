@@ -37,7 +37,7 @@ class Deployment:
 
     def steps(self) -> list[Step]:
         native = self.context == CONTEXT
-        waits = ("stack", "containers", "ingress and DNS") if native else ("stack",)
+        waits = ("stack", "containers", "ingress and DNS", "volumes", "data images") if native else ("stack",)
         prepare = Step("stack", self.prepare, after=("certificates",) if native else ())
         return [
             prepare,
