@@ -10,7 +10,7 @@ import policies as rules
 import pulumi
 import typer
 
-from ops import config, diff, features, policies, preview, render
+from ops import backup, config, diff, features, policies, preview, render
 from ops.models import NoModel
 from ops.recorder import UnknownStack, declare
 
@@ -73,6 +73,32 @@ def preview_command(  # noqa: PLR0917 - options, which nobody gives by position
     sys.exit(preview.command(names, base, allow or [], as_json=as_json, markdown=markdown))
 
 
+@app.command("backup")
+def backup_command(
+    stack: Stack,
+    show: Annotated[bool, typer.Option("--list", help="Only print the backups there are, the oldest first.")] = False,
+) -> None:
+    """Dump the stack's in-cluster MySQL to its backup volume now, with checksum and rows of each table."""
+    store = backup.store(stack)
+    (backup.names if show else backup.backup)(store)
+
+
+@app.command("restore")
+def restore_command(
+    stack: Stack,
+    name: Annotated[str | None, typer.Argument(help="Name of the backup. Default: the newest.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Replace the stack's in-cluster MySQL by a backup, and prove it: same rows, same checksum.
+
+    The services that need it are stopped meanwhile. What was there before is kept as a backup too.
+    """
+    store = backup.store(stack)
+    if not yes:
+        typer.confirm(f"Replace the database of stack {stack} by {name or 'its newest backup'}?", abort=True, err=True)
+    backup.restore(store, name)
+
+
 app.add_typer(config.app)
 
 
@@ -102,7 +128,7 @@ def main() -> None:
     """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
     try:
         app()
-    except (pulumi.RunError, NoModel, UnknownStack, render.NotOurs) as error:
+    except (pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

@@ -1,0 +1,181 @@
+"""`./slipway backup` and `restore`: the store of a stack, dumped and put back by the pod of its backup schedule.
+
+Both print what they did: the name of the dump, its checksum and the rows of each table. A restore is proved by dumping
+what it restored: that has to be the same text (infra/mysql.sh).
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from environment import kubeconfig
+from lightkube import ApiError, Client
+from lightkube.models.batch_v1 import JobSpec
+from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.batch_v1 import CronJob, Job
+from lightkube.resources.core_v1 import Pod
+from naming import selector_of
+from settings import MYSQL_BACKUP, Settings
+from stack_file import effective, judged, read_files
+
+from ops.recorder import stack_config
+
+# mysql.sh ends with this when it failed before it touched the data.
+NOTHING_CHANGED = 3
+START_SECONDS = 120
+STOP_SECONDS = 120
+KEPT_SECONDS = 24 * 3600
+
+
+class BackupFailed(Exception):
+    """Why there is no backup, or no restore; what to do about it."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The in-cluster store of a stack, and the cluster it is in."""
+
+    stack: str
+    settings: Settings
+    client: Client
+
+    @property
+    def users(self) -> list[str]:
+        """The services that log in to it."""
+        return [name for name, service in self.settings.services.items() if "mysql" in service.needs]
+
+
+def store(stack: str) -> Store:
+    """`BackupFailed` if the stack has none of its own, or its kubeconfig context leads to another cluster."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    own, shared = read_files(stack)
+    settings = judged(stack, effective(own.settings, shared.settings), [*own.mistakes, *shared.mistakes])
+    here = f"stacks/Pulumi.{stack}.yaml"
+    if settings.mysql is None:
+        raise BackupFailed(f"{here}: there is no slipway:mysql, so nothing to back up.")
+    if settings.mysql.source == "managed":
+        raise BackupFailed(f"{here}: slipway:mysql is managed; who runs {settings.mysql.host} keeps its backups.")
+    if settings.mysql.backup is None:
+        raise BackupFailed(f"{here}: slipway:mysql.backup is null; take that out, then `pulumi up -s {stack}`.")
+    config = kubeconfig(settings.cluster.context)
+    pattern = settings.cluster.server
+    if pattern and not re.fullmatch(pattern, config.cluster.server):
+        raise BackupFailed(
+            f"{here}: context {settings.cluster.context!r} leads to {config.cluster.server}, not to {pattern!r}."
+        )
+    return Store(stack, settings, Client(config, namespace=settings.namespace))
+
+
+def backup(store: Store) -> None:
+    """Dump it now; prints name, checksum and rows."""
+    if code := run(store, ["backup"]):
+        raise BackupFailed(f"the backup ended with {code}; the reason stands above. The earlier ones are untouched.")
+
+
+def names(store: Store) -> None:
+    """Prints the dumps there are, the oldest first."""
+    run(store, ["list"])
+
+
+def restore(store: Store, name: str | None) -> None:
+    """Put a dump back, the newest by default, while no service is connected; prints the proof.
+
+    The services are started again when it is proved, or when nothing was changed. Else they stay stopped.
+    """
+    stopped = {service: _replicas(store, service) for service in store.users}
+    _stop(store, [*stopped])
+    code = run(store, ["restore", *([name] if name else [])])
+    if code in (0, NOTHING_CHANGED):
+        for service, replicas in stopped.items():
+            _scale(store, service, replicas)
+    if code == NOTHING_CHANGED:
+        raise BackupFailed("nothing was restored, and nothing changed; the reason stands above.")
+    if code:
+        raise BackupFailed(
+            f"the restore ended with {code}; the reason stands above. {', '.join(stopped)} stay stopped. "
+            f"What was there is a backup too: ./slipway restore -s {store.stack} NAME-before-restore"
+        )
+
+
+def run(store: Store, arguments: list[str]) -> int:
+    """Run the backup pod with these arguments; its output goes to stdout, its exit code comes back."""
+    job = store.client.create(_job(store, arguments))
+    name = str(job.metadata and job.metadata.name)
+    _until(lambda: _has_started(store, name), START_SECONDS, f"the pod of job {name} starts")
+    pod = _pod(store, name)
+    assert pod and pod.metadata and pod.metadata.name  # noqa: S101 it has started
+    for line in store.client.log(pod.metadata.name, follow=True):
+        typer.echo(line.rstrip("\n"))
+    _until(lambda: _exit_code(store, name) is not None, START_SECONDS, f"job {name} ends")
+    return _exit_code(store, name) or 0
+
+
+def _job(store: Store, arguments: list[str]) -> Job:
+    try:
+        schedule = store.client.get(CronJob, MYSQL_BACKUP)
+    except ApiError as error:
+        raise BackupFailed(
+            f"CronJob {MYSQL_BACKUP} of stack {store.stack} cannot be read ({error}). Is the stack up? "
+            f"pulumi up -s {store.stack}"
+        ) from None
+    spec: Any = copy.deepcopy(schedule.spec and schedule.spec.jobTemplate.spec)
+    spec.template.spec.containers[0].args = arguments
+    spec.backoffLimit = 0
+    spec.ttlSecondsAfterFinished = KEPT_SECONDS
+    assert isinstance(spec, JobSpec)  # noqa: S101
+    return Job(metadata=ObjectMeta(generateName=f"{MYSQL_BACKUP}-{arguments[0]}-"), spec=spec)
+
+
+def _pod(store: Store, job: str) -> Pod | None:
+    return next(iter(store.client.list(Pod, labels={"batch.kubernetes.io/job-name": job})), None)
+
+
+def _has_started(store: Store, job: str) -> bool:
+    pod = _pod(store, job)
+    return bool(pod and pod.status and pod.status.phase not in (None, "Pending"))
+
+
+def _exit_code(store: Store, job: str) -> int | None:
+    pod = _pod(store, job)
+    status: Any = pod and pod.status
+    ended = [c.state.terminated for c in (status and status.containerStatuses) or [] if c.state and c.state.terminated]
+    return ended[0].exitCode if ended else None
+
+
+def _stop(store: Store, services: list[str]) -> None:
+    for service in services:
+        _scale(store, service, 0)
+    labels: list[dict[str, Any]] = [dict(selector_of(service, store.stack)) for service in services]
+    _until(
+        lambda: not any(list(store.client.list(Pod, labels=one)) for one in labels),
+        STOP_SECONDS,
+        f"the pods of {', '.join(services)} are gone",
+    )
+
+
+def _replicas(store: Store, service: str) -> int:
+    """How many pods to start again: as many as there are, or as there should be where a restore has stopped them."""
+    deployment = store.client.get(Deployment, service)
+    present = (deployment.spec and deployment.spec.replicas) or 0
+    return present or store.settings.services[service].fewest
+
+
+def _scale(store: Store, service: str, replicas: int) -> None:
+    """An autoscaler leaves a Deployment of 0 alone, and goes on when there are more."""
+    typer.echo(f"{service}: {replicas} pods", err=True)
+    store.client.patch(Deployment, service, {"spec": {"replicas": replicas}})
+
+
+def _until(done: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            raise BackupFailed(f"waited {seconds:.0f} s in vain until {what}; look with kubectl describe.")
+        time.sleep(0.5)
