@@ -11,7 +11,7 @@ import pytest
 
 from ops import recorder
 from ops.recorder import Program, declare
-from tests.conftest import Changed, with_changes
+from tests.conftest import WITHOUT_STORES, Changed, with_changes
 from tests.test_network import policy
 from tests.test_settings import refusal
 
@@ -112,7 +112,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"mysql": {"image": "mysql:8.4"}}, "mysql.image", "should be an image by digest"),
     ({"mysql": {"image": IMAGE, "backup": {"cron": "daily"}}}, "mysql.backup.cron", "fields instead of 5"),
     ({"redis": {"source": "cluster"}}, "redis.image", "is required with source: cluster"),
-    ({"services.api.needs": ["mysql"]}, "services.api.needs.0", "say under slipway:mysql where it is"),
+    ({"mysql": None, "services.api.needs": ["mysql"]}, "services.api.needs.0", "say under slipway:mysql where it is"),
     ({"redis": CLUSTER["redis"], "services.api.needs": ["reddis"]}, "services.api.needs.0", 'did you mean "redis"'),
     ({"services.mysql": {}}, "services.mysql", "is the name of a backing service"),
     ({"services.api.env.REDIS_HOST": "x"}, "services.api", "REDIS_HOST is set by the program"),
@@ -329,7 +329,8 @@ def test_in_prod_no_volume_goes_with_a_destroy_or_a_changed_setting(changed: Cha
 
 
 def test_the_quota_leaves_room_for_servers_and_backups(changed: Changed):
-    before, after = (changed("dev", c).manifests()["ResourceQuota", "quota"]["spec"]["hard"] for c in ({}, CLUSTER))
+    programs = (changed("dev", changes).manifests() for changes in (WITHOUT_STORES, CLUSTER))
+    before, after = (program["ResourceQuota", "quota"]["spec"]["hard"] for program in programs)
     assert int(after["pods"]) - int(before["pods"]) == 4
     memory = int(after["requests.memory"].removesuffix("Mi")) - int(before["requests.memory"].removesuffix("Mi"))
     assert memory == 512 + 64 + 2 * 128

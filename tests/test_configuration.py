@@ -8,7 +8,7 @@ import pytest
 from retention import superseded
 
 from ops.recorder import Program
-from tests.conftest import Changed, Declare
+from tests.conftest import WITHOUT_STORES, Changed, Declare
 
 STORE = {"secretStore": {"name": "vault", "path": "slipway/dev"}}
 TWO = {"services.web": {"secrets": ["session-key"]}}
@@ -32,7 +32,7 @@ def test_of_the_superseded_ones_those_no_revision_names_are_forgotten():
 
 @pytest.mark.feature("B7", part="rendered")
 def test_with_an_external_store_the_stack_orders_its_secrets_and_holds_none(changed: Changed):
-    program = changed("dev", STORE)
+    program = changed("dev", {**WITHOUT_STORES, **STORE})
     assert ("Secret", "api-secret") not in program.manifests()
     order = program.manifests()["ExternalSecret", "api-secret"]
     assert order["spec"]["secretStoreRef"] == {"kind": "ClusterSecretStore", "name": "vault"}

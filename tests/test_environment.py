@@ -13,7 +13,7 @@ from environment import check_context
 from settings import Cluster
 
 from ops.recorder import Program
-from tests.conftest import Changed
+from tests.conftest import WITHOUT_STORES, Changed
 
 
 @pytest.fixture
@@ -90,7 +90,8 @@ def hard(program: Program) -> dict[str, str]:
 
 @pytest.mark.feature("I3", part="declared")
 def test_the_namespace_may_use_twice_what_its_services_need_at_their_most(changed: Changed):
-    quota = hard(changed("dev", {"services.web": {"replicas": 3, "resources": {"cpu": "100m", "memory": "1Gi"}}}))
+    web = {"services.web": {"replicas": 3, "resources": {"cpu": "100m", "memory": "1Gi"}}}
+    quota = hard(changed("dev", {**WITHOUT_STORES, **web}))
     assert quota["pods"] == "10"
     assert quota["requests.cpu"] == "800m"
     assert quota["requests.memory"] == quota["limits.memory"] == f"{2 * 2 * 64 + 2 * 3 * 1024}Mi"

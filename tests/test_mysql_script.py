@@ -130,6 +130,14 @@ def test_a_database_that_is_not_what_the_backup_holds_is_no_success(pod: Pod):
     assert "the database is not what backup 20260101T000000Z holds" in done.stderr
 
 
+def test_rows_are_counted_in_the_database_and_not_only_in_its_dump(pod: Pod):
+    pod.keep("20260101T000000Z", DUMP)
+    pod.program("mysql", 'case "$*" in *information_schema*) echo shops;; *COUNT*) echo 1;; esac')
+    done = pod.run("restore")
+    assert done.returncode == 1
+    assert "shops 2" in done.stderr
+
+
 def test_any_password_is_safe_in_sql_and_in_the_option_file_and_in_no_argument(pod: Pod):
     pod.program("mariadb-install-db", 'for word; do case $word in --datadir=*) mkdir "${word#*=}";; esac; done')
     pod.program("mysqld", f'echo "$@" >{pod.root}/arguments')

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ops.recorder import Program, stacks
-from tests.conftest import Changed, Declare
+from tests.conftest import WITHOUT_STORES, Changed, Declare
 
 
 def policy(program: Program, name: str) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def test_the_ingress_controller_reaches_the_public_port_and_nothing_else(program
 
 
 def test_what_a_service_needs_opens_both_ends_of_the_connection_and_no_other(changed: Changed):
-    program = changed("dev", {"services.web": {"needs": ["api"]}, "services.other": {}})
+    program = changed("dev", {**WITHOUT_STORES, "services.web": {"needs": ["api"]}, "services.other": {}})
     [out] = policy(program, "web")["egress"]
     assert out["to"] == [{"podSelector": {"matchLabels": {"slipway/service": "api"}}}]
     assert {"podSelector": {"matchLabels": {"slipway/service": "web"}}} in peers(
@@ -61,7 +61,8 @@ def test_a_network_label_is_on_every_pod_it_selects(changed: Changed):
 
 
 def test_addresses_outside_the_stack_are_opened_one_by_one(changed: Changed):
-    program = changed("dev", {"services.api.egress": [{"cidr": "10.20.0.0/16", "ports": [3306, 6379]}]})
+    outside = {"services.api.egress": [{"cidr": "10.20.0.0/16", "ports": [3306, 6379]}]}
+    program = changed("dev", {**WITHOUT_STORES, **outside})
     [out] = policy(program, "api")["egress"]
     assert out["to"] == [{"ipBlock": {"cidr": "10.20.0.0/16"}}]
     assert [port["port"] for port in out["ports"]] == [3306, 6379]

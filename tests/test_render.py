@@ -52,7 +52,7 @@ def test_secrets_are_rendered_as_stars(program: Declare):
         for name, text in render.documents(program("dev")).items()
         if name.startswith("secret-api-secret")
     )
-    assert secret["stringData"] == {"signing-key": "***"}
+    assert secret["stringData"] == dict.fromkeys(["signing-key", "mysql-password", "redis-password"], "***")
 
 
 def test_one_file_per_object_and_none_left_of_objects_that_are_gone(tmp_path: Path):

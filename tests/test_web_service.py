@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from ops.recorder import Program
-from tests.conftest import Changed
+from tests.conftest import WITHOUT_STORES, Changed
 
 
 def pod(program: Program, service: str = "api") -> dict[str, Any]:
@@ -22,7 +22,8 @@ def test_a_service_without_ingress_has_no_address_outside(changed: Changed):
 
 
 def test_a_service_without_file_and_secrets_mounts_nothing(changed: Changed):
-    program = changed("dev", {"services.api.file": None, "services.api.secrets": None})
+    nothing = {"services.api.file": None, "services.api.secrets": None}
+    program = changed("dev", {**WITHOUT_STORES, **nothing})
     assert "volumes" not in pod(program) or pod(program)["volumes"] == []
     data = program.manifests()["ConfigMap", "api-env"]["data"]
     assert (data["CONFIG_FILE"], data["SECRETS_DIR"]) == ("", "")
@@ -141,4 +142,4 @@ def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(cha
     with pytest.raises(
         pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
     ):
-        changed("dev", {"quota": {"pods": 3}})
+        changed("dev", {**WITHOUT_STORES, "quota": {"pods": 3}})

@@ -24,8 +24,11 @@ def test_every_secret_a_service_names_is_made_once(tmp_path: Path) -> None:
 
 
 def test_a_backing_service_gets_a_password_of_its_own(tmp_path: Path) -> None:
-    places = clone(tmp_path, {"slipway:mysql": {"source": "cluster"}, "slipway:redis": {}, "slipway:services": {}})
-    assert secrets.make(places) == ["passphrase", "mysql-password", "redis-password"]
+    services = {"api": {"secrets": ["signing-key"]}}
+    places = clone(
+        tmp_path, {"slipway:mysql": {"source": "managed"}, "slipway:redis": {}, "slipway:services": services}
+    )
+    assert secrets.make(places) == ["passphrase", "mysql-password", "redis-password", "signing-key"]
     password = places.secrets / "mysql-password"
     assert len(password.read_text()) >= 32
     assert password.stat().st_mode & 0o777 == 0o600

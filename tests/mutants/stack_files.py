@@ -34,7 +34,7 @@ STACK_FILES = [
     in_stack_file("a host in capitals", {f"{INGRESS}.host": "API.example.com"}),
     in_stack_file("a path without its slash", {f"{INGRESS}.path": "v1"}),
     in_stack_file("one address for two services", {"services.web": SERVICE}),
-    in_stack_file("a need nobody meets", {"services.api.needs": ["mysql"]}),
+    in_stack_file("a need nobody meets", {"services.api.needs": ["mongo"]}),
     in_stack_file("a service that needs itself", {"services.api.needs": ["api"]}),
     in_stack_file("a schedule at hour 25", {"services.api.schedules": {"a": {**CLOCK, "cron": "0 25 * * *"}}}),
     in_stack_file("a time zone that is none", {"services.api.schedules": {"a": {**CLOCK, "timeZone": "Asia/Tokio"}}}),

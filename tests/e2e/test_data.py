@@ -1,0 +1,97 @@
+"""MySQL (MariaDB here) and Redis of the local stack: logged in to, killed, dumped and restored for real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+
+import pytest
+
+from tests.e2e.conftest import kubectl, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+TABLE = "e2e_shops"
+
+
+def sql(statement: str) -> str:
+    """What the server answers the app's own user."""
+    login = ("mysql", "--defaults-file=/run/mysqld/login.cnf", "--batch", "--skip-column-names", "slipway")
+    return kubectl("exec", "mysql-0", "--", *login, f"--execute={statement}").strip()
+
+
+def redis(*words: str) -> str:
+    ask = 'REDISCLI_AUTH=$(cat "$PASSWORD_DIR/redis-password") exec redis-cli "$@"'
+    return kubectl("exec", "redis-0", "--", "sh", "-c", ask, "redis-cli", *words).strip()
+
+
+def restart(pod: str, *how: str) -> None:
+    """Delete it, and wait for its successor."""
+    before = kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    kubectl("delete", "pod", pod, *how)
+    eventually(lambda: kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}", ok=False) not in ("", before))
+    kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
+
+
+def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+
+
+@pytest.fixture
+def shops() -> Generator[str]:
+    """A table with 1000 rows, and a view on it."""
+    sql(f"CREATE TABLE {TABLE} (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(50), logo BLOB)")
+    sql(f"INSERT INTO {TABLE} (name, logo) SELECT CONCAT('Café ', seq), UNHEX(HEX(seq)) FROM seq_1_to_1000")  # noqa: S608
+    sql(f"CREATE VIEW {TABLE}_names AS SELECT name FROM {TABLE}")  # noqa: S608
+    yield TABLE
+    sql(f"DROP VIEW IF EXISTS {TABLE}_names; DROP TABLE IF EXISTS {TABLE}")
+
+
+def content(table: str) -> str:
+    return sql(f"SELECT COUNT(*), MD5(GROUP_CONCAT(id, name, HEX(logo) ORDER BY id)) FROM {table}")  # noqa: S608
+
+
+@pytest.mark.feature("G2")
+@pytest.mark.parametrize("how", [(), ("--grace-period=0", "--force")], ids=["asked to stop", "killed"])
+def test_the_app_s_user_logs_in_and_what_it_wrote_survives_the_pod(shops: str, how: tuple[str, ...]):
+    assert sql("SELECT CURRENT_USER()") == "slipway@%"
+    before = content(shops)
+    restart("mysql-0", *how)
+    assert content(shops) == before
+
+
+@pytest.mark.feature("G1")
+def test_a_key_and_a_stream_survive_the_pod():
+    assert redis("SET", "e2e", "value") == "OK"
+    redis("XADD", "e2e-stream", "*", "work", "to do")
+    restart("redis-0")
+    assert redis("GET", "e2e") == "value"
+    assert redis("XLEN", "e2e-stream") == "1"
+    assert redis("DEL", "e2e", "e2e-stream") == "2"
+
+
+def test_redis_answers_nobody_without_the_password():
+    assert "NOAUTH" in kubectl("exec", "redis-0", "--", "redis-cli", "GET", "e2e")
+
+
+@pytest.mark.feature("G4")
+def test_a_dropped_table_comes_back_with_the_same_rows(shops: str):
+    before = content(shops)
+    assert f"rows   {shops} 1000" in run("./slipway", "backup", "-s", "local").stdout
+    sql(f"DROP TABLE {shops}; CREATE TABLE e2e_other (id INT)")
+    told = run("./slipway", "restore", "-s", "local", "--yes").stdout
+    assert "same rows, same checksum" in told
+    assert content(shops) == before
+    assert "e2e_other" not in sql("SHOW TABLES")
+    kubectl("rollout", "status", "deployment/api", "--timeout=120s")
+
+
+def test_a_backup_that_is_not_there_changes_nothing(shops: str):
+    before = content(shops)
+    refused = run("./slipway", "restore", "nope", "-s", "local", "--yes", ok=False)
+    assert refused.returncode == 1
+    assert "there is no backup nope" in refused.stdout
+    assert content(shops) == before
