@@ -13,7 +13,7 @@ from typing import Any
 
 from naming import pods_of
 from rules import SERVING, UNKNOWN, Container, Part, Problem, Rules, Stack, dig, known, port_number, selects, told_ports
-from settings import BACKING_ENV, RESERVED_ENV, ROOT
+from settings import RESERVED_ENV, ROOT
 
 RULES = Rules()
 
@@ -321,8 +321,19 @@ def jobs_are_the_service_s(stack: Stack) -> Problems:
             for own, other in zip(job.containers, pod.containers, strict=False):
                 pairs += [(own, other, key) for key in ("envFrom", "env", "volumeMounts", "image")]
             for own, other, key in pairs:
-                if own.get(key) != other.get(key):
+                if _differ(own.get(key), other.get(key)):
                     yield own.says(key, f"is not that of {pod.owner}; make them one")
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Whether they do whatever an update will tell of them."""
+    if UNKNOWN in (one, other):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() != other.keys() or any(_differ(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) != len(other) or any(map(_differ, one, other))
+    return one != other
 
 
 # Variables
@@ -337,7 +348,7 @@ def app_variables(stack: Stack) -> Problems:
             continue
         if missing := sorted(RESERVED_ENV - told):
             yield container.says("envFrom", f"lacks {', '.join(missing)}; the program has to set each of them")
-        for name in sorted(told - RESERVED_ENV - BACKING_ENV - read_by_app()):
+        for name in sorted(told - RESERVED_ENV - read_by_app()):
             if not OF_LIBRARIES.fullmatch(name):
                 yield container.says("envFrom", f"holds {name}; the app reads {', '.join(sorted(read_by_app()))}")
 

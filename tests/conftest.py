@@ -17,7 +17,12 @@ pytest_plugins = ["tests.guard"]
 
 Declare = Callable[..., Program]
 # A stack whose services keep their data to themselves.
-WITHOUT_STORES: dict[str, Any] = {"mysql": None, "redis": None, "services.api.needs": []}
+WITHOUT_STORES: dict[str, Any] = {
+    "mysql": None,
+    "redis": None,
+    "services.api.needs": [],
+    "services.api.migration": None,
+}
 Changed = Callable[[str, dict[str, Any]], Program]
 
 

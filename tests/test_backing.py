@@ -21,6 +21,7 @@ CLUSTER: dict[str, Any] = {
     "redis": {"source": "cluster", "image": IMAGE},
     "services.api.needs": ["mysql", "redis"],
 }
+NO_JOB: dict[str, Any] = {"services.api.migration": None}
 MANAGED: dict[str, Any] = {
     "mysql": {"source": "managed", "host": "mysql.example.com", "port": 3307, "cidr": "10.20.0.0/24"},
     "redis": {"source": "managed", "host": "redis.example.com", "cidr": "10.20.1.0/24"},
@@ -329,7 +330,7 @@ def test_in_prod_no_volume_goes_with_a_destroy_or_a_changed_setting(changed: Cha
 
 
 def test_the_quota_leaves_room_for_servers_and_backups(changed: Changed):
-    programs = (changed("dev", changes).manifests() for changes in (WITHOUT_STORES, CLUSTER))
+    programs = (changed("dev", changes).manifests() for changes in (WITHOUT_STORES, {**CLUSTER, **NO_JOB}))
     before, after = (program["ResourceQuota", "quota"]["spec"]["hard"] for program in programs)
     assert int(after["pods"]) - int(before["pods"]) == 4
     memory = int(after["requests.memory"].removesuffix("Mi")) - int(before["requests.memory"].removesuffix("Mi"))

@@ -31,7 +31,7 @@ def test_the_variants_bring_every_kind_there_is():
     added = {name: {kind for kind, _ in model(name).manifests()} - _kinds(VARIANTS[name][0]) for name in VARIANTS}
     assert added["gateway"] == {"HTTPRoute"}
     assert added["secret-store"] == {"ExternalSecret"}
-    assert added["jobs"] == {"Job", "CronJob"}
+    assert added["jobs"] == {"CronJob"}
 
 
 def _kinds(name: str) -> set[str]:

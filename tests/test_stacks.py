@@ -40,6 +40,7 @@ def test_an_environment_is_namespace_config_secret_pods_address_and_autoscaling(
         "NetworkPolicy",
         "ResourceQuota",
         "LimitRange",
+        "Job",
     }
     assert stores <= declared
 

@@ -40,7 +40,10 @@ def test_there_are_fixtures_of_every_class():
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"services.api.env.LOG_LEVEL": "warn"}, {"ConfigMap/api-env": "rolls-pods", "Deployment/api": "rolls-pods"}),
+        (
+            {"services.api.env.LOG_LEVEL": "warn"},
+            {"ConfigMap/api-env": "rolls-pods", "Job/api-migration": "rolls-pods", "Deployment/api": "rolls-pods"},
+        ),
         ({"services.api.file.notice": "hello"}, {"ConfigMap/api-file": "config-only"}),
         ({"services.api.autoscaling.cpuPercent": 50}, {"HorizontalPodAutoscaler/api": "config-only"}),
         ({"services.api.ingress.host": "x.example.com"}, {"Ingress/api": "exposes"}),
