@@ -178,6 +178,7 @@ def _container(name: str, service: Service, image: AppImage, config: Config) -> 
 
 def _serving(name: str, service: Service, image: AppImage, config: Config) -> core.v1.ContainerArgs:
     return core.v1.ContainerArgs(
+        args=service.args or None,
         **_container(name, service, image, config),
         ports=[
             core.v1.ContainerPortArgs(name="http", container_port=HTTP_PORT),

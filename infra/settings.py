@@ -410,6 +410,8 @@ class Schedule(Job):
 class Service(Section):
     """One HTTP service: the same image, its own settings, size and address."""
 
+    args: list[str] = Field(default=[], examples=[["web"]])
+    """Arguments of the image's program. Default: none, it serves the API."""
     autoscaling: Autoscaling = Autoscaling()
     """How many pods."""
     replicas: int | None = Field(default=None, ge=1, le=100, examples=[2])

@@ -29,6 +29,13 @@ def test_a_service_without_file_and_secrets_mounts_nothing(changed: Changed):
     assert (data["CONFIG_FILE"], data["SECRETS_DIR"]) == ("", "")
 
 
+def test_one_image_serves_two_ways_by_its_arguments(changed: Changed):
+    program = changed("dev", {"services.web": {"args": ["web"]}})
+    api, web = (pod(program, name)["containers"][0] for name in ("api", "web"))
+    assert api["image"] == web["image"]
+    assert (api.get("args"), web["args"]) == (None, ["web"])
+
+
 @pytest.mark.feature("B3", part="name of the env object")
 def test_a_changed_variable_makes_a_new_object_and_a_changed_file_does_not(changed: Changed):
     def names(program: Program) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tests.conftest import with_changes
 JOB = {"args": ["migrate"]}
 SCHEDULE = {"args": ["report", "--day"], "cron": "30 3 * * *", "timeZone": "Asia/Tokyo"}
 WEB = {
+    "args": ["web"],
     "needs": ["api"],
     "resources": {"cpu": "50m", "memory": "64Mi"},
     "ingress": {"host": "www.example.com", "path": "/shop", "tls": {"issuer": "letsencrypt"}},
