@@ -56,15 +56,20 @@ def _refuse(stack: str, findings: Sequence[Finding]) -> None:
         raise pulumi.RunError("\n".join([f"{broken} broken in stack {stack} (docs/policies.md).", *lines]))
 
 
-def plain(value: Any) -> Any:
-    """Values as the engine gets them: secrets as `***`, whole numbers as integers (the wire knows floats only)."""
+def plain(value: Any, at: str = "", secrets: set[str] | None = None) -> Any:
+    """Values as the engine gets them: secrets as `***`, whole numbers as integers (the wire knows floats only).
+
+    Where the secrets are, as dotted paths from `at` on, is added to `secrets`.
+    """
     if isinstance(value, dict):
         if value.get(_special_sig_key) == _special_secret_sig:
+            if secrets is not None:
+                secrets.add(at)
             return _masked(value["value"])
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return [plain(item) for item in value] if isinstance(value, list) else value
+        return {key: plain(item, f"{at}.{key}".lstrip("."), secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, f"{at}.{index}", secrets) for index, item in enumerate(value)]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _masked(value: Any) -> Any:

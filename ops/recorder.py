@@ -17,20 +17,22 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest import mock
 
+from enforcement import plain
 from engine_yaml import Node
 from pulumi.runtime import mocks
 from pulumi.runtime.config import set_all_config
-from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key, deserialize_properties  # pyright: ignore[reportPrivateUsage]
+from pulumi.runtime.rpc import deserialize_properties
 from pulumi.runtime.settings import SETTINGS, set_root_resource
 from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
+from rules import SECRET
 from settings import BACKING
 from stack_file import effective, handed_over, needed_secrets, read_defaults, read_files
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
 PROJECT = "slipway"
-SECRET = "***"
+
 # What the program gets for a secret; SECRET would be refused as a placeholder.
 STAND_IN = "stands for a secret of the stack"
 # Stands for the digest a registry would have answered.
@@ -172,32 +174,13 @@ class _Recorder(mocks.MockMonitor):
 
     def _keep(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
         secrets: set[str] = set()
-        inputs = _plain(deserialize_properties(properties), "", secrets)
+        inputs = plain(deserialize_properties(properties), "", secrets)
         self.declared.append(Declared(urn, request.type, request.name, inputs, frozenset(secrets), options))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
-            self.outputs = _plain(deserialize_properties(request.outputs), "", set())
+            self.outputs = plain(deserialize_properties(request.outputs))
         return super().RegisterResourceOutputs(request)
-
-
-def _plain(value: Json, at: str, secrets: set[str]) -> Any:
-    """Secrets as `***`, whole numbers as integers (the wire knows floats only)."""
-    if isinstance(value, dict):
-        if value.get(_special_sig_key) == _special_secret_sig:
-            secrets.add(at)
-            return _masked(value["value"])
-        return {key: _plain(item, f"{at}.{key}".lstrip("."), secrets) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item, f"{at}.{index}", secrets) for index, item in enumerate(value)]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _masked(value: Json) -> Json:
-    """The shape of a secret, without its content."""
-    return {key: _masked(item) for key, item in value.items()} if isinstance(value, dict) else SECRET
 
 
 @contextmanager
