@@ -1,4 +1,4 @@
-// Command api serves the reviews API. `api --help` lists what it reads and where it listens.
+// Command api serves the reviews API, and the pages for people. `api --help` lists what it reads and where it listens.
 package main
 
 import (
@@ -49,6 +49,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	switch command := strings.Join(args[1:], " "); command {
 	case "":
 		return serve(ctx, getenv, stdout)
+	case "web":
+		return serveWeb(ctx, getenv, stdout)
 	case "config check":
 		return checkConfig(getenv, stdout)
 	case "migrate":
@@ -85,6 +87,7 @@ func help(stdout io.Writer) error {
 	var text strings.Builder
 	text.WriteString(`Usage:
   api                serve until SIGTERM, then drain
+  api web            serve the pages for people, from the API at API_URL, in the same way
   api migrate        bring the schema of MYSQL_DATABASE up to date; may run many times at once
   api config check   show the configuration in force, or every mistake in it (exit 1)
   api check URL      exit 0 if it answers 2xx, else say what came and exit 1 (--timeout 2s)
@@ -92,6 +95,7 @@ func help(stdout io.Writer) error {
   api --help
 
 HTTP_PORT:  /v1/users  /v1/sessions  /v1/shops  /v1/reviews  /v1/leaderboard  /v1/openapi.json  /version
+api web:    /  /shops  /leaders  /signup  /login  /logout
 ADMIN_PORT: /livez  /readyz  /startupz  /metrics  /config
 
 Environment (default):

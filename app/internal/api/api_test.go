@@ -18,6 +18,7 @@ import (
 	"slipway/app/internal/api"
 	"slipway/app/internal/auth"
 	"slipway/app/internal/config"
+	"slipway/app/internal/httpserver"
 	"slipway/app/internal/limit"
 	"slipway/app/internal/logging"
 	"slipway/app/internal/metrics"
@@ -46,18 +47,20 @@ func newService(t *testing.T, kept store.Store) *service {
 
 func (s *service) options() api.Options {
 	return api.Options{
-		Store:        s.store,
-		Announce:     s.store.Recount,
-		Limiter:      limit.New(nil, s.metrics),
-		SigningKeys:  []config.Secret{signingKey},
-		File:         func() config.File { return s.file },
-		Draining:     func() bool { return false },
-		MaxBodyBytes: 1000,
-		Version:      "src-1234",
-		Environment:  "test",
-		Tracing:      noop.NewTracerProvider(),
-		Logger:       logging.New(&s.log, "json", slog.LevelInfo),
-		Metrics:      s.metrics,
+		Options: httpserver.Options{
+			Draining:     func() bool { return false },
+			MaxBodyBytes: 1000,
+			Tracing:      noop.NewTracerProvider(),
+			Logger:       logging.New(&s.log, "json", slog.LevelInfo),
+			Metrics:      s.metrics,
+		},
+		Store:       s.store,
+		Announce:    s.store.Recount,
+		Limiter:     limit.New(nil, s.metrics),
+		SigningKeys: []config.Secret{signingKey},
+		File:        func() config.File { return s.file },
+		Version:     "src-1234",
+		Environment: "test",
 	}
 }
 

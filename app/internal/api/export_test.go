@@ -1,11 +1,13 @@
 package api
 
-import "slipway/app/internal/store"
+import (
+	"maps"
+	"slices"
+
+	"slipway/app/internal/store"
+)
 
 // RoutesForTest lists all routes as "GET /path".
-func RoutesForTest() (routes []string) {
-	for _, route := range (&api{Options: Options{Store: &store.Memory{}}}).routes() {
-		routes = append(routes, route.method+" "+route.path)
-	}
-	return routes
+func RoutesForTest() []string {
+	return slices.Collect(maps.Keys((&api{Options: Options{Store: &store.Memory{}}}).routes()))
 }

@@ -3,13 +3,12 @@ package api
 import (
 	"fmt"
 	"math"
-	"net"
 	"net/http"
 	"net/netip"
-	"strings"
 	"time"
 
 	"slipway/app/internal/config"
+	"slipway/app/internal/forwarded"
 	"slipway/app/internal/limit"
 )
 
@@ -57,21 +56,12 @@ func (a *api) client(r *http.Request) string {
 	return a.address(r)
 }
 
-// address is that of the peer, or what the proxies in front of this service say it is: each adds to the end of
-// X-Forwarded-For who asked it, and what clients wrote there themselves comes before.
 func (a *api) address(r *http.Request) string {
-	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if a.TrustedProxies > 0 {
-		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if at := len(hops) - a.TrustedProxies; at >= 0 {
-			peer = strings.TrimSpace(hops[at])
-		}
-	}
-	address, err := netip.ParseAddr(peer)
-	if err != nil {
+	address := forwarded.Client(r, a.TrustedProxies)
+	if !address.IsValid() {
 		return "address:unknown"
 	}
-	return "address:" + network(address.Unmap())
+	return "address:" + network(address)
 }
 
 // network is what one client has: of IPv6 a /64.

@@ -3,35 +3,25 @@ package api
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"strings"
-
-	"go.opentelemetry.io/otel/trace"
 
 	"slipway/app/internal/auth"
 	"slipway/app/internal/config"
+	"slipway/app/internal/httpserver"
 	"slipway/app/internal/limit"
-	"slipway/app/internal/metrics"
 	"slipway/app/internal/store"
-	"slipway/app/internal/tracing"
 )
 
 // Options is what the API needs from its surroundings.
 type Options struct {
-	Store          store.Store
-	Announce       func(context.Context, store.Change) error // has what changed counted again, now or soon
-	Limiter        *limit.Limiter
-	TrustedProxies int                // whose X-Forwarded-For is believed
-	SigningKeys    []config.Secret    // the first signs; what the others signed is taken too
-	File           func() config.File // the reloadable configuration in force
-	Draining       func() bool        // true once the process is on its way out
-	MaxBodyBytes   int64
-	Version        string
-	Environment    string
-	Tracing        trace.TracerProvider
-	Logger         *slog.Logger
-	Metrics        *metrics.Metrics
+	httpserver.Options
+	Store       store.Store
+	Announce    func(context.Context, store.Change) error // has what changed counted again, now or soon
+	Limiter     *limit.Limiter
+	SigningKeys []config.Secret    // the first signs; what the others signed is taken too
+	File        func() config.File // the reloadable configuration in force
+	Version     string
+	Environment string
 }
 
 type api struct {
@@ -47,48 +37,40 @@ func New(options Options) http.Handler {
 	return a.serve(a.routes())
 }
 
-func (a *api) routes() []route {
-	return []route{
-		{"POST", "/v1/users", a.limited(logins, a.addUser)},
-		{"POST", "/v1/sessions", a.limited(logins, a.logIn)},
-		{"DELETE", "/v1/sessions", a.limited(requests, a.signedIn(a.logOut))},
-		{"POST", "/v1/sessions/refresh", a.limited(logins, a.refresh)},
-		{"GET", "/v1/shops", a.limited(requests, a.listShops)},
-		{"POST", "/v1/shops", a.limited(requests, a.signedIn(a.addShop))},
-		{"GET", "/v1/shops/{id}", a.limited(requests, a.getShop)},
-		{"GET", "/v1/shops/{id}/reviews", a.limited(requests, a.listReviews)},
-		{"POST", "/v1/shops/{id}/reviews", a.limited(requests, a.signedIn(a.addReview))},
-		{"PUT", "/v1/reviews/{id}/like", a.limited(requests, a.setLike(a.Store.Like))},
-		{"DELETE", "/v1/reviews/{id}/like", a.limited(requests, a.setLike(a.Store.Unlike))},
-		{"GET", "/v1/leaderboard", a.limited(requests, a.leaderboard)},
-		{"GET", "/v1/openapi.json", a.openapi},
-		{"GET", "/version", a.version},
+func (a *api) routes() map[string]handler {
+	return map[string]handler{
+		"POST /v1/users":               a.limited(logins, a.addUser),
+		"POST /v1/sessions":            a.limited(logins, a.logIn),
+		"DELETE /v1/sessions":          a.limited(requests, a.signedIn(a.logOut)),
+		"POST /v1/sessions/refresh":    a.limited(logins, a.refresh),
+		"GET /v1/shops":                a.limited(requests, a.listShops),
+		"POST /v1/shops":               a.limited(requests, a.signedIn(a.addShop)),
+		"GET /v1/shops/{id}":           a.limited(requests, a.getShop),
+		"GET /v1/shops/{id}/reviews":   a.limited(requests, a.listReviews),
+		"POST /v1/shops/{id}/reviews":  a.limited(requests, a.signedIn(a.addReview)),
+		"PUT /v1/reviews/{id}/like":    a.limited(requests, a.setLike(a.Store.Like)),
+		"DELETE /v1/reviews/{id}/like": a.limited(requests, a.setLike(a.Store.Unlike)),
+		"GET /v1/leaderboard":          a.limited(requests, a.leaderboard),
+		"GET /v1/openapi.json":         a.openapi,
+		"GET /version":                 a.version,
 	}
-}
-
-type route struct {
-	method, path string
-	handler      handler
 }
 
 // handler answers the request, or returns an error for answerError to answer.
 type handler func(http.ResponseWriter, *http.Request) error
 
-func (a *api) serve(routes []route) http.Handler {
-	mux := http.NewServeMux()
-	allowed := map[string][]string{}
-	for _, route := range routes {
-		mux.Handle(route.method+" "+route.path, a.handle(route.handler))
-		allowed[route.path] = append(allowed[route.path], route.method)
-		if route.method == http.MethodGet {
-			allowed[route.path] = append(allowed[route.path], http.MethodHead)
-		}
+func (a *api) serve(routes map[string]handler) http.Handler {
+	failed := a.handle(func(http.ResponseWriter, *http.Request) error { return refuse(http.StatusInternalServerError, "") })
+	return a.Wrap(httpserver.Mux(routes, a.handle, methodNotAllowed, notFound), a.setHeaders, failed.ServeHTTP)
+}
+
+func (a *api) setHeaders(header http.Header) {
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cache-Control", "no-store")
+	if notice := a.File().Notice; notice != "" {
+		header.Set("X-Notice", notice)
 	}
-	for path, methods := range allowed {
-		mux.Handle(path, a.handle(methodNotAllowed(strings.Join(methods, ", "))))
-	}
-	mux.Handle("/", a.handle(notFound))
-	return tracing.Server(a.Tracing, a.identify(a.limitBody(a.observe(a.setHeaders(a.recoverPanic(mux))))))
 }
 
 func (a *api) handle(h handler) http.Handler {

@@ -40,6 +40,7 @@ type Env struct {
 	RedisPort         Port     `json:"REDIS_PORT"`
 	TrustedProxies    Count    `json:"TRUSTED_PROXIES"`
 	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	APIURL            URL      `json:"API_URL"`
 }
 
 // Variable is one environment variable the program reads.
@@ -69,6 +70,7 @@ var Variables = []Variable{
 	{"REDIS_PORT", "6379", "its port; it asks for a password if SECRETS_DIR has the file redis-password"},
 	{"TRUSTED_PROXIES", "0", "proxies in front, whose X-Forwarded-For tells the client's address"},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
+	{"API_URL", "", "address of the API that `api web` shows, for example http://api:80; needed by `api web` only"},
 }
 
 // Load reads and checks everything. The error joins one line per mistake, each starting with what is wrong.

@@ -25,8 +25,8 @@ const (
 	stopTimeout = 3 * time.Second
 )
 
-// Start sends spans to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it sends nothing.
-func Start(ctx context.Context, url, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
+// Start sends spans of this service to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it sends nothing.
+func Start(ctx context.Context, url, service, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
 	if url == "" {
 		return noop.NewTracerProvider(), func() {}, nil
 	}
@@ -36,7 +36,7 @@ func Start(ctx context.Context, url, version, environment string, logger *slog.L
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces are lost", "error", err) }))
 	sending := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(resource.NewSchemaless(
-		attribute.String("service.name", "slipway-api"),
+		attribute.String("service.name", service),
 		attribute.String("service.version", version),
 		attribute.String("deployment.environment.name", environment),
 	)))
@@ -89,4 +89,27 @@ func Call(ctx context.Context, system, statement string) (context.Context, func(
 		}
 		span.End()
 	}
+}
+
+// Transport makes each request to another service a span, and tells that service the trace it belongs to.
+func Transport(next http.RoundTripper) http.RoundTripper { return transport{next} }
+
+type transport struct{ next http.RoundTripper }
+
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	ctx, span := trace.SpanFromContext(r.Context()).TracerProvider().Tracer(scope).Start(r.Context(), r.Method, trace.WithSpanKind(trace.SpanKindClient),
+		trace.WithAttributes(attribute.String("http.request.method", r.Method), attribute.String("server.address", r.URL.Hostname())))
+	defer span.End()
+	r = r.Clone(ctx)
+	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
+	answer, err := t.next.RoundTrip(r)
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+		return nil, err
+	}
+	span.SetAttributes(attribute.Int("http.response.status_code", answer.StatusCode))
+	if answer.StatusCode >= http.StatusBadRequest {
+		span.SetStatus(codes.Error, "")
+	}
+	return answer, nil
 }

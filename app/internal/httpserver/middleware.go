@@ -1,4 +1,4 @@
-package api
+package httpserver
 
 import (
 	"crypto/rand"
@@ -18,7 +18,7 @@ import (
 var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 // identify gives the request an id: the caller's if that is a sane one, else a new one.
-func (a *api) identify(next http.Handler) http.Handler {
+func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
 		if !saneRequestID.MatchString(id) {
@@ -31,35 +31,35 @@ func (a *api) identify(next http.Handler) http.Handler {
 
 // limitBody comes before observe: MaxBytesReader closes the connection of a too large request only if it gets the
 // server's own ResponseWriter.
-func (a *api) limitBody(next http.Handler) http.Handler {
+func (o Options) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, a.MaxBodyBytes)
+		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
 		next.ServeHTTP(w, r)
 	})
 }
 
 // observe measures and logs each request. The route is known only afterwards, and only if nothing below copies r.
-func (a *api) observe(next http.Handler) http.Handler {
+func (o Options) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
-		a.Metrics.InFlight.Inc()
+		o.Metrics.InFlight.Inc()
 		recorded := &recorder{ResponseWriter: w}
 		defer func() {
-			a.Metrics.InFlight.Dec()
-			a.record(r, recorded, time.Since(started))
+			o.Metrics.InFlight.Dec()
+			o.record(r, recorded, time.Since(started))
 		}()
 		next.ServeHTTP(recorded, r)
 	})
 }
 
-func (a *api) record(r *http.Request, answer *recorder, took time.Duration) {
+func (o Options) record(r *http.Request, answer *recorder, took time.Duration) {
 	_, route, found := strings.Cut(r.Pattern, " ")
 	if !found {
 		route = r.Pattern
 	}
 	labels := []string{knownMethod(r.Method), route, strconv.Itoa(answer.status)}
-	a.Metrics.Requests.WithLabelValues(labels...).Inc()
-	a.Metrics.Durations.WithLabelValues(labels...).Observe(took.Seconds())
+	o.Metrics.Requests.WithLabelValues(labels...).Inc()
+	o.Metrics.Durations.WithLabelValues(labels...).Observe(took.Seconds())
 
 	tracing.Answered(r.Context(), labels[0], route, answer.status)
 
@@ -68,7 +68,7 @@ func (a *api) record(r *http.Request, answer *recorder, took time.Duration) {
 		level = slog.LevelError
 	}
 	// The path only: a query may carry what nobody should read in a log.
-	a.Logger.Log(r.Context(), level, "request", "method", r.Method, "route", route, "path", r.URL.Path,
+	o.Logger.Log(r.Context(), level, "request", "method", r.Method, "route", route, "path", r.URL.Path,
 		"status", answer.status, "bytes", answer.bytes, "durationMs", float64(took.Microseconds())/1000)
 }
 
@@ -81,38 +81,32 @@ func knownMethod(method string) string {
 	return "other"
 }
 
-func (a *api) setHeaders(next http.Handler) http.Handler {
+func (o Options) setHeaders(headers func(http.Header), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		header := w.Header()
-		header.Set("X-Content-Type-Options", "nosniff")
-		header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		header.Set("Cache-Control", "no-store")
-		if notice := a.File().Notice; notice != "" {
-			header.Set("X-Notice", notice)
-		}
-		if a.Draining() {
+		headers(w.Header())
+		if o.Draining() {
 			// Clients and the ingress move to another pod before this one closes their connections.
-			header.Set("Connection", "close")
+			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// recoverPanic answers 500. If the answer has begun already it breaks the connection, so that no client takes half
+// recoverPanic has failed answer. If the answer has begun already it breaks the connection, so that no client takes half
 // an answer for a whole one.
-func (a *api) recoverPanic(next http.Handler) http.Handler {
+func (o Options) recoverPanic(failed http.HandlerFunc, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			cause := recover()
 			if cause == nil {
 				return
 			}
-			a.Metrics.Panics.Inc()
-			a.Logger.ErrorContext(r.Context(), "panic", "cause", cause, "stack", string(debug.Stack()))
+			o.Metrics.Panics.Inc()
+			o.Logger.ErrorContext(r.Context(), "panic", "cause", cause, "stack", string(debug.Stack()))
 			if w.(*recorder).status != 0 {
 				panic(http.ErrAbortHandler)
 			}
-			a.answerError(w, r, refuse(http.StatusInternalServerError, ""))
+			failed(w, r)
 		}()
 		next.ServeHTTP(w, r)
 	})

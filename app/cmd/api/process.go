@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"slipway/app/internal/admin"
+	"slipway/app/internal/config"
+	"slipway/app/internal/httpserver"
+	"slipway/app/internal/logging"
+	"slipway/app/internal/metrics"
+	"slipway/app/internal/reload"
+	"slipway/app/internal/tracing"
+)
+
+const (
+	configPollInterval = 10 * time.Second
+	maxHeaderBytes     = 32 << 10
+)
+
+// process is what each mode that serves has around its handler.
+type process struct {
+	cfg         config.Config
+	logger      *slog.Logger
+	metrics     *metrics.Metrics
+	live        *reload.Live
+	health      *admin.Health
+	traces      trace.TracerProvider
+	stopTracing func()
+}
+
+func newProcess(ctx context.Context, service string, cfg config.Config, stdout io.Writer) (*process, error) {
+	var level slog.LevelVar
+	logger := logging.New(stdout, string(cfg.Env.LogFormat), &level)
+	counters := metrics.New(version)
+	live := reload.New(cfg, func(file config.File) { level.Set(file.LogLevel.Slog()) }, logger, counters)
+	traces, stopTracing, err := tracing.Start(ctx, string(cfg.Env.TracesEndpoint), service, version, cfg.Env.Environment, logger)
+	return &process{cfg, logger, counters, live, &admin.Health{}, traces, stopTracing}, err
+}
+
+// file is the reloadable configuration in force.
+func (p *process) file() config.File { return p.live.Current().File }
+
+func (p *process) options() httpserver.Options {
+	return httpserver.Options{
+		TrustedProxies: int(p.cfg.Env.TrustedProxies),
+		Draining:       p.health.Draining,
+		MaxBodyBytes:   int64(p.cfg.Env.MaxBodyBytes),
+		Tracing:        p.traces,
+		Logger:         p.logger,
+		Metrics:        p.metrics,
+	}
+}
+
+// serve answers until ctx ends, with the handler on the public port.
+func (p *process) serve(ctx context.Context, handler http.Handler) error {
+	defer inBackground(func(ctx context.Context) { p.live.Watch(ctx, configPollInterval) })()
+	public := newServer(p.cfg.Env, p.logger, handler)
+	private := newServer(p.cfg.Env, p.logger, admin.New(p.health, p.metrics, p.cfg, p.live))
+	return serveUntil(ctx, public, private, p.health, p.cfg.Env, p.logger)
+}
+
+// inBackground runs the tasks until stop is called, which waits for them.
+func inBackground(tasks ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, task := range tasks {
+		running.Go(func() { task(ctx) })
+	}
+	return func() { cancel(); running.Wait() }
+}
+
+// serveUntil answers on both ports until ctx ends and the last request is answered.
+func serveUntil(ctx context.Context, public, private *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
+	failed := make(chan error, 2)
+	privateAddress, err := start(private, "ADMIN_PORT", env.AdminPort, failed)
+	if err != nil {
+		return err
+	}
+	// Probes and metrics are answered until the last request is.
+	defer private.Close()
+	publicAddress, err := start(public, "HTTP_PORT", env.HTTPPort, failed)
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	health.Ready()
+	logger.Info("serving", "version", version, "environment", env.Environment, "http", publicAddress, "admin", privateAddress)
+
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return drain(public, health, env, logger)
+	}
+}
+
+func newServer(env config.Env, logger *slog.Logger, handler http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: time.Duration(env.ReadHeaderTimeout),
+		ReadTimeout:       time.Duration(env.ReadTimeout),
+		WriteTimeout:      time.Duration(env.WriteTimeout),
+		IdleTimeout:       time.Duration(env.IdleTimeout),
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
+	}
+}
+
+// start listens before it returns, so that a taken port is an error of the start.
+func start(server *http.Server, name string, port config.Port, failed chan<- error) (address string, err error) {
+	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			failed <- fmt.Errorf("%s: %w", name, err)
+		}
+	}()
+	return listener.Addr().String(), nil
+}
+
+// drain leaves without losing a request. Kubernetes takes a pod out of its endpoints while it tells it to stop, not
+// before: requests still come for a moment, and are served. Then the running ones may finish.
+// See https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+func drain(public *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
+	health.Drain()
+	logger.Info("draining", "delay", env.DrainDelay, "timeout", env.ShutdownTimeout)
+	time.Sleep(time.Duration(env.DrainDelay))
+
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(env.ShutdownTimeout))
+	defer cancel()
+	if err := public.Shutdown(ctx); err != nil {
+		return fmt.Errorf("requests were cut off: they still ran after SHUTDOWN_TIMEOUT (%s)", env.ShutdownTimeout)
+	}
+	logger.Info("stopped")
+	return nil
+}

@@ -1,0 +1,28 @@
+// Package httpserver is what every public server of this program does with each request, whatever it answers.
+package httpserver
+
+import (
+	"log/slog"
+	"net/http"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"slipway/app/internal/metrics"
+	"slipway/app/internal/tracing"
+)
+
+// Options is what a public server needs from its surroundings.
+type Options struct {
+	TrustedProxies int         // whose X-Forwarded-For is believed
+	Draining       func() bool // true once the process is on its way out
+	MaxBodyBytes   int64
+	Tracing        trace.TracerProvider
+	Logger         *slog.Logger
+	Metrics        *metrics.Metrics
+}
+
+// Wrap identifies, limits, traces, measures and logs each request. headers are those of every answer; failed answers
+// a request that ended in a panic.
+func (o Options) Wrap(next http.Handler, headers func(http.Header), failed http.HandlerFunc) http.Handler {
+	return tracing.Server(o.Tracing, identify(o.limitBody(o.observe(o.setHeaders(headers, o.recoverPanic(failed, next))))))
+}

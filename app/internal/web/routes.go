@@ -1,0 +1,104 @@
+// Package web is the pages for people. It knows the API only over HTTP.
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"slipway/app/internal/config"
+	"slipway/app/internal/httpserver"
+)
+
+// Options is what the pages need from their surroundings.
+type Options struct {
+	httpserver.Options
+	API  string             // URL
+	File func() config.File // the reloadable configuration in force
+}
+
+type site struct {
+	Options
+	api      *client
+	renewals renewals
+}
+
+// New is all pages: what is not listed here is a page too, which says 404, or 405.
+func New(options Options) http.Handler {
+	s := &site{Options: options, api: newClient(options.API)}
+	return s.serve(map[string]handler{
+		"GET /{$}":                                 s.listShops,
+		"GET /leaders":                             s.listLeaders,
+		"GET /shops/new":                           s.signedIn(s.newShop),
+		"POST /shops":                              s.signedIn(s.addShop),
+		"GET /shops/{id}":                          s.showShop,
+		"POST /shops/{id}/reviews":                 s.signedIn(s.addReview),
+		"POST /shops/{id}/reviews/{review}/like":   s.signedIn(s.setLike(http.MethodPut)),
+		"POST /shops/{id}/reviews/{review}/unlike": s.signedIn(s.setLike(http.MethodDelete)),
+		"GET /signup":                              s.newAccount,
+		"POST /signup":                             s.signUp,
+		"GET /login":                               s.newLogin,
+		"POST /login":                              s.logIn,
+		"POST /logout":                             s.logOut,
+		"GET /static/{name}":                       static,
+	})
+}
+
+// handler answers the request, or returns an error for answerError to answer.
+type handler func(http.ResponseWriter, *http.Request, visitor) error
+
+func (s *site) serve(routes map[string]handler) http.Handler {
+	// Nobody can send a form here from another site: a cookie alone would let them.
+	sameSite := http.NewCrossOriginProtection()
+	sameSite.SetDenyHandler(s.handle(refused(http.StatusForbidden, "the form was sent from another site")))
+	failed := s.handle(refused(http.StatusInternalServerError, ""))
+	mux := httpserver.Mux(routes, s.handle, notAllowed, refused(http.StatusNotFound, ""))
+	return s.Wrap(sameSite.Handler(mux), setHeaders, failed.ServeHTTP)
+}
+
+func (s *site) handle(h handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		who := s.visitor(r)
+		if err := h(w, r, who); err != nil {
+			s.answerError(w, r, who, err)
+		}
+	})
+}
+
+func refused(status int, detail string) handler {
+	return func(http.ResponseWriter, *http.Request, visitor) error {
+		return &problem{Status: status, Detail: detail}
+	}
+}
+
+func notAllowed(methods string) handler {
+	return func(w http.ResponseWriter, r *http.Request, who visitor) error {
+		w.Header().Set("Allow", methods)
+		return &problem{Status: http.StatusMethodNotAllowed}
+	}
+}
+
+func setHeaders(header http.Header) {
+	// No style or script in a page itself either: what somebody smuggles into a text stays text.
+	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "same-origin")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Vary", "Cookie")
+}
+
+// readForm reads the fields that were sent. Lines end as the API wants them: browsers send CR LF.
+func readForm(r *http.Request, f *form) error {
+	err := r.ParseForm()
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return &problem{Status: http.StatusRequestEntityTooLarge}
+	case err != nil:
+		return &problem{Status: http.StatusBadRequest, Detail: "the form did not arrive as a whole"}
+	}
+	for at := range f.Fields {
+		f.Fields[at].Value = strings.ReplaceAll(r.PostForm.Get(f.Fields[at].Name), "\r\n", "\n")
+	}
+	return nil
+}

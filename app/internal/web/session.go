@@ -1,0 +1,167 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"slipway/app/internal/auth"
+	"slipway/app/internal/forwarded"
+)
+
+// A browser takes a __Host- cookie only with Secure, without Domain and for all paths: no other host can set it.
+const (
+	accessCookie  = "__Host-access"
+	refreshCookie = "__Host-refresh"
+	// accessMargin is how much earlier than the API the browser takes an access token for expired.
+	accessMargin = 15 * time.Second
+	// renewedFor is how long a browser may still send the refresh token it had before.
+	renewedFor = 30 * time.Second
+)
+
+// visitor is who asks: from where, and with which session.
+type visitor struct {
+	address         netip.Addr
+	access, refresh string // tokens, or ""
+	back            string // where to go on after a login
+}
+
+func (s *site) visitor(r *http.Request) visitor {
+	who := visitor{
+		address: forwarded.Client(r, s.TrustedProxies),
+		access:  cookieValue(r, accessCookie),
+		refresh: cookieValue(r, refreshCookie),
+		back:    "/",
+	}
+	if shop := r.PathValue("id"); shop != "" {
+		who.back = shopPath(shop)
+	}
+	switch path := r.URL.Path; {
+	case path == "/login" || path == "/signup":
+		who.back = local(r.URL.Query().Get("back"))
+	case r.Method == http.MethodGet:
+		who.back = r.URL.RequestURI()
+	}
+	return who
+}
+
+func cookieValue(r *http.Request, name string) string {
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
+}
+
+// SignedIn is true for who has a session, as far as their browser knows.
+func (v visitor) SignedIn() bool { return v.access != "" || v.refresh != "" }
+
+// tokens is what a login or a refresh gives.
+type tokens struct {
+	AccessToken, RefreshToken string
+	ExpiresIn                 int // seconds
+}
+
+// remember gives the browser the tokens. They replace what was said about cookies before in this answer.
+func remember(w http.ResponseWriter, t tokens) {
+	w.Header().Del("Set-Cookie")
+	setCookie(w, accessCookie, t.AccessToken, time.Duration(t.ExpiresIn)*time.Second-accessMargin)
+	setCookie(w, refreshCookie, t.RefreshToken, auth.RefreshLifetime)
+}
+
+func forget(w http.ResponseWriter) {
+	w.Header().Del("Set-Cookie")
+	setCookie(w, accessCookie, "", -1)
+	setCookie(w, refreshCookie, "", -1)
+}
+
+func setCookie(w http.ResponseWriter, name, value string, lifetime time.Duration) {
+	maxAge := int(lifetime.Seconds())
+	if maxAge <= 0 {
+		maxAge = -1 // at once; 0 would be until the browser closes
+	}
+	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+}
+
+// errEnded says that the visitor has no session, or not any more.
+var errEnded = errors.New("the session has ended")
+
+// signedIn is for pages of somebody. Who is nobody is sent to the login.
+func (s *site) signedIn(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, who visitor) error {
+		if !who.SignedIn() {
+			return errEnded
+		}
+		return h(w, r, who)
+	}
+}
+
+// asUser asks the API with an access token, and with a new one if that is over: a 401 says that nothing was done, so
+// that asking again is no repetition. Returns errEnded if the session is over as well.
+//
+// Only what needs a token comes here. Pages are read without one, so that a browser that opens ten of them at once
+// renews nothing.
+func (s *site) asUser(w http.ResponseWriter, r *http.Request, who visitor, wanted call) error {
+	if who.access != "" {
+		wanted.token = who.access
+		if err := s.api.do(r.Context(), who, wanted); !is(err, http.StatusUnauthorized) {
+			return err
+		}
+	}
+	if who.refresh == "" {
+		return errEnded
+	}
+	renewed, err := s.renewals.of(who.refresh, func() (tokens, error) { return s.renew(r.Context(), who) })
+	if is(err, http.StatusUnauthorized) || is(err, http.StatusUnprocessableEntity) {
+		return errEnded
+	}
+	if err != nil {
+		return err
+	}
+	remember(w, renewed)
+	wanted.token = renewed.AccessToken
+	return s.api.do(r.Context(), who, wanted)
+}
+
+// renew goes on when the browser has gone: the token it has is used up from now on.
+func (s *site) renew(ctx context.Context, who visitor) (renewed tokens, err error) {
+	err = s.api.do(context.WithoutCancel(ctx), who, call{
+		method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
+		body: map[string]string{"refreshToken": who.refresh},
+	})
+	return renewed, err
+}
+
+// renewals has each refresh token used once, as a second use ends the session: requests that come with the same one,
+// at once or before the browser knows the new one, share what the first is given.
+//
+// That holds within this process. Two replicas that get one token at the same time end the session, as the API cannot
+// tell that from theft. It takes a double click after a quarter of an hour of silence whose two requests go to two
+// replicas, and costs a login; sharing tokens between replicas would need a place to keep them, which is worse.
+type renewals struct{ byToken sync.Map }
+
+func (r *renewals) of(token string, renew func() (tokens, error)) (tokens, error) {
+	once, _ := r.byToken.LoadOrStore(token, sync.OnceValues(func() (tokens, error) {
+		renewed, err := renew()
+		if err != nil {
+			r.byToken.Delete(token)
+		} else {
+			time.AfterFunc(renewedFor, func() { r.byToken.Delete(token) })
+		}
+		return renewed, err
+	}))
+	return once.(func() (tokens, error))()
+}
+
+// toLogin is the address of the login that leads back to a page of this site.
+func toLogin(back string, why string) string {
+	query := url.Values{"back": {back}}
+	if why != "" {
+		query.Set("why", why)
+	}
+	return "/login?" + query.Encode()
+}
