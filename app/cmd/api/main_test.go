@@ -41,8 +41,13 @@ type running struct {
 	log        *logged
 }
 
-// startRun runs the program in this process and waits until it serves.
+// startRun runs the API in this process and waits until it serves.
 func startRun(t *testing.T, environment ...string) *running {
+	t.Helper()
+	return startCommand(t, []string{"api"}, environment)
+}
+
+func startCommand(t *testing.T, args, environment []string) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	r := &running{t: t, stop: stop, done: make(chan error, 1), log: newLogged()}
@@ -56,7 +61,7 @@ func startRun(t *testing.T, environment ...string) *running {
 		return ""
 	}
 	var finished sync.WaitGroup
-	finished.Go(func() { r.done <- run(ctx, []string{"api"}, getenv, r.log) })
+	finished.Go(func() { r.done <- run(ctx, args, getenv, r.log) })
 	t.Cleanup(finished.Wait)
 	t.Cleanup(stop)
 	r.addresses()
@@ -470,11 +475,13 @@ func TestCommands(t *testing.T) {
 		stdout      []string
 		stderr      []string
 	}{
-		{name: "help lists routes, variables and defaults", args: "--help", stdout: []string{"/v1/shops", "/readyz", "HTTP_WRITE_TIMEOUT", "(15s)", "pageSize", "config check", "api migrate", "MYSQL_HOST"}},
+		{name: "help lists routes, variables and defaults", args: "--help", stdout: []string{"/v1/shops", "/readyz", "HTTP_WRITE_TIMEOUT", "(15s)", "pageSize", "config check", "api migrate", "MYSQL_HOST", "api web", "API_URL"}},
 		{name: "version is one line", args: "version", stdout: []string{"dev go1."}},
 		{name: "config check shows what is in force", args: "config check", environment: []string{"DRAIN_DELAY=7s"}, stdout: []string{`"DRAIN_DELAY": "7s"`, `"HTTP_PORT": 8080`, `"max": 100`}},
 		{name: "config check names every mistake", args: "config check", environment: []string{"LOG_LEVEL=loud", "HTTP_PORT=x"}, status: 1, stderr: []string{"LOG_LEVEL", "HTTP_PORT"}},
 		{name: "serving refuses the same mistakes", environment: []string{"LOG_LEVEL=loud", "CONFIG_FILE=/nowhere.yaml"}, status: 1, stderr: []string{"LOG_LEVEL", "CONFIG_FILE /nowhere.yaml"}},
+		{name: "the pages need an API", args: "web", status: 1, stderr: []string{"API_URL is not set", "http://api:80"}},
+		{name: "the pages need the API's address", args: "web", environment: []string{"API_URL=api:80"}, status: 1, stderr: []string{"API_URL: it is not a URL"}},
 		{name: "an unknown command is refused", args: "sevre", status: 1, stderr: []string{`unknown command "sevre"`, "--help"}},
 	} {
 		t.Run(command.name, func(t *testing.T) {

@@ -63,7 +63,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 	parsed, err := url.Parse(string(text))
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.User != nil {
 		// Not shown: somebody may have written a password in it.
-		return errors.New("it is not a URL such as http://collector:4318, without a user")
+		return errors.New("it is not a URL such as http://name:80, without a user")
 	}
 	*u = URL(text)
 	return nil

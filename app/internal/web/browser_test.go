@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,27 +73,31 @@ func (b *browser) do(request *http.Request) seen {
 	return seen{b.t, answer.StatusCode, answer.Header, answer.Request.URL.RequestURI(), string(content), root}
 }
 
-func (b *browser) get(path string) seen {
+// request has headers as name and value in turn.
+func (b *browser) request(method, path string, values url.Values, headers ...string) *http.Request {
 	b.t.Helper()
-	request, err := http.NewRequestWithContext(b.t.Context(), "GET", b.site.String()+path, nil)
+	request, err := http.NewRequestWithContext(b.t.Context(), method, b.site.String()+path, strings.NewReader(values.Encode()))
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.do(request)
+	if method == "POST" {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	for pair := range slices.Chunk(headers, 2) {
+		request.Header.Set(pair[0], pair[1])
+	}
+	return request
+}
+
+func (b *browser) get(path string, headers ...string) seen {
+	b.t.Helper()
+	return b.do(b.request("GET", path, nil, headers...))
 }
 
 func (b *browser) post(path string, values url.Values, headers ...string) seen {
 	b.t.Helper()
-	request, err := http.NewRequestWithContext(b.t.Context(), "POST", b.site.String()+path, strings.NewReader(values.Encode()))
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Sec-Fetch-Site", "same-origin")
-	for at := 0; at < len(headers); at += 2 {
-		request.Header.Set(headers[at], headers[at+1])
-	}
-	return b.do(request)
+	return b.do(b.request("POST", path, values, headers...))
 }
 
 // submit fills in the form with this action and sends it: name and value in turn.
@@ -120,11 +125,11 @@ func filled(t *testing.T, form *html.Node, fill []string) url.Values {
 			values.Set(name, attribute(control, "value"))
 		}
 	}
-	for at := 0; at < len(fill); at += 2 {
-		if !names[fill[at]] {
-			t.Fatalf("the form has no %s", fill[at])
+	for pair := range slices.Chunk(fill, 2) {
+		if !names[pair[0]] {
+			t.Fatalf("the form has no %s", pair[0])
 		}
-		values.Set(fill[at], fill[at+1])
+		values.Set(pair[0], pair[1])
 	}
 	return values
 }

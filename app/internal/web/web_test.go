@@ -75,13 +75,18 @@ func newSurroundings(t *testing.T) *surroundings {
 		real.ServeHTTP(w, r)
 	}))
 	t.Cleanup(s.api.Close)
+	s.serve(0)
+	return s
+}
+
+// serve has the pages served anew, behind so many proxies.
+func (s *surroundings) serve(trustedProxies int) {
 	s.web = httptest.NewTLSServer(web.New(web.Options{
-		Options: options(&s.log, metrics.New("test"), 0),
-		API:     s.api.URL,
+		Options: options(&s.log, metrics.New("test"), trustedProxies),
+		API:     s.api.URL + "/",
 		File:    func() config.File { return s.file },
 	}))
-	t.Cleanup(s.web.Close)
-	return s
+	s.t.Cleanup(s.web.Close)
 }
 
 func options(log io.Writer, counters *metrics.Metrics, trustedProxies int) httpserver.Options {

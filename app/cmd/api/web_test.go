@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func startWeb(t *testing.T, environment ...string) *running {
+	t.Helper()
+	return startCommand(t, []string{"api", "web"}, environment)
+}
+
+func TestThePagesShowWhatTheAPIHas(t *testing.T) {
+	api := startRun(t)
+	api.post("/v1/shops", `{"name": "Tea & Cake"}`, api.signIn())
+	pages := startWeb(t, "API_URL=http://"+api.api)
+	body, header := pages.get(pages.api, "/")
+	if !strings.Contains(body, "Tea &amp; Cake") || header.Get("X-Request-Id") == "" {
+		t.Errorf("%v\n%s", header, body)
+	}
+	metrics, _ := pages.get(pages.admin, "/metrics")
+	if want := `http_requests_total{code="200",method="GET",route="/{$}"} 1`; !strings.Contains(metrics, want) {
+		t.Errorf("%s is missing", want)
+	}
+	pages.stop()
+	if err := pages.ended(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestThePagesAreReadyWithoutTheAPIAndSayThatItIsAway(t *testing.T) {
+	pages := startWeb(t, "API_URL=http://127.0.0.1:1") // nobody listens on port 1
+	for range 2 {
+		if status, _ := pages.status("/"); status != http.StatusServiceUnavailable {
+			t.Errorf("got %d", status)
+		}
+		for _, probe := range []string{"livez", "startupz", "readyz"} {
+			if got := pages.probe(probe); got != http.StatusOK {
+				t.Errorf("/%s answers %d", probe, got)
+			}
+		}
+	}
+}
+
+func TestThePagesServeOnWhileTheyDrain(t *testing.T) {
+	pages := startWeb(t, "API_URL=http://127.0.0.1:1", "DRAIN_DELAY=500ms")
+	pages.stop()
+	pages.log.await(t, "draining")
+	if got := pages.probe("readyz"); got != http.StatusServiceUnavailable {
+		t.Errorf("/readyz answers %d", got)
+	}
+	answer, err := http.Get("http://" + pages.api + "/login")
+	if err != nil {
+		t.Fatalf("a new request is not served any more: %v", err)
+	}
+	answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || !answer.Close {
+		t.Errorf("got %d, closing: %v", answer.StatusCode, answer.Close)
+	}
+	if err := pages.ended(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestATraceGoesThroughThePagesToTheAPI(t *testing.T) {
+	c := newCollector(t)
+	collect := "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL
+	api := startRun(t, collect)
+	pages := startWeb(t, collect, "API_URL=http://"+api.api)
+	pages.get(pages.api, "/leaders?canary") // a trace that begins here
+	shown, asked := pages.log.await(t, "request"), api.log.await(t, "request")
+	if id := fmt.Sprint(shown["traceId"]); len(id) != 32 || asked["traceId"] != id || asked["requestId"] != shown["requestId"] {
+		t.Errorf("logged %v and %v", shown, asked)
+	}
+	for _, r := range []*running{pages, api} {
+		r.stop()
+		if err := r.ended(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sent := c.sent.String()
+	for _, part := range []string{"slipway-web", "slipway-api", "GET /leaders", "GET /v1/leaderboard", "server.address"} {
+		if !strings.Contains(sent, part) {
+			t.Errorf("%q was not sent", part)
+		}
+	}
+	if strings.Contains(sent, "canary") {
+		t.Error("a query was sent")
+	}
+}

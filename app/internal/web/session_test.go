@@ -1,0 +1,206 @@
+package web_test
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const refreshPath = "/v1/sessions/refresh"
+
+// member is somebody with a shop.
+func (s *surroundings) member() (b *browser, shop string) {
+	s.t.Helper()
+	b = s.browser()
+	b.signIn("ada")
+	return b, b.addShop("Tea")
+}
+
+func TestTokensAreInCookiesNoScriptAndNoOtherSiteGets(t *testing.T) {
+	b, _ := newSurroundings(t).member()
+	if len(b.given) != 2 {
+		t.Fatalf("given: %v", b.given)
+	}
+	for _, cookie := range b.given {
+		if !cookie.HttpOnly || !cookie.Secure || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" || !strings.HasPrefix(cookie.Name, "__Host-") {
+			t.Errorf("given: %v", cookie)
+		}
+	}
+	if access, refresh := b.given[0], b.given[1]; access.MaxAge != 15*60-15 || refresh.MaxAge != 30*24*3600 {
+		t.Errorf("kept for %d and %d seconds", access.MaxAge, refresh.MaxAge)
+	}
+}
+
+func TestAnAccessTokenThatIsOverIsRenewedUnnoticed(t *testing.T) {
+	for name, access := range map[string]string{"as the browser knows": "", "as the API says": "stale"} {
+		t.Run(name, func(t *testing.T) {
+			s := newSurroundings(t)
+			b, shop := s.member()
+			before := b.cookie("__Host-refresh")
+			b.setCookie("__Host-access", access)
+			b.submit(b.get(shop), shop+"/reviews", "stars", "4").want(200, "1 review")
+			if got := s.count("POST", refreshPath); got != 1 {
+				t.Errorf("renewed %d times", got)
+			}
+			if now := b.cookie("__Host-refresh"); now == before || now == "" || !b.hasCookie("__Host-access") {
+				t.Error("the browser was not given the new tokens")
+			}
+		})
+	}
+}
+
+func TestReadingRenewsNothing(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	b.setCookie("__Host-access", "")
+	for _, path := range []string{"/", "/leaders", shop, "/shops/new"} {
+		b.get(path).want(200, "Log out")
+	}
+	if got := s.count("POST", refreshPath); got != 0 {
+		t.Errorf("renewed %d times", got)
+	}
+}
+
+func TestRequestsWithOneRefreshTokenShareItsRenewal(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	like := b.submit(b.get(shop), shop+"/reviews", "stars", "4").action("/like")
+	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+		if r.URL.Path == refreshPath {
+			time.Sleep(100 * time.Millisecond)
+		}
+		api.ServeHTTP(w, r)
+	})
+	old := "__Host-refresh=" + b.cookie("__Host-refresh")
+	click := func() {
+		answer, err := s.web.Client().Do(b.request("POST", like, nil, "Cookie", old))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		answer.Body.Close()
+		if answer.Request.URL.Path != shop {
+			t.Errorf("led to %s", answer.Request.URL)
+		}
+		for _, cookie := range answer.Request.Response.Cookies() {
+			b.client.Jar.SetCookies(b.site, []*http.Cookie{cookie})
+		}
+	}
+	var clicks sync.WaitGroup
+	clicks.Go(click)
+	clicks.Go(click)
+	clicks.Wait()
+	click() // sent before the browser had the answer
+	if got := s.count("POST", refreshPath); got != 1 {
+		t.Errorf("renewed %d times", got)
+	}
+	b.setCookie("__Host-access", "")
+	b.post(like, nil).want(200, "1 like", "Log out") // the session goes on
+	if got := s.count("POST", refreshPath); got != 2 {
+		t.Errorf("renewed %d times", got)
+	}
+}
+
+func TestAVisitorWhoLeavesDuringARenewalKeepsTheSession(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	b.setCookie("__Host-access", "")
+	ctx, leave := context.WithCancel(t.Context())
+	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+		if r.URL.Path == refreshPath {
+			leave()
+			time.Sleep(100 * time.Millisecond)
+		}
+		api.ServeHTTP(w, r)
+	})
+	review := url.Values{"stars": {"4"}}
+	if answer, err := b.client.Do(b.request("POST", shop+"/reviews", review).WithContext(ctx)); err == nil {
+		answer.Body.Close()
+		t.Fatal("the visitor did not leave")
+	}
+	b.post(shop+"/reviews", review).want(200, "1 review", "Log out")
+	if got := s.count("POST", refreshPath); got != 1 {
+		t.Errorf("renewed %d times", got)
+	}
+}
+
+func TestASessionThatHasEndedLeadsToTheLoginAndBack(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	form := b.get(shop)
+	for name, refresh := range map[string]string{"used before": b.cookie("__Host-refresh"), "never one": "stale"} {
+		t.Run(name, func(t *testing.T) {
+			if name == "used before" {
+				s.spend(refresh)
+			}
+			b.setCookie("__Host-access", "")
+			b.setCookie("__Host-refresh", refresh)
+			login := b.submit(form, shop+"/reviews", "stars", "4")
+			login.want(200, "Your session has ended", "Sign up")
+			if b.hasCookie("__Host-access") || b.hasCookie("__Host-refresh") {
+				t.Error("the browser still has tokens")
+			}
+			if got := b.submit(login, "/login", "email", "ada@example.org", "password", password).path; got != shop {
+				t.Errorf("led to %s", got)
+			}
+		})
+	}
+}
+
+// spend uses a refresh token at the API itself.
+func (s *surroundings) spend(token string) (status int) {
+	s.t.Helper()
+	answer, err := http.Post(s.api.URL+refreshPath, "application/json", strings.NewReader(`{"refreshToken": "`+token+`"}`))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	answer.Body.Close()
+	return answer.StatusCode
+}
+
+func TestASessionOutlivesAnAPIThatIsAway(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	b.setCookie("__Host-access", "")
+	s.meddle(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		http.Error(w, "away", http.StatusServiceUnavailable)
+	})
+	b.post(shop+"/reviews", url.Values{"stars": {"4"}}).want(503)
+	s.meddle(nil)
+	b.post(shop+"/reviews", url.Values{"stars": {"4"}}).want(200, "1 review", "Log out")
+}
+
+func TestLoggingOutEndsTheSessionAndForgetsItEvenIfTheAPIIsAway(t *testing.T) {
+	s := newSurroundings(t)
+	for name, away := range map[string]bool{"with the API": false, "without": true} {
+		t.Run(name, func(t *testing.T) {
+			b := s.browser()
+			b.signIn(strings.ReplaceAll(name, " ", "."))
+			b.setCookie("__Host-access", "") // so that it is renewed before
+			var refresh string
+			s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+				if away && r.Method != "GET" {
+					w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				api.ServeHTTP(w, r)
+			})
+			refresh = b.cookie("__Host-refresh")
+			b.submit(b.get("/"), "/logout").want(200, "Log in")
+			if b.hasCookie("__Host-access") || b.hasCookie("__Host-refresh") {
+				t.Error("the browser still has tokens")
+			}
+			s.meddle(nil)
+			if got, want := s.count("DELETE", "/v1/sessions"), 1; got != want {
+				t.Errorf("the API was told %d times", got)
+			}
+			if got := s.spend(refresh); got != http.StatusUnauthorized && !away {
+				t.Errorf("the session goes on: %d", got)
+			}
+		})
+	}
+}
