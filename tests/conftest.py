@@ -16,6 +16,8 @@ from ops.recorder import Program, declare, stack_config
 pytest_plugins = ["tests.guard"]
 
 Declare = Callable[..., Program]
+# A stack with one service.
+API_ONLY: dict[str, Any] = {"services.web": None}
 # A stack whose services keep their data to themselves.
 WITHOUT_STORES: dict[str, Any] = {
     "mysql": None,

@@ -190,8 +190,8 @@ def test_a_managed_server_is_reached_at_its_addresses_and_port_alone(changed: Ch
 
 def test_a_service_waits_until_what_it_needs_answers(changed: Changed):
     program = changed("dev", {**CLUSTER, "services.api.migration": {"args": ["migrate"]}})
-    for kind in ("Deployment", "Job"):
-        [resource] = [r for r in program.resources if r.kind == kind]
+    for kind, name in (("Deployment", "api"), ("Job", "api-migration")):
+        [resource] = [r for r in program.resources if (r.kind, r.name) == (kind, name)]
         waited = {urn.rpartition("::")[2] for urn in resource.options["depends_on"] if "core/v1:Service:" in urn}
         assert waited == {"mysql", "redis"}
     [address] = [r for r in program.resources if r.kind == "Service" and r.name == "mysql"]

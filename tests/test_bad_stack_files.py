@@ -62,7 +62,7 @@ EDITS: dict[str, list[Row]] = {
         ("ports: [3306]", "ports: []", "services.api.egress.0.ports", "at least 1 item"),
         ("args: [report], ", "", "services.api.schedules.report.args", "is required"),
         (f", {CRON}", "", "services.api.schedules.report.cron", "is required"),
-        ("    api:\n", "    web:\n    api:\n", "services.web", "has no value"),
+        ("    api:\n", "    extra:\n    api:\n", "services.extra", "has no value"),
     ],
     "wrong type": [
         ("max: 2}", 'max: "2"}', "services.api.autoscaling.max", "whole number, without quotes"),

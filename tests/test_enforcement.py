@@ -11,13 +11,13 @@ import pytest
 from rules import UNKNOWN
 
 from ops import recorder
-from tests.conftest import Changed
+from tests.conftest import API_ONLY, Changed
 
 CONTAINER = "spec.template.spec.containers[0]"
 
 
-# A job would break the same rules once more.
-PODS_ONLY: dict[str, Any] = {"services.api.migration": None}
+# A job, or another service, would break the same rules once more.
+PODS_ONLY: dict[str, Any] = {**API_ONLY, "services.api.migration": None}
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def test_each_image_and_each_setting_gets_a_migration_of_its_own(changed: Change
 
 @pytest.mark.feature("D6", part="declared")
 def test_the_pods_wait_for_the_migration(changed: Changed):
-    deployment = next(r for r in changed("dev", JOBS).resources if r.kind == "Deployment")
+    deployment = next(r for r in changed("dev", JOBS).resources if (r.kind, r.name) == ("Deployment", "api"))
     assert any(urn.endswith("batch/v1:Job::api-migration") for urn in deployment.options["depends_on"])
 
 

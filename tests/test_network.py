@@ -34,7 +34,7 @@ def test_a_namespace_is_closed_but_for_questions_to_its_dns(program: Declare, st
 
 @pytest.mark.parametrize("stack", stacks())
 def test_the_ingress_controller_reaches_the_public_port_and_nothing_else(program: Declare, stack: str):
-    [rule] = policy(program(stack), "api")["ingress"]
+    [rule] = policy(program(stack), "web")["ingress"]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]
     assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
 

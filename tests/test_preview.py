@@ -62,7 +62,7 @@ def replace(file: Path, old: str, new: str) -> None:
 @pytest.mark.feature("K3", "K2")
 def test_edits_are_classed_for_each_stack_and_prod_forbids_what_exposes(clone: Path):
     replace(clone / "README.md", "# Slipway", "# Slipway!")
-    replace(clone / "stacks" / "Pulumi.prod.yaml", "host: api.example.com", "host: www.example.com")
+    replace(clone / "stacks" / "Pulumi.prod.yaml", "host: api.example.com", "host: shops.example.com")
     replace(clone / "stacks" / "Pulumi.prod.yaml", "max: 10", "max: 5")
     replace(clone / "app" / "cmd" / "api" / "main.go", "package main", "package main // edited")
     git(clone, "commit", "-qam", "edits")  # the base is where this branch left main, committed or not
@@ -73,14 +73,15 @@ def test_edits_are_classed_for_each_stack_and_prod_forbids_what_exposes(clone: P
     }
     assert list(classes) == ["local", "dev", "staging", "prod"]
     # The image is built for these, and promoted to the others later.
-    assert classes["local"] == classes["dev"] == {"Deployment/api": "rolls-pods", "Job/api-migration": "rolls-pods"}
+    rolled = ("Deployment/api", "Deployment/web", "Job/api-migration")
+    assert classes["local"] == classes["dev"] == dict.fromkeys(rolled, "rolls-pods")
     assert classes["staging"] == {}  # the README is no part of anything
     assert classes["prod"]["Ingress/api"] == "exposes"
     assert classes["prod"]["HorizontalPodAutoscaler/api"] == "scales-down"
     assert [stack["forbidden"] for stack in found.values()] == [[], [], [], ["Ingress/api"]]
     assert found["prod"]["unchanged"] >= 10
     assert done.returncode == 2
-    assert "prod forbids what exposes: Ingress/api www.example.com/ is open to the outside" in done.stderr
+    assert "prod forbids what exposes: Ingress/api shops.example.com/ is open to the outside" in done.stderr
     assert "pass --allow exposes" in done.stderr
     assert "dev: compared with revision main (" in done.stderr
     assert "since `pulumi` is not here" in done.stderr
@@ -147,7 +148,7 @@ EDITS: dict[str, dict[str, Any]] = {
     "local": {"services.api.file.notice": "hello <b> | @all"},
     "dev": {},
     "staging": {"services.api.autoscaling.max": 3},
-    "prod": {"services.api.ingress.host": "www.example.com", "services.api.autoscaling.min": 3},
+    "prod": {"services.api.ingress.host": "shops.example.com", "services.api.autoscaling.min": 3},
 }
 
 
@@ -182,7 +183,7 @@ def test_what_is_allowed_by_name_passes_and_nothing_else(
     assert codes == {"exposes": 0, "loses-data": 2}
     said = capsys.readouterr().out
     lines = [line.split() for line in said.splitlines()]
-    assert ["prod", "1", "exposes,", "1", "config", "only", "15"] in [line[:7] for line in lines]
+    assert ["prod", "1", "exposes,", "1", "config", "only", "23"] in [line[:7] for line in lines]
     assert "forbidden: exposes" in said
 
 
@@ -209,5 +210,5 @@ def test_json_carries_every_reason_and_both_values(
     assert ingress["fields"][0] == {
         "path": "spec.rules[0].host",
         "before": "api.example.com",
-        "after": "www.example.com",
+        "after": "shops.example.com",
     }

@@ -43,7 +43,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"image.source": "prebuilt", "image.digest": "latest"}, "image.digest", "sha256: and 64 hexadecimal digits"),
     ({"image.repository": "registry.example.com/slipway/api:v1"}, "image.repository", "a name without tag"),
     ({"image.platform": "windows/amd64"}, "image.platform", "linux/amd64"),
-    ({"services.api": None}, "services", "at least 1 item"),
+    ({"services.api": None, "services.web": None}, "services", "at least 1 item"),
     ({"services": ["api"]}, "services", "should be a mapping"),
     ({"services": None}, "services", "required"),
     ({"services.API": {}}, "services.API", "lower-case letters, digits and `-`"),

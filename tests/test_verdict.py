@@ -48,7 +48,10 @@ def test_there_are_fixtures_of_every_class():
         ({"services.api.autoscaling.cpuPercent": 50}, {"HorizontalPodAutoscaler/api": "config-only"}),
         ({"services.api.ingress.host": "x.example.com"}, {"Ingress/api": "exposes"}),
         ({"services.api.ingress": None}, {"Ingress/api": "replaces", "NetworkPolicy/api": "config-only"}),
-        ({"cluster.monitoringNamespace": "monitoring"}, {"NetworkPolicy/api": "exposes"}),
+        (
+            {"cluster.monitoringNamespace": "monitoring"},
+            {"NetworkPolicy/api": "exposes", "NetworkPolicy/web": "exposes"},
+        ),
         ({"cluster.context": "prod-2"}, {"Provider/cluster": "loses-data", "Provider/retained": "loses-data"}),
         ({}, {}),
     ],

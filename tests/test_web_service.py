@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from ops.recorder import Program
-from tests.conftest import WITHOUT_STORES, Changed
+from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 
 
 def pod(program: Program, service: str = "api") -> dict[str, Any]:
@@ -16,7 +16,7 @@ def pod(program: Program, service: str = "api") -> dict[str, Any]:
 
 
 def test_a_service_without_ingress_has_no_address_outside(changed: Changed):
-    program = changed("dev", {"services.api.ingress": None})
+    program = changed("dev", {**API_ONLY, "services.api.ingress": None})
     assert ("Ingress", "api") not in program.manifests()
     assert program.outputs["services"] == {}
 
@@ -149,4 +149,4 @@ def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(cha
     with pytest.raises(
         pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
     ):
-        changed("dev", {**WITHOUT_STORES, "quota": {"pods": 3}})
+        changed("dev", {**API_ONLY, **WITHOUT_STORES, "quota": {"pods": 3}})
