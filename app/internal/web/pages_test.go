@@ -131,7 +131,7 @@ func TestWhatIsWrongStandsBesideTheFieldAndNothingIsLostButPasswords(t *testing.
 	if strings.Contains(refused.source, "tooshort!") {
 		t.Error("the password is sent back")
 	}
-	if title := text(refused.all("title")[0]); !strings.HasPrefix(title, "Not sent: ") {
+	if title := text(refused.all("title")[0]); !strings.HasPrefix(title, "Error: ") {
 		t.Errorf("the title is %q", title)
 	}
 
