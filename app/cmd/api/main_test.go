@@ -238,7 +238,16 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 func TestDrainingServesOnButIsNotReady(t *testing.T) {
-	r := startRun(t, "DRAIN_DELAY=500ms")
+	for path, args := range map[string][]string{"/v1/shops": {"api"}, "/login": {"api", "web"}} {
+		t.Run(args[len(args)-1], func(t *testing.T) {
+			drainAndAsk(startCommand(t, args, []string{"DRAIN_DELAY=500ms", "API_URL=" + nobody}), path)
+		})
+	}
+}
+
+func drainAndAsk(r *running, path string) {
+	t := r.t
+	t.Helper()
 	for _, probe := range []string{"livez", "startupz", "readyz"} {
 		if got := r.probe(probe); got != http.StatusOK {
 			t.Errorf("/%s answers %d before", probe, got)
@@ -251,7 +260,7 @@ func TestDrainingServesOnButIsNotReady(t *testing.T) {
 			t.Errorf("/%s answers %d, want %d", probe, got, want)
 		}
 	}
-	answer, err := http.Get("http://" + r.api + "/v1/shops")
+	answer, err := http.Get("http://" + r.api + path)
 	if err != nil {
 		t.Fatalf("a new request is not served any more: %v", err)
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 )
 
+// nobody listens on port 1.
+const nobody = "http://127.0.0.1:1"
+
 func startWeb(t *testing.T, environment ...string) *running {
 	t.Helper()
 	return startCommand(t, []string{"api", "web"}, environment)
@@ -31,7 +34,7 @@ func TestThePagesShowWhatTheAPIHas(t *testing.T) {
 }
 
 func TestThePagesAreReadyWithoutTheAPIAndSayThatItIsAway(t *testing.T) {
-	pages := startWeb(t, "API_URL=http://127.0.0.1:1") // nobody listens on port 1
+	pages := startWeb(t, "API_URL="+nobody)
 	for range 2 {
 		if status, _ := pages.status("/"); status != http.StatusServiceUnavailable {
 			t.Errorf("got %d", status)
@@ -41,26 +44,6 @@ func TestThePagesAreReadyWithoutTheAPIAndSayThatItIsAway(t *testing.T) {
 				t.Errorf("/%s answers %d", probe, got)
 			}
 		}
-	}
-}
-
-func TestThePagesServeOnWhileTheyDrain(t *testing.T) {
-	pages := startWeb(t, "API_URL=http://127.0.0.1:1", "DRAIN_DELAY=500ms")
-	pages.stop()
-	pages.log.await(t, "draining")
-	if got := pages.probe("readyz"); got != http.StatusServiceUnavailable {
-		t.Errorf("/readyz answers %d", got)
-	}
-	answer, err := http.Get("http://" + pages.api + "/login")
-	if err != nil {
-		t.Fatalf("a new request is not served any more: %v", err)
-	}
-	answer.Body.Close()
-	if answer.StatusCode != http.StatusOK || !answer.Close {
-		t.Errorf("got %d, closing: %v", answer.StatusCode, answer.Close)
-	}
-	if err := pages.ended(); err != nil {
-		t.Errorf("ended with %v", err)
 	}
 }
 

@@ -35,7 +35,7 @@ func (s *site) setLike(method string) handler {
 		if err := s.asUser(w, r, who, call{method: method, path: "/v1/reviews/" + url.PathEscape(review) + "/like"}); err != nil {
 			return err
 		}
-		same := part([2]string{"cursor", r.URL.Query().Get("cursor")})
+		same := query("cursor", r.URL.Query().Get("cursor"))
 		return redirect(w, r, shopPath(r.PathValue("id"))+same+"#review-"+url.PathEscape(review))
 	}
 }

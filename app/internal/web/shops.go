@@ -27,35 +27,6 @@ type review struct {
 	Likes     int
 }
 
-// list is a page of a list as the API has it.
-type list[T any] struct {
-	Items []T
-	Next  string // URL of the API, or ""
-}
-
-// cursor is where the next page begins, or "".
-func (l list[T]) cursor() string {
-	next, err := url.Parse(l.Next)
-	if err != nil {
-		return ""
-	}
-	return next.Query().Get("cursor")
-}
-
-// part is the query of a page of a list, without what is not given.
-func part(names ...[2]string) string {
-	query := url.Values{}
-	for _, each := range names {
-		if each[1] != "" {
-			query.Set(each[0], each[1])
-		}
-	}
-	if len(query) == 0 {
-		return ""
-	}
-	return "?" + query.Encode()
-}
-
 const fewLeaders, allLeaders = "5", "25"
 
 // leaders are shops with a rating; the API's board ends with those that have none.
@@ -70,9 +41,9 @@ func (s *site) get(ctx context.Context, who visitor, path string, answer any) er
 }
 
 type shopsContent struct {
-	Search, Next   string
+	Search         string
 	Shops, Leaders []shop
-	Further        bool // not the first page
+	Around         around
 }
 
 func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) error {
@@ -81,7 +52,7 @@ func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) er
 	var leaders []shop
 	both, ctx := errgroup.WithContext(r.Context())
 	both.Go(func() error {
-		return s.get(ctx, who, "/v1/shops"+part([2]string{"query", search}, [2]string{"cursor", cursor}), &shops)
+		return s.get(ctx, who, "/v1/shops"+query("query", search, "cursor", cursor), &shops)
 	})
 	both.Go(func() (err error) {
 		leaders, err = s.leaders(ctx, who, fewLeaders)
@@ -90,10 +61,7 @@ func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) er
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	content := shopsContent{Search: search, Shops: shops.Items, Leaders: leaders, Further: cursor != ""}
-	if next := shops.cursor(); next != "" {
-		content.Next = "/" + part([2]string{"search", search}, [2]string{"cursor", next})
-	}
+	content := shopsContent{search, shops.Items, leaders, shops.around("/", cursor, "search", search)}
 	title := "Shops"
 	if search != "" {
 		title = "Shops with “" + search + "”"
@@ -140,10 +108,10 @@ func (s *site) addShop(w http.ResponseWriter, r *http.Request, who visitor) erro
 func shopPath(id string) string { return "/shops/" + url.PathEscape(id) }
 
 type shopContent struct {
-	Shop         shop
-	Reviews      []review
-	Cursor, Next string
-	Further      bool
+	Shop    shop
+	Reviews []review
+	Same    string // query of this page
+	Around  around
 }
 
 func (s *site) showShop(w http.ResponseWriter, r *http.Request, who visitor) error {
@@ -153,19 +121,17 @@ func (s *site) showShop(w http.ResponseWriter, r *http.Request, who visitor) err
 // showShopWith shows the shop with a form that may have been filled in already.
 func (s *site) showShopWith(w http.ResponseWriter, r *http.Request, who visitor, f form) error {
 	id, cursor := url.PathEscape(r.PathValue("id")), r.URL.Query().Get("cursor")
-	content := shopContent{Further: cursor != ""}
+	var content shopContent
 	var reviews list[review]
 	both, ctx := errgroup.WithContext(r.Context())
 	both.Go(func() error { return s.get(ctx, who, "/v1/shops/"+id, &content.Shop) })
 	both.Go(func() error {
-		return s.get(ctx, who, "/v1/shops/"+id+"/reviews"+part([2]string{"cursor", cursor}), &reviews)
+		return s.get(ctx, who, "/v1/shops/"+id+"/reviews"+query("cursor", cursor), &reviews)
 	})
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	content.Reviews, content.Cursor = reviews.Items, part([2]string{"cursor", cursor})
-	if next := reviews.cursor(); next != "" {
-		content.Next = shopPath(content.Shop.ID) + part([2]string{"cursor", next})
-	}
+	content.Reviews, content.Same = reviews.Items, query("cursor", cursor)
+	content.Around = reviews.around(shopPath(content.Shop.ID), cursor)
 	return s.show(w, r, who, page{Name: "shop", Title: content.Shop.Name, Status: f.Status, Content: content, Form: f})
 }
