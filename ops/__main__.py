@@ -128,7 +128,14 @@ def main() -> None:
     """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
     try:
         app()
-    except (pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed) as error:
+    except (
+        pulumi.RunError,
+        NoModel,
+        UnknownStack,
+        render.NotOurs,
+        backup.BackupFailed,
+        features.NotCollected,
+    ) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

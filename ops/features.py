@@ -57,6 +57,10 @@ def _tests(proofs: list[Proof]) -> str:
     return "<br>".join(sorted(f"{test} ({part})" if part else test for test, part in set(proofs)))
 
 
+class NotCollected(Exception):
+    """Why pytest cannot read the tests."""
+
+
 class _Marks:
     """A pytest plugin that keeps the feature marks of all collected tests."""
 
@@ -79,5 +83,6 @@ def _proofs() -> dict[str, list[Proof]]:
             ["--collect-only", "-q", "-m", "", "--rootdir", str(ROOT), str(ROOT / "tests")], plugins=[marks]
         )
     if code != pytest.ExitCode.OK:
-        raise pytest.UsageError(f"the tests cannot be collected:\n{said.getvalue()}")
+        _, _, errors = said.getvalue().rpartition("= ERRORS =")
+        raise NotCollected(f"the tests cannot be collected, so nothing is proved:\n{errors.lstrip('=').strip()}")
     return marks.proofs
