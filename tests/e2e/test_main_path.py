@@ -11,7 +11,7 @@ from secrets import token_urlsafe
 import pytest
 import urllib3
 
-from tests.e2e.conftest import kubectl, outputs, planned_changes, pulumi, run, running_pods, up
+from tests.e2e.conftest import ROOT, kubectl, outputs, planned_changes, pulumi, run, running_pods, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 Edit = Callable[[str, str, str], None]
 # Made up here: a placeholder is refused in staging and prod.
 KEY = token_urlsafe(32)
-DEPLOYMENT = "kubernetes:apps/v1:Deployment::api"
+DEPLOYMENTS = ("kubernetes:apps/v1:Deployment::api", "kubernetes:apps/v1:Deployment::web")
+MIGRATION = "kubernetes:batch/v1:Job::api-migration"
 IMAGE = "docker:index/image:Image::api"
 
 
@@ -54,9 +55,11 @@ def test_a_commit_that_only_touches_the_readme_plans_no_change(edit: Edit):
     pulumi("preview", "--expect-no-changes")
 
 
-def test_touching_an_app_file_changes_just_the_image_and_the_deployment(edit: Edit):
+def test_touching_an_app_file_changes_just_the_image_and_what_runs_it(edit: Edit):
     edit("app/cmd/api/main.go", "package main", "package main // touched")
-    assert planned_changes() == {IMAGE: "update", DEPLOYMENT: "update"}
+    planned = planned_changes()
+    assert planned.keys() == {IMAGE, *DEPLOYMENTS, MIGRATION}
+    assert {planned[name] for name in (IMAGE, *DEPLOYMENTS)} == {"update"}
 
 
 @pytest.mark.feature("D5", part="image update, 50 rps")
@@ -150,6 +153,11 @@ def elsewhere(copy_of_project: Path) -> Callable[..., str]:
     return said
 
 
+def set_secrets(elsewhere: Callable[..., str], stack: str) -> None:
+    for name in ("signing-key", "mysql-password", "redis-password"):
+        elsewhere("config", "set", "--secret", name, KEY, "-s", stack)
+
+
 @pytest.mark.feature("K2", "J1", "B6")
 @pytest.mark.parametrize(("stack", "image"), [("dev", "build"), ("staging", "from: dev"), ("prod", "from: staging")])
 def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
@@ -162,7 +170,7 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
         f"slipway:signing-key: secret is missing or empty; set it: pulumi config set --secret signing-key -s {stack}"
         in (without_secret)
     )
-    elsewhere("config", "set", "--secret", "signing-key", KEY, "-s", stack)
+    set_secrets(elsewhere, stack)
     text = (copy_of_project / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     assert "slipway:signing-key:\n    secure:" in text
     assert KEY not in text
@@ -179,7 +187,7 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
 def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Callable[..., str]):
     elsewhere("stack", "init", "-s", "dev")
     elsewhere("stack", "init", "-s", "staging")
-    elsewhere("config", "set", "--secret", "signing-key", KEY, "-s", "staging")
+    set_secrets(elsewhere, "staging")
     refused = elsewhere("preview", "-s", "staging")
     assert "exit 0" not in refused
     assert "stack dev runs nothing yet" in refused
@@ -188,11 +196,12 @@ def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Cal
 
 
 @pytest.mark.feature("B10", part="state, outputs, pod description")
-def test_the_signing_key_is_in_no_state_output_or_pod_description():
-    key = (Path(__file__).parents[2] / ".slipway" / "secrets" / "signing-key").read_text()
+@pytest.mark.parametrize("name", ["signing-key", "mysql-password", "redis-password"])
+def test_a_secret_is_in_no_state_output_or_pod_description(name: str):
+    value = (ROOT / ".slipway" / "secrets" / name).read_text()
     shown = pulumi("stack", "export").stdout + pulumi("stack", "output").stdout + kubectl("describe", "pods")
-    assert len(key) > 20
-    assert key not in shown
+    assert len(value) > 20
+    assert value not in shown
 
 
 def test_destroy_leaves_no_object_behind_and_up_brings_all_of_it_back(api: urllib3.HTTPSConnectionPool):

@@ -40,7 +40,8 @@ def elsewhere(copy_of_project: Path) -> Say:
     def said(verb: str, stack: str, *arguments: str) -> str:
         if stack not in made:
             run("stack", "init", "-s", stack)
-            run("config", "set", "--secret", "signing-key", secrets.token_urlsafe(32), "-s", stack)
+            for name in ("signing-key", "mysql-password", "redis-password"):
+                run("config", "set", "--secret", name, secrets.token_urlsafe(32), "-s", stack)
             made.add(stack)
         return run(*verb.split(), "-s", stack, *arguments)
 

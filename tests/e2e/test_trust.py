@@ -27,11 +27,11 @@ CANARY = f"Canary/{token_urlsafe(24)}+Qx~"
 
 @pytest.fixture(scope="module")
 def three_services() -> Generator[None]:
-    """Beside api: `web`, which declares that it needs api, and `other`, which declares nothing."""
+    """Beside api: `shop`, which declares that it needs api, and `other`, which declares nothing."""
     file = ROOT / LOCAL
     before = file.read_bytes()
-    small = "autoscaling: {min: 1, max: 1}, resources: {cpu: 10m, memory: 32Mi}, secrets: [signing-key]"
-    more = f"  slipway:services:\n    web: {{needs: [api], {small}}}\n    other: {{{small}}}\n"
+    small = "autoscaling: {min: 1, max: 1}, resources: {cpu: 10m, memory: 48Mi}, secrets: [signing-key]"
+    more = f"  slipway:services:\n    shop: {{needs: [api], {small}}}\n    other: {{{small}}}\n"
     file.write_bytes(before.replace(b"  slipway:services:\n", more.encode()))
     try:
         up()
@@ -54,7 +54,7 @@ def revisions(service: str) -> set[str]:
 
 @pytest.mark.feature("E5")
 def test_a_declared_connection_passes_and_an_undeclared_one_times_out(three_services: None):
-    passes, said = reaches_api("web")
+    passes, said = reaches_api("shop")
     assert passes, said
     passes, said = reaches_api("other")
     assert not passes
@@ -93,11 +93,11 @@ def test_rotating_one_of_two_secrets_rolls_only_the_service_that_reads_it(three_
     edit(LOCAL, "secrets: [signing-key]}", "secrets: [signing-key, own-key]}")
     try:
         up()
-        before = {service: revisions(service) for service in ("api", "web", "other")}
+        before = {service: revisions(service) for service in ("api", "shop", "other")}
         own.write_text("second" * 8)
         up()
         rolled = [service for service in before if revisions(service) != before[service]]
-        assert rolled == ["web"]
+        assert rolled == ["shop"]
     finally:
         own.unlink()
 
