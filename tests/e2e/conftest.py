@@ -6,12 +6,18 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+
+from local import debian
+from local.progress import Screen, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "api.slipway.localhost"
@@ -72,6 +78,21 @@ def planned_changes() -> dict[str, str]:
 def kubectl(*arguments: str, ok: bool = True) -> str:
     """`kubectl ... -n slipway-local`."""
     return run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments, ok=ok).stdout
+
+
+def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
+    """Seconds until it holds."""
+    begin = time.monotonic()
+    while not holds():
+        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.1)
+    return time.monotonic() - begin
+
+
+def provide(folder: Path, packages: dict[str, str]) -> None:
+    """Have apt install the Debian packages whose programs are not here; `packages` is by program, the log in folder."""
+    task = Task("packages", folder / "apt.log", Screen(sys.stderr), threading.Event())
+    debian.install(task, [package for program, package in packages.items() if not debian.which(program)])
 
 
 def running_pods() -> dict[str, int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 
 import pytest
 
-from tests.e2e.conftest import kubectl, run
+from tests.e2e.conftest import eventually, kubectl, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -27,17 +26,11 @@ def redis(*words: str) -> str:
 
 def restart(pod: str, *how: str) -> None:
     """Delete it, and wait for its successor."""
-    before = kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    uid = ("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
+    before = kubectl(*uid)
     kubectl("delete", "pod", pod, *how)
-    eventually(lambda: kubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}", ok=False) not in ("", before))
+    eventually(lambda: kubectl(*uid, ok=False) not in ("", before), 60, f"another {pod}")
     kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
-
-
-def eventually(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.5)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.e2e.conftest import HOST, ROOT, kubectl, outputs, pulumi, run, running_pods, up
+from tests.e2e.conftest import HOST, ROOT, eventually, kubectl, outputs, pulumi, run, running_pods, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -73,15 +73,6 @@ def shop(user: User) -> dict[str, Any]:
     made = user.ask("POST", "/v1/shops", 201, name=f"Café {token_hex(4)}", city="Graz", description="")
     user.ask("POST", f"/v1/shops/{made['id']}/reviews", 201, stars=4, text="Good coffee.")
     return made
-
-
-def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """Seconds until it holds."""
-    begin = time.monotonic()
-    while not holds():
-        assert time.monotonic() < begin + seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.1)
-    return time.monotonic() - begin
 
 
 @pytest.fixture

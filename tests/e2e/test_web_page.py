@@ -9,8 +9,6 @@ import os
 import secrets
 import socket
 import ssl
-import sys
-import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -27,9 +25,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
-from local import debian
-from local.progress import Screen, Task
-from tests.e2e.conftest import ROOT, kubectl
+from tests.e2e.conftest import ROOT, kubectl, provide
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -70,8 +66,7 @@ def pinned_key() -> str:
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[webdriver.Chrome]:
     """Debian's Chromium, without a window, with a profile of its own."""
     folder = tmp_path_factory.mktemp("browser")
-    task = Task("browser", folder / "apt.log", Screen(sys.stderr), threading.Event())
-    debian.install(task, [name for name in ("chromium", "chromium-driver") if not installed(name)])
+    provide(folder, {"chromium": "chromium", "chromedriver": "chromium-driver"})
     options = webdriver.ChromeOptions()
     options.add_argument("--headless=new")
     options.add_argument("--hide-scrollbars")
@@ -84,10 +79,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[webdriver.Chr
     driver.implicitly_wait(5)
     yield driver
     driver.quit()
-
-
-def installed(package: str) -> bool:
-    return debian.which({"chromium-driver": "chromedriver"}.get(package, package)) is not None
 
 
 def resize(browser: webdriver.Chrome, width: int, height: int) -> None:

@@ -1,0 +1,86 @@
+"""The app's own Go tests with a MariaDB and a Redis that are there for nothing else."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import socket
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local import debian
+from tests.e2e.conftest import ROOT, eventually, provide, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
+
+PASSWORD = secrets.token_hex(16)
+# Packages that handle requests or data, and the least part of their statements that the tests have to run.
+COVERED = {"api": 80, "store": 80, "store/mysql": 80, "cache": 80, "limit": 80, "recount": 80}
+
+
+@pytest.fixture
+def mysql(tmp_path: Path) -> Generator[str]:
+    """DSN of a server of its own."""
+    provide(tmp_path, {"mariadbd": "mariadb-server-core"})
+    data, port = tmp_path / "mysql", free_port()
+    run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root")
+    users = tmp_path / "users.sql"
+    users.write_text(f"CREATE USER t@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO t@'127.0.0.1';")
+    options = (f"--datadir={data}", f"--port={port}", f"--socket={tmp_path}/s", f"--init-file={users}", "--user=root")
+    with running(port, "mariadbd", "--no-defaults", "--bind-address=127.0.0.1", *options):
+        yield f"t:{PASSWORD}@tcp(127.0.0.1:{port})/"
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Generator[str]:
+    """URL of a server of its own."""
+    provide(tmp_path, {"redis-server": "redis-server"})
+    port = free_port()
+    settings = tmp_path / "redis.conf"
+    settings.write_text(f'bind 127.0.0.1\nport {port}\nrequirepass {PASSWORD}\nsave ""\ndir {tmp_path}\n')
+    with running(port, "redis-server", str(settings)):
+        yield f"redis://:{PASSWORD}@127.0.0.1:{port}"
+
+
+@contextmanager
+def running(port: int, program: str, *arguments: str) -> Generator[None]:
+    """The program, from its first answer on this port until the block ends."""
+    found = debian.which(program)
+    assert found, f"{program} is not here"
+    with subprocess.Popen([found, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            eventually(lambda: answers(port), 30, f"{program} answers on port {port}")
+            yield
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race(mysql: str, redis: str):
+    servers = {"TEST_MYSQL_DSN": mysql, "TEST_REDIS_URL": redis}
+    # One package after the other: they share the servers.
+    said = run("go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers).stdout
+    assert "--- SKIP" not in said
+    covered = {
+        name: float(part) for name, part in re.findall(r"^ok\s+slipway/app/internal/(\S+).* ([\d.]+)% of", said, re.M)
+    }
+    print(
+        "statements run by a package's own tests:",
+        *(f"{name} {part:.0f} %" for name, part in covered.items()),
+        sep="\n  ",
+    )
+    assert {name: covered[name] for name, least in COVERED.items() if covered[name] < least} == {}
