@@ -1,12 +1,17 @@
 package web_test
 
 import (
+	"encoding/hex"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/net/html"
 )
 
 func TestAVisitorSignsUpReviewsLikesAndLogsOut(t *testing.T) {
@@ -18,6 +23,7 @@ func TestAVisitorSignsUpReviewsLikesAndLogsOut(t *testing.T) {
 	home.want(200, "There is no shop yet", "Log out")
 	shop := b.submit(b.get("/shops/new"), "/shops", "name", "Tea & Cake", "city", "Köln", "description", "two\nlines")
 	shop.want(200, "Tea & Cake", "Köln", "No review yet", "Nobody has reviewed this shop yet")
+	b.get("/leaders").want(200, "Nobody has reviewed a shop yet")
 	reviewed := b.submit(shop, shop.path+"/reviews", "stars", "4", "text", "Good\r\ncake")
 	reviewed.want(200, "4 of 5 stars 1 review", "Good cake", "Ada", "0 likes")
 	like := reviewed.action("/like")
@@ -69,8 +75,21 @@ func TestSearchAndPagesHaveEachShopOnce(t *testing.T) {
 	if want := []string{"Bakery 4", "Bakery 3", "Bakery 2", "Bakery 1", "Bakery 0"}; !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
 	}
-	on.want(200, "First page")
+	if first := on.withText("First page"); attribute(first, "href") != "/?search=BAKERY" {
+		t.Errorf("the first page is %s", attribute(first, "href"))
+	}
 	b.get("/?search=nothing+like+that").want(200, "No shop has this text")
+}
+
+func (s seen) withText(words string) *html.Node {
+	s.t.Helper()
+	for _, link := range s.all("a") {
+		if text(link) == words {
+			return link
+		}
+	}
+	s.t.Fatalf("no link %q on %s", words, s.path)
+	return nil
 }
 
 // link is where the link with this relation leads, or "".
@@ -93,10 +112,13 @@ func TestReviewsHavePagesAndALikeStaysOnItsPage(t *testing.T) {
 			b.submit(b.get("/"), "/logout")
 			b.signIn(fmt.Sprint("user", number))
 		}
-		b.submit(b.get(shop), shop+"/reviews", "stars", "5", "text", fmt.Sprint("text ", number))
+		b.submit(b.get(shop), shop+"/reviews", "stars", fmt.Sprint(5-number%2), "text", fmt.Sprint("text ", number))
 	}
 	first := b.get(shop)
-	first.want(200, "text 2", "text 1")
+	first.want(200, "text 2", "text 1", "★★★★★ 4.67 of 5 stars")
+	if !strings.Contains(first.source, `★★★★<span class="half">★</span>`) {
+		t.Errorf("4.67 is not drawn as four and a half:\n%s", first.source)
+	}
 	second := b.get(first.link("next"))
 	second.want(200, "text 0", "First page")
 	liked := b.post(second.likes(), nil)
@@ -339,4 +361,55 @@ func TestANoticeIsOnEveryPage(t *testing.T) {
 			t.Errorf("not on %s", path)
 		}
 	}
+}
+
+var colour = regexp.MustCompile(`--([a-z-]+): light-dark\((#[0-9a-f]+), (#[0-9a-f]+)\)`)
+
+func TestTextStandsOutFromItsGroundByLightAndInTheDark(t *testing.T) {
+	s := newSurroundings(t)
+	b := s.browser()
+	sheet := b.get(attribute(b.get("/").all("link")[0], "href")).source
+	colours := map[string][]string{}
+	for _, found := range colour.FindAllStringSubmatch(sheet, -1) {
+		colours[found[1]] = found[2:]
+	}
+	for _, pair := range []string{
+		"ink paper", "ink card", "ink soft", "quiet paper", "quiet card", "accent paper", "accent card", "on-accent accent",
+		"gold card", "gold paper", "red paper", "red card", "red soft-red",
+	} {
+		text, ground, _ := strings.Cut(pair, " ")
+		for scheme, name := range []string{"by light", "in the dark"} {
+			if got := contrast(t, colours[text][scheme], colours[ground][scheme]); got < 4.5 { // WCAG 2.2, 1.4.3
+				t.Errorf("%s on %s %s: %.1f", text, ground, name, got)
+			}
+		}
+	}
+}
+
+// contrast is what WCAG 2.2 defines as contrast ratio.
+func contrast(t *testing.T, one, other string) float64 {
+	t.Helper()
+	light, dark := luminance(t, one), luminance(t, other)
+	return (max(light, dark) + 0.05) / (min(light, dark) + 0.05)
+}
+
+func luminance(t *testing.T, colour string) (sum float64) {
+	t.Helper()
+	digits := strings.TrimPrefix(colour, "#")
+	if len(digits) == 3 {
+		digits = fmt.Sprintf("%[1]c%[1]c%[2]c%[2]c%[3]c%[3]c", digits[0], digits[1], digits[2])
+	}
+	channels, err := hex.DecodeString(digits)
+	if err != nil || len(channels) != 3 {
+		t.Fatalf("%q is not a colour", colour)
+	}
+	for at, weight := range []float64{0.2126, 0.7152, 0.0722} {
+		value := float64(channels[at]) / 255
+		if value <= 0.04045 {
+			sum += weight * value / 12.92
+		} else {
+			sum += weight * math.Pow((value+0.055)/1.055, 2.4)
+		}
+	}
+	return sum
 }

@@ -57,9 +57,11 @@ func TestWhatIsNotThereIsAPageToo(t *testing.T) {
 
 func TestAnAPIThatIsAwayIsAPageThatSaysSo(t *testing.T) {
 	answers := map[string]func(w http.ResponseWriter, r *http.Request, api http.Handler){
-		"closed":      func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
-		"slow":        func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() },
-		"not ready":   func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { http.Error(w, "canary", 503) },
+		"closed": func(http.ResponseWriter, *http.Request, http.Handler) { panic(http.ErrAbortHandler) },
+		"slow":   func(_ http.ResponseWriter, r *http.Request, _ http.Handler) { <-r.Context().Done() },
+		"not ready": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+			http.Error(w, "canary", http.StatusServiceUnavailable)
+		},
 		"not the API": func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.Write([]byte("<h1>canary")) },
 	}
 	for name, answer := range answers {
@@ -82,7 +84,10 @@ func TestAnAPIThatIsAwayIsAPageThatSaysSo(t *testing.T) {
 func TestAnAnswerTheAPIDoesNotPromiseIsA502(t *testing.T) {
 	s := newSurroundings(t)
 	for _, status := range []int{302, 418, 500} {
-		s.meddle(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) { w.WriteHeader(status) })
+		s.meddle(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			w.Header().Set("Location", r.URL.Path) // not followed
+			w.WriteHeader(status)
+		})
 		s.browser().get("/leaders").want(map[int]int{302: 502, 418: 502, 500: 500}[status], "Something went wrong")
 	}
 }
