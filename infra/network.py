@@ -62,7 +62,10 @@ def _policy(
         name,
         metadata=scope.meta(name),
         spec=networking.v1.NetworkPolicySpecArgs(
-            pod_selector=_pods(name), policy_types=["Ingress", "Egress"], ingress=incoming, egress=outgoing
+            pod_selector=_pods(name),
+            policy_types=["Ingress", "Egress"],
+            ingress=incoming or None,
+            egress=outgoing or None,
         ),
         opts=scope.child(),
     )

@@ -29,7 +29,10 @@ class Scope:
     def meta(self, name: pulumi.Input[str], annotations: dict[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         """Name, namespace and the recommended labels."""
         return meta.v1.ObjectMetaArgs(
-            name=name, namespace=self.namespace, labels=labels(self.name, self.component), annotations=annotations
+            name=name,
+            namespace=self.namespace,
+            labels=labels(self.name, self.component),
+            annotations=annotations or None or None,
         )
 
     def child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:

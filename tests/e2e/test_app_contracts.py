@@ -29,9 +29,10 @@ def mysql(tmp_path: Path) -> Generator[str]:
     data, port = tmp_path / "mysql", free_port()
     run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root")
     users = tmp_path / "users.sql"
-    users.write_text(f"CREATE USER t@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO t@'127.0.0.1';")
+    # One statement a line: the server reads no more of each.
+    users.write_text(f"CREATE USER t@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO t@'%';\n")
     options = (f"--datadir={data}", f"--port={port}", f"--socket={tmp_path}/s", f"--init-file={users}", "--user=root")
-    with running(port, "mariadbd", "--no-defaults", "--bind-address=127.0.0.1", *options):
+    with running(port, "mariadbd", "--no-defaults", "--skip-name-resolve", "--bind-address=127.0.0.1", *options):
         yield f"t:{PASSWORD}@tcp(127.0.0.1:{port})/"
 
 

@@ -162,7 +162,9 @@ class Stack:
         return self.run("preview", "--diff", *words, fails=fails)
 
     def is_settled(self) -> bool:
-        return "unchanged" in self.run("preview", "--expect-no-changes")
+        preview = self.start("preview", "--expect-no-changes")
+        preview.communicate(timeout=300)
+        return preview.returncode == 0
 
     def state(self) -> dict[str, Any]:
         resources = json.loads(self.run("stack", "export"))["deployment"]["resources"]
