@@ -116,7 +116,7 @@ func TestReviewsHavePagesAndALikeStaysOnItsPage(t *testing.T) {
 	}
 	first := b.get(shop)
 	first.want(200, "text 2", "text 1", "★★★★★ 4.67 of 5 stars")
-	if !strings.Contains(first.source, `★★★★<span class="half">★</span>`) {
+	if !strings.Contains(first.source, `>★★★★<span class="half">★</span>`) {
 		t.Errorf("4.67 is not drawn as four and a half:\n%s", first.source)
 	}
 	second := b.get(first.link("next"))
