@@ -96,6 +96,14 @@ func TestACallersTraceIsInTheLogWithoutACollectorToo(t *testing.T) {
 	}
 }
 
+func TestARequestWithoutATraceStartsOneInTheLog(t *testing.T) {
+	r := startRun(t)
+	r.status("/version")
+	if id, _ := r.log.await(t, "request")["traceId"].(string); len(id) != 32 {
+		t.Errorf("the trace id is %q", id)
+	}
+}
+
 func TestACollectorThatIsAwayIsNoReasonToFail(t *testing.T) {
 	c := newCollector(t)
 	c.Close()

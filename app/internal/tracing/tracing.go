@@ -16,7 +16,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 )
 
 const (
@@ -25,10 +24,12 @@ const (
 	stopTimeout = 3 * time.Second
 )
 
-// Start sends spans of this service to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it sends nothing.
+// Start sends spans of this service to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it
+// sends nothing.
 func Start(ctx context.Context, url, service, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
 	if url == "" {
-		return noop.NewTracerProvider(), func() {}, nil
+		// Ids all the same: by them a request is found in the logs of all it went through.
+		return sdk.NewTracerProvider(sdk.WithSampler(sdk.ParentBased(sdk.NeverSample()))), func() {}, nil
 	}
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(url, "/")+"/v1/traces"))
 	if err != nil {
