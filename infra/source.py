@@ -63,14 +63,16 @@ def sources(folder: Path) -> dict[str, Path]:
     lines = ignore.read_text().splitlines() if ignore.exists() else []
     # dist/ is made from the other files.
     patterns = ["dist", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
+    # `**/` also stands for no folder.
+    forms = {form for pattern in patterns for form in (pattern, pattern.removeprefix("**/"))}
+    ignored = re.compile("|".join(map(fnmatch.translate, forms)))
     files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    return {path: files[path] for path in sorted(files) if not any(_matches(path, pattern) for pattern in patterns)}
+    return {path: files[path] for path in sorted(files) if not any(map(ignored.match, _with_folders(path)))}
 
 
-def _matches(path: str, pattern: str) -> bool:
-    """Whether a pattern of .dockerignore names the file or a folder above it; `**/` also stands for no folder."""
-    above = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
-    return any(fnmatch.fnmatch(name, form) for name in above for form in (pattern, pattern.removeprefix("**/")))
+def _with_folders(path: str) -> list[str]:
+    """The path, and each folder above it: who names one of these names the file."""
+    return [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
 
 
 def _compile(context: Path, platform: str, version: str) -> None:

@@ -144,15 +144,19 @@ class Deployment:
     def farewell(self) -> str:
         """What one can do now."""
         url, namespace = self.outputs.get("url"), self.outputs.get("namespace")
-        service = next(iter(self.outputs.get("services") or {}), "api")
+        services: dict[str, str] = self.outputs.get("services") or {}
+        service = next(iter(services), "api")
+        others = "".join(f"\n         {other}" for other in services.values() if other != url)
         look = f"kubectl -n {namespace} logs -f --prefix --all-pods deployment/{service}"
         if self.context != CONTEXT:
-            return f"\n  URL   {url}\n  logs  {look.replace('kubectl', f'kubectl --context {self.context}')}\n"
+            return (
+                f"\n  URL    {url}{others}\n  logs   {look.replace('kubectl', f'kubectl --context {self.context}')}\n"
+            )
         # curl knows *.localhost, but asks a proxy for it like for any other name.
         proxied = any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
         curl = "curl --noproxy '*'" if proxied else "curl"
         return (
-            f"\n  URL    {url}"
+            f"\n  URL    {url}{others}"
             f"\n  try    {curl} --cacert {quoted(self.places.ca_certificate)} {url}/version"
             f"\n  shell  . ./activate    (then pulumi, kubectl and pytest work as they are)"
             f"\n  logs   . ./activate && {look}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -20,7 +19,7 @@ from policies import check
 from rules import UNKNOWN
 
 from ops.recorder import stacks
-from tests.conftest import Changed, Declare
+from tests.conftest import API_ONLY, Changed, Declare
 from tests.faults import GONE, Fault, Object, add, both, drop, named, objects, put
 
 POD = "Deployment/api spec.template.spec"
@@ -292,8 +291,8 @@ def replaced(found: list[Object], number: int, at: tuple[Any, ...], value: Any) 
     return [copied(o, at) if index == number else o for index, o in enumerate(found)]
 
 
-def test_a_value_that_only_the_update_will_tell_breaks_no_rule(program: Declare):
-    found = list(program("prod").manifests().values())
+def test_a_value_that_only_the_update_will_tell_breaks_no_rule(changed: Changed):
+    found = list(changed("prod", API_ONLY).manifests().values())
     texts = [
         (number, at)
         for number, o in enumerate(found)
@@ -311,23 +310,13 @@ def value_at(value: Any, path: tuple[Any, ...]) -> Any:
     return value
 
 
-def test_no_object_is_so_broken_that_it_cannot_be_judged(program: Declare):
-    found = list(program("dev").manifests().values())
+def test_no_object_is_so_broken_that_it_cannot_be_judged(changed: Changed):
+    found = list(changed("dev", API_ONLY).manifests().values())
     everywhere = [(number, at) for number, o in enumerate(found) for at in places(o)]
     nonsense = itertools.cycle([None, "text", 7, [], {}, [None], {"a": 1}])
-    broken = [check(replaced(found, number, at, next(nonsense)), "prod") for number, at in everywhere]
+    # Each third place: all of them would take longer than all other tests.
+    broken = [check(replaced(found, number, at, next(nonsense)), "prod") for number, at in everywhere[::3]]
     assert sum(map(bool, broken)) > 100
-
-
-def test_all_rules_together_take_less_than_20_ms(program: Declare):
-    found = list(program("prod").manifests().values())
-
-    def milliseconds() -> float:
-        start = time.process_time()
-        check(found, "prod")
-        return (time.process_time() - start) * 1000
-
-    assert min(milliseconds() for _ in range(5)) < 20
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,15 @@ def test_the_last_words_can_be_pasted(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
     clone = tmp_path / "a clone"
     deployment = Deployment(Places(clone, tmp_path), "slipway-local")
-    deployment.outputs = {"url": "https://api.slipway.localhost", "namespace": "n", "services": {"api": "x"}}
+    deployment.outputs = {
+        "url": "https://api.slipway.localhost",
+        "namespace": "n",
+        "services": {"api": "x", "web": "https://web.slipway.localhost"},
+    }
     told = deployment.farewell()
     assert f"curl --noproxy '*' --cacert '{clone}/.slipway/ca.crt' https://api.slipway.localhost/version" in told
     assert "kubectl -n n logs -f --prefix --all-pods deployment/api" in told
+    assert "\n         https://web.slipway.localhost" in told
     assert "make down" in told
 
 
