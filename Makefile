@@ -36,7 +36,7 @@ check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs 
 test: venv ## unit tests: need Python and PyPI only
 	@$(MAKE) --no-print-directory --output-sync=target -j2 test-first test-second
 # Two halves that take about the same time, for two cores.
-HALF := tests/local $(addprefix tests/test_,bad_stack_files.py mutants.py preview.py oci.py registry.py backing.py render.py)
+HALF := tests/local $(addprefix tests/test_,bad_stack_files.py mutants.py preview.py oci.py registry.py render.py)
 test-first:
 	@.venv/bin/pytest tests $(HALF:%=--ignore %)
 test-second:
