@@ -377,6 +377,11 @@ class Ingress(Section):
         """Whether clients come over HTTPS."""
         return self.tls is not None or (self.gateway is not None and self.gateway.listener == "https")
 
+    @property
+    def url(self) -> str:
+        """Address from outside."""
+        return f"{'https' if self.secure else 'http'}://{self.host}{self.path}".rstrip("/")
+
 
 class Egress(Section):
     """An address outside the stack that a service may open connections to."""
@@ -422,6 +427,8 @@ class Service(Section):
     """How a pod leaves."""
     startup_seconds: int = Field(default=60, ge=5, le=600, examples=[60])
     """How long a new pod may take to start before it is restarted."""
+    progress_seconds: int | None = Field(default=None, ge=6, le=3600, examples=[120])
+    """How long a rollout may go without a new pod that serves before it has failed. Default: `startupSeconds` + 60."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
     needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
@@ -439,6 +446,11 @@ class Service(Section):
     """Content of the app's config.yaml. A change is picked up by running pods, without a restart."""
     secrets: list[SecretName] = Field(default=[], examples=[["signing-key"]])
     """Secrets the app reads as files of these names. Each one is a `secure:` value `slipway:<name>`."""
+
+    @property
+    def progress_deadline(self) -> int:
+        """Seconds without progress after which a rollout has failed."""
+        return self.progress_seconds or self.startup_seconds + 60
 
     @property
     def fewest(self) -> int:
@@ -459,6 +471,12 @@ class Service(Section):
     def _one_owner_of_the_replicas(self) -> Self:
         if self.replicas is not None and "autoscaling" in self.model_fields_set:
             raise ValueError("replicas and autoscaling exclude each other; take one out")
+        return self
+
+    @model_validator(mode="after")
+    def _a_slow_start_is_no_failure(self) -> Self:
+        if self.progress_deadline <= self.startup_seconds:
+            raise ValueError(f"progressSeconds: has to be more than startupSeconds ({self.startup_seconds})")
         return self
 
     @model_validator(mode="after")

@@ -35,7 +35,7 @@ def public_address(scope: Scope, address: core.v1.Service) -> str | None:
         _http_route(scope, ingress, ingress.gateway, address)
     else:
         _ingress(scope, ingress, address)
-    return f"{'https' if ingress.secure else 'http'}://{ingress.host}{ingress.path}".rstrip("/")
+    return ingress.url
 
 
 def _ingress(scope: Scope, ingress: Ingress, address: core.v1.Service) -> None:

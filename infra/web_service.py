@@ -70,7 +70,7 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
             ),
             revision_history_limit=retention.REVISIONS,
             # Below Pulumi's own timeout, so that the cluster's reason is what one reads.
-            progress_deadline_seconds=scope.service.startup_seconds + 60,
+            progress_deadline_seconds=scope.service.progress_deadline,
             template=pod.template(scope, image, config),
         ),
         opts=pulumi.ResourceOptions.merge(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ import policies as rules
 import pulumi
 import typer
 
-from ops import backup, config, diff, features, policies, preview, render
+from ops import backup, cluster, config, diff, features, held, logs, policies, preview, render, status
 from ops.models import NoModel
 from ops.recorder import UnknownStack, declare
 
@@ -73,6 +74,53 @@ def preview_command(  # noqa: PLR0917 - options, which nobody gives by position
     sys.exit(preview.command(names, base, allow or [], as_json=as_json, markdown=markdown))
 
 
+@app.command("status")
+def status_command(stack: Stack, as_json: Json = False) -> None:
+    """Show on one screen what a stack runs, and why if something does not run.
+
+    Exit code: 0 healthy, 1 not, 2 cannot tell. Example: ./slipway status -s prod
+    """
+    try:
+        found = cluster.connect(stack, config.settings(stack))
+        now = held.look(found)
+    except (cluster.NoCluster, cluster.Refused, pulumi.RunError, UnknownStack) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(status.CANNOT_TELL)
+    told = status.read(found, now)
+    sys.stdout.write(status.as_json(told) if as_json else status.screen(told, now))
+    sys.exit(status.HEALTHY if told.healthy else status.UNHEALTHY)
+
+
+@app.command("logs")
+def logs_command(  # noqa: PLR0917 - options, which nobody gives by position
+    stack: Stack,
+    service: Annotated[str | None, typer.Argument(help="A service, store or job. Default: all services.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what is written, until Ctrl-C.")] = False,
+    since: Annotated[str | None, typer.Option(help="No lines older than that: 90s, 10m, 2h, 1d.")] = None,
+    previous: Annotated[bool, typer.Option("--previous", help="Of the run before a container was restarted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what the pods of a stack write, in the order of time, secrets as ***.
+
+    Example: ./slipway logs -s dev api -f
+    """
+    if follow and previous:
+        raise typer.BadParameter("--previous is of a run that has ended: leave --follow out")
+    try:
+        seconds = logs.seconds(since) if since is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    settings = config.settings(stack)
+    asked = logs.Asked(logs.services(settings, service), seconds, previous)
+    found = cluster.connect(stack, settings)
+    mask = logs.mask_of(found)
+    try:
+        logs.show(logs.followed(found, asked) if follow else logs.written(found, asked), mask, as_json=as_json)
+    except (KeyboardInterrupt, BrokenPipeError):
+        # Threads still wait for lines, and whoever read may have gone: nothing is left to be said.
+        os._exit(0)
+
+
 @app.command("backup")
 def backup_command(
     stack: Stack,
@@ -124,18 +172,17 @@ def features_command(
     sys.stdout.write(table)
 
 
+MISTAKES = (
+    *(pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed),
+    *(cluster.NoCluster, cluster.Refused, logs.UnknownService),
+)
+
+
 def main() -> None:
     """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
     try:
         app()
-    except (
-        pulumi.RunError,
-        NoModel,
-        UnknownStack,
-        render.NotOurs,
-        backup.BackupFailed,
-        features.NotCollected,
-    ) as error:
+    except MISTAKES as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
 

@@ -7,14 +7,12 @@ what it restored: that has to be the same text (infra/mysql.sh).
 from __future__ import annotations
 
 import copy
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import typer
-from environment import kubeconfig
 from lightkube import ApiError, Client
 from lightkube.models.batch_v1 import JobSpec
 from lightkube.models.meta_v1 import ObjectMeta
@@ -23,9 +21,9 @@ from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
 from naming import selector_of
 from settings import MYSQL_BACKUP, Settings
-from stack_file import effective, judged, read_files
 
-from ops.recorder import stack_config
+from ops import config
+from ops.cluster import connect
 
 # mysql.sh ends with this when it failed before it touched the data.
 NOTHING_CHANGED = 3
@@ -53,10 +51,8 @@ class Store:
 
 
 def store(stack: str) -> Store:
-    """`BackupFailed` if the stack has none of its own, or its kubeconfig context leads to another cluster."""
-    stack_config(stack)  # an unknown stack is refused before anything is done
-    own, shared = read_files(stack)
-    settings = judged(stack, effective(own.settings, shared.settings), [*own.mistakes, *shared.mistakes])
+    """`BackupFailed` if the stack has none of its own; `NoCluster` if its context does not lead to its cluster."""
+    settings = config.settings(stack)
     here = f"stacks/Pulumi.{stack}.yaml"
     if settings.mysql is None:
         raise BackupFailed(f"{here}: there is no slipway:mysql, so nothing to back up.")
@@ -64,13 +60,7 @@ def store(stack: str) -> Store:
         raise BackupFailed(f"{here}: slipway:mysql is managed; who runs {settings.mysql.host} keeps its backups.")
     if settings.mysql.backup is None:
         raise BackupFailed(f"{here}: slipway:mysql.backup is null; take that out, then `pulumi up -s {stack}`.")
-    config = kubeconfig(settings.cluster.context)
-    pattern = settings.cluster.server
-    if pattern and not re.fullmatch(pattern, config.cluster.server):
-        raise BackupFailed(
-            f"{here}: context {settings.cluster.context!r} leads to {config.cluster.server}, not to {pattern!r}."
-        )
-    return Store(stack, settings, Client(config, namespace=settings.namespace))
+    return Store(stack, settings, connect(stack, settings).client)
 
 
 def backup(store: Store) -> None:

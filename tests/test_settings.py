@@ -73,6 +73,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services.api.env.HTTP_PORT": "80"}, "services.api", "HTTP_PORT is set by the program"),
     ({"services.api.secrets": "signing-key"}, "services.api.secrets", "should be a list"),
     ({"services.api.startupSeconds": 5000}, "services.api.startupSeconds", "less than or equal to 600"),
+    ({"services.api.progressSeconds": 60}, "services.api", "progressSeconds: has to be more than startupSeconds (60)"),
     (
         {"services.web": {"ingress": {"host": "api.dev.example.com"}}},
         "services.web.ingress.path",

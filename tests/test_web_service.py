@@ -36,6 +36,16 @@ def test_one_image_serves_two_ways_by_its_arguments(changed: Changed):
     assert (api.get("args"), web["args"]) == (None, ["web"])
 
 
+def test_a_rollout_without_progress_has_failed_a_minute_after_the_start_should_be_over_unless_it_is_told(
+    changed: Changed,
+):
+    def deadline(changes: dict[str, Any]) -> int:
+        return changed("dev", changes).manifests()["Deployment", "api"]["spec"]["progressDeadlineSeconds"]
+
+    assert deadline({}) == 60 + 60
+    assert deadline({"services.api.startupSeconds": 10, "services.api.progressSeconds": 15}) == 15
+
+
 @pytest.mark.feature("B3", part="name of the env object")
 def test_a_changed_variable_makes_a_new_object_and_a_changed_file_does_not(changed: Changed):
     def names(program: Program) -> dict[str, str]:

@@ -1,0 +1,165 @@
+"""From the name of a stack to its cluster: the settings, then a client that leads to the right server.
+
+Objects are plain dicts, as the API server sends them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import httpx2
+import pulumi
+from environment import kubeconfig
+from lightkube import Client
+from lightkube.config.client_adapter import Client as HttpClient
+from lightkube.config.client_adapter import ConnectionParams
+from lightkube.config.kubeconfig import SingleConfig
+from lightkube.config.models import User
+from lightkube.core.exceptions import ConfigError
+from settings import Settings
+
+CONNECT_SECONDS = 3
+ANSWER_SECONDS = 10
+
+Object: TypeAlias = dict[str, Any]
+
+KINDS = {
+    "deployments": "apis/apps/v1",
+    "statefulsets": "apis/apps/v1",
+    "replicasets": "apis/apps/v1",
+    "jobs": "apis/batch/v1",
+    "horizontalpodautoscalers": "apis/autoscaling/v2",
+    "pods": "api/v1",
+    "events": "api/v1",
+    "persistentvolumeclaims": "api/v1",
+    "resourcequotas": "api/v1",
+    "secrets": "api/v1",
+    "nodes": "api/v1",
+}
+
+
+class NoCluster(Exception):
+    """The cluster of a stack is out of reach, or the context leads to another one."""
+
+
+class Refused(Exception):
+    """The API server does not give what was asked for."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The cluster of a stack, and the namespace in it that the stack owns."""
+
+    stack: str
+    settings: Settings
+    config: SingleConfig
+    transport: httpx2.BaseTransport | None = None
+
+    @property
+    def namespace(self) -> str:
+        """Everything but nodes is looked for there."""
+        return self.settings.namespace
+
+    @property
+    def context(self) -> str:
+        """As the stack file names it."""
+        return self.settings.cluster.context
+
+    @cached_property
+    def client(self) -> Client:
+        """For objects as models."""
+        return Client(self.config, namespace=self.namespace)
+
+    def items(self, kind: str, **query: str) -> list[Object]:
+        """All objects of a kind; `Refused` where we may not read it, `NoCluster` without an answer."""
+        scope = "" if kind == "nodes" else f"/namespaces/{self.namespace}"
+        with self._answered():
+            answer = self._http.get(f"/{KINDS[kind]}{scope}/{kind}", params=query)
+        return _judged(answer).json()["items"]
+
+    def log(self, pod: str, container: str, **query: str | int | bool) -> list[str]:
+        """Lines of a container, of its former run with `previous=True`; `Refused` where there are none."""
+        with self._answered():
+            return _judged(self._http.get(self._log_of(pod), params=_texts(container, query))).text.splitlines()
+
+    def followed(self, pod: str, container: str, **query: str | int | bool) -> Iterator[str]:
+        """Lines as they are written, until the container ends."""
+        endless = httpx2.Timeout(ANSWER_SECONDS, read=None)
+        params = _texts(container, {**query, "follow": True})
+        with self._answered(), self._http.stream("GET", self._log_of(pod), params=params, timeout=endless) as answer:
+            if answer.is_error:
+                answer.read()
+            yield from _judged(answer).iter_lines()
+
+    def _log_of(self, pod: str) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
+
+    @cached_property
+    def _http(self) -> httpx2.Client:
+        timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
+        # Like Go's HTTP client: proxies of the environment, but never for the machine itself.
+        local = httpx2.URL(self.config.cluster.server).host in ("127.0.0.1", "::1", "localhost")
+        config = self.config if self.config.user else self.config._replace(user=User())
+        return HttpClient(config, ConnectionParams(timeout, trust_env=not local, transport=self.transport))
+
+    @contextmanager
+    def _answered(self) -> Generator[None]:
+        try:
+            yield
+        except (httpx2.TransportError, ConfigError, OSError) as error:
+            raise NoCluster(
+                f"the API server {self.config.cluster.server} (context {self.context!r}, stack {self.stack}) does not "
+                f"answer: {error or type(error).__name__}"
+            ) from None
+
+
+def connect(stack: str, settings: Settings) -> Cluster:
+    """`NoCluster` unless the kubeconfig has the stack's context, and it leads to the right server."""
+    here = f"stacks/Pulumi.{stack}.yaml"
+    try:
+        config = kubeconfig(settings.cluster.context)
+    except pulumi.RunError as error:
+        raise NoCluster(f"{here}: {error}") from None
+    pattern = settings.cluster.server
+    if pattern and not re.fullmatch(pattern, config.cluster.server):
+        raise NoCluster(
+            f"{here}: context {settings.cluster.context!r} leads to {config.cluster.server}, not to {pattern!r}."
+        )
+    return Cluster(stack, settings, config)
+
+
+def at(value: Any, *path: str) -> Any:
+    """What stands at a path of keys, or None: `at(pod, "status", "phase")`."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+    return value  # pyright: ignore[reportUnknownVariableType]
+
+
+def name_of(found: Object) -> str:
+    """Its name."""
+    return at(found, "metadata", "name") or ""
+
+
+def service_of(found: Object) -> str:
+    """The service, store or job an object belongs to, by the recommended label."""
+    return at(found, "metadata", "labels", "app.kubernetes.io/name") or ""
+
+
+def _texts(container: str, query: dict[str, Any]) -> dict[str, str]:
+    told = {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in query.items()}
+    return {"container": container, **told}
+
+
+def _judged(answer: httpx2.Response) -> httpx2.Response:
+    if answer.is_error:
+        try:
+            message = answer.json()["message"]
+        except (ValueError, KeyError, TypeError):
+            message = answer.text[:200]
+        raise Refused(f"HTTP {answer.status_code} from the API server: {message}")
+    return answer

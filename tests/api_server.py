@@ -1,0 +1,60 @@
+"""An API server that holds what it is given, for everything that reads a cluster by ops/cluster.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import httpx2
+from engine_yaml import Node
+from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from settings import Settings
+from stack_file import effective, judged, read_defaults
+
+from ops.cluster import Cluster, Object
+from tests.conftest import with_changes
+
+URL = "https://10.0.0.1:6443"
+
+
+@dataclass
+class ApiServer:
+    """Objects by the plural of their kind, and the log of each container by `pod/container`."""
+
+    objects: Mapping[str, Sequence[Object]] = field(default_factory=dict[str, Sequence[Object]])
+    logs: dict[str, str] = field(default_factory=dict[str, str])
+    forbidden: tuple[str, ...] = ()
+    asked: list[str] = field(default_factory=list[str])
+    is_down: bool = False
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        path = request.url.path
+        self.asked.append(f"{path}?{request.url.query.decode()}")
+        if self.is_down:
+            raise httpx2.ConnectError("[Errno 111] Connection refused")
+        if path.endswith("/log"):
+            return self._log(path.split("/")[-2], dict(request.url.params))
+        kind = path.rpartition("/")[2]
+        if kind in self.forbidden:
+            return httpx2.Response(403, json={"kind": "Status", "message": f'{kind} is forbidden: User "dev"'})
+        return httpx2.Response(200, json={"items": list(self.objects.get(kind, ()))})
+
+    def _log(self, pod: str, query: dict[str, str]) -> httpx2.Response:
+        key = f"{pod}/{query['container']}{' previous' if query.get('previous') == 'true' else ''}"
+        if key not in self.logs:
+            return httpx2.Response(400, json={"message": f"container of {key} is waiting to start"})
+        return httpx2.Response(200, text=self.logs[key])
+
+
+def settings(stack: str = "dev", changes: dict[str, Any] | None = None) -> Settings:
+    """Of a stack after these changes."""
+    config = with_changes(stack, changes or {})
+    own = Node.of({key.removeprefix("slipway:"): value for key, value in config.items()})
+    return judged(stack, effective(own, read_defaults().settings), [])
+
+
+def cluster(server: ApiServer, changes: dict[str, Any] | None = None) -> Cluster:
+    """That of the dev stack."""
+    found = cast("SingleConfig", KubeConfig.from_server(URL).get())
+    return Cluster("dev", settings("dev", changes), found, httpx2.MockTransport(server))

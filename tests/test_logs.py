@@ -1,0 +1,210 @@
+"""`./slipway logs`: what all pods of a service write, in the order of time, without secrets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+
+from ops import logs
+from ops.cluster import Object
+from ops.logs import Asked, Line, UnknownService
+from ops.masking import Mask
+from tests import namespace as ns
+from tests.api_server import ApiServer, cluster, settings
+from tests.test_status import run
+
+__all__ = ["run"]
+
+HASH = ns.POD_HASHES["new"]
+A, B = f"api-{HASH}-aaaaa", f"api-{HASH}-bbbbb"
+
+
+def at(second: float, text: str) -> str:
+    """A line as the kubelet gives it, to the nanosecond."""
+    return f"2026-11-21T12:00:{second:012.9f}Z {text}\n"
+
+
+def served(**logs: str) -> ApiServer:
+    """Two pods with these logs."""
+    return ApiServer(
+        {"pods": [ns.pod("aaaaa"), ns.pod("bbbbb")]},
+        {f"{'api-' + HASH}-{name}/api": text for name, text in logs.items()},
+    )
+
+
+TWO = {"aaaaa": at(1, "first") + at(3, "third"), "bbbbb": at(2, "second") + at(3.5, "fourth")}
+
+
+@pytest.mark.feature("L3", part="logs")
+def test_lines_of_all_pods_come_in_the_order_of_time_each_with_its_pod(capsys: pytest.CaptureFixture[str]):
+    logs.show(logs.written(cluster(served(**TWO)), Asked(["api"])), Mask(), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "api-aaaaa first",
+        "api-bbbbb second",
+        "api-aaaaa third",
+        "api-bbbbb fourth",
+    ]
+
+
+def test_lines_of_one_moment_stay_in_the_order_in_which_a_pod_wrote_them():
+    # A microsecond holds many lines, and Python knows no finer time.
+    text = "".join(at(1.0000001 + n / 1e9, f"{n}") for n in range(9))
+    found = logs.written(cluster(served(aaaaa=text)), Asked(["api"]))
+    assert [line.text for line in found] == [str(n) for n in range(9)]
+
+
+def test_each_line_is_an_object_of_its_own_in_json(run: Any):
+    code, out, err = run(served(**TWO), "logs", "api", "--json")
+    assert (code, err) == (0, "")
+    first = json.loads(out.splitlines()[0])
+    assert first == {
+        "time": "2026-11-21T12:00:01+00:00",
+        "service": "api",
+        "pod": A,
+        "container": "api",
+        "text": "first",
+    }
+    assert len(out.splitlines()) == 4
+
+
+@pytest.mark.feature("B10", part="logs as they are shown")
+def test_secrets_are_masked_also_those_that_only_the_cluster_knows(run: Any):
+    server = served(aaaaa=at(1, "key q7wLrT2vN8xZ") + at(2, "password=hunter22"))
+    server.objects = {
+        **server.objects,
+        "secrets": [{"data": {"signing-key": base64.b64encode(b"q7wLrT2vN8xZ").decode()}}],
+    }
+    assert run(server, "logs", "api")[1].splitlines() == ["api-aaaaa key ***", "api-aaaaa password=***"]
+
+
+def test_who_may_not_read_secrets_still_gets_lines_without_what_looks_like_one(run: Any):
+    server = served(aaaaa=at(1, "password=hunter22"))
+    server.forbidden = ("secrets",)
+    assert run(server, "logs", "api")[1] == "api-aaaaa password=***\n"
+
+
+def test_since_and_previous_are_asked_of_the_api_server():
+    restarted = ns.pod("aaaaa", **ns.crashed())
+    server = ApiServer({"pods": [restarted, ns.pod("bbbbb")]}, {f"{A}/api previous": at(1, "the end")})
+    found = logs.written(cluster(server), Asked(["api"], since=600, previous=True))
+    assert [line.text for line in found] == ["the end"]
+    [asked] = [query for query in server.asked if "/log?" in query]
+    assert "previous=true" in asked
+    assert "sinceSeconds=600" in asked
+
+
+def test_a_pod_that_has_not_started_has_no_lines():
+    assert [line.text for line in logs.written(cluster(served(bbbbb=at(1, "x"))), Asked(["api"]))] == ["x"]
+
+
+def test_only_the_services_asked_for_are_looked_at():
+    server = served()
+    logs.written(cluster(server), Asked(["api", "web"]))
+    assert "labelSelector=app.kubernetes.io" in server.asked[0]
+    assert "api%2Cweb" in server.asked[0]
+
+
+NAMED = [(None, ["api"]), ("api", ["api"]), ("mysql", ["mysql"]), ("api-migration", ["api-migration"])]
+
+
+@pytest.mark.parametrize(("wanted", "found"), NAMED)
+def test_services_are_the_stack_s_own_unless_one_is_named(wanted: str | None, found: list[str]):
+    assert logs.services(settings(), wanted) == found
+
+
+def test_an_unknown_service_is_refused_with_those_there_are():
+    with pytest.raises(UnknownService, match=r"no service 'ap' here.*api, mysql, redis, api-migration, mysql-backup"):
+        logs.services(settings(), "ap")
+
+
+@pytest.mark.parametrize(("text", "found"), [("90s", 90), ("10m", 600), ("2h", 7200), ("1d", 86400)])
+def test_a_period_is_a_number_with_a_unit(text: str, found: int):
+    assert logs.seconds(text) == found
+
+
+@pytest.mark.parametrize("text", ["10", "m", "-1m", "0s", "1w", ""])
+def test_what_is_no_period_is_a_mistake_of_the_user(run: Any, text: str):
+    code, out, err = run(served(), "logs", "--since", text)
+    assert (code, out) == (2, "")
+    assert "is no time: 90s, 10m, 2h or 1d" in " ".join(err.replace("│", " ").split())
+
+
+# Following
+
+
+def follow(server: ApiServer, wanted: int, changes: dict[int, list[Object]] | None = None) -> list[Line]:
+    """The first lines; after so many of them the pods are those of `changes`."""
+    found: list[Line] = []
+    deadline = time.monotonic() + 20
+    for line in logs.followed(
+        cluster(server), Asked(["api"]), lambda: time.monotonic() > deadline or len(found) >= wanted
+    ):
+        found.append(line)
+        if changes and len(found) in changes:
+            server.objects = {"pods": changes[len(found)]}
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(logs, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(logs, "GATHER_SECONDS", 0.1)
+
+
+@pytest.mark.feature("L3", part="logs that follow")
+def test_a_pod_that_comes_later_is_followed_too():
+    server = served(**TWO)
+    server.objects = {"pods": [ns.pod("aaaaa")]}
+    found = follow(server, 4, {2: [ns.pod("aaaaa"), ns.pod("bbbbb")]})
+    assert [(line.prefix, line.text) for line in found] == [
+        ("api-aaaaa", "first"),
+        ("api-aaaaa", "third"),
+        ("api-bbbbb", "second"),
+        ("api-bbbbb", "fourth"),
+    ]
+
+
+def test_a_stream_that_ends_while_its_container_runs_is_opened_again_without_repeating_a_line():
+    server = served(aaaaa=at(1, "first"))
+    server.objects = {"pods": [ns.pod("aaaaa")]}
+    found: list[str] = []
+    deadline = time.monotonic() + 20
+    for line in logs.followed(cluster(server), Asked(["api"]), lambda: len(found) > 1 or time.monotonic() > deadline):
+        found.append(line.text)
+        server.logs[f"{A}/api"] += at(1.5, "second") if len(found) == 1 else ""
+    assert found == ["first", "second"]
+    assert any("sinceTime=2026-11-21T12%3A00%3A01Z" in query for query in server.asked)
+
+
+def test_what_a_container_in_a_crash_loop_wrote_is_shown_once():
+    server = served(aaaaa=at(1, "panic"))
+    server.objects = {"pods": [ns.pod("aaaaa", **ns.crashed())]}
+    end = time.monotonic() + 1
+    found = list(logs.followed(cluster(server), Asked(["api"]), lambda: time.monotonic() > end))
+    assert [line.text for line in found] == ["panic"]
+
+
+def test_an_api_server_that_is_away_for_a_moment_ends_nothing(capsys: pytest.CaptureFixture[str]):
+    server = served(**TWO)
+    server.is_down = True
+    found: list[str] = []
+    end = time.monotonic() + 20
+
+    def until() -> bool:
+        server.is_down = server.is_down and time.monotonic() < end - 19.5
+        return len(found) == 4 or time.monotonic() > end
+
+    for line in logs.followed(cluster(server), Asked(["api"]), until):
+        found.append(line.text)
+    assert found == ["first", "second", "third", "fourth"]
+    assert "does not answer" in capsys.readouterr().err
+
+
+def test_following_the_run_before_is_refused(run: Any):
+    code, _, err = run(served(), "logs", "-f", "--previous")
+    assert code == 2
+    assert "leave --follow out" in " ".join(err.replace("│", " ").split())
