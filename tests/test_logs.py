@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +21,7 @@ from ops import logs
 from ops.cluster import Object
 from ops.logs import Asked, Line, UnknownService
 from ops.masking import Mask
+from ops.recorder import ROOT
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
 from tests.test_status import run
@@ -208,3 +217,56 @@ def test_following_the_run_before_is_refused(run: Any):
     code, _, err = run(served(), "logs", "-f", "--previous")
     assert code == 2
     assert "leave --follow out" in " ".join(err.replace("│", " ").split())
+
+
+class _Streaming(BaseHTTPRequestHandler):
+    """An API server with one pod, which never stops writing."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        if "/log?" not in self.path:
+            items = [ns.pod("aaaaa")] if "/pods" in self.path else []
+            self.wfile.write(json.dumps({"items": items}).encode())
+            return
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(at(1, "again").encode())
+                time.sleep(0.05)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path):
+    """A file whose context `dev` leads to such a server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Streaming)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    content = {
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "dev", "context": {"cluster": "c", "user": "u"}}],
+    }
+    (tmp_path / "kubeconfig").write_text(json.dumps(content))
+    yield tmp_path / "kubeconfig"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.feature("L3", part="logs end at Ctrl-C")
+@pytest.mark.parametrize("how", ["Ctrl-C", "the reader goes"])
+def test_following_ends_without_a_word_when_nobody_wants_more(kubeconfig: Path, how: str):
+    command = [sys.executable, "-m", "ops", "logs", "-s", "dev", "-f"]
+    env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+        assert following.stdout
+        assert following.stderr
+        assert following.stdout.readline() == b"api-aaaaa again\n"
+        if how == "Ctrl-C":
+            following.send_signal(signal.SIGINT)
+        else:
+            following.stdout.close()
+        assert following.wait(timeout=20) == 0
+        assert following.stderr.read() == b""

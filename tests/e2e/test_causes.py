@@ -1,0 +1,416 @@
+"""Faults put into a running stack one by one: each is named within a minute, and no request is lost meanwhile.
+
+The table it prints at the end is docs/faults.md, written when all faults were tried.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from tests.e2e.conftest import NAMESPACE, ROOT, environment, kubectl, outputs, pulumi, run, up
+from tests.e2e.load import Load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+LOCAL = "stacks/Pulumi.local.yaml"
+HEALTH = "app/internal/admin/health.go"
+BAD_MIGRATION = "app/internal/store/mysql/migrations/00099_bad.sql"
+DOCUMENT = ROOT / "docs" / "faults.md"
+NAMED_WITHIN_SECONDS = 60
+
+Edit = tuple[str, str, str]
+"""File, what stands there, what takes its place."""
+Objects = list[dict[str, Any]]
+
+
+def service(*lines: str) -> Edit:
+    """Keys of the service `api` in the stack file."""
+    here = "      needs: [mysql, redis]\n"
+    return LOCAL, here, here + "".join(f"      {line}\n" for line in lines)
+
+
+def rolling(*lines: str, seconds: int = 20) -> Edit:
+    """The same, with a rollout that fails soon. Without a migration, which would meet the fault first."""
+    return service("migration: null", "startupSeconds: 10", f"progressSeconds: {seconds}", *lines)
+
+
+def program(labelled: str, *args: str, **more: Any) -> dict[str, Any]:
+    """A pod of the app's image that the namespace lets in."""
+    hardened = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
+    container = {"name": "api", "image": outputs()["image"], "args": list(args), "securityContext": hardened}
+    identity = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {
+        "metadata": {"labels": {"app.kubernetes.io/name": labelled}},
+        "spec": {
+            "automountServiceAccountToken": False,
+            "securityContext": identity,
+            "containers": [container],
+            **more,
+        },
+    }
+
+
+def without_volume() -> Objects:
+    claim = {"accessModes": ["ReadWriteOnce"], "storageClassName": "no-such-class"}
+    claim |= {"resources": {"requests": {"storage": "1Mi"}}}
+    volume = {"name": "data", "persistentVolumeClaim": {"claimName": "fault"}}
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": {"app.kubernetes.io/name": "fault"}},
+        "template": program("fault", volumes=[volume]),
+    }
+    return [
+        {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "fault"}, "spec": claim},
+        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "fault"}, "spec": spec},
+    ]
+
+
+def too_slow() -> Objects:
+    spec = {"activeDeadlineSeconds": 10, "backoffLimit": 0, "template": program("fault", restartPolicy="Never")}
+    return [{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "fault"}, "spec": spec}]
+
+
+PODS_HERE = {
+    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+    "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+}
+
+
+def no_pod_allowed() -> Objects:
+    constraints = {
+        "namespaceSelector": PODS_HERE["namespaceSelector"],
+        "resourceRules": PODS_HERE["rules"],
+    }
+    said = [{"expression": "false", "message": "no pods today"}]
+    group = "admissionregistration.k8s.io/v1"
+    return [
+        {
+            "apiVersion": group,
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": "fault"},
+            "spec": {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": said},
+        },
+        {
+            "apiVersion": group,
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": "fault"},
+            "spec": {"policyName": "fault", "validationActions": ["Deny"]},
+        },
+    ]
+
+
+def webhook_that_is_down() -> Objects:
+    webhook = {
+        "name": "fault.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "timeoutSeconds": 1,
+        "failurePolicy": "Fail",
+        **PODS_HERE,
+    }
+    return [
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "fault"},
+            "webhooks": [webhook],
+        }
+    ]
+
+
+def full_quota() -> None:
+    """As many pods as there are, and no more."""
+    quota = json.loads(kubectl("get", "resourcequota", "quota", "-o", "json"))
+    hard = {"spec": {"hard": {"pods": quota["status"]["used"]["pods"]}}}
+    kubectl("patch", "resourcequota", "quota", "--type=merge", "-p", json.dumps(hard))
+
+
+def nothing() -> None:
+    """Nothing but edits and objects."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a stack that is well, and what it has to be called."""
+
+    what: str
+    label: str
+    edits: tuple[Edit, ...] = ()
+    files: dict[str, str] = field(default_factory=dict[str, str])
+    """New ones, with their content."""
+    objects: Callable[[], Objects] = list
+    """What somebody applies."""
+    act: Callable[[], None] = nothing
+    undo: Callable[[], None] = nothing
+    refuses_pods: bool = False
+    """Whether the fault holds only once the API server refuses pods: it learns of a policy some seconds later."""
+
+    @property
+    def deploys(self) -> bool:
+        """Whether `pulumi up` meets the fault, and has to fail."""
+        return bool(self.edits)
+
+
+NEVER = "answer(w, false, h.word())"
+STARTUP: Edit = (HEALTH, "answer(w, h.phase.Load() != starting, h.word())", NEVER)
+READINESS: Edit = (HEALTH, "answer(w, h.phase.Load() == ready, h.word())", NEVER)
+LIVENESS: Edit = (HEALTH, 'answer(w, true, "alive")', 'answer(w, false, "dead")')
+NO_IMAGE: Edit = (
+    LOCAL,
+    "    source: build\n    target: prebuilt",
+    f"    source: prebuilt\n    digest: sha256:{'e' * 64}\n    target: prebuilt",
+)
+
+FAULTS = [
+    Fault("an image that no registry has", "image cannot be pulled", (rolling(), NO_IMAGE)),
+    Fault("arguments the program does not know", "crash loop", (rolling("args: [nonsense]"),)),
+    Fault(
+        "a variable with a wrong value",
+        "bad configuration",
+        (rolling(), (LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: loud")),
+    ),
+    Fault("a secret the service does not name", "missing config key", (rolling("secrets: []"),)),
+    # 8Mi are less than the program takes to start; a little more, and whether it lives is luck.
+    Fault(
+        "too little memory",
+        "out of memory",
+        (rolling(), (LOCAL, "{cpu: 50m, memory: 64Mi}", "{cpu: 50m, memory: 8Mi}")),
+    ),
+    Fault(
+        "more CPU than a node has",
+        "unschedulable",
+        (rolling(), (LOCAL, "{cpu: 50m, memory: 64Mi}", '{cpu: "64", memory: 64Mi}')),
+    ),
+    Fault("a start that does not end", "startup probe", (rolling(), STARTUP)),
+    Fault("a version that is never ready", "readiness probe", (rolling(seconds=40), READINESS)),
+    Fault("a version that hangs", "liveness probe", (rolling(seconds=50), LIVENESS, READINESS)),
+    Fault(
+        "a migration with a mistake",
+        "migration failed",
+        (service("migration: {retries: 0}"),),
+        files={BAD_MIGRATION: "-- +goose Up\nALTER TABLE no_such_table ADD COLUMN x INT;\n"},
+    ),
+    # The migration stays: taking it out would write the quota anew. It is the probe that makes the pods roll.
+    Fault(
+        "a quota that is used up",
+        "quota",
+        (service("startupSeconds: 10", "progressSeconds: 20"),),
+        act=full_quota,
+        undo=lambda: deleted("resourcequota", "quota"),
+    ),
+    Fault("a policy that forbids the pods", "policy refused", (rolling(),), objects=no_pod_allowed, refuses_pods=True),
+    Fault("a webhook that is down", "admission", (rolling(),), objects=webhook_that_is_down, refuses_pods=True),
+    Fault(
+        "a service account somebody deleted",
+        "missing object",
+        (rolling(),),
+        act=lambda: deleted("serviceaccount", "api"),
+    ),
+    Fault("a claim on a class that is not there", "volume", objects=without_volume),
+    Fault("a job that takes too long", "deadline exceeded", objects=too_slow),
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of one fault."""
+
+    fault: Fault
+    object: str
+    next: str
+    seconds: float
+    sent: int
+    lost: int
+
+
+@pytest.fixture(scope="module")
+def table() -> Generator[list[Row]]:
+    """Filled by the tests, printed and written at the end."""
+    rows: list[Row] = []
+    yield rows
+    text = document(rows)
+    print(f"\n{text}")
+    if len(rows) == len(FAULTS):
+        DOCUMENT.write_text(text)
+
+
+def document(rows: list[Row]) -> str:
+    lines = [
+        f"| {row.fault.what} | {row.fault.label} | {row.seconds:.0f} | {row.sent} | {row.lost} | `{row.next}` |"
+        for row in rows
+    ]
+    return (
+        "<!-- Written by tests/e2e/test_causes.py. -->\n# Faults\n\n"
+        "Put into the running local stack one by one, at 20 requests a second from before the fault until after it\n"
+        "was put right. Seconds count from the moment the cluster has the fault until `./slipway status` names it.\n"
+        "After each one `pulumi up --refresh` brings the stack back: healthy, and a preview that plans no change.\n\n"
+        "| fault | label | seconds | requests | lost | next |\n|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
+    )
+
+
+@pytest.mark.feature("D1", "D2", "L3")
+@pytest.mark.parametrize("fault", FAULTS, ids=[fault.what for fault in FAULTS])
+def test_a_fault_is_named_within_a_minute_and_no_request_is_lost(
+    fault: Fault, api: urllib3.HTTPSConnectionPool, table: list[Row], tmp_path: Path
+):
+    up()
+    eventually(lambda: status()["healthy"], 60, "the stack is well before the fault")
+    with Load(api, "/v1/shops", rate=20) as load:
+        time.sleep(2)
+        with put_in(fault, tmp_path):
+            seconds, output = named_after(fault, tmp_path)
+            after = status()
+        pulumi("up", "--yes", "--skip-preview", "--refresh")
+        eventually(lambda: status()["healthy"], 60, "the stack is well after the fault")
+        time.sleep(2)
+    [cause] = after["causes"]
+    table.append(Row(fault, cause["object"], cause["next"], seconds, load.sent, len(load.lost)))
+    assert cause["label"] == fault.label, output
+    assert cause["evidence"]
+    assert not after["healthy"]
+    assert load.sent > 100
+    assert load.lost == []
+    assert seconds < NAMED_WITHIN_SECONDS
+    pulumi("preview", "--expect-no-changes")
+
+
+@contextmanager
+def put_in(fault: Fault, folder: Path) -> Generator[None]:
+    """The fault, taken out again whatever happens."""
+    before = {name: (ROOT / name).read_bytes() for name, _, _ in fault.edits}
+    manifest = folder / "fault.json"
+    objects = fault.objects()
+    manifest.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
+    try:
+        for name, old, new in fault.edits:
+            text = (ROOT / name).read_text()
+            assert text.count(old) == 1, f"{name} does not hold {old!r} once"
+            (ROOT / name).write_text(text.replace(old, new))
+        for name, content in fault.files.items():
+            (ROOT / name).write_text(content)
+        if objects:
+            kubectl("apply", "-f", str(manifest))
+        if fault.refuses_pods:
+            eventually(pods_are_refused, 60, "the API server refuses pods")
+        fault.act()
+        yield
+    finally:
+        for name, content in before.items():
+            (ROOT / name).write_bytes(content)
+        for name in fault.files:
+            (ROOT / name).unlink(missing_ok=True)
+        if objects:
+            kubectl("delete", "--ignore-not-found", "-f", str(manifest))
+        fault.undo()
+
+
+def named_after(fault: Fault, folder: Path) -> tuple[float, str]:
+    """Seconds until the fault has its name; what `pulumi up` printed, which has to fail."""
+    known = makers() if fault.deploys else set[str]()
+    since = seconds = None
+    with (folder / "up.txt").open("w+") as said:
+        command = ["pulumi", "up", "--yes", "--skip-preview", "-s", "local", "--non-interactive", "--color", "never"]
+        engine = subprocess.Popen(
+            command if fault.deploys else ["true"], cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT
+        )
+        try:
+            end = time.monotonic() + 300
+            while engine.poll() is None or seconds is None:
+                if since is None and makers() - known:
+                    since = time.monotonic()
+                labels = [cause["label"] for cause in status()["causes"]]
+                if seconds is None and fault.label in labels:
+                    seconds = time.monotonic() - (since or time.monotonic())
+                said.seek(0)
+                assert time.monotonic() < end, f"not named {fault.label}, but {labels}\n{said.read()}"
+                time.sleep(0.5)
+        finally:
+            if engine.poll() is None:
+                engine.terminate()
+                engine.wait()
+        said.seek(0)
+        output = said.read()
+    assert (engine.returncode != 0) == fault.deploys, output
+    return seconds, output
+
+
+def makers() -> set[str]:
+    """Everything that makes pods: a new one is the moment from which a fault can be seen."""
+    return set(kubectl("get", "replicasets,jobs", "-o", "name").split())
+
+
+def status() -> dict[str, Any]:
+    """What `./slipway status` says; its exit code has to fit."""
+    done = run("./slipway", "status", "-s", "local", "--json", ok=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["healthy"] == (done.returncode == 0)
+    return found
+
+
+def deleted(kind: str, name: str) -> None:
+    """Gone; `pulumi up --refresh` brings it back."""
+    kubectl("delete", kind, name, "--ignore-not-found")
+
+
+def pods_are_refused() -> bool:
+    command = ("kubectl", "--context", "slipway-local", "-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-")
+    pod = {"apiVersion": "v1", "kind": "Pod", **program("fault"), "metadata": {"name": "fault"}}
+    asked = subprocess.run(
+        command, cwd=ROOT, env=environment(), input=json.dumps(pod), capture_output=True, text=True, check=False
+    )
+    return asked.returncode != 0
+
+
+def eventually(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(1)
+
+
+# The other verb
+
+
+@pytest.mark.feature("L3", part="logs of the running stack")
+def test_logs_hold_lines_of_all_pods_and_follow_a_pod_that_comes_later(
+    api: urllib3.HTTPSConnectionPool, tmp_path: Path
+):
+    up()
+    shown = run("./slipway", "logs", "-s", "local", "api", "--since", "1h", "--json").stdout
+    lines = [json.loads(line) for line in shown.splitlines()]
+    assert len({line["pod"] for line in lines}) >= 2
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    with (tmp_path / "logs.txt").open("w+") as said:
+        command = ["./slipway", "logs", "-s", "local", "api", "-f", "--since", "1s"]
+        following = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT)
+        try:
+            kubectl("rollout", "restart", "deployment/api")
+            kubectl("rollout", "status", "deployment/api", "--timeout=120s")
+            pod = kubectl("get", "pods", "-l", "app.kubernetes.io/name=api", "-o", "name").split()[-1]
+            short = f"api-{pod.rpartition('-')[2]} "
+
+            def shows() -> bool:
+                api.request("GET", "/v1/shops")
+                said.seek(0)
+                return any(line.startswith(short) for line in said.read().splitlines())
+
+            eventually(shows, 60, f"a line of {short}")
+        finally:
+            following.send_signal(signal.SIGINT)
+        assert following.wait(timeout=10) == 0
+        said.seek(0)
+        assert "Traceback" not in said.read()
+    up()
