@@ -83,10 +83,10 @@ def status_command(stack: Stack, as_json: Json = False) -> None:
     try:
         found = cluster.connect(stack, config.settings(stack))
         now = held.look(found)
+        told = status.read(found, now)
     except (cluster.NoCluster, cluster.Refused, pulumi.RunError, UnknownStack) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(status.CANNOT_TELL)
-    told = status.read(found, now)
     sys.stdout.write(status.as_json(told) if as_json else status.screen(told, now))
     sys.exit(status.HEALTHY if told.healthy else status.UNHEALTHY)
 

@@ -207,12 +207,11 @@ class Patient:
         if ended.get("reason") == "OOMKilled" or KILLED_AT_START in message:
             yield self._out_of_memory(spec, evidence)
             return
-        log = self.held.tail(self.pod, name, previous=not now)
-        tail = ["last lines:", *(f"  {line}" for line in log)] if log else []
+        tail = self._tail(name, previous=not now)
         if killed := self._killed_by_probe(name):
             label, why = killed
             yield self._cause(label, [*why, *evidence, *tail], self._logs(previous=True), name)
-        elif mistakes := _after(NOT_VALID, log):
+        elif mistakes := [line.strip() for line in _after(NOT_VALID, tail)]:
             lacks = any(KEY_MISSING.search(line) for line in mistakes)
             label = Label.MISSING_KEY if lacks else Label.BAD_CONFIGURATION
             yield self._cause(
@@ -252,6 +251,13 @@ class Patient:
         since = at(status, "state", "running", "startedAt")
         if not since or status.get("ready"):
             return
+        name = status["name"]
+        if killed := self._killed_by_probe(name):
+            # It is given the time to end: that may take longer than a rollout has.
+            yield self._cause(
+                killed[0], [*killed[1], *self._tail(name, previous=False)], self._logs(previous=False), name
+            )
+            return
         is_starting = status.get("started") is False
         probe, label = ("startup", Label.STARTUP) if is_starting else ("readiness", Label.READINESS)
         if not spec.get(f"{probe}Probe"):
@@ -260,14 +266,17 @@ class Patient:
         waited = min(self.held.seconds_since(since), unready)
         if waited <= (_allowed(spec["startupProbe"]) if is_starting else UNREADY_SECONDS):
             return
-        log = self.held.tail(self.pod, status["name"], previous=False)
         evidence = [
             f"runs for {age(self.held.seconds_since(since))}, and its {probe} probe ({_asked(spec[f'{probe}Probe'])}) "
             f"has not answered for {age(waited)}",
             *self._unhealthy(probe),
-            *(["last lines:", *(f"  {line}" for line in log)] if log else []),
+            *self._tail(name, previous=False),
         ]
-        yield self._cause(label, evidence, self._logs(previous=False), status["name"])
+        yield self._cause(label, evidence, self._logs(previous=False), name)
+
+    def _tail(self, container: str, *, previous: bool) -> list[str]:
+        log = self.held.tail(self.pod, container, previous=previous)
+        return ["last lines:", *(f"  {line}" for line in log)] if log else []
 
     def _volumes(self) -> Iterator[Cause]:
         """A pod whose containers wait for a volume: what it holds is missing, or it cannot be mounted."""

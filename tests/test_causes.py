@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +13,7 @@ from ops.ailments import Cause, Place
 from ops.causes import causes
 from ops.cluster import Object
 from ops.held import Held
-from ops.masking import Mask
+from ops.masking import Mask, secret_values
 from tests import namespace as ns
 from tests.namespace import condition, held
 
@@ -125,6 +127,15 @@ OF_A_POD = [
         "liveness probe",
         ["Liveness probe failed"],
         "--previous",
+    ),
+    (
+        with_pod(
+            ns.unready(ns.ran(ready=False, seconds=35), since=10),
+            ("Killing", "Container api failed liveness probe, will be restarted"),
+        ),
+        "liveness probe",
+        ["will be restarted"],
+        "./slipway logs -s dev api",
     ),
     (
         with_pod(ns.crashed(), lines=("the configuration is not valid:", SIGNING_KEY)),
@@ -257,7 +268,9 @@ WELL = {
     "a pod that ran out of memory once and serves again": held(
         pods=[ns.pod(containerStatuses=[ns.ran(restartCount=1, lastState=ns.ended(137, "OOMKilled"))])]
     ),
-    "an evicted pod that has a successor": held(pods=[ns.pod("a"), ns.pod("b", phase="Failed", reason="Evicted")]),
+    "an evicted pod that has a successor": held(
+        pods=[ns.pod("a"), ns.pod("b", phase="Failed", containerStatuses=[ns.ran(ready=False, state=ns.ended(137))])]
+    ),
     "a mount that failed before the kubelet knew the pod": held(
         pods=[new := ns.pod(**ns.waits("ContainerCreating"))],
         events=[ns.event(new, "Pod", "FailedMount", 'object "slipway-dev"/"api-file" not registered')],
@@ -371,6 +384,7 @@ def test_a_node_that_is_not_ready_is_one_cause_for_all_pods_on_it():
 def test_a_pod_that_only_a_sick_node_could_take_leads_to_the_node():
     taint = "0/1 nodes are available: 1 node(s) had untolerated taint(s) {node.kubernetes.io/not-ready: }."
     found = with_pod(ns.unscheduled(taint))
+    del found.pods[1]["spec"]["nodeName"]
     sick = ns.node("False", "KubeletNotReady", "container runtime network not ready")
     assert only(replace(found, nodes=[sick])).label.value == "node not ready"
 
@@ -435,6 +449,12 @@ def test_a_secret_in_a_log_line_is_masked(line: str, masked: str):
 @pytest.mark.parametrize("line", HARMLESS)
 def test_a_line_without_a_secret_stays_as_it_is(line: str):
     assert Mask([SECRET]).line(line) == line
+
+
+def test_the_password_in_the_login_of_a_registry_is_masked():
+    login = json.dumps({"auths": {"registry.example.com": {"username": "puller", "password": SECRET}}})
+    mask = Mask(secret_values([{"data": {".dockerconfigjson": base64.b64encode(login.encode()).decode()}}]))
+    assert mask.line(f"puller failed with {SECRET}") == "puller failed with ***"
 
 
 def test_a_key_of_several_lines_is_masked_line_by_line():

@@ -195,6 +195,7 @@ def test_what_a_container_in_a_crash_loop_wrote_is_shown_once():
     end = time.monotonic() + 1
     found = list(logs.followed(cluster(server), Asked(["api"]), lambda: time.monotonic() > end))
     assert [line.text for line in found] == ["panic"]
+    assert sum("/log?" in query for query in server.asked) == 1
 
 
 def test_an_api_server_that_is_away_for_a_moment_ends_nothing(capsys: pytest.CaptureFixture[str]):

@@ -195,7 +195,7 @@ FAULTS = [
     ),
     Fault("a start that does not end", "startup probe", (rolling(), STARTUP)),
     Fault("a version that is never ready", "readiness probe", (rolling(seconds=40), READINESS)),
-    Fault("a version that hangs", "liveness probe", (rolling(seconds=50), LIVENESS, READINESS)),
+    Fault("a version that hangs", "liveness probe", (rolling(seconds=60), LIVENESS, READINESS)),
     Fault(
         "a migration with a mistake",
         "migration failed",
@@ -260,7 +260,8 @@ def document(rows: list[Row]) -> str:
     )
 
 
-@pytest.mark.feature("D1", "D2", "L3")
+@pytest.mark.feature("D1", "D2")
+@pytest.mark.feature("L3", part="status of the running stack")
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.what for fault in FAULTS])
 def test_a_fault_is_named_within_a_minute_and_no_request_is_lost(
     fault: Fault, api: urllib3.HTTPSConnectionPool, table: list[Row], tmp_path: Path
