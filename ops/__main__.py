@@ -174,7 +174,7 @@ def features_command(
 
 MISTAKES = (
     *(pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed),
-    *(cluster.NoCluster, cluster.Refused, logs.UnknownService),
+    *(cluster.NoCluster, cluster.Refused, logs.UnknownService, features.NotCollected),
 )
 
 
