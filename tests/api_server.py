@@ -13,7 +13,7 @@ from settings import Settings
 from stack_file import effective, judged, read_defaults
 
 from ops.cluster import Cluster, Object
-from tests.conftest import with_changes
+from tests.conftest import API_ONLY, with_changes
 
 URL = "https://10.0.0.1:6443"
 
@@ -49,7 +49,7 @@ class ApiServer:
 
 def settings(stack: str = "dev", changes: dict[str, Any] | None = None) -> Settings:
     """Of a stack after these changes."""
-    config = with_changes(stack, changes or {})
+    config = with_changes(stack, {**API_ONLY, **(changes or {})})
     own = Node.of({key.removeprefix("slipway:"): value for key, value in config.items()})
     return judged(stack, effective(own, read_defaults().settings), [])
 
