@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e golden mutants scan features render preview test-first test-second
+.PHONY: help up down clean venv check test e2e e2e-load golden mutants scan features render preview test-first test-second
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,9 @@ test-second:
 
 e2e: up ## the real thing on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e
+
+e2e-load: up ## what a team does to a running service under 200 requests a second; writes docs/load.md
+	@. ./activate && pytest -m e2e -s tests/load
 
 golden: venv ## write tests/golden/ anew: what every stack declares; read its diff before you commit
 	@.venv/bin/python -m tests.golden

@@ -1,0 +1,73 @@
+"""Requests at a constant rate, whatever the server does: what would be lost to users while something else happens."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.e2e.conftest import ROOT, environment, run
+
+# Connections that are kept, and one for each request.
+MODES = {"kept": "-keepalive=true", "new": "-keepalive=false"}
+
+
+def vegeta() -> Path:
+    """The program, compiled if it is not here yet."""
+    program = ROOT / ".slipway" / "bin" / "vegeta"
+    if not program.exists():
+        run("go", "build", "-o", str(program), "github.com/tsenart/vegeta/v12", cwd=ROOT / "tests/load/vegeta")
+    return program
+
+
+@dataclass
+class Attack:
+    """`rate` GET requests a second for the time of the `with` block, half of them each on a connection of its own."""
+
+    host: str
+    path: str
+    folder: Path
+    rate: int = 200
+    sent: int = 0
+    lost: Counter[str] = field(default_factory=Counter[str])
+    """How many were not answered with 200, by what came instead."""
+    p99: float = 0
+    """Milliseconds; of the slower of the two modes."""
+
+    def __enter__(self) -> Attack:
+        target = f"GET https://{self.host}{self.path}\n"
+        self._running = [self._start(target, mode, flag) for mode, flag in MODES.items()]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # The first one stops the sending, and waits for what is under way.
+        for process, _results in self._running:
+            process.send_signal(signal.SIGINT)
+        for process, results in self._running:
+            process.wait(timeout=60)
+            self._count(results)
+
+    def _start(self, target: str, mode: str, flag: str) -> tuple[subprocess.Popen[str], Path]:
+        results = self.folder / f"{mode}.bin"
+        command = [
+            *(vegeta(), "attack", flag, f"-rate={self.rate // len(MODES)}/s", "-duration=0", "-timeout=10s"),
+            *(f"-root-certs={ROOT / '.slipway' / 'ca.crt'}", f"-connect-to={self.host}:443:127.0.0.1:443"),
+            *("-redirects=-1", "-max-workers=500", f"-output={results}"),
+        ]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment())
+        assert process.stdin
+        process.stdin.write(target)
+        process.stdin.close()
+        return process, results
+
+    def _count(self, results: Path) -> None:
+        report = json.loads(run(str(vegeta()), "report", "-type=json", str(results)).stdout)
+        self.sent += report["requests"]
+        answered = {code: count for code, count in report["status_codes"].items() if code not in ("0", "200")}
+        self.lost.update({f"status {code}": count for code, count in answered.items()})
+        if unanswered := report["status_codes"].get("0"):
+            self.lost["; ".join(report["errors"])[:200] or "no answer"] += unanswered
+        self.p99 = max(self.p99, report["latencies"]["99th"] / 1e6)
