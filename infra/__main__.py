@@ -6,10 +6,12 @@ image        built from app/, taken prebuilt, or promoted from another stack; na
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
 stores       MySQL and Redis, where the stack runs them itself
 services     for each service its configuration, pods, address and autoscaling
+release      the record of all this, once it is there: what one can go back to
 outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 """
 
 import pulumi
+import releases
 from backing import Store
 from enforcement import watch
 from environment import Environment, connect
@@ -35,6 +37,8 @@ if settings.redis and settings.redis.source == "cluster":
 
 services = {name: WebService(name, settings, image, environment, stores, opts=on_cluster) for name in settings.services}
 urls = {name: service.url for name, service in services.items() if service.url}
+releases.declare(settings, image, environment, [*stores.values(), *services.values()])
+
 pulumi.export("url", next(iter(urls.values()), None))
 pulumi.export("image", image.reference)
 pulumi.export("version", image.version)

@@ -23,15 +23,16 @@ class AppImage(pulumi.ComponentResource):
     reference: pulumi.Output[str]
     """What a pod names: `repository:src-<hash>@sha256:<digest>`; in a preview of a build still without its digest."""
     version: pulumi.Output[str]
-    """`src-<hash>`, or the start of the digest for an image built elsewhere. The app answers it on /version."""
+    """`src-<hash>`, or the start of the digest for an image without a tag. The app answers it on /version."""
 
     def __init__(self, name: str, image: Image, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:index:AppImage", name, None, opts)
         if image.source == "build":
             self._build(name, image)
         elif image.source == "prebuilt":
-            self.reference = pulumi.Output.from_input(f"{image.repository}@{image.digest}")
-            self.version = pulumi.Output.from_input(_short(str(image.digest)))
+            tag = f":{image.tag}" if image.tag else ""
+            self.reference = pulumi.Output.from_input(f"{image.repository}{tag}@{image.digest}")
+            self.version = self.reference.apply(version_of)
         else:
             self._promote(str(image.from_))
         self.register_outputs({"reference": self.reference, "version": self.version})
@@ -71,7 +72,7 @@ class AppImage(pulumi.ComponentResource):
             f"{pulumi.get_organization()}/{PROJECT}/{stack}", opts=pulumi.ResourceOptions(parent=self)
         )
         self.reference = outputs.outputs.apply(lambda values: _promotable(values.get("image"), stack))
-        self.version = self.reference.apply(lambda reference: _short(reference.partition("@")[2]))
+        self.version = self.reference.apply(version_of)
 
 
 def pinned(name: str, repo_digest: str) -> str:
@@ -138,6 +139,15 @@ def _promotable(reference: str | None, stack: str) -> str:
     )
 
 
-def _short(digest: str) -> str:
-    """A digest as a label value: `sha256-` and 16 digits."""
-    return digest.replace(":", "-")[:23]
+def parts(reference: str) -> tuple[str, str, str]:
+    """Repository, tag and digest of `repository:tag@sha256:...`; the tag is empty where there is none."""
+    name, _, digest = reference.partition("@")
+    path, colon, tag = name.rpartition(":")
+    # The colon of `localhost:5000/api` is a port's.
+    return (path, tag, digest) if colon and "/" not in tag else (name, "", digest)
+
+
+def version_of(reference: str) -> str:
+    """The tag of an image, or its digest as a label value: `sha256-` and 16 digits."""
+    _, tag, digest = parts(reference)
+    return tag or digest.replace(":", "-")[:23]

@@ -12,6 +12,9 @@ import json
 import pulumi
 
 PART_OF = "slipway"
+COMPONENT = "app.kubernetes.io/component"
+# The component of what only people and ./slipway read: the records of releases.
+RELEASE = "release"
 # 8 hex digits: 1 in 4 billion that two versions of one object share a name.
 HASH_LENGTH = 8
 
@@ -35,7 +38,7 @@ def labels(service: str, component: str = "web-service") -> dict[str, str]:
     """The labels Kubernetes recommends, for every object of a service."""
     return {
         **selector(service),
-        "app.kubernetes.io/component": component,
+        COMPONENT: component,
         "app.kubernetes.io/part-of": PART_OF,
         "app.kubernetes.io/managed-by": "pulumi",
     }
@@ -43,5 +46,9 @@ def labels(service: str, component: str = "web-service") -> dict[str, str]:
 
 def content_name(name: str, data: dict[str, str]) -> str:
     """A name that changes with the content: `api-env-1f2e3d4c`."""
-    content = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    return f"{name}-{content[:HASH_LENGTH]}"
+    return f"{name}-{content_hash(data)}"
+
+
+def content_hash(data: dict[str, str]) -> str:
+    """What tells one content from another."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from naming import pods_of
+from naming import COMPONENT, RELEASE, pods_of
 from rules import SERVING, UNKNOWN, Container, Part, Problem, Rules, Stack, dig, known, port_number, selects, told_ports
 from settings import RESERVED_ENV, ROOT
 
@@ -293,7 +293,8 @@ def unread(stack: Stack) -> Problems:
         read |= {("Secret", entry.text("name")) for entry in part.parts("imagePullSecrets")}
     read |= {("Secret", entry.text("secretName")) for found in stack.of("Ingress") for entry in found.parts("spec.tls")}
     for found in stack.of(*NAMED, "ServiceAccount"):
-        if (found.kind, known(found.name)) not in read:
+        is_record = found.mapping("metadata.labels").get(COMPONENT) == RELEASE
+        if (found.kind, known(found.name)) not in read and not is_record:
             yield found.wrong("metadata.name", "nothing reads it; name it where it is needed, or take it out")
     for order in stack.of("ExternalSecret"):
         if ("Secret", _target(order)) not in read:

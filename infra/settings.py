@@ -162,6 +162,10 @@ TimeZone = Annotated[str, Form("an IANA time zone such as Asia/Tokyo", r"[A-Z][A
 Cidr = Annotated[str, Form("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Day = Annotated[date, BeforeValidator(_day)]
+Tag = Annotated[
+    str, Form("a tag such as src-0123456789abcdef, at most 63", r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+]
+Revision = Annotated[str, Form("8 hexadecimal digits, as ./slipway history lists them", r"[0-9a-f]{8}")]
 Digest = Annotated[str, Form("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
 StorePath = Annotated[str, Form("a path such as slipway/prod", r"(([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]+)?")]
 Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]*[smh]")]
@@ -170,6 +174,8 @@ Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check
 
 # The secret that goes with `registry`.
 REGISTRY_PASSWORD = "registry-password"
+# The sections that tell where secrets come from, or who they belong to.
+SECRET_SOURCES = ("registry", "secret_store", "secret_files")
 
 # Names that `needs` knows besides the services' own, and that of the jobs that dump the store.
 BACKING = ("mysql", "redis")
@@ -243,6 +249,8 @@ class Image(Section):
     """What the cluster's nodes run (source: build)."""
     digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
     """The image to run (source: prebuilt)."""
+    tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
+    """Its tag, which pods name beside the digest and are labelled with (source: prebuilt). Default: none."""
     from_: DnsLabel | None = Field(default=None, alias="from", examples=["dev"])
     """Name of the stack whose image is taken over (source: promote)."""
 
@@ -250,6 +258,8 @@ class Image(Section):
     def _source_has_what_it_needs(self) -> Self:
         if (self.source == "prebuilt") != (self.digest is not None):
             raise ValueError("digest goes with source: prebuilt, and only with it")
+        if self.tag and self.source != "prebuilt":
+            raise ValueError("tag goes with source: prebuilt, and only with it")
         if (self.source == "promote") != (self.from_ is not None):
             raise ValueError("from goes with source: promote, and only with it")
         if self.builder == "daemonless" and self.target == "release" and "target" in self.model_fields_set:
@@ -613,6 +623,15 @@ class Waiver(Section):
     """Last day on which the waiver holds, `YYYY-MM-DD`."""
 
 
+class Recorded(Section):
+    """The release whose settings these are."""
+
+    revision: Revision = Field(examples=["0a1b2c3d"])
+    """Its name in `./slipway history`."""
+    commit: str = Field(default="", examples=["72015a6"])
+    """The commit it was made from."""
+
+
 class Settings(Section):
     """One environment."""
 
@@ -640,6 +659,9 @@ class Settings(Section):
     """The cache. Default: none, each pod has its own."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
+    release: Recorded | None = None
+    """Only `./slipway rollback` gives it, with all the settings of a former release: they are taken as they are, and
+    neither the stack file nor defaults.yaml is laid under them."""
 
     @property
     def backing(self) -> dict[str, Mysql | Redis]:

@@ -26,6 +26,7 @@ from settings import BACKING, CERTIFICATE_FILES, PROJECT, REGISTRY_PASSWORD, ROO
 STACKS = ROOT / "stacks"
 DEFAULTS = "defaults.yaml"
 SERVICE = "service"
+RELEASE = "release"
 SECTIONS = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
 # Where anything will do for a secret, as long as there is one.
@@ -45,6 +46,8 @@ def load() -> Settings:
     stack = pulumi.get_stack()
     own, shared = read_files(stack)
     texts = _texts()
+    if RELEASE in texts and RELEASE not in own.settings.items():
+        own = shared = Written(Node({}), [])  # what was recorded is whole
     tree = effective(_located(texts, own.settings), shared.settings)
     return judged(
         stack, tree, [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts), *_image_mistakes(tree)]
@@ -100,7 +103,10 @@ def _read(name: str) -> Written:
             mistakes.append(
                 Mistake((), f"{dotted((key,))}: {Mistake.unknown((key,), _TOP_KEYS).rule}", place=node.place)
             )
-    return Written(Node(_full_keys(config, mistakes), config.place), mistakes)
+    keys = _full_keys(config, mistakes)
+    if f"{PREFIX}{RELEASE}" in keys:
+        mistakes.append(Mistake((RELEASE,), "has no place in a file; go back with `./slipway rollback`"))
+    return Written(Node(keys, config.place), mistakes)
 
 
 def _full_keys(config: Node, mistakes: list[Mistake]) -> dict[str, Node]:

@@ -11,7 +11,23 @@ import policies as rules
 import pulumi
 import typer
 
-from ops import backup, cluster, config, diff, features, held, logs, policies, preview, render, status
+from ops import (
+    backup,
+    cluster,
+    config,
+    diff,
+    features,
+    held,
+    history,
+    logs,
+    policies,
+    preview,
+    render,
+    rollback,
+    status,
+    up,
+)
+from ops.engine_state import NoState
 from ops.models import NoModel
 from ops.recorder import UnknownStack, declare
 
@@ -147,6 +163,40 @@ def restore_command(
     backup.restore(store, name)
 
 
+@app.command("up")
+def up_command(
+    stack: Stack,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    no_return: Annotated[bool, typer.Option("--no-return", help="Leave a failed rollout as it is.")] = False,
+) -> None:
+    """`pulumi up` that tells why a rollout failed, and goes back to the release that was in force.
+
+    Exit code 1 whenever the update failed. Secrets are not taken back. A mistake found before anything changes, and
+    Ctrl-C, take nothing back.
+    """
+    sys.exit(up.command(stack, yes=yes, returns=not no_return))
+
+
+@app.command("rollback")
+def rollback_command(
+    stack: Stack,
+    revision: Annotated[str | None, typer.Argument(help="Of `history`. Default: the one before that in force.")] = None,
+    allow: Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as exposes.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Go back to a former release: its settings and its image, with today's secrets.
+
+    A rotated secret stays rotated. What it will do is shown first. Exit code 2: the environment forbids it.
+    """
+    sys.exit(rollback.command(stack, revision, allow or [], yes=yes))
+
+
+@app.command("history")
+def history_command(stack: Stack, as_json: Json = False) -> None:
+    """Print what was deployed when, by whom, from which commit and image, and what came of it; * is in force."""
+    history.command(stack, as_json=as_json)
+
+
 app.add_typer(config.app)
 
 
@@ -174,7 +224,7 @@ def features_command(
 
 MISTAKES = (
     *(pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed),
-    *(cluster.NoCluster, cluster.Refused, logs.UnknownService, features.NotCollected),
+    *(cluster.NoCluster, cluster.Refused, logs.UnknownService, features.NotCollected, rollback.NoRelease, NoState),
 )
 
 

@@ -12,7 +12,7 @@ import typer
 from engine_yaml import Node
 from mistakes import PREFIX, dotted
 from settings import Settings
-from stack_file import SECTIONS, SERVICE, effective, judged, needed_secrets, read_files
+from stack_file import RELEASE, SECTIONS, SERVICE, effective, judged, needed_secrets, read_files
 
 from ops.recorder import ROOT, SECRET, stack_config
 
@@ -122,6 +122,8 @@ def schema() -> dict[str, Any]:
     model = Settings.model_json_schema(by_alias=True)
     items = {name for inner in model["$defs"].values() for name in _items(inner)} | set(_items(model))
     definitions = {name: _partial(inner, whole=name in items) for name, inner in model["$defs"].items()}
+    # No file may give it.
+    del model["properties"][RELEASE]
     sections = {f"{PREFIX}{name}": _or_null(_partial(inner)) for name, inner in model["properties"].items()}
     sections[f"{PREFIX}{SERVICE}"] = {"$ref": "#/$defs/Service", "description": "What every service starts from."}
     secret = {

@@ -170,9 +170,9 @@ def known_to_engine() -> set[str]:
     return {stack["name"].rpartition("/")[2] for stack in listed if stack.get("resourceCount", 1)}
 
 
-def of_engine(stack: str) -> list[Change]:
+def of_engine(stack: str, *options: str) -> list[Change]:
     """What `pulumi preview` says `pulumi up` would change: compared with the stack's state, secrets as `[secret]`."""
-    command = ["pulumi", "preview", "--json", "--show-sames", "--non-interactive", "-s", stack]
+    command = ["pulumi", "preview", "--json", "--show-sames", "--non-interactive", "-s", stack, *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     try:
         preview = json.loads(done.stdout)

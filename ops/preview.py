@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,10 +148,7 @@ def judged(stack: str, source: str, changes: list[Change], allowed: frozenset[Cl
 
 def command(names: list[str], base: str | None, allow: list[str], *, as_json: bool, markdown: bool) -> int:
     """Print the verdicts; the exit code: 0, or 2 when an environment forbids what it found."""
-    known = {class_.flag: class_ for class_ in Class}
-    if unknown := sorted(set(allow) - known.keys()):
-        raise models.NoModel(f"--allow {unknown[0]}: no such class. One of: {', '.join(known)}.")
-    found = previews(names or stacks(), base, frozenset(known[flag] for flag in allow))
+    found = previews(names or stacks(), base, allowed(allow))
     if as_json:
         json.dump({"stacks": [preview.data() for preview in found]}, sys.stdout, indent=2)
         sys.stdout.write("\n")
@@ -158,13 +156,27 @@ def command(names: list[str], base: str | None, allow: list[str], *, as_json: bo
         sys.stdout.write(as_markdown(found))
     else:
         as_table(found)
-    for preview in found:
-        for verdict, (class_, text) in preview.forbidden:
-            sys.stderr.write(
-                f"error: {preview.stack} forbids what {class_.value}: {verdict.change.name} {text}. "
-                f"If it is meant, pass --allow {class_.flag}.\n"
-            )
-    return EXIT_FORBIDDEN if any(preview.forbidden for preview in found) else 0
+    return EXIT_FORBIDDEN if refused(found) else 0
+
+
+def allowed(flags: Iterable[str]) -> frozenset[Class]:
+    """The classes of `--allow`; `models.NoModel` for one that there is not."""
+    known = {class_.flag: class_ for class_ in Class}
+    if unknown := sorted(set(flags) - known.keys()):
+        raise models.NoModel(f"--allow {unknown[0]}: no such class. One of: {', '.join(known)}.")
+    return frozenset(known[flag] for flag in flags)
+
+
+def refused(found: Iterable[Preview]) -> bool:
+    """Whether an environment forbids something; what, and what to do if it is meant, is told on stderr."""
+    told = [
+        f"error: {preview.stack} forbids what {class_.value}: {verdict.change.name} {text}. "
+        f"If it is meant, pass --allow {class_.flag}.\n"
+        for preview in found
+        for verdict, (class_, text) in preview.forbidden
+    ]
+    sys.stderr.write("".join(told))
+    return bool(told)
 
 
 def _why(verdict: Verdict, most: int = 4) -> list[str]:

@@ -22,7 +22,8 @@ def mounted_secret(program: Program, service: str = "api") -> str:
 @pytest.mark.feature("B4", part="config of former revisions is kept")
 def test_superseded_variables_and_secrets_are_left_in_the_cluster_for_a_rollback(program: Declare):
     retained = {(r.kind, r.name) for r in program("dev").resources if r.options.get("retain_on_delete")}
-    assert retained == {("ConfigMap", "api-env"), ("ConfigMap", "web-env"), ("Secret", "api-secret")}
+    kept = {("ConfigMap", "api-env"), ("ConfigMap", "web-env"), ("Secret", "api-secret"), ("ConfigMap", "release")}
+    assert retained == kept
 
 
 def test_of_the_superseded_ones_those_no_revision_names_are_forgotten():

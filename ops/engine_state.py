@@ -1,0 +1,104 @@
+"""What Pulumi's state says of releases, and the two repairs that going back needs."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+from typing import Any, TypeAlias
+
+from naming import RELEASE
+from releases import Release
+
+from ops.recorder import ROOT
+
+State: TypeAlias = dict[str, Any]
+"""What `pulumi stack export` prints; secrets are encrypted in it."""
+
+_RECORD = f"kubernetes:core/v1:ConfigMap::{RELEASE}"
+_BUILDS = ("docker:index/image:Image", "pulumi:providers:docker")
+
+
+class NoState(Exception):
+    """The engine cannot be asked; the message says why."""
+
+
+def export(stack: str) -> State:
+    """The state of a stack; `NoState` without an engine, a login or the stack."""
+    return json.loads(pulumi("stack", "export", "-s", stack))
+
+
+def restore(stack: str, state: State) -> None:
+    """Make this the state of a stack."""
+    pulumi("stack", "import", "-s", stack, given=json.dumps(state))
+
+
+def pulumi(*arguments: str, given: str | None = None) -> str:
+    """What the engine answers; `NoState` in its own words if it refuses."""
+    try:
+        done = subprocess.run(
+            ["pulumi", *arguments, "--non-interactive"],
+            cwd=ROOT,
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise NoState("`pulumi` is not on the PATH; see `. ./activate`") from None
+    if done.returncode != 0:
+        raise NoState(f"`pulumi {' '.join(arguments[:2])}`: {done.stderr.strip().removeprefix('error: ')}")
+    return done.stdout
+
+
+def in_force(state: State) -> Release | None:
+    """The release whose rollout was the last to be complete; None for a stack without one."""
+    found = [
+        one["inputs"] for one in _resources(state) if one["urn"].endswith(f"::{_RECORD}") and not one.get("delete")
+    ]
+    if not found:
+        return None
+    metadata = found[0]["metadata"]
+    return Release.of(metadata["name"], found[0]["data"], metadata.get("annotations") or {})
+
+
+def with_former(state: State) -> State:
+    """Of each object that was made anew, with the former one still to be deleted, the former is the stack's again.
+
+    Else going back would first find that it is there, and then delete it: a Job, or the order for a Secret. A complete
+    update leaves nothing to be deleted, so the oldest is of the release in force.
+    """
+    repaired = copy.deepcopy(state)
+    resources = _resources(repaired)
+    place = {one["urn"]: index for index, one in enumerate(resources) if not one.get("delete")}
+    left = [one["urn"] for one in resources if one.get("delete")]
+    for urn in dict.fromkeys(urn for urn in left if urn in place):
+        former = [index for index, one in enumerate(resources) if one["urn"] == urn and one.get("delete")]
+        oldest, present = min(former, key=lambda index: str(resources[index].get("created"))), place[urn]
+        latter = {**resources[present], "delete": True}
+        resources[present] = {key: value for key, value in resources[oldest].items() if key != "delete"}
+        resources[oldest] = latter
+    return repaired
+
+
+def with_builds(state: State, before: State) -> State:
+    """With the images that were built before: they are still in the registry, and need not be built again."""
+    repaired = copy.deepcopy(state)
+    resources = _resources(repaired)
+    builds = [one for one in _resources(before) if _type(one).startswith(_BUILDS) and not one.get("delete")]
+    known = {one["urn"] for one in resources}
+    parents = {one.get("parent") for one in builds} - {build["urn"] for build in builds} - {None}
+    if not parents <= known:
+        return repaired
+    # Each has to stand behind its parent and its provider.
+    first = max([index for index, one in enumerate(resources) if one["urn"] in parents], default=0) + 1
+    resources[first:first] = [one for one in builds if one["urn"] not in known]
+    return repaired
+
+
+def _resources(state: State) -> list[dict[str, Any]]:
+    return state["deployment"].get("resources") or []
+
+
+def _type(resource: dict[str, Any]) -> str:
+    return str(resource["type"])

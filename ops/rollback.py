@@ -1,0 +1,144 @@
+"""`./slipway rollback`: the stack as a former release had it, by a `pulumi up` with what that release recorded.
+
+Settings and image are the recorded ones, taken whole. Secrets are today's: who goes back does not want a password back
+that was changed because somebody knew it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pulumi
+import releases
+import typer
+from engine_yaml import Node, read
+from environment import kubeconfig
+from image import parts
+from lightkube import Client
+from lightkube.core.exceptions import ConfigError
+from mistakes import PREFIX
+from pydantic.alias_generators import to_camel
+from releases import Release
+from settings import SECRET_SOURCES
+from stack_file import RELEASE, STACKS, effective, judged, needed_secrets, read_files
+
+from ops import engine_state, models, preview
+from ops.engine_state import State
+from ops.recorder import ROOT, stack_config
+
+
+class NoRelease(Exception):
+    """There is nothing to go back to, or it cannot be read; what to do about it."""
+
+
+def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool) -> int:
+    """Show what it will do, ask, and go back; the exit code."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    state = engine_state.export(stack)
+    release = chosen(recorded(stack), engine_state.in_force(state), revision, stack)
+    typer.echo(f"{stack}: back to {told(release)}; secrets stay as they are today", err=True)
+    with config_file(stack, release) as file:
+        changes = models.of_engine(stack, "--config-file", str(file))
+    verdict = preview.judged(stack, "the stack's state", changes, preview.allowed(allow))
+    preview.as_table([verdict])
+    if preview.refused([verdict]):
+        return preview.EXIT_FORBIDDEN
+    if not yes:
+        typer.confirm(f"Take stack {stack} back to release {release.revision}?", abort=True, err=True)
+    return go_back(stack, release, state)
+
+
+def recorded(stack: str) -> list[Release]:
+    """The releases that the cluster keeps records of, the newest first; `NoRelease` if it cannot be asked."""
+    own, shared = read_files(stack)
+    settings = judged(stack, effective(own.settings, shared.settings), [*own.mistakes, *shared.mistakes])
+    try:
+        connection = kubeconfig(settings.cluster.context)
+        if not re.fullmatch(settings.cluster.server or ".*", connection.cluster.server):
+            raise NoRelease(
+                f"context {settings.cluster.context!r} leads to {connection.cluster.server}, another cluster"
+            )
+        return releases.kept(Client(connection, namespace=settings.namespace), stack)
+    except (httpx2.HTTPError, ConfigError, pulumi.RunError) as error:
+        raise NoRelease(f"the cluster of stack {stack} cannot be read: {error}") from None
+
+
+def chosen(known: Sequence[Release], present: Release | None, revision: str | None, stack: str) -> Release:
+    """The release of that revision; by default the newest one before that in force."""
+    others = [one for one in known if present is None or one.revision != present.revision]
+    if revision is None:
+        if not others:
+            raise NoRelease(f"stack {stack} has no release but the one in force; see ./slipway history -s {stack}")
+        return others[0]
+    found = [one for one in known if one.revision == revision]
+    if not found:
+        there = ", ".join(one.revision for one in known) or "none"
+        raise NoRelease(f"there is no release {revision} of stack {stack}. Recorded, the newest first: {there}")
+    return found[0]
+
+
+def told(release: Release) -> str:
+    """`release 0a1b2c3d (image src-..., commit 72015a6, 2026-11-21T08:35:23+00:00)`."""
+    _, tag, digest = parts(release.image)
+    facts = [f"image {tag or digest[:19]}", *([f"commit {release.commit}"] if release.commit else []), release.at]
+    return f"release {release.revision} ({', '.join(fact for fact in facts if fact)})"
+
+
+def go_back(stack: str, release: Release, before: State) -> int:
+    """`pulumi up` to a release; `before` knows the images that were built. The exit code is the engine's."""
+    present = engine_state.export(stack)
+    repaired = engine_state.with_former(present)
+    if repaired != present:
+        engine_state.restore(stack, repaired)
+    with config_file(stack, release) as file:
+        message = f"back to release {release.revision}"
+        options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
+        code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
+    present = engine_state.export(stack)
+    with_builds = engine_state.with_builds(present, before)
+    if with_builds != present:
+        engine_state.restore(stack, with_builds)
+    return code
+
+
+@contextmanager
+def config_file(stack: str, release: Release) -> Generator[Path]:
+    """A stack file that says what the release recorded, for as long as it is needed and for no other user."""
+    with tempfile.TemporaryDirectory(prefix="slipway-release-") as folder:
+        file = Path(folder) / f"Pulumi.{stack}.yaml"
+        file.touch(mode=0o600)
+        # JSON is YAML whose texts cannot be taken for numbers.
+        file.write_text(json.dumps(composed(stack, release), indent=2))
+        yield file
+
+
+def composed(stack: str, release: Release) -> dict[str, Any]:
+    """Everything in that file: the release, and from today's stack file the secrets it needs and how to read them."""
+    file = STACKS / f"Pulumi.{stack}.yaml"
+    root, _ = read(file.read_bytes(), f"{STACKS.name}/{file.name}")
+    own, shared = read_files(stack)
+    today = effective(own.settings, shared.settings).plain()
+    sources = {name: today[name] for name in map(to_camel, SECRET_SOURCES) if name in today}
+    tree = {**release.settings, **sources, "image": _image(release), RELEASE: _name(release)}
+    written: dict[str, Any] = own.config.plain()
+    secrets = {f"{PREFIX}{name}" for name in needed_secrets(Node.of(tree))}
+    kept = {key: value for key, value in written.items() if key in secrets or not key.startswith(PREFIX)}
+    beside = {key: value for key, value in root.plain().items() if key != "config"}
+    return {**beside, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}
+
+
+def _image(release: Release) -> dict[str, str]:
+    repository, tag, digest = parts(release.image)
+    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+
+
+def _name(release: Release) -> dict[str, str]:
+    return {"revision": release.revision, "commit": release.commit}

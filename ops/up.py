@@ -1,0 +1,157 @@
+"""`./slipway up`: `pulumi up` that goes back to the release in force before, when a rollout fails.
+
+Goes back only from what has reached the cluster: a mistake in the settings, a broken house rule or a failed build has
+changed nothing there, and who stops an update has something in mind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import typer
+
+from ops import engine_state, rollback
+from ops.engine_state import NoState, State
+from ops.recorder import ROOT, stack_config
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a `pulumi up`."""
+
+    code: int
+    interrupted: bool
+    events: list[Event]
+    """What the engine logged of its last step: of the update, or of the preview if it did not get further."""
+
+    @property
+    def is_to_be_undone(self) -> bool:
+        """Whether it failed by itself, after something had reached the cluster or while it should have."""
+        return self.code != 0 and not self.interrupted and any(map(_touches_the_cluster, self.events))
+
+
+def command(stack: str, *, yes: bool, returns: bool) -> int:
+    """Update; after a failed rollout tell the cause and go back. The exit code: 1 whenever the update failed."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    before = _before(stack)
+    outcome = run(["pulumi", "up", "-s", stack, *(["--yes"] if yes else [])])
+    if outcome.code == 0:
+        return 0
+    if not outcome.is_to_be_undone:
+        if outcome.interrupted:
+            typer.echo("stopped: nothing is taken back. Run it again, or ./slipway rollback", err=True)
+        return 1
+    typer.echo(f"\nThe rollout failed:\n{cause(stack, outcome.events)}\n", err=True)
+    _return(stack, before, returns=returns)
+    return 1
+
+
+def cause(stack: str, events: Iterable[Event]) -> str:
+    """Why a rollout failed, for people. The seam for `causes.explain(stack)`; until then what the engine says."""
+    return (
+        "\n".join(f"  {line}" for line in _failures(events))
+        or f"  see the output above, and ./slipway history -s {stack}"
+    )
+
+
+def _before(stack: str) -> State | None:
+    """The state before the update; None for a stack that has none yet."""
+    try:
+        return engine_state.export(stack)
+    except NoState:
+        return None  # `pulumi up` itself says why
+
+
+def _return(stack: str, before: State | None, *, returns: bool) -> None:
+    release = engine_state.in_force(before) if before else None
+    if before is None or release is None:
+        typer.echo(f"{stack}: no release was complete before, so there is none to go back to.", err=True)
+        return
+    if not returns:
+        typer.echo(f"{stack}: left as it is. To go back: ./slipway rollback {release.revision} -s {stack}", err=True)
+        return
+    typer.echo(f"{stack}: going back to {rollback.told(release)}", err=True)
+    try:
+        code = rollback.go_back(stack, release, before)
+    except NoState as error:
+        typer.echo(f"error: {error}", err=True)
+        code = 1
+    if code == 0:
+        typer.echo(f"{stack}: {rollback.told(release)} is in force again. The update failed.", err=True)
+        return
+    typer.echo(
+        f"error: {stack}: the way back to {release.revision} failed too. Secrets were not taken back: if one of them "
+        f"is the cause, set it right; then ./slipway rollback {release.revision} -s {stack}",
+        err=True,
+    )
+
+
+def run(command: list[str]) -> Outcome:
+    """Run the engine with its output as it comes; what it did is read from its log of events."""
+    with tempfile.TemporaryDirectory(prefix="slipway-up-") as folder:
+        log = Path(folder) / "events"
+        # The engine offers the log to its own developers only; nothing else tells what an update did.
+        env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true"}
+        with (
+            subprocess.Popen([*command, "--event-log", str(log)], cwd=ROOT, env=env) as engine,
+            _stops(engine) as stopped,
+        ):
+            code = engine.wait()
+        return Outcome(code, bool(stopped), _events(log))
+
+
+@contextmanager
+def _stops(engine: subprocess.Popen[bytes]) -> Generator[list[int]]:
+    """The signals that came meanwhile. A terminal sends Ctrl-C to the engine too, which then stops in good order."""
+    came: list[int] = []
+
+    def note(number: int, _: FrameType | None) -> None:
+        came.append(number)
+        if number == signal.SIGTERM:
+            engine.send_signal(signal.SIGINT)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _events(log: Path) -> list[Event]:
+    if not log.is_file():
+        return []
+    lines = log.read_text().splitlines()
+    return [json.loads(line) for line in lines if line.strip()]
+
+
+def _touches_the_cluster(event: Event) -> bool:
+    """Whether an operation on a Kubernetes object is over, or failed. A preview's operations are plans."""
+    failed = event.get("resOpFailedEvent")
+    done = event.get("resOutputsEvent")
+    step: Event = (failed or done or {}).get("metadata") or {}
+    if (done or {}).get("planning") or step.get("op") in (None, "same", "read", "refresh"):
+        return False
+    return str(step.get("type", "")).startswith("kubernetes:")
+
+
+def _failures(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        told = event.get("diagnosticEvent") or {}
+        if told.get("severity") == "error" and told.get("urn"):
+            _, _, types, name = told["urn"].split("::")
+            message = " ".join(re.sub(r"<\{%.*?%\}>", "", told["message"]).split())
+            yield f"{types.rpartition(':')[2]}/{name}: {message.removeprefix('error: ')}"
