@@ -40,7 +40,8 @@ class Outcome:
     @property
     def is_to_be_undone(self) -> bool:
         """Whether it failed by itself, after something had reached the cluster or while it should have."""
-        return self.code != 0 and not self.interrupted and any(map(_touches_the_cluster, self.events))
+        planned = any(_planned(event) for event in self.events)
+        return self.code != 0 and not self.interrupted and not planned and any(map(_reaches_the_cluster, self.events))
 
 
 def command(stack: str, *, yes: bool, returns: bool) -> int:
@@ -138,14 +139,15 @@ def _events(log: Path) -> list[Event]:
     return [json.loads(line) for line in lines if line.strip()]
 
 
-def _touches_the_cluster(event: Event) -> bool:
-    """Whether an operation on a Kubernetes object is over, or failed. A preview's operations are plans."""
-    failed = event.get("resOpFailedEvent")
-    done = event.get("resOutputsEvent")
-    step: Event = (failed or done or {}).get("metadata") or {}
-    if (done or {}).get("planning") or step.get("op") in (None, "same", "read", "refresh"):
-        return False
-    return str(step.get("type", "")).startswith("kubernetes:")
+def _planned(event: Event) -> bool:
+    """Whether it is a preview's. That a trial of an operation failed does not tell; that one begins does."""
+    return bool((event.get("resourcePreEvent") or {}).get("planning"))
+
+
+def _reaches_the_cluster(event: Event) -> bool:
+    """Whether an operation on a Kubernetes object is over, or failed."""
+    step: Event = (event.get("resOpFailedEvent") or event.get("resOutputsEvent") or {}).get("metadata") or {}
+    return step.get("op", "same") != "same" and str(step["type"]).startswith("kubernetes:")
 
 
 def _failures(events: Iterable[Event]) -> Iterator[str]:
