@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 import yaml
+from naming import COMPONENT, RELEASE
 
 Object: TypeAlias = dict[str, Any]
 Model: TypeAlias = dict[str, Object]
@@ -72,6 +73,13 @@ class Change:
     def edited(self) -> tuple[Field, ...]:
         """The fields that differ between both sides; none of an object that comes or goes."""
         return self.fields if self.before is not None and self.after is not None else ()
+
+    @property
+    def is_record(self) -> bool:
+        """Whether this is a release's record: it changes with every change, which is told already."""
+        sides = [side for side in (self.before, self.after) if side is not None]
+        labels = [at(side, "metadata", "labels") for side in sides]
+        return self.kind == "ConfigMap" and all(found.get(COMPONENT) == RELEASE for found in labels)
 
     @property
     def is_content_named(self) -> bool:

@@ -22,7 +22,7 @@ from ops.recorder import declare
 
 def differences(left: str, right: str) -> list[Change]:
     """Every object that is not the same in both stacks, beyond what follows from their names."""
-    return [change for change in compare(_neutral(left), _neutral(right)) if change.fields]
+    return [change for change in compare(_neutral(left), _neutral(right)) if change.fields and not change.is_record]
 
 
 def _neutral(stack: str) -> Model:

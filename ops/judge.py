@@ -9,8 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
-from naming import COMPONENT, RELEASE
-
 from ops import guards, reach, size
 from ops.changes import ABSENT, Change, Field, Model, at
 from ops.verdict import Class, Reason, Verdict
@@ -26,19 +24,11 @@ def judge_all(changes: list[Change]) -> list[Verdict]:
 
 def judge(change: Change, after: Model | None = None) -> Verdict:
     """The verdict on one change; `after` is everything there will be, such as the autoscaler of a Deployment."""
-    if _is_record(change):
+    if change.is_record:
         return Verdict(change, ((Class.NO_OP, "is told what is deployed, and nothing reads it"),))
     found = [reason for rule in _RULES for reason in rule(change)]
     found += [(Class.SCALES_DOWN, told) for told in size.lowered(change, after or {})]
     return Verdict(change, tuple(found) or (_otherwise(change),))
-
-
-def _is_record(change: Change) -> bool:
-    """Whether this is a release's record: it changes with every change, which is told already."""
-    sides = [side for side in (change.before, change.after) if side is not None]
-    return change.kind == "ConfigMap" and all(
-        at(side, "metadata", "labels").get(COMPONENT) == RELEASE for side in sides
-    )
 
 
 def _otherwise(change: Change) -> Reason:

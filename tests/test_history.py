@@ -71,11 +71,14 @@ def test_a_release_is_told_with_the_update_that_made_it():
 
 
 def test_a_failed_update_and_the_way_back_are_told_with_the_newest_first():
-    assert lines([release("229815e7", "08:50:05")], [BACK, FAILED, FIRST], "229815e7") == [
+    known = [release("229815e7", "08:50:05")]
+    assert lines(known, [BACK, FAILED, FIRST], "229815e7") == [
         ("229815e7", "succeeded", True),
         ("", "failed", False),
         ("229815e7", "succeeded", False),
     ]
+    back, failed, _ = joined(known, updates_in([BACK, FAILED, FIRST]), "229815e7")
+    assert (back.image, failed.image) == (IMAGE, "")
 
 
 def test_a_release_gone_back_to_is_in_force_and_its_first_time_is_told_without_a_revision():

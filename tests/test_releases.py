@@ -52,8 +52,8 @@ def test_of_the_record_of_other_settings_than_today_s_it_makes_those(variant: st
 
 def test_today_s_defaults_are_not_laid_under_a_former_release(program: Declare, monkeypatch: pytest.MonkeyPatch):
     before = program("prod")
-    later = Node.of({"services": {"api": {"replicas": 3}, "later": {}}, "quota": {"pods": 99}})
-    monkeypatch.setattr(stack_file, "read_defaults", lambda: Written(Node({"slipway:quota": later}), []))
+    later = Node.of({"slipway:service": {"startupSeconds": 99}, "slipway:services": {"later": {}}})
+    monkeypatch.setattr(stack_file, "read_defaults", lambda: Written(later, []))
     assert again("prod", recorded(before)).manifests() == before.manifests()
 
 

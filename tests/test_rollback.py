@@ -145,7 +145,7 @@ def ids(found: engine_state.State) -> list[tuple[str, bool]]:
 
 def test_the_release_in_force_is_the_one_the_engine_knows_and_not_one_on_its_way_out():
     found = engine_state.in_force(
-        state(resource(RECORD, "release-0a1b2c3d"), resource(RECORD, "release-ffffffff", delete=True))
+        state(resource(RECORD, "release-ffffffff", delete=True), resource(RECORD, "release-0a1b2c3d"))
     )
     assert found and (found.revision, found.settings, found.image) == ("0a1b2c3d", SETTINGS, IMAGE)
 

@@ -364,6 +364,10 @@ CONFIG = [
     in_objects("a variable that is no text", put("ConfigMap/api-env data.HTTP_PORT", 8080)),
     in_objects("variables of other Services", put(f"{POD}.enableServiceLinks", GONE)),
     in_objects("a ConfigMap nobody reads", again("ConfigMap/api-file", "b")),
+    in_objects("the record of a release that could be changed", put("ConfigMap/release immutable", False)),
+    in_objects(
+        "the record of a release under the name of another", put("ConfigMap/release metadata.name", "release-00000000")
+    ),
 ]
 
 JOBS = [
