@@ -7,7 +7,6 @@ that was changed because somebody knew it.
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
@@ -20,17 +19,15 @@ import pulumi
 import releases
 import typer
 from engine_yaml import Node, read
-from environment import kubeconfig
 from image import parts
-from lightkube import Client
 from lightkube.core.exceptions import ConfigError
 from mistakes import PREFIX
 from pydantic.alias_generators import to_camel
 from releases import Release
 from settings import SECRET_SOURCES
-from stack_file import RELEASE, STACKS, effective, judged, needed_secrets, read_files
+from stack_file import RELEASE, STACKS, effective, needed_secrets, read_files
 
-from ops import engine_state, models, preview
+from ops import cluster, config, engine_state, models, preview
 from ops.engine_state import State
 from ops.recorder import ROOT, stack_config
 
@@ -58,16 +55,10 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
 
 def recorded(stack: str) -> list[Release]:
     """The releases that the cluster keeps records of, the newest first; `NoRelease` if it cannot be asked."""
-    own, shared = read_files(stack)
-    settings = judged(stack, effective(own.settings, shared.settings), [*own.mistakes, *shared.mistakes])
     try:
-        connection = kubeconfig(settings.cluster.context)
-        if not re.fullmatch(settings.cluster.server or ".*", connection.cluster.server):
-            raise NoRelease(
-                f"context {settings.cluster.context!r} leads to {connection.cluster.server}, another cluster"
-            )
-        return releases.kept(Client(connection, namespace=settings.namespace), stack)
-    except (httpx2.HTTPError, ConfigError, pulumi.RunError) as error:
+        found = cluster.connect(stack, config.settings(stack))
+        return releases.kept(found.client, stack)
+    except (cluster.NoCluster, httpx2.HTTPError, ConfigError, pulumi.RunError) as error:
         raise NoRelease(f"the cluster of stack {stack} cannot be read: {error}") from None
 
 

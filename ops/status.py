@@ -240,7 +240,7 @@ def screen(status: Status, held: Held) -> str:
     tables = [_columns(table) for table in (services, stores, runs) if len(table) > 1]
     unread = [f"not readable with these rights: {', '.join(status.unread)}\n"] if status.unread else []
     about = f"stack {status.stack}, namespace {status.namespace}, context {status.context}\n"
-    return "\n".join([f"{headline(status)}\n{about}", *map(_told, status.causes), *tables, *unread])
+    return "\n".join([f"{headline(status)}\n{about}", *map(told, status.causes), *tables, *unread])
 
 
 def headline(status: Status) -> str:
@@ -255,7 +255,8 @@ def headline(status: Status) -> str:
     return f"healthy; rolling out: {', '.join(rolling)}" if rolling else "healthy"
 
 
-def _told(cause: Cause) -> str:
+def told(cause: Cause) -> str:
+    """A cause with what says so, what follows from it, and the next command."""
     lines = [f"{cause.label.value}: {cause.object}", *(f"  {line}" for line in cause.evidence)]
     lines += [f"  so: {line}" for line in cause.consequences]
     return "\n".join([*lines, f"  next: {cause.next}", ""])

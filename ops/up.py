@@ -19,9 +19,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import pulumi
 import typer
 
-from ops import engine_state, rollback
+from ops import cluster, config, engine_state, held, rollback, status
 from ops.engine_state import NoState, State
 from ops.recorder import ROOT, stack_config
 
@@ -61,11 +62,14 @@ def command(stack: str, *, yes: bool, returns: bool) -> int:
 
 
 def cause(stack: str, events: Iterable[Event]) -> str:
-    """Why a rollout failed, for people. The seam for `causes.explain(stack)`; until then what the engine says."""
-    return (
-        "\n".join(f"  {line}" for line in _failures(events))
-        or f"  see the output above, and ./slipway history -s {stack}"
-    )
+    """Why a rollout failed, for people: what the cluster shows, and what the engine says where that shows nothing."""
+    try:
+        found = cluster.connect(stack, config.settings(stack))
+        causes = status.read(found, held.look(found)).causes
+    except (cluster.NoCluster, cluster.Refused, pulumi.RunError):
+        causes = []
+    said = [f"  {line}" for line in _failures(events)]
+    return "\n".join(map(status.told, causes) if causes else said) or "  see the output above"
 
 
 def _before(stack: str) -> State | None:
