@@ -14,7 +14,7 @@ import pytest
 
 from local.down import records
 from local.processes import Processes
-from tests.e2e.conftest import HOST, NAMESPACE, ROOT, eventually, kubectl, outputs, pulumi, run, running_pods, up
+from tests.e2e.conftest import HOST, NAMESPACE, ROOT, eventually, kubectl, outputs, run, running_pods, up
 from tests.load.attack import Attack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -87,7 +87,10 @@ class Stack:
         self.edit(
             LOCAL, "env: {LOG_LEVEL: debug", "startupSeconds: 5\n      progressSeconds: 15\n      env: {LOG_LEVEL: no"
         )
-        assert pulumi("up", "--yes", "--skip-preview", ok=False).returncode != 0
+        assert run("./slipway", "up", "--yes", "-s", "local", ok=False).returncode == 1
+
+    def rollback(self) -> None:
+        run("./slipway", "rollback", "--yes", "-s", "local")
 
     def scale_out_and_in(self) -> None:
         self.edit(LOCAL, SCALED, "autoscaling: {min: 4, max: 4}")
