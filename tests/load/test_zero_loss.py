@@ -85,7 +85,7 @@ class Stack:
 
     def failed_update(self) -> None:
         self.edit(
-            LOCAL, "env: {LOG_LEVEL: debug", "startupSeconds: 5\n      progressSeconds: 15\n      env: {LOG_LEVEL: no"
+            LOCAL, "env: {LOG_LEVEL: debug", "startupSeconds: 5\n      progressSeconds: 15\n      env: {LOG_LEVEL: nonsense"
         )
         assert run("./slipway", "up", "--yes", "-s", "local", ok=False).returncode == 1
 
