@@ -84,9 +84,8 @@ class Stack:
         up()
 
     def failed_update(self) -> None:
-        self.edit(
-            LOCAL, "env: {LOG_LEVEL: debug", "startupSeconds: 5\n      progressSeconds: 15\n      env: {LOG_LEVEL: nonsense"
-        )
+        soon = "startupSeconds: 5\n      progressSeconds: 15\n      env: {LOG_LEVEL: nonsense"
+        self.edit(LOCAL, "env: {LOG_LEVEL: debug", soon)
         assert run("./slipway", "up", "--yes", "-s", "local", ok=False).returncode == 1
 
     def rollback(self) -> None:
