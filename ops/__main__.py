@@ -16,6 +16,8 @@ from ops import (
     cluster,
     config,
     diff,
+    drift,
+    engine_state,
     features,
     held,
     history,
@@ -189,6 +191,18 @@ def rollback_command(
     A rotated secret stays rotated. What it will do is shown first. Exit code 2: the environment forbids it.
     """
     sys.exit(rollback.command(stack, revision, allow or [], yes=yes))
+
+
+@app.command("drift")
+def drift_command(stack: Stack, as_json: Json = False) -> None:
+    """Print what was changed in the cluster since the last `pulumi up`, and which field manager did it.
+
+    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` takes it back.
+    """
+    found = cluster.connect(stack, config.settings(stack))
+    text, code = drift.command(found, engine_state.export(stack), as_json=as_json)
+    sys.stdout.write(text)
+    sys.exit(code)
 
 
 @app.command("history")

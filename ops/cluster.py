@@ -25,6 +25,7 @@ from settings import Settings
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10
+NOT_FOUND = 404
 
 Object: TypeAlias = dict[str, Any]
 
@@ -81,6 +82,14 @@ class Cluster:
         with self._answered():
             answer = self._http.get(f"/{KINDS[kind]}{scope}/{kind}", params=query)
         return _judged(answer).json()["items"]
+
+    def one(self, api_version: str, kind: str, name: str) -> Object | None:
+        """One object; None if it is not there, `Refused` where we may not read it."""
+        group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
+        scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
+        with self._answered():
+            answer = self._http.get(f"/{group}{scope}/{_plural(kind)}/{name}")
+        return None if answer.status_code == NOT_FOUND else _judged(answer).json()
 
     def log(self, pod: str, container: str, **query: str | int | bool) -> list[str]:
         """Lines of a container, of its former run with `previous=True`; `Refused` where there are none."""
@@ -148,6 +157,14 @@ def name_of(found: Object) -> str:
 def service_of(found: Object) -> str:
     """The service, store or job an object belongs to, by the recommended label."""
     return at(found, "metadata", "labels", "app.kubernetes.io/name") or ""
+
+
+def _plural(kind: str) -> str:
+    """`NetworkPolicy` -> `networkpolicies`: the API's own names keep to English."""
+    name = kind.lower()
+    if name.endswith("y"):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
 def _texts(container: str, query: dict[str, Any]) -> dict[str, str]:

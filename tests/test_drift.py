@@ -1,0 +1,136 @@
+"""What `./slipway drift` tells, on objects as the API server gives them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import httpx2
+import pytest
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
+
+from ops import drift
+from ops.cluster import Cluster, Object
+from tests import api_server
+
+APPLIED: Object = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "api", "namespace": "slipway-dev", "annotations": {"pulumi.com/skipAwait": "true"}},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [
+                    {
+                        "name": "api",
+                        "image": "r/api@sha256:1",
+                        "args": ["web"],
+                        "resources": {"requests": {"cpu": "1000m"}},
+                    }
+                ]
+            }
+        }
+    },
+}
+PULUMI = {
+    "manager": "pulumi-kubernetes",
+    "operation": "Apply",
+    "time": "2026-11-21T08:00:00Z",
+    "fieldsV1": {
+        "f:spec": {
+            "f:template": {
+                "f:spec": {
+                    "f:containers": {
+                        'k:{"name":"api"}': {
+                            ".": {}, "f:name": {}, "f:args": {}, "f:resources": {"f:requests": {"f:cpu": {}}}
+                        }
+                    }
+                }
+            }
+        }
+    },
+}  # fmt: skip
+SOMEBODY = {
+    "manager": "kubectl-edit",
+    "operation": "Update",
+    "time": "2026-11-21T09:00:00Z",
+    "fieldsV1": {
+        "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"api"}': {"f:image": {}}}}}},
+    },
+}
+
+
+def present(**changes: Any) -> Object:
+    """The Deployment in the cluster, its container changed."""
+    found = copy.deepcopy(APPLIED)
+    found["metadata"] = {"name": "api", "namespace": "slipway-dev", "managedFields": [PULUMI, SOMEBODY]}
+    found["spec"] |= {"replicas": 4, "progressDeadlineSeconds": 600}
+    container = found["spec"]["template"]["spec"]["containers"][0]
+    container |= {"resources": {"requests": {"cpu": "1"}}, "terminationMessagePath": "/dev/termination-log", **changes}
+    return found
+
+
+def cluster(found: Object | None) -> Cluster:
+    """One that holds this Deployment and nothing else."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if found and request.url.path == "/apis/apps/v1/namespaces/slipway-dev/deployments/api":
+            return httpx2.Response(200, json=found)
+        return httpx2.Response(404, json={"message": "not found"})
+
+    made = api_server.cluster(api_server.ApiServer())
+    return Cluster(made.stack, made.settings, made.config, httpx2.MockTransport(answer))
+
+
+def told(found: Object | None, applied: Object = APPLIED) -> list[drift.Drift]:
+    state = {"deployment": {"resources": [{"type": "kubernetes:apps/v1:Deployment", "inputs": applied}]}}
+    return list(drift.drifts(cluster(found), state))
+
+
+def test_what_was_applied_is_no_drift_nor_is_what_the_api_server_or_an_autoscaler_adds():
+    assert told(present()) == []
+
+
+@pytest.mark.feature("O1", part="the field and its manager")
+def test_a_changed_field_is_told_with_both_values_and_who_owns_it_now():
+    [one] = told(present(image="r/api@sha256:2"))
+    assert (one.object, one.field) == ("Deployment/api", "spec.template.spec.containers[0].image")
+    assert (one.applied, one.found) == ("r/api@sha256:1", "r/api@sha256:2")
+    assert one.managers == ["kubectl-edit (Update, 2026-11-21T09:00:00Z)"]
+
+
+def test_a_list_that_is_owned_as_a_whole_names_its_owner():
+    [one] = told(present(args=["serve"]))
+    assert one.field == "spec.template.spec.containers[0].args[0]"
+    assert one.managers == ["pulumi-kubernetes (Apply, 2026-11-21T08:00:00Z)"]
+
+
+def test_a_field_that_was_taken_out_is_told():
+    [one] = told(present(args=None))
+    assert (one.applied, one.found) == (["web"], None)
+
+
+def test_an_object_that_is_gone_is_told():
+    [one] = told(None)
+    assert (one.object, one.field, one.found) == ("Deployment/api", "", "gone")
+
+
+def test_encrypted_values_are_not_compared():
+    secret = {_special_sig_key: _special_secret_sig, "ciphertext": "v1:x"}
+    applied = copy.deepcopy(APPLIED)
+    applied["spec"]["template"]["spec"]["containers"][0]["image"] = secret
+    assert told(present(image="other"), applied) == []
+
+
+def test_what_is_still_to_be_deleted_is_left_out():
+    resource = {"type": "kubernetes:apps/v1:Deployment", "inputs": APPLIED, "delete": True}
+    assert list(drift.drifts(cluster(None), {"deployment": {"resources": [resource]}})) == []
+
+
+@pytest.mark.parametrize(("found", "code"), [(present(), 0), (None, 2)], ids=["nothing", "something"])
+def test_the_exit_code_says_whether_there_is_drift(found: Object | None, code: int):
+    state = {"deployment": {"resources": [{"type": "kubernetes:apps/v1:Deployment", "inputs": APPLIED}]}}
+    text, given = drift.command(cluster(found), state, as_json=True)
+    assert given == code
+    assert bool(json.loads(text)["drift"]) == bool(code)
