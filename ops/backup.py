@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from lightkube import ApiError, Client
 from lightkube.models.batch_v1 import JobSpec
-from lightkube.models.meta_v1 import ObjectMeta
+from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
@@ -120,7 +120,11 @@ def _job(store: Store, arguments: list[str]) -> Job:
     spec.backoffLimit = 0
     spec.ttlSecondsAfterFinished = KEPT_SECONDS
     assert isinstance(spec, JobSpec)  # noqa: S101
-    return Job(metadata=ObjectMeta(generateName=f"{MYSQL_BACKUP}-{arguments[0]}-"), spec=spec)
+    # The schedule's own: what is left of it goes with it, or its pod would hold the volume for ever.
+    uid = str(schedule.metadata and schedule.metadata.uid)
+    owner = OwnerReference("batch/v1", "CronJob", MYSQL_BACKUP, uid, controller=True, blockOwnerDeletion=True)
+    metadata = ObjectMeta(generateName=f"{MYSQL_BACKUP}-{arguments[0]}-", ownerReferences=[owner])
+    return Job(metadata=metadata, spec=spec)
 
 
 def _pod(store: Store, job: str) -> Pod | None:

@@ -121,6 +121,13 @@ def test_a_backup_is_the_scheduled_pod_run_now_with_its_output_shown(opened: Any
     assert (job.spec.backoffLimit, job.metadata.generateName) == (0, "mysql-backup-backup-")
 
 
+def test_a_job_goes_with_the_schedule_it_is_a_run_of(opened: Any):
+    store, cluster = opened(CLUSTER)
+    backup.backup(store)
+    [owner] = cluster.jobs[0].metadata.ownerReferences
+    assert (owner.kind, owner.name, owner.controller) == ("CronJob", "mysql-backup", True)
+
+
 def test_a_restore_runs_while_nobody_is_connected(opened: Any):
     store, cluster = opened(CLUSTER)
     backup.restore(store, "20260101T000000Z")
