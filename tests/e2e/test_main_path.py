@@ -21,6 +21,7 @@ Edit = Callable[[str, str, str], None]
 KEY = token_urlsafe(32)
 DEPLOYMENTS = ("kubernetes:apps/v1:Deployment::api", "kubernetes:apps/v1:Deployment::web")
 MIGRATION = "kubernetes:batch/v1:Job::api-migration"
+RELEASE = "kubernetes:core/v1:ConfigMap::release"
 IMAGE = "docker:index/image:Image::api"
 
 
@@ -58,7 +59,7 @@ def test_a_commit_that_only_touches_the_readme_plans_no_change(edit: Edit):
 def test_touching_an_app_file_changes_just_the_image_and_what_runs_it(edit: Edit):
     edit("app/cmd/api/main.go", "package main", "package main // touched")
     planned = planned_changes()
-    assert planned.keys() == {IMAGE, *DEPLOYMENTS, MIGRATION}
+    assert planned.keys() == {IMAGE, *DEPLOYMENTS, MIGRATION, RELEASE}
     assert {planned[name] for name in (IMAGE, *DEPLOYMENTS)} == {"update"}
 
 
