@@ -197,7 +197,8 @@ def rollback_command(
 def drift_command(stack: Stack, as_json: Json = False) -> None:
     """Print what was changed in the cluster since the last `pulumi up`, and which field manager did it.
 
-    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` takes it back.
+    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` brings back what is
+    gone; a field that somebody else owns it does not take: put it back as that manager, or into the stack file.
     """
     found = cluster.connect(stack, config.settings(stack))
     text, code = drift.command(found, engine_state.export(stack), as_json=as_json)

@@ -33,6 +33,8 @@ def test_an_edit_by_hand_is_told_with_its_manager_and_an_autoscaler_s_replicas_a
     assert found["PodDisruptionBudget/web"]["found"] == "gone"
 
 
-def test_up_with_a_refresh_takes_it_back():
+def test_what_is_put_back_by_hand_is_no_drift_and_what_is_gone_comes_back_with_a_refresh():
+    kubectl("patch", "hpa", "web", "--field-manager=somebody", "-p", json.dumps({"spec": {"maxReplicas": 4}}))
     pulumi("up", "--yes", "--skip-preview", "--refresh")
     assert drift(0) == []
+    pulumi("preview", "--expect-no-changes")
