@@ -113,6 +113,7 @@ def test_a_mistake_in_the_settings_takes_nothing_back(edit: Edit):
     done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
     assert done.returncode == 1
     assert "going back" not in done.stderr
+    edit(LOCAL, "autoscaling: {mni: 2", "autoscaling: {min: 2")
     assert history() == before
 
 

@@ -262,8 +262,6 @@ def document(rows: list[Row]) -> str:
     )
 
 
-@pytest.mark.feature("D1", "D2")
-@pytest.mark.feature("L3", part="status of the running stack")
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.what for fault in FAULTS])
 def test_a_fault_is_named_within_a_minute_and_no_request_is_lost(
     fault: Fault, api: urllib3.HTTPSConnectionPool, table: list[Row], tmp_path: Path
@@ -382,7 +380,6 @@ def pods_are_refused() -> bool:
 # The other verb
 
 
-@pytest.mark.feature("L3", part="logs of the running stack")
 def test_logs_hold_lines_of_all_pods_and_follow_a_pod_that_comes_later(
     api: urllib3.HTTPSConnectionPool, tmp_path: Path
 ):

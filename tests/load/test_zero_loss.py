@@ -150,7 +150,6 @@ def attack(tmp_path: Path) -> Attack:
     return Attack(HOST, "/v1/shops", tmp_path)
 
 
-@pytest.mark.feature("D5")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_request_is_lost(scenario: str, table: Table, attack: Attack, edit: Edit):
     up()
