@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -151,6 +153,41 @@ func TestNobodyWaitsForAHashLongerThanTheirRequest(t *testing.T) {
 	cancel()
 	if _, err := passwords.Hash(ctx, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestNoMoreHashesRunAtATimeThanFitInHalfOfTheMemory(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
+	for mebibytes, want := range map[int64]int{16: 1, 57: 1, 115: 3, 4096: 8} {
+		before := debug.SetMemoryLimit(mebibytes << 20)
+		if got := auth.NewPasswords().SlotsForTest(); got != want {
+			t.Errorf("%d MiB: %d at a time, want %d", mebibytes, got, want)
+		}
+		debug.SetMemoryLimit(before)
+	}
+}
+
+func TestAHashLeavesNoMemoryBehindForTheNextOneToAddTo(t *testing.T) {
+	passwords := auth.NewPasswords()
+	for range 3 {
+		hash, err := passwords.Hash(t.Context(), "correct horse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkNothingIsLeft(t)
+		if _, err := passwords.Matches(t.Context(), "correct horse", hash); err != nil {
+			t.Fatal(err)
+		}
+		checkNothingIsLeft(t)
+	}
+}
+
+func checkNothingIsLeft(t *testing.T) {
+	t.Helper()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	if memory.HeapAlloc > 19<<20 {
+		t.Errorf("the heap has %d MiB", memory.HeapAlloc>>20)
 	}
 }
 

@@ -14,3 +14,6 @@ func (p *Passwords) FillForTest() {
 		p.slots <- struct{}{}
 	}
 }
+
+// SlotsForTest is how many hashes may run at a time.
+func (p *Passwords) SlotsForTest() int { return cap(p.slots) }

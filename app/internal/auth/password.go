@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
@@ -23,15 +24,17 @@ const (
 	hashBytes = 32
 )
 
-// Passwords hashes and checks passwords, only so many at a time as there are processors: each takes 19 MiB.
+// Passwords hashes and checks passwords, only so many at a time as processors and memory allow: each takes 19 MiB.
 type Passwords struct {
 	slots chan struct{}
 	dummy string // a hash no password has
 }
 
-// NewPasswords has as many slots as there are processors now.
+// NewPasswords has as many slots as there are processors now, and as fit in half of GOMEMLIMIT; at least one.
 func NewPasswords() *Passwords {
-	return &Passwords{make(chan struct{}, runtime.GOMAXPROCS(0)), encode(random(saltBytes), random(hashBytes))}
+	fit := debug.SetMemoryLimit(-1) / 2 / (memoryKiB << 10)
+	slots := max(1, min(int64(runtime.GOMAXPROCS(0)), fit))
+	return &Passwords{make(chan struct{}, slots), encode(random(saltBytes), random(hashBytes))}
 }
 
 // Hash returns the hash in the usual text form ($argon2id$...), or ctx's error if it ends first.
@@ -66,7 +69,12 @@ func (p *Passwords) acquire(ctx context.Context) error {
 	}
 }
 
-func (p *Passwords) release() { <-p.slots }
+// release collects what the hash leaves behind before the next one takes as much: GOMEMLIMIT alone lets several of them
+// pile up, and the container is killed for it. That is a millisecond after some thirty.
+func (p *Passwords) release() {
+	runtime.GC()
+	<-p.slots
+}
 
 func hash(password string) string {
 	salt := random(saltBytes)
