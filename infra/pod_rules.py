@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from rules import SERVING, Container, Part, Pod, Problem, Rules, Stack, dig, quantity, selects
-from settings import Cron, TimeZone
+from settings import DEFAULT_WRITE_TIMEOUT, FORGOTTEN_SECONDS, Cron, TimeZone, seconds
 
 RULES = Rules()
 
@@ -272,19 +272,21 @@ def stands_alone(container: Container) -> bool:
 def grace(stack: Stack) -> Problems:
     """A pod has the time to leave: the kubelet would kill it with requests open."""
     for container in serving(stack):
-        variables = stack.variables(container)
-        inside = [seconds(variables.get(name, "0s")) for name in ("DRAIN_DELAY", "SHUTDOWN_TIMEOUT")]
-        needed = container.count("lifecycle.preStop.sleep.seconds") + sum(inside)
+        pre_stop, drain, shutdown = leaving(stack, container)
+        needed = pre_stop + drain + shutdown
         if container.pod.count("terminationGracePeriodSeconds", 30) <= needed:
             yield container.pod.wrong(
-                "terminationGracePeriodSeconds", f"preStop, DRAIN_DELAY and SHUTDOWN_TIMEOUT need more than {needed:g}"
+                "terminationGracePeriodSeconds",
+                f"preStop {pre_stop:g} s + DRAIN_DELAY {drain:g} s + SHUTDOWN_TIMEOUT {shutdown:g} s = {needed:g} s; "
+                "give more",
             )
 
 
-def seconds(duration: str) -> float:
-    """A duration as Go writes it: `"1m30s"` -> 90; unknown ones count 0."""
-    units = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([0-9.]+)(h|ms|m|s)", duration))
+def leaving(stack: Stack, container: Container) -> tuple[float, float, float]:
+    """Seconds of preStop, then of the app's two steps after SIGTERM: serving on, and finishing what is open."""
+    variables = stack.variables(container)
+    inside = [seconds(variables.get(name, "0s")) for name in ("DRAIN_DELAY", "SHUTDOWN_TIMEOUT")]
+    return container.count("lifecycle.preStop.sleep.seconds"), inside[0], inside[1]
 
 
 @RULES.each(deployments, "SW115")
@@ -322,6 +324,27 @@ def spread(deployment: Part) -> Problems:
         labels = constraint.get("labelSelector.matchLabels")
         if not labels or not selects(labels, pod.labels):
             yield constraint.wrong("labelSelector.matchLabels", f"name labels of these pods: {pod.labels}")
+
+
+@RULES.together("SW118")
+def outlasts_its_requests(stack: Stack) -> Problems:
+    """A pod answers what still comes, and all it has begun: requests would be lost with it."""
+    for container in serving(stack):
+        variables = stack.variables(container)
+        pre_stop, drain, shutdown = leaving(stack, container)
+        if not stands_alone(container) and pre_stop + drain < FORGOTTEN_SECONDS:
+            yield container.says(
+                "lifecycle.preStop",
+                f"preStop {pre_stop:g} s + DRAIN_DELAY {drain:g} s = {pre_stop + drain:g} s, and the ingress needs "
+                f"{FORGOTTEN_SECONDS} s to forget a pod; give preStop more",
+            )
+        answer = variables.get("HTTP_WRITE_TIMEOUT", DEFAULT_WRITE_TIMEOUT)
+        if "SHUTDOWN_TIMEOUT" in variables and not 0 < seconds(answer) <= shutdown:
+            yield container.says(
+                "env",
+                f"SHUTDOWN_TIMEOUT {shutdown:g} s is less than an answer may take, HTTP_WRITE_TIMEOUT {answer} "
+                '("0s" is no limit); raise the one or lower the other',
+            )
 
 
 # What reaches a container

@@ -58,7 +58,10 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services.api.resources.cpuLimit": "10m"}, "services.api.resources", "more than cpuLimit"),
     ({"services.api.drain.shutdownSeconds": 0}, "services.api.drain.shutdownSeconds", "greater than or equal to 1"),
     ({"services.api.drain.preStopSeconds": -1}, "services.api.drain.preStopSeconds", "greater than or equal to 0"),
-    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "requests would be lost"),
+    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "(0) + delaySeconds (1) = 1 s is less than"),
+    ({"services.api.drain": {"shutdownSeconds": 10}}, "services.api", "shutdownSeconds (10) is less than an answer"),
+    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "1m"}}, "services.api", "HTTP_WRITE_TIMEOUT (1m; 0s is no limit)"),
+    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "0s"}}, "services.api", "requests would be lost"),
     ({"services.api.ingress.host": None}, "services.api.ingress.host", "required"),
     (
         {"services.api.ingress.host": "API.example.com"},

@@ -45,6 +45,7 @@ LIFE = [
     in_objects("grace period shorter than the app's own drain", put(f"{POD}.terminationGracePeriodSeconds", 20)),
     in_objects("preStop by a shell that is not in the image", put(f"{BOX}.lifecycle", {"preStop": {"exec": {}}})),
     in_objects("preStop longer than the grace period", put(f"{BOX}.lifecycle.preStop.sleep.seconds", 60)),
+    in_objects("preStop of no time", put(f"{BOX}.lifecycle.preStop.sleep.seconds", 0)),
     in_objects("maxUnavailable 100 %", put(f"{API}.strategy", rolling(maxUnavailable="100%", maxSurge=1))),
     in_objects("maxUnavailable 1", put(f"{API}.strategy", rolling(maxUnavailable=1, maxSurge=0))),
     in_objects("a rollout that can never begin", put(f"{API}.strategy", rolling(maxUnavailable=0, maxSurge=0))),

@@ -28,6 +28,7 @@ STACK_FILES = [
     in_stack_file("CPU below zero", {"services.api.resources.cpu": "-1"}),
     in_stack_file("CPU request above its limit", {"services.api.resources": {"cpu": "2", "cpuLimit": "1"}}),
     in_stack_file("no time to drain", {"services.api.drain": {"preStopSeconds": 0, "delaySeconds": 0}}),
+    in_stack_file("answers cut off by the drain", {"services.api.drain": {"shutdownSeconds": 5}}),
     in_stack_file("a key that is misspelt", {"services.api.autoscaling": {"mni": 2}}),
     in_stack_file("a section nobody reads", {"scaling": {"min": 2}}),
     in_stack_file("a URL for a host", {f"{INGRESS}.host": "https://api.example.com"}),
