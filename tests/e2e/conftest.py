@@ -95,9 +95,10 @@ def provide(folder: Path, packages: dict[str, str]) -> None:
     debian.install(task, [package for program, package in packages.items() if not debian.which(program)])
 
 
-def running_pods() -> dict[str, int]:
-    """Restarts of each pod that is not on its way out, by name."""
-    pods = json.loads(kubectl("get", "pods", "-o", "json"))["items"]
+def running_pods(service: str | None = None) -> dict[str, int]:
+    """Restarts of each pod that is not on its way out, by name; of all, or of one service."""
+    chosen = ("-l", f"app.kubernetes.io/name={service}") if service else ()
+    pods = json.loads(kubectl("get", "pods", *chosen, "-o", "json"))["items"]
     return {
         pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
         for pod in pods

@@ -94,13 +94,13 @@ class Stack:
     def scale_out_and_in(self) -> None:
         self.edit(LOCAL, SCALED, "autoscaling: {min: 4, max: 4}")
         up()
-        eventually(lambda: len(api_pods()) == 4, 60, "four pods")
+        eventually(lambda: len(running_pods("api")) == 4, 60, "four pods")
         self.edit(LOCAL, "autoscaling: {min: 4, max: 4}", SCALED.replace("max: 4", "max: 2"))
         up()
-        eventually(lambda: len(api_pods()) == 2, 90, "two pods")
+        eventually(lambda: len(running_pods("api")) == 2, 90, "two pods")
 
     def evicted_pods(self) -> None:
-        for name in api_pods():
+        for name in running_pods("api"):
             body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
             path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/eviction"
             file = ROOT / ".slipway" / "eviction.json"
@@ -110,7 +110,7 @@ class Stack:
             file.unlink()
 
     def deleted_pods(self) -> None:
-        for name in api_pods():
+        for name in running_pods("api"):
             kubectl("delete", "pod", name, "--wait=false")
             kubectl("rollout", "status", "deployment/api", "--timeout=90s")
             time.sleep(2)
@@ -139,10 +139,6 @@ SCENARIOS: dict[str, Callable[[Stack], None]] = {
     "certificate renewed": Stack.renewed_certificate,
     "API server restarted": Stack.restarted_api_server,
 }
-
-
-def api_pods() -> list[str]:
-    return [name for name in running_pods() if name.startswith("api-")]
 
 
 @pytest.fixture
