@@ -16,7 +16,7 @@ from .debian import cni_folder, path, which
 from .down import HERE, owner, records, stop_all
 from .host import docker_answers
 from .images import write_archive
-from .names import DNS_ADDRESS, NODE
+from .names import DNS_ADDRESS, INGRESS_ADDRESS, NODE
 from .places import CONTAINERD_SOCKET, RUN, Places, home, write
 from .problems import Problem
 from .processes import Processes
@@ -149,6 +149,8 @@ class Cluster:
         started = self.start("kubelet", flags(daemons.KUBELET), program=self.binary, reads=daemons.KUBELET_READS)
         started += self.start("kube-proxy", [f"--config={ETC / 'kube-proxy.yaml'}"], program=self.binary)
         started += self.start("netpol", ["--kubeconfig", ETC / "netpol.kubeconfig"], program=self.binary)
+        ports = [f"127.0.0.1:{port}={INGRESS_ADDRESS}:{port}" for port in (80, 443)]
+        started += self.start("ports", ports, program=self.binary)
         ready = ("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=2s")
         self.wait(task, "kubelet", lambda: self.kubectl(*ready), 120)
         return f"node {NODE} is ready (started {', '.join(started)})" if started else None
@@ -159,7 +161,7 @@ class Cluster:
         text = (self.places.sources / "addons.yaml").read_text()
         rendered = self.places.cluster / "etc" / "addons.yaml"
         values = {"CLUSTER_IMAGE": self.image("cluster"), "TRAEFIK_IMAGE": self.image("traefik"), "DNS_IP": DNS_ADDRESS}
-        values |= {"HTTP_PORT": "80", "HTTPS_PORT": "443", "DNS_OUTSIDE": "node" if nameservers() else "nowhere"}
+        values |= {"INGRESS_IP": INGRESS_ADDRESS, "DNS_OUTSIDE": "node" if nameservers() else "nowhere"}
         write(rendered, render(text, values))
         # Every time, not only when it changed: it also repairs what someone broke by hand.
         apply = [self.places.bin / "kubectl", "apply", "--server-side", "--force-conflicts"]

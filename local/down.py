@@ -19,7 +19,7 @@ HERE = RUN / "cluster"
 
 # Stopped from left to right: first what would start things again, then what the others need.
 STOP_ORDER = (
-    ("netpol", "kube-proxy", "kube-scheduler", "kube-controller-manager"), ("kube-apiserver",),
+    ("ports", "netpol", "kube-proxy", "kube-scheduler", "kube-controller-manager"), ("kube-apiserver",),
     ("etcd", "dockerd", "registry"), ("containerd",),
 )  # fmt: skip
 

@@ -33,6 +33,7 @@ import (
 	"slipway/cluster/multicall"
 	"slipway/cluster/netpol"
 	"slipway/cluster/pods"
+	"slipway/cluster/ports"
 )
 
 var components = []multicall.Program{
@@ -46,6 +47,7 @@ var components = []multicall.Program{
 	{Name: "coredns", Summary: "names inside the cluster", Run: runCoreDNS},
 	{Name: "metrics-server", Summary: "kubectl top, autoscaling", Run: runMetricsServer},
 	{Name: "netpol", Summary: "enforces NetworkPolicy on this node", Run: untilStopped(netpol.Main)},
+	{Name: "ports", Summary: "Services on addresses of the node", Run: untilStopped(ports.Main)},
 	{Name: "pods", Summary: "removes the node's pods without a kubelet", Run: untilStopped(pods.Main)},
 	{Name: "version", Summary: "prints what is inside", Run: printVersion},
 }

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 @pytest.mark.parametrize(
     ("module", "packages"),
     [
-        ("local/cluster", ["./multicall", "./netpol", "./pods", "./pause"]),
+        ("local/cluster", ["./multicall", "./netpol", "./pods", "./ports", "./pause"]),
         ("local/pulumi", ["./pulumi-language-python"]),
     ],
 )
