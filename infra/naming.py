@@ -12,6 +12,7 @@ import json
 import pulumi
 
 PART_OF = "slipway"
+INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 # The component of what only people and ./slipway read: the records of releases.
 RELEASE = "release"
@@ -26,7 +27,12 @@ def selector(service: str) -> dict[str, str]:
 
 def selector_of(service: str, stack: str) -> dict[str, str]:
     """The same for a stack that is not being run."""
-    return {"app.kubernetes.io/name": service, "app.kubernetes.io/instance": f"{PART_OF}-{stack}"}
+    return {"app.kubernetes.io/name": service, INSTANCE: instance(stack)}
+
+
+def instance(stack: str) -> str:
+    """What tells the objects of one stack from those of another, as the value of `INSTANCE`."""
+    return f"{PART_OF}-{stack}"
 
 
 def pods_of(service: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from ops import (
     cluster,
     config,
     diff,
+    doctor,
     drift,
     engine_state,
     features,
@@ -204,6 +205,18 @@ def drift_command(stack: Stack, as_json: Json = False) -> None:
     text, code = drift.command(found, engine_state.export(stack), as_json=as_json)
     sys.stdout.write(text)
     sys.exit(code)
+
+
+@app.command("doctor")
+def doctor_command(
+    stack: Stack,
+    fix: Annotated[bool, typer.Option("--fix", help="Put it right.")] = False,
+) -> None:
+    """Tell what an update that was killed left in the state: a lock nobody holds, operations without an end.
+
+    Exit code: 0 the state is in order, 1 it is not. --fix changes the state only, nothing in the cluster.
+    """
+    sys.exit(doctor.command(stack, fix=fix))
 
 
 @app.command("history")

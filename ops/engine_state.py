@@ -1,10 +1,11 @@
-"""What Pulumi's state says of releases, and the two repairs that going back needs."""
+"""What Pulumi's state says of releases, and the repairs that going back and a killed update need."""
 
 from __future__ import annotations
 
 import copy
 import json
 import subprocess
+from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from naming import RELEASE
@@ -93,6 +94,23 @@ def with_builds(state: State, before: State) -> State:
     # Each has to stand behind its parent and its provider.
     first = max([index for index, one in enumerate(resources) if one["urn"] in parents], default=0) + 1
     resources[first:first] = [one for one in builds if one["urn"] not in known]
+    return repaired
+
+
+def settled(state: State, made: Mapping[str, str]) -> State:
+    """Without operations that have no end. `made` is what some of them did make: the id of each object by its URN.
+
+    One that was to take the place of another does; the other is left to be deleted, as the engine would have it.
+    """
+    repaired = copy.deepcopy(state)
+    resources = repaired["deployment"].setdefault("resources", [])
+    for operation in repaired["deployment"].pop("pending_operations", None) or []:
+        resource = operation["resource"]
+        if operation["type"] == "creating" and resource["urn"] in made:
+            for former in resources:
+                if former["urn"] == resource["urn"]:
+                    former["delete"] = True
+            resources.append({**resource, "id": made[resource["urn"]]})
     return repaired
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -54,7 +54,7 @@ def settings(stack: str = "dev", changes: dict[str, Any] | None = None) -> Setti
     return judged(stack, effective(own, read_defaults().settings), [])
 
 
-def cluster(server: ApiServer, changes: dict[str, Any] | None = None) -> Cluster:
+def cluster(server: Callable[[httpx2.Request], httpx2.Response], changes: dict[str, Any] | None = None) -> Cluster:
     """That of the dev stack."""
     found = cast("SingleConfig", KubeConfig.from_server(URL).get())
     return Cluster("dev", settings("dev", changes), found, httpx2.MockTransport(server))

@@ -1,0 +1,140 @@
+"""`./slipway doctor`: what an update that was killed leaves behind, and the way out of it.
+
+Two things only: a lock that nobody holds any more, and operations of which the state does not know how they ended. An
+object that such an operation has made is taken into the state; one that it has not made is forgotten.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import typer
+from naming import INSTANCE, instance
+
+from ops import cluster, config, engine_state
+from ops.cluster import Cluster, at
+from ops.engine_state import State
+from ops.recorder import stack_config
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds the state of a stack, as the engine writes it down."""
+
+    user: str
+    host: str
+    pid: int
+    since: str
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether the engine it was for is gone. Of another machine nobody can tell from here."""
+        return self.host == gethostname() and not _is_engine(self.pid)
+
+    @property
+    def told(self) -> str:
+        """Who and since when."""
+        return f"{self.user}@{self.host}, process {self.pid}, since {self.since}"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """An operation the state has no end of."""
+
+    operation: str
+    urn: str
+    id: str | None
+    """What the provider calls the object, if the operation was to make it and it is there."""
+
+    @property
+    def told(self) -> str:
+        """Which object, and what becomes of it."""
+        _, _, types, name = self.urn.split("::")
+        what = f"{self.operation} {types.rpartition(':')[2]}/{name}"
+        if self.operation != "creating":
+            return f"{what}: to be read anew"
+        return f"{what}: {'it is there, to be taken into the state' if self.id else 'not done, to be forgotten'}"
+
+
+def command(stack: str, *, fix: bool) -> int:
+    """Tell what is wrong with the state, and put it right if asked to. The exit code: 0 if nothing is wrong now."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    locks = held(stack, _backend())
+    if any(not lock.is_left_behind for lock in locks):
+        for lock in locks:
+            typer.echo(
+                f"{stack}: an update is running: {lock.told}. If it is not, `pulumi cancel -s {stack}`", err=True
+            )
+        return 1
+    state = engine_state.export(stack)
+    waiting = pending(state, cluster.connect(stack, config.settings(stack))) if _operations(state) else []
+    for lock in locks:
+        typer.echo(f"{stack}: locked by an update that is gone: {lock.told}", err=True)
+    for one in waiting:
+        typer.echo(f"{stack}: {one.told}", err=True)
+    if not locks and not waiting:
+        typer.echo(f"{stack}: the state is in order", err=True)
+        return 0
+    if not fix:
+        typer.echo(f"{stack}: to put it right: ./slipway doctor --fix -s {stack}", err=True)
+        return 1
+    if locks:
+        engine_state.pulumi("cancel", "--yes", "-s", stack)
+    if waiting:
+        engine_state.restore(stack, engine_state.settled(state, {one.urn: one.id for one in waiting if one.id}))
+        engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
+    typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
+    return 0
+
+
+def held(stack: str, backend: str) -> list[Lock]:
+    """The locks on a state in files; other backends tell of theirs by themselves."""
+    address = urlsplit(backend)
+    if address.scheme != "file":
+        return []
+    found = Path(unquote(address.path), ".pulumi", "locks").glob(f"*/*/{stack}/*.json")
+    texts = [json.loads(file.read_text()) for file in sorted(found)]
+    return [Lock(text["username"], text["hostname"], text["pid"], text["timestamp"]) for text in texts]
+
+
+def pending(state: State, found: Cluster) -> list[Pending]:
+    """The operations without an end, with what the cluster says of each."""
+    return [
+        Pending(
+            one["type"], one["resource"]["urn"], _made(one["resource"], found) if one["type"] == "creating" else None
+        )
+        for one in _operations(state)
+    ]
+
+
+def _made(resource: dict[str, Any], found: Cluster) -> str | None:
+    """The id of a Kubernetes object of this stack that is there. One with another owner was not made by us."""
+    wanted: dict[str, Any] = resource.get("inputs") or {}
+    name = at(wanted, "metadata", "name")
+    if not resource["type"].startswith("kubernetes:") or not name:
+        return None
+    present = found.one(wanted["apiVersion"], wanted["kind"], name)
+    if at(present, "metadata", "labels", INSTANCE) != instance(found.stack):
+        return None
+    namespace = at(present, "metadata", "namespace")
+    return f"{namespace}/{name}" if namespace else name
+
+
+def _operations(state: State) -> list[dict[str, Any]]:
+    return state["deployment"].get("pending_operations") or []
+
+
+def _backend() -> str:
+    return json.loads(engine_state.pulumi("whoami", "--json"))["url"]
+
+
+def _is_engine(pid: int) -> bool:
+    """Whether that process is still the engine, and no other that has got its number since."""
+    command = ["ps", "-p", str(pid), "-o", "comm="]
+    return "pulumi" in subprocess.run(command, capture_output=True, text=True, check=False).stdout

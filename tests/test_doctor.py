@@ -1,0 +1,160 @@
+"""`./slipway doctor`: what it finds after an update that was killed, and what it makes of it.
+
+The engine is a script; states and locks are what pulumi 3.259.0 writes, cut to what is read of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from socket import gethostname
+from typing import Any
+
+import httpx2
+import pytest
+
+from ops import cluster, doctor, engine_state
+from ops.doctor import Lock, Pending
+from tests import api_server
+
+URN = "urn:pulumi:dev::slipway::slipway:index:WebService${type}::api"
+SERVICE = URN.format(type="kubernetes:core/v1:Service")
+JOB = URN.format(type="kubernetes:batch/v1:Job")
+INPUTS = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "api", "namespace": "slipway-dev"}}
+HERE = {
+    "metadata": {"name": "api", "namespace": "slipway-dev", "labels": {"app.kubernetes.io/instance": "slipway-dev"}}
+}
+
+
+def operation(type_: str, urn: str = SERVICE, inputs: dict[str, Any] = INPUTS) -> dict[str, Any]:
+    return {"type": type_, "resource": {"urn": urn, "type": urn.split("::")[2].rpartition("$")[2], "inputs": inputs}}
+
+
+def state(*operations: dict[str, Any], resources: tuple[dict[str, Any], ...] = ()) -> engine_state.State:
+    return {"version": 3, "deployment": {"resources": list(resources), "pending_operations": list(operations)}}
+
+
+@pytest.mark.parametrize(
+    ("answer", "known"),
+    [
+        (httpx2.Response(200, json=HERE), "slipway-dev/api"),
+        (httpx2.Response(404), None),
+        (httpx2.Response(200, json={"metadata": {"name": "api", "labels": {}}}), None),
+    ],
+    ids=["it is there", "it is not", "somebody else's"],
+)
+def test_an_object_is_taken_into_the_state_only_if_it_is_there_and_of_this_stack(
+    answer: httpx2.Response, known: str | None
+):
+    found = api_server.cluster(lambda _: answer)
+    assert doctor.pending(state(operation("creating")), found) == [Pending("creating", SERVICE, known)]
+
+
+def test_an_image_or_an_update_without_an_end_is_not_asked_for():
+    def nobody(request: httpx2.Request) -> httpx2.Response:
+        raise AssertionError(str(request.url))
+
+    image = operation("creating", URN.format(type="docker:index/image:Image"), {"imageName": "api"})
+    waiting = doctor.pending(state(image, operation("updating")), api_server.cluster(nobody))
+    assert [one.id for one in waiting] == [None, None]
+
+
+def test_what_was_made_is_in_the_state_and_no_operation_is_left():
+    settled = engine_state.settled(
+        state(operation("creating"), operation("updating", JOB)), {SERVICE: "slipway-dev/api"}
+    )
+    assert "pending_operations" not in settled["deployment"]
+    [made] = settled["deployment"]["resources"]
+    assert (made["urn"], made["id"], made["inputs"]) == (SERVICE, "slipway-dev/api", INPUTS)
+
+
+def test_what_was_made_in_place_of_another_leaves_the_other_to_be_deleted():
+    former = {"urn": JOB, "id": "slipway-dev/former"}
+    before = state(operation("creating", JOB), resources=(former,))
+    settled = engine_state.settled(before, {JOB: "slipway-dev/latter"})
+    assert [(one["id"], one.get("delete", False)) for one in settled["deployment"]["resources"]] == [
+        ("slipway-dev/former", True),
+        ("slipway-dev/latter", False),
+    ]
+    assert former == {"urn": JOB, "id": "slipway-dev/former"}, "the state before was changed"
+
+
+def lock(folder: Path, pid: int, host: str) -> None:
+    file = folder / ".pulumi" / "locks" / "organization" / "slipway" / "dev" / "1.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"pid": pid, "username": "ada", "hostname": host, "timestamp": "2026-11-21T08:00:00Z"}))
+
+
+@pytest.mark.parametrize(
+    ("pid", "host", "left_behind"),
+    [(2**22 + 1, gethostname(), True), (os.getpid(), gethostname(), True), (2**22 + 1, "another", False)],
+    ids=["no such process", "another program has the number", "of another machine"],
+)
+def test_a_lock_is_left_behind_if_its_engine_is_gone_from_this_machine(
+    tmp_path: Path, pid: int, host: str, left_behind: bool
+):
+    lock(tmp_path, pid, host)
+    [found] = doctor.held("dev", f"file://{tmp_path}")
+    assert found == Lock("ada", host, pid, "2026-11-21T08:00:00Z")
+    assert found.is_left_behind == left_behind
+
+
+def test_only_locks_in_files_are_looked_for():
+    assert doctor.held("dev", "s3://bucket") == []
+
+
+class Engine:
+    """Answers what the doctor asks of `pulumi`, and remembers it."""
+
+    def __init__(self, folder: Path, found: engine_state.State) -> None:
+        self.answers = {"whoami": json.dumps({"url": f"file://{folder}"}), "stack export": json.dumps(found)}
+        self.asked: list[str] = []
+
+    def __call__(self, *arguments: str, given: str | None = None) -> str:
+        self.asked.append(" ".join(word for word in arguments if not word.startswith("-") and word != "dev"))
+        return self.answers.get(self.asked[-1], "")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """A killed update of stack dev: locked, and a Service that was just being made."""
+    found = Engine(tmp_path, state(operation("creating")))
+    monkeypatch.setattr(engine_state, "pulumi", found)
+    there = api_server.cluster(lambda _: httpx2.Response(200, json=HERE))
+    monkeypatch.setattr(cluster, "connect", lambda *_: there)
+    return found
+
+
+def test_without_fix_it_tells_what_is_wrong_and_changes_nothing(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    lock(tmp_path, 2**22 + 1, gethostname())
+    assert doctor.command("dev", fix=False) == 1
+    assert engine.asked == ["whoami", "stack export"]
+    told = capsys.readouterr().err
+    assert "dev: locked by an update that is gone: ada@" in told
+    assert "dev: creating Service/api: it is there, to be taken into the state" in told
+    assert "./slipway doctor --fix -s dev" in told
+
+
+def test_with_fix_it_unlocks_settles_what_is_open_and_reads_the_cluster(engine: Engine, tmp_path: Path):
+    lock(tmp_path, 2**22 + 1, gethostname())
+    assert doctor.command("dev", fix=True) == 0
+    assert engine.asked == ["whoami", "stack export", "cancel", "stack import", "refresh"]
+
+
+def test_an_update_that_runs_elsewhere_is_left_alone(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    lock(tmp_path, 1, "another")
+    assert doctor.command("dev", fix=True) == 1
+    assert engine.asked == ["whoami"]
+    assert "an update is running: ada@another, process 1" in capsys.readouterr().err
+
+
+def test_a_state_in_order_is_left_as_it_is(engine: Engine, capsys: pytest.CaptureFixture[str]):
+    engine.answers["stack export"] = json.dumps(state())
+    assert doctor.command("dev", fix=True) == 0
+    assert engine.asked == ["whoami", "stack export"]
+    assert "the state is in order" in capsys.readouterr().err
