@@ -1,0 +1,119 @@
+"""Updates that are killed, cut off, stopped or made twice at once: the state finds its way back, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import urllib3
+
+from local.down import records
+from local.processes import Processes
+from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, up
+from tests.e2e.load import Load
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+LOCAL = "stacks/Pulumi.local.yaml"
+LEVEL = "env: {LOG_LEVEL: debug"
+KILLS = 10
+# An update that rolls both services takes about this long.
+LONGEST_SECONDS = 20.0
+
+Edit = Callable[[str, str, str], None]
+
+
+class Update:
+    """A running `pulumi up` that has something to do: a new variable rolls both services."""
+
+    def __init__(self, edit: Edit, folder: Path) -> None:
+        edit(LOCAL, LEVEL, f"env: {{FIRE: '{time.monotonic()}', LOG_LEVEL: debug")
+        self.output = folder / "up.txt"
+        command = ["pulumi", "up", "--yes", "--skip-preview", "-s", "local", "--non-interactive", "--color", "never"]
+        with self.output.open("w") as said:
+            self.engine = subprocess.Popen(
+                command, cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            )
+
+    def end(self, number: signal.Signals) -> int:
+        """Its exit code after the signal; of a session of its own, so that nothing of it stays."""
+        target = os.killpg if number == signal.SIGKILL else os.kill
+        target(self.engine.pid, number)
+        return self.engine.wait(timeout=120)
+
+
+def is_put_right() -> None:
+    """One `doctor --fix` and one update: then the state is in order, and nothing is left to be done."""
+    print(run("./slipway", "doctor", "--fix", "-s", "local").stderr)
+    up()
+    assert "the state is in order" in run("./slipway", "doctor", "-s", "local").stderr
+    pulumi("preview", "--expect-no-changes")
+    eventually(lambda: run("./slipway", "status", "-s", "local", ok=False).returncode == 0, 60, "the stack is well")
+
+
+def kept() -> str:
+    """Identity of what must outlive all this: the volumes' claims and the database."""
+    return kubectl("get", "persistentvolumeclaims,statefulsets", "-o", "jsonpath={.items[*].metadata.uid}")
+
+
+@pytest.mark.parametrize("moment", range(KILLS))
+def test_an_update_killed_at_any_moment_is_put_right(
+    moment: int, api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path
+):
+    before = kept()
+    seconds = random.uniform(1, LONGEST_SECONDS)  # noqa: S311 - no secret
+    with Load(api, "/v1/shops", rate=20) as load:
+        update = Update(edit, tmp_path)
+        time.sleep(seconds)
+        killed = update.end(signal.SIGKILL)
+        print(f"kill {moment + 1}: after {seconds:.1f} s: exit code {killed}")
+        is_put_right()
+    assert load.lost == []
+    assert kept() == before
+
+
+def test_an_update_stopped_by_ctrl_c_is_put_right(api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path):
+    with Load(api, "/v1/shops", rate=20) as load:
+        update = Update(edit, tmp_path)
+        time.sleep(8)
+        update.end(signal.SIGINT)
+        is_put_right()
+    assert load.lost == []
+
+
+def test_of_two_updates_at_once_one_is_refused_and_the_other_succeeds(edit: Edit, tmp_path: Path):
+    update = Update(edit, tmp_path)
+    eventually(
+        lambda: any((ROOT / ".slipway/state/.pulumi/locks").rglob("*.json")), 30, "the first has locked the state"
+    )
+    second = run("./slipway", "up", "--yes", "-s", "local", ok=False)
+    assert second.returncode == 1
+    assert "locked" in second.stdout + second.stderr
+    told = run("./slipway", "doctor", "--fix", "-s", "local", ok=False)
+    assert told.returncode == 1
+    assert "an update is running" in told.stderr
+    assert update.engine.wait(timeout=120) == 0, update.output.read_text()
+    is_put_right()
+
+
+def test_an_update_that_loses_the_api_server_is_put_right(api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path):
+    server = Processes(records(), ROOT / ".slipway" / "cluster" / "logs").get("kube-apiserver")
+    assert server
+    with Load(api, "/v1/shops", rate=20) as load:
+        update = Update(edit, tmp_path)
+        time.sleep(7)
+        os.kill(server.pid, signal.SIGSTOP)
+        try:
+            time.sleep(20)
+        finally:
+            os.kill(server.pid, signal.SIGCONT)
+        update.engine.wait(timeout=200)
+        eventually(lambda: "ok" in kubectl("get", "--raw", "/readyz", ok=False), 60, "the API server answers")
+        is_put_right()
+    assert load.lost == []
