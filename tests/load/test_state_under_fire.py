@@ -1,4 +1,4 @@
-"""Updates that are killed, cut off, stopped or made twice at once: the state finds its way back, and nothing is lost."""
+"""Updates killed, cut off, stopped or made twice at once: the state finds its way back, and nothing is lost."""
 
 from __future__ import annotations
 
