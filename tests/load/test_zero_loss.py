@@ -54,8 +54,7 @@ INTRODUCTION = """<!-- Written by `make e2e-load`. -->
 # Load
 
 One node, two cores shared by the cluster, the app and the load. Half of the requests come on kept connections, half
-each on one of its own, with TLS. Lost is whatever was not answered with 200 within 10 s. The ingress controller is not
-restarted: on one node, there is one pod of it that can have the port.
+each on one of its own, with TLS. Lost is whatever was not answered with 200 within 10 s.
 
 """
 
@@ -119,6 +118,12 @@ class Stack:
         (ROOT / ".slipway" / "tls" / "tls.crt").unlink()
         run("make", "up")
 
+    def restarted_ingress(self) -> None:
+        ingress = ("kubectl", "--context", "slipway-local", "-n", "ingress", "rollout")
+        run(*ingress, "restart", "deployment/traefik")
+        run(*ingress, "status", "deployment/traefik", "--timeout=90s")
+        time.sleep(10)  # the former one serves on while it leaves
+
     def restarted_api_server(self) -> None:
         assert Processes(records(), ROOT / ".slipway" / "cluster" / "logs").stop("kube-apiserver")
         time.sleep(3)
@@ -136,6 +141,7 @@ SCENARIOS: dict[str, Callable[[Stack], None]] = {
     "scale out and in": Stack.scale_out_and_in,
     "node drain (each pod evicted)": Stack.evicted_pods,
     "pods deleted one by one": Stack.deleted_pods,
+    "ingress restarted": Stack.restarted_ingress,
     "certificate renewed": Stack.renewed_certificate,
     "API server restarted": Stack.restarted_api_server,
 }
