@@ -5,11 +5,13 @@ house rules  policies.py; they hold for all that follows
 image        built from app/, taken prebuilt, or promoted from another stack; named by its content
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
 stores       MySQL and Redis, where the stack runs them itself
+canaries     what `./slipway up` tries of another version, beside a release in force that stays as it is
 services     for each service its configuration, pods, address and autoscaling
 release      the record of all this, once it is there: what one can go back to
 outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 """
 
+import canary
 import pulumi
 import releases
 from backing import Store
@@ -18,16 +20,17 @@ from environment import Environment, connect
 from image import AppImage
 from mysql import MysqlStore
 from redis import RedisStore
-from stack_file import load
+from stack_file import load, load_candidate
 from web_service import WebService
 
-settings = load()
-watch(settings.waivers)
+settings, candidate = load(), load_candidate()
+watch([*settings.waivers, *(candidate.waivers if candidate else [])])
 
-image = AppImage("api", settings.image)
+# What is built keeps its name in the state; beside it the image in force is only a reference.
+image = AppImage("in-force" if candidate else "api", settings.image)
 
 on_cluster = pulumi.ResourceOptions(provider=connect(settings.cluster))
-environment = Environment(settings, on_cluster)
+environment = Environment(settings, candidate, on_cluster)
 
 stores: dict[str, Store] = {}
 if settings.mysql and settings.mysql.source == "cluster":
@@ -35,7 +38,11 @@ if settings.mysql and settings.mysql.source == "cluster":
 if settings.redis and settings.redis.source == "cluster":
     stores["redis"] = RedisStore(settings, settings.redis, environment, on_cluster)
 
-services = {name: WebService(name, settings, image, environment, stores, opts=on_cluster) for name in settings.services}
+canaries = canary.declare(candidate, settings, environment, stores, on_cluster) if candidate else {}
+services = {
+    name: WebService(name, settings, image, environment, stores, canary=canaries.get(name), opts=on_cluster)
+    for name in settings.services
+}
 urls = {name: service.url for name, service in services.items() if service.url}
 releases.declare(settings, image, environment, [*stores.values(), *services.values()])
 

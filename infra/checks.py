@@ -9,10 +9,13 @@ import difflib
 from collections.abc import Iterator
 
 from mistakes import Mistake
-from settings import BACKING, MYSQL_BACKUP, Mysql, Resources, Settings, mebibytes, millicores, password_of
+from naming import CANARY
+from settings import BACKING, MYSQL_BACKUP, Mysql, Resources, Service, Settings, mebibytes, millicores, password_of
 
 # A rollout adds one pod, and the pods that leave still count until they are gone.
 ROLLOUT_FACTOR = 2
+# A Job's name has 63 characters, and that of a canary's migration is `<name>-canary-migration-<hash>`.
+LONGEST_WITH_CANARY = 37
 
 
 def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
@@ -20,6 +23,7 @@ def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
     yield from _needs(settings)
     yield from _addresses(settings)
     yield from _names(settings)
+    yield from _canaries(settings)
     yield from _secret_sources(settings)
     yield from _images(settings)
     yield from _quota(settings)
@@ -45,13 +49,20 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """How many pods of which size there are at the most at once."""
     for service in settings.services.values():
-        yield ROLLOUT_FACTOR * service.most + len(service.jobs), service.resources
+        yield ROLLOUT_FACTOR * service.most + len(service.jobs) + _canary_pods(service), service.resources
     for server in settings.servers.values():
         # A server's pod is gone before its successor comes.
         yield 1, server.resources
         if isinstance(server, Mysql) and server.backup:
             # One by the clock, and one that somebody asked for.
             yield 2, server.backup.resources
+
+
+def _canary_pods(service: Service) -> int:
+    """A canary's pods, and that of its migration."""
+    if service.rollout != "canary":
+        return 0
+    return service.canary_pods(service.canary) + (1 if service.migration else 0)
 
 
 def _needs(settings: Settings) -> Iterator[Mistake]:
@@ -90,6 +101,18 @@ def _names(settings: Settings) -> Iterator[Mistake]:
                 key = ("migration",) if job == "migration" else ("schedules", job)
                 rule = f"its objects would be named {name}-{job}, as those of the service of that name are"
                 yield Mistake(("services", name, *key), rule)
+
+
+def _canaries(settings: Settings) -> Iterator[Mistake]:
+    for name in settings.trying:
+        service, at = settings.services[name], ("services", name)
+        if not service.canary_pods(service.canary):
+            yield Mistake((*at, "canary", "percent"), service.too_few_for(service.canary))
+        if f"{name}-{CANARY}" in settings.services:
+            yield Mistake((*at, "rollout"), f"its canary would be named {name}-{CANARY}, as another service is")
+        if service.migration and len(name) > LONGEST_WITH_CANARY:
+            rule = f"a service with a migration and rollout: canary has a name of at most {LONGEST_WITH_CANARY}"
+            yield Mistake(at, f"{rule} characters; this one has {len(name)}")
 
 
 def _secret_sources(settings: Settings) -> Iterator[Mistake]:

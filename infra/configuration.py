@@ -31,9 +31,9 @@ def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulu
         return _external_secret(scope, names, scope.settings.secret_store)
     values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
     # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
-    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.name}-secret", data)))
+    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.title}-secret", data)))
     made = core.v1.Secret(
-        f"{scope.name}-secret",
+        f"{scope.title}-secret",
         metadata=scope.meta(name),
         type="Opaque",
         string_data=values,
@@ -44,14 +44,17 @@ def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulu
 
 
 def _retained(scope: Scope) -> pulumi.ResourceOptions:
+    """A canary takes with it what only its pods have read."""
+    if scope.track:
+        return scope.child()
     return pulumi.ResourceOptions(parent=scope.parent, provider=scope.retaining, retain_on_delete=True)
 
 
 def _env(scope: Scope) -> pulumi.Output[str]:
     data = pod.environment(scope)
     env = core.v1.ConfigMap(
-        f"{scope.name}-env",
-        metadata=scope.meta(content_name(f"{scope.name}-env", data)),
+        f"{scope.title}-env",
+        metadata=scope.meta(content_name(f"{scope.title}-env", data)),
         data=data,
         immutable=True,
         opts=_retained(scope),
@@ -63,8 +66,8 @@ def _file(scope: Scope) -> pulumi.Output[str] | None:
     if not scope.service.file:
         return None
     file = core.v1.ConfigMap(
-        f"{scope.name}-file",
-        metadata=scope.meta(f"{scope.name}-file"),
+        f"{scope.title}-file",
+        metadata=scope.meta(f"{scope.title}-file"),
         data={"config.yaml": yaml.safe_dump(scope.service.file)},
         opts=scope.child(),
     )
@@ -75,9 +78,9 @@ def _external_secret(scope: Scope, names: list[str], store: SecretStore) -> str:
     """An order to the External Secrets Operator; named by what is ordered, since the content is not known here."""
     keys = {name: f"{store.path}/{name}".lstrip("/") for name in names}
     versions = {name: store.versions[name] for name in names if name in store.versions}
-    name = content_name(f"{scope.name}-secret", {**keys, **{f"{name}@": value for name, value in versions.items()}})
+    name = content_name(f"{scope.title}-secret", {**keys, **{f"{name}@": value for name, value in versions.items()}})
     CustomResource(
-        f"{scope.name}-secret",
+        f"{scope.title}-secret",
         api_version="external-secrets.io/v1",
         kind="ExternalSecret",
         metadata=scope.meta(name),

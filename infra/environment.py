@@ -56,16 +56,19 @@ class Environment(pulumi.ComponentResource):
     pull_secret: pulumi.Output[str] | None
     """Name of the Secret with which nodes pull the image; None for an open registry."""
 
-    def __init__(self, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, settings: Settings, candidate: Settings | None = None, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("slipway:index:Environment", PART_OF, None, opts)
-        self._settings = settings
+        # Room for a rollout of either is room for the pods of the one and a canary of the other.
+        self._to_hold = [settings, *([candidate] if candidate else [])]
         self._child = pulumi.ResourceOptions(parent=self)
         self.retaining = connect_for_retained(settings.cluster)
         self.namespace = self._namespace(settings.namespace)
         self._quota(settings.quota)
         self._defaults()
         network.closed(self.namespace, self._child)
-        self.pull_secret = self._pull_secret(settings.registry) if settings.registry else None
+        self.pull_secret = self._pull_secret(settings, settings.registry) if settings.registry else None
         self.register_outputs({"namespace": self.namespace})
 
     def _meta(self, name: str) -> meta.v1.ObjectMetaArgs:
@@ -81,14 +84,14 @@ class Environment(pulumi.ComponentResource):
         return created.metadata.apply(lambda metadata: metadata.name or name)
 
     def _quota(self, quota: Quota) -> None:
-        memory = quota.memory or f"{checks.needed_mebibytes(self._settings)}Mi"
+        memory = quota.memory or f"{max(map(checks.needed_mebibytes, self._to_hold))}Mi"
         core.v1.ResourceQuota(
             "quota",
             metadata=self._meta("quota"),
             spec=core.v1.ResourceQuotaSpecArgs(
                 hard={
-                    "pods": str(quota.pods or checks.needed_pods(self._settings)),
-                    "requests.cpu": quota.cpu or f"{checks.needed_millicores(self._settings)}m",
+                    "pods": str(quota.pods or max(map(checks.needed_pods, self._to_hold))),
+                    "requests.cpu": quota.cpu or f"{max(map(checks.needed_millicores, self._to_hold))}m",
                     "requests.memory": memory,
                     "limits.memory": memory,
                     # The only way in is the ingress.
@@ -113,9 +116,9 @@ class Environment(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _pull_secret(self, registry: Registry) -> pulumi.Output[str]:
-        host = self._settings.image.repository.partition("/")[0]
-        login = self._settings.secret(REGISTRY_PASSWORD).apply(
+    def _pull_secret(self, settings: Settings, registry: Registry) -> pulumi.Output[str]:
+        host = settings.image.repository.partition("/")[0]
+        login = settings.secret(REGISTRY_PASSWORD).apply(
             lambda password: json.dumps({"auths": {host: {"username": registry.username, "password": password}}})
         )
         secret = core.v1.Secret(

@@ -22,7 +22,7 @@ def migration(
     job = scope.service.migration
     if job is None:
         return None
-    name = f"{scope.name}-migration"
+    name = f"{scope.title}-migration"
     content = pulumi.Output.all(image=image.reference, env=config.env, secret=config.secret or "")
     return batch.v1.Job(
         name,

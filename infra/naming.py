@@ -16,6 +16,9 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 # The component of what only people and ./slipway read: the records of releases.
 RELEASE = "release"
+# What tells the pods of a canary from those of the release in force (canary.py).
+TRACK = "slipway/track"
+CANARY = "canary"
 # 8 hex digits: 1 in 4 billion that two versions of one object share a name.
 HASH_LENGTH = 8
 

@@ -10,7 +10,7 @@ import pulumi
 from naming import PART_OF, labels, pods_of
 from pulumi_kubernetes import meta, networking
 from scope import Scope
-from settings import Backing, Egress
+from settings import Backing, Egress, Service
 
 Peer = networking.v1.NetworkPolicyPeerArgs
 Port = networking.v1.NetworkPolicyPortArgs
@@ -42,6 +42,20 @@ def declared_edges(scope: Scope) -> None:
     _policy(scope, scope.name, _incoming(scope), _outgoing(scope))
 
 
+def edges_of_canary(scope: Scope, before: Service) -> None:
+    """What its pods may open beyond the release in force, whose policies hold for them too."""
+    own = {**pods_of(scope.name), **scope.tracked}
+    if outgoing := _outgoing(scope):
+        _policy(scope, scope.title, [], outgoing, own)
+    for need in scope.service.needs:
+        inside = need in scope.settings.services or need in scope.settings.servers
+        if inside and need not in before.needs:
+            port = scope.settings.backing[need].port if need in scope.settings.backing else pod.HTTP_PORT
+            peer = Peer(pod_selector=meta.v1.LabelSelectorArgs(match_labels=own))
+            entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=[_tcp(port)])
+            _policy(scope, f"{scope.title}-{need}", [entered], [], pods_of(need))
+
+
 def edges_of_server(scope: Scope, port: int, helper: str | None) -> None:
     """Those of a backing service: who needs it comes in, and so does its own helper; it goes nowhere itself."""
     clients = [name for name in scope.settings.services if scope.name in scope.settings.services[name].needs]
@@ -57,12 +71,14 @@ def _policy(
     name: str,
     incoming: list[networking.v1.NetworkPolicyIngressRuleArgs],
     outgoing: list[networking.v1.NetworkPolicyEgressRuleArgs],
+    pods: dict[str, str] | None = None,
 ) -> None:
+    """It holds for these pods, by default for those of the service it is named after."""
     networking.v1.NetworkPolicy(
         name,
         metadata=scope.meta(name),
         spec=networking.v1.NetworkPolicySpecArgs(
-            pod_selector=_pods(name),
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=pods or pods_of(name)),
             policy_types=["Ingress", "Egress"],
             ingress=incoming or None,
             egress=outgoing or None,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 from image import AppImage
-from naming import labels, pods_of, selector
+from naming import labels, pods_of
 from pulumi_kubernetes import core, meta
 from scope import Scope
 from settings import Drain, Job, Mysql, Resources, Service, mebibytes, millicores
@@ -38,16 +38,21 @@ def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTempla
     """A pod that answers requests."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
-            labels={**labels(scope.name), **pods_of(scope.name), "app.kubernetes.io/version": image.version}
+            labels={
+                **labels(scope.name),
+                **scope.selector,
+                **pods_of(scope.name),
+                "app.kubernetes.io/version": image.version,
+            }
         ),
         spec=core.v1.PodSpecArgs(
             **_identity(scope.name, config),
             termination_grace_period_seconds=grace_seconds(scope.service.drain),
             # Pulls the same way as the spread over nodes below; it is the form scanners know.
-            affinity=_apart(scope.name),
+            affinity=_apart(scope.selector),
             topology_spread_constraints=[
-                _spread(scope.name, "kubernetes.io/hostname"),
-                _spread(scope.name, "topology.kubernetes.io/zone"),
+                _spread(scope.selector, "kubernetes.io/hostname"),
+                _spread(scope.selector, "topology.kubernetes.io/zone"),
             ],
             containers=[_serving(scope.name, scope.service, image, config)],
         ),
@@ -57,7 +62,7 @@ def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTempla
 def job_template(name: str, scope: Scope, job: Job, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
     """A pod that runs one command of the service's image to its end. No Service finds it: its name is the job's."""
     return core.v1.PodTemplateSpecArgs(
-        metadata=meta.v1.ObjectMetaArgs(labels={**labels(name, "job"), **pods_of(scope.name)}),
+        metadata=meta.v1.ObjectMetaArgs(labels={**labels(name, "job"), **pods_of(scope.name), **scope.tracked}),
         spec=core.v1.PodSpecArgs(
             **_identity(scope.name, config),
             restart_policy="Never",
@@ -214,10 +219,10 @@ def _probe(path: str, *, period_seconds: int, failure_threshold: int) -> core.v1
     )
 
 
-def _apart(name: str) -> core.v1.AffinityArgs:
+def _apart(pods: dict[str, str]) -> core.v1.AffinityArgs:
     """Rather not two pods of a service on one node; a cluster of one node has to take them all."""
     others = core.v1.PodAffinityTermArgs(
-        topology_key="kubernetes.io/hostname", label_selector=meta.v1.LabelSelectorArgs(match_labels=selector(name))
+        topology_key="kubernetes.io/hostname", label_selector=meta.v1.LabelSelectorArgs(match_labels=pods)
     )
     preferred = core.v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=others)
     return core.v1.AffinityArgs(
@@ -225,13 +230,13 @@ def _apart(name: str) -> core.v1.AffinityArgs:
     )
 
 
-def _spread(name: str, topology_key: str) -> core.v1.TopologySpreadConstraintArgs:
+def _spread(pods: dict[str, str], topology_key: str) -> core.v1.TopologySpreadConstraintArgs:
     return core.v1.TopologySpreadConstraintArgs(
         max_skew=1,
         topology_key=topology_key,
         # A preference: a cluster of one node has to take every pod.
         when_unsatisfiable="ScheduleAnyway",
-        label_selector=meta.v1.LabelSelectorArgs(match_labels=selector(name)),
+        label_selector=meta.v1.LabelSelectorArgs(match_labels=pods),
         # Each rollout is spread by itself; otherwise the old pods would decide where the new ones go.
         match_label_keys=["pod-template-hash"],
     )

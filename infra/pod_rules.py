@@ -289,7 +289,7 @@ def leaving(stack: Stack, container: Container) -> tuple[float, float, float]:
     return container.count("lifecycle.preStop.sleep.seconds"), inside[0], inside[1]
 
 
-@RULES.each(deployments, "SW115")
+@RULES.each(lambda stack: stack.lasting("Deployment"), "SW115")
 def rollout(deployment: Part) -> Problems:
     """A rollout takes no serving pod away: there would be too few, or none, while it lasts."""
     strategy = deployment.part("spec.strategy")

@@ -11,8 +11,22 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from naming import COMPONENT, RELEASE, pods_of
-from rules import SERVING, UNKNOWN, Container, Part, Problem, Rules, Stack, dig, known, port_number, selects, told_ports
+from naming import COMPONENT, RELEASE, TRACK, pods_of
+from rules import (
+    SERVING,
+    UNKNOWN,
+    Container,
+    Part,
+    Pod,
+    Problem,
+    Rules,
+    Stack,
+    dig,
+    known,
+    port_number,
+    selects,
+    told_ports,
+)
 from settings import RESERVED_ENV, ROOT
 
 RULES = Rules()
@@ -39,7 +53,11 @@ def own_pods(stack: Stack) -> Problems:
         labels = workload.get("spec.selector.matchLabels")
         if not labels or not selects(labels, pod.labels):
             yield workload.wrong("spec.selector.matchLabels", f"the pods have {pod.labels}; select two of those")
-        if others := [other for other in stack.selected(labels) if other.object is not workload.object]:
+        # Those of a canary have an owner already, so the release beside it does not adopt them.
+        others = [other for other in stack.selected(labels) if other.object is not workload.object]
+        if others := [
+            other for other in others if pod.is_canary or not other.is_canary or not _same(pod, other, SERVICE)
+        ]:
             yield workload.wrong(
                 "spec.selector.matchLabels", f"fits the pods of {others[0].owner} too; tell them apart"
             )
@@ -317,13 +335,17 @@ def bindings(stack: Stack) -> Problems:
 def jobs_are_the_service_s(stack: Stack) -> Problems:
     """A job runs what its service runs: it would work with another version, or another database."""
     for job in (pod for pod in stack.pods if not pod.serves):
-        for pod in (pod for pod in stack.pods if pod.serves and pod.labels.get(SERVICE) == job.labels.get(SERVICE)):
+        for pod in (pod for pod in stack.pods if pod.serves and _same(pod, job, SERVICE) and _same(pod, job, TRACK)):
             pairs = [(job, pod, "serviceAccountName"), (job, pod, "volumes")]
             for own, other in zip(job.containers, pod.containers, strict=False):
                 pairs += [(own, other, key) for key in ("envFrom", "env", "volumeMounts", "image")]
             for own, other, key in pairs:
                 if _differ(own.get(key), other.get(key)):
                     yield own.says(key, f"is not that of {pod.owner}; make them one")
+
+
+def _same(one: Pod, other: Pod, label: str) -> bool:
+    return one.labels.get(label) == other.labels.get(label)
 
 
 def _differ(one: Any, other: Any) -> bool:

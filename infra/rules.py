@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias, TypeVar
 
+from naming import CANARY, TRACK
+
 Object: TypeAlias = dict[str, Any]
 
 # The engine's own mark for a value that only an update can tell.
@@ -142,6 +144,11 @@ class Pod(Part):
         return self.kind in SERVING
 
     @property
+    def is_canary(self) -> bool:
+        """Whether others serve, and these are only tried beside them."""
+        return self.labels.get(TRACK) == CANARY
+
+    @property
     def ports(self) -> list[Part]:
         """The ports of all containers."""
         return [port for container in self.containers for port in container.ports]
@@ -208,6 +215,11 @@ class Stack:
     def containers(self) -> list[Container]:
         """The containers of all pods."""
         return [container for pod in self.pods for container in pod.containers]
+
+    def lasting(self, *kinds: str) -> list[Part]:
+        """The workloads of these kinds without canaries, which come and go."""
+        passing = [pod.object for pod in self.pods if pod.is_canary]
+        return [found for found in self.of(*kinds) if found.object not in passing]
 
     def selected(self, labels: Any) -> list[Pod]:
         """The pods with all of these labels."""

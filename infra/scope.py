@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-from naming import labels
+from naming import TRACK, labels, selector
 from pulumi_kubernetes import meta
 from settings import Service, Settings
 
@@ -20,6 +20,25 @@ class Scope:
     parent: pulumi.Resource
     retaining: pulumi.ProviderResource
     component: str = "web-service"
+    track: str = ""
+    """`canary` for what stands beside the release in force; empty for the release itself."""
+    found_as: str = ""
+    """The name by which a Service finds the pods. Default: that of the service."""
+
+    @property
+    def title(self) -> str:
+        """What the names of its objects begin with: `api`, of a canary `api-canary`."""
+        return f"{self.name}-{self.track}" if self.track else self.name
+
+    @property
+    def tracked(self) -> dict[str, str]:
+        """The label of all pods of a canary; none for others."""
+        return {TRACK: self.track} if self.track else {}
+
+    @property
+    def selector(self) -> dict[str, str]:
+        """The labels by which its pods are told from all others."""
+        return {**selector(self.found_as or self.name), **self.tracked}
 
     @property
     def service(self) -> Service:

@@ -168,6 +168,12 @@ Tag = Annotated[
 Revision = Annotated[str, Form("8 hexadecimal digits, as ./slipway history lists them", r"[0-9a-f]{8}")]
 Digest = Annotated[str, Form("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
 StorePath = Annotated[str, Form("a path such as slipway/prod", r"(([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]+)?")]
+HttpUrl = Annotated[
+    str,
+    Form(
+        "an address such as http://prometheus.example.com:9090", r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-\w./~]*)?"
+    ),
+]
 Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]*[smh]")]
 RuleId = Annotated[str, Form("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check=_cron)]
@@ -343,6 +349,25 @@ class Drain(Section):
         return self
 
 
+class Canary(Section):
+    """How a new version is tried before it takes over: some pods of it, watched for a while by `./slipway up`."""
+
+    percent: int = Field(default=10, ge=1, le=50, examples=[10])
+    """Most of the requests it may get. A Gateway divides them; without one each pod gets the same."""
+    seconds: int = Field(default=60, ge=10, le=3600, examples=[60])
+    """How many seconds it is watched."""
+    requests: int = Field(default=20, ge=1, le=1000000, examples=[20])
+    """Fewest requests it has to answer in that time: fewer tell nothing, and it is withdrawn."""
+    error_percent: int = Field(default=1, ge=0, le=100, examples=[1])
+    """Most of its answers that may be errors (5xx)."""
+    # The app's longest bucket ends at 10 s: beyond it no time can be told.
+    p99_milliseconds: int = Field(default=1000, ge=1, le=9999, examples=[1000])
+    """Most that 99 of 100 of its answers may take."""
+    prometheus: HttpUrl | None = Field(default=None, examples=["http://prometheus.example.com:9090"])
+    """Prometheus that tells errors and times, as seen from where `./slipway up` runs. Default: the pods themselves,
+    asked through the API server."""
+
+
 class Tls(Section):
     """Where the Ingress' certificate comes from: just one of the three."""
 
@@ -450,6 +475,10 @@ class Service(Section):
     """How long a new pod may take to start before it is restarted."""
     progress_seconds: int | None = Field(default=None, ge=6, le=3600, examples=[120])
     """How long a rollout may go without a new pod that serves before it has failed. Default: `startupSeconds` + 60."""
+    rollout: Literal["rolling", "canary"] = "rolling"
+    """How a new version comes: rolling: pod by pod · canary: `./slipway up` tries it first, beside the one in force."""
+    canary: Canary = Canary()
+    """How it is tried (rollout: canary)."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
     needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
@@ -487,6 +516,33 @@ class Service(Section):
     def jobs(self) -> list[str]:
         """Names of the migration and the schedules, as far as there are any."""
         return [*(["migration"] if self.migration else []), *self.schedules]
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether a Gateway divides the requests from outside by weight."""
+        return self.ingress is not None and self.ingress.gateway is not None
+
+    def canary_pods(self, canary: Canary) -> int:
+        """How many pods of a canary beside these get no more than its share; 0 if one would already."""
+        if self.is_routed:
+            return -(-self.fewest * canary.percent // 100)
+        return self.fewest * canary.percent // (100 - canary.percent)
+
+    def too_few_for(self, canary: Canary) -> str:
+        """Why not even one pod of a canary may stand beside these, and what would do."""
+        pods, percent = self.fewest, canary.percent
+        key = "replicas" if self.replicas else "autoscaling.min"
+        return (
+            f"with {pods} pod{'s' if pods > 1 else ''} one canary pod gets {100 / (pods + 1):.3g} % of the requests, "
+            f"more than canary.percent: {percent}; set {key} to {-(-(100 - percent) // percent)} or canary.percent to "
+            f"{-(-100 // (pods + 1))}"
+        )
+
+    @model_validator(mode="after")
+    def _canary_is_asked_for(self) -> Self:
+        if "canary" in self.model_fields_set and self.rollout != "canary":
+            raise ValueError("canary goes with rollout: canary, and only with it")
+        return self
 
     @model_validator(mode="after")
     def _one_owner_of_the_replicas(self) -> Self:
@@ -694,6 +750,11 @@ class Settings(Section):
     def servers(self) -> dict[str, Mysql | Redis]:
         """Those of them that this stack runs itself."""
         return {name: section for name, section in self.backing.items() if section.source == "cluster"}
+
+    @property
+    def trying(self) -> list[str]:
+        """The services whose new versions are tried as canaries."""
+        return [name for name, service in self.services.items() if service.rollout == "canary"]
 
     def needed_by(self, service: str) -> dict[str, Mysql | Redis]:
         """Those of them that a service needs."""

@@ -11,7 +11,7 @@ import difflib
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,12 +21,24 @@ from engine_yaml import Node, Unreadable, read
 from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse
 from pulumi.runtime import config as pulumi_config
 from pydantic import ValidationError
-from settings import BACKING, CERTIFICATE_FILES, PROJECT, REGISTRY_PASSWORD, ROOT, Settings, password_of
+from pydantic.alias_generators import to_camel
+from settings import (
+    BACKING,
+    CERTIFICATE_FILES,
+    PROJECT,
+    REGISTRY_PASSWORD,
+    ROOT,
+    SECRET_SOURCES,
+    Settings,
+    password_of,
+)
 
 STACKS = ROOT / "stacks"
 DEFAULTS = "defaults.yaml"
 SERVICE = "service"
 RELEASE = "release"
+CANDIDATE = "candidate"
+INTERNAL = {RELEASE: "go back with `./slipway rollback`", CANDIDATE: "`./slipway up` gives it"}
 SECTIONS = frozenset(field.alias or name for name, field in Settings.model_fields.items())
 
 # Where anything will do for a secret, as long as there is one.
@@ -48,10 +60,34 @@ def load() -> Settings:
     texts = _texts()
     if RELEASE in texts and RELEASE not in own.settings.items():
         own = shared = Written(Node({}), [])  # what was recorded is whole
-    tree = effective(_located(texts, own.settings), shared.settings)
+    tree = _without_candidate(effective(_located(texts, own.settings), shared.settings), texts)
     return judged(
         stack, tree, [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts), *_image_mistakes(tree)]
     )
+
+
+def load_candidate() -> Settings | None:
+    """What `./slipway up` tries beside the release in force; None but in the first step of a canary."""
+    stack, texts = pulumi.get_stack(), _texts()
+    tree = candidate_in({name: _parsed(text) for name, text in texts.items()})
+    return judged(stack, tree, _secret_mistakes(stack, tree, texts)) if tree else None
+
+
+def candidate_in(values: Mapping[str, Any]) -> Node | None:
+    """The settings of the candidate among those of a stack, if there is one. Secrets come from where the stack's do."""
+    if CANDIDATE not in values:
+        return None
+    sources = {name: values[name] for name in map(to_camel, SECRET_SOURCES) if name in values}
+    return Node({**Node.of(values[CANDIDATE]).items(), **Node.of(sources).items()})
+
+
+def _without_candidate(tree: Node, texts: Mapping[str, str]) -> Node:
+    """What the release in force says, without the secrets that only the candidate reads."""
+    candidate = candidate_in({name: _parsed(text) for name, text in texts.items()})
+    if candidate is None:
+        return tree
+    beside = {CANDIDATE, *needed_secrets(candidate)} - needed_secrets(tree)
+    return Node({name: node for name, node in tree.items().items() if name not in beside}, tree.place)
 
 
 @dataclass(frozen=True)
@@ -104,8 +140,9 @@ def _read(name: str) -> Written:
                 Mistake((), f"{dotted((key,))}: {Mistake.unknown((key,), _TOP_KEYS).rule}", place=node.place)
             )
     keys = _full_keys(config, mistakes)
-    if f"{PREFIX}{RELEASE}" in keys:
-        mistakes.append(Mistake((RELEASE,), "has no place in a file; go back with `./slipway rollback`"))
+    for internal, instead in INTERNAL.items():
+        if f"{PREFIX}{internal}" in keys:
+            mistakes.append(Mistake((internal,), f"has no place in a file; {instead}"))
     return Written(Node(keys, config.place), mistakes)
 
 

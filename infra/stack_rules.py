@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
-from naming import HASH_LENGTH, content_name
+from naming import HASH_LENGTH, TRACK, content_name
 from rules import SECRET, Part, Problem, Rules, Stack, known, quantity
 
 RULES = Rules()
@@ -19,7 +19,7 @@ HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-
 NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 LABELS = tuple(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of", "managed-by"))
-# What would change is not in a selector: it can never be edited.
+# What would change is not in a selector: it can never be edited. That a pod is a canary's never changes.
 SELECTOR = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
 
 
@@ -47,7 +47,7 @@ def bounds(scaler: Part) -> Problems:
 @RULES.together("SW302", guarded=True)
 def two_replicas(stack: Stack) -> Problems:
     """At least two pods serve: any single failure would take the service."""
-    for workload in stack.of("Deployment"):
+    for workload in stack.lasting("Deployment"):
         fewest, _ = stack.replicas(workload)
         scaler = stack.autoscaler(workload.kind, workload.name)
         if fewest < 2:
@@ -91,7 +91,7 @@ def replicas_are_the_scaler_s(stack: Stack) -> Problems:
 @RULES.together("SW306")
 def disruption(stack: Stack) -> Problems:
     """Pods leave one by one: a drain of several nodes would take all of them, or wait for ever."""
-    for workload in stack.of("Deployment"):
+    for workload in stack.lasting("Deployment"):
         [pod] = Stack([workload.object]).pods
         budgets = [found for found in stack.of("PodDisruptionBudget") if pod in _guarded(stack, found)]
         if len(budgets) != 1:
@@ -332,7 +332,7 @@ def quota_fits(stack: Stack) -> Problems:
     needed: dict[str, float] = {"pods": 0, "requests.cpu": 0, "requests.memory": 0, "limits.memory": 0}
     for pod in stack.pods:
         # A rollout adds one pod, but for those that have to be gone before their successors come.
-        more = 1 if pod.kind == "Deployment" else 0
+        more = 1 if pod.kind == "Deployment" and not pod.is_canary else 0
         count = stack.replicas(Part(pod.object, "", pod.object))[1] + more if pod.serves else 1
         needed["pods"] += count
         for container in pod.containers:
@@ -365,7 +365,7 @@ def _labels(found: Part) -> Iterator[tuple[str, dict[str, Any]]]:
 def selectors(found: Part) -> Problems:
     """Selectors are name and instance: a selector can never be edited: the object would be replaced."""
     at = "spec.selector" if found.kind == "Service" else "spec.selector.matchLabels"
-    if set(found.mapping(at)) != SELECTOR:
+    if set(found.mapping(at)) - {TRACK} != SELECTOR:
         yield found.wrong(at, f"just {' and '.join(sorted(SELECTOR))}")
 
 

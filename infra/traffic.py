@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pulumi
-from naming import selector
 from pulumi_kubernetes import apps, core, networking
 from pulumi_kubernetes.apiextensions import CustomResource
 from scope import Scope
@@ -12,27 +13,36 @@ from settings import CERTIFICATE_FILES, Gateway, Ingress, Tls
 PORT = 80
 
 
+@dataclass(frozen=True)
+class Share:
+    """The part of a route's requests that another Service gets."""
+
+    name: str
+    percent: int
+    address: core.v1.Service
+
+
 def cluster_address(scope: Scope, deployment: apps.v1.Deployment) -> core.v1.Service:
     """The Service: `http://<name>` for everything in the namespace that may reach it."""
     return core.v1.Service(
-        scope.name,
-        metadata=scope.meta(scope.name),
+        scope.title,
+        metadata=scope.meta(scope.title),
         spec=core.v1.ServiceSpecArgs(
             type="ClusterIP",
-            selector=selector(scope.name),
+            selector=scope.selector,
             ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
         ),
         opts=scope.child(deployment),
     )
 
 
-def public_address(scope: Scope, address: core.v1.Service) -> str | None:
+def public_address(scope: Scope, address: core.v1.Service, canary: Share | None = None) -> str | None:
     """The Ingress or HTTPRoute, and its URL; None for a service that stays inside."""
     ingress = scope.service.ingress
     if ingress is None:
         return None
     if ingress.gateway:
-        _http_route(scope, ingress, ingress.gateway, address)
+        _http_route(scope, ingress, ingress.gateway, address, canary)
     else:
         _ingress(scope, ingress, address)
     return ingress.url
@@ -69,7 +79,13 @@ def _ingress(scope: Scope, ingress: Ingress, address: core.v1.Service) -> None:
     )
 
 
-def _http_route(scope: Scope, ingress: Ingress, gateway: Gateway, address: core.v1.Service) -> None:
+def _http_route(
+    scope: Scope, ingress: Ingress, gateway: Gateway, address: core.v1.Service, canary: Share | None
+) -> None:
+    backends: list[dict[str, str | int]] = [{"name": scope.name, "port": PORT}]
+    if canary:
+        backends[0]["weight"] = 100 - canary.percent
+        backends.append({"name": canary.name, "port": PORT, "weight": canary.percent})
     CustomResource(
         scope.name,
         api_version="gateway.networking.k8s.io/v1",
@@ -81,11 +97,11 @@ def _http_route(scope: Scope, ingress: Ingress, gateway: Gateway, address: core.
             "rules": [
                 {
                     "matches": [{"path": {"type": "PathPrefix", "value": ingress.path}}],
-                    "backendRefs": [{"name": scope.name, "port": PORT}],
+                    "backendRefs": backends,
                 }
             ],
         },
-        opts=scope.child(address),
+        opts=scope.child(address, *([canary.address] if canary else [])),
     )
 
 

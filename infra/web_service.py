@@ -15,7 +15,6 @@ import traffic
 from backing import Store
 from environment import Environment
 from image import AppImage
-from naming import selector
 from pulumi_kubernetes import apps, meta
 from scope import Scope
 from settings import Settings
@@ -35,6 +34,7 @@ class WebService(pulumi.ComponentResource):
         environment: Environment,
         stores: Mapping[str, Store],
         *,
+        canary: traffic.Share | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:index:WebService", name, None, opts)
@@ -51,7 +51,7 @@ class WebService(pulumi.ComponentResource):
         scaling.autoscaler(scope, deployment)
         scaling.disruption_budget(scope)
         address = traffic.cluster_address(scope, deployment)
-        self.url = traffic.public_address(scope, address)
+        self.url = traffic.public_address(scope, address, canary)
         self.register_outputs({"url": self.url})
 
 
@@ -62,7 +62,7 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
         spec=apps.v1.DeploymentSpecArgs(
             # Absent where an autoscaler owns it: `pulumi up` would undo its choice.
             replicas=scope.service.replicas,
-            selector=meta.v1.LabelSelectorArgs(match_labels=selector(scope.name)),
+            selector=meta.v1.LabelSelectorArgs(match_labels=scope.selector),
             # A serving pod goes only after its successor is ready.
             strategy=apps.v1.DeploymentStrategyArgs(
                 type="RollingUpdate",

@@ -105,6 +105,12 @@ class Cluster:
                 answer.read()
             yield from _judged(answer).iter_lines()
 
+    def proxied(self, pod: str, port: int, path: str) -> str:
+        """What a pod answers on a port, asked by the API server; `Refused` where that cannot be had."""
+        with self._answered():
+            answer = self._http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/{path}")
+        return _judged(answer).text
+
     def _log_of(self, pod: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
 

@@ -27,7 +27,7 @@ from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
 from rules import SECRET
 from settings import BACKING
-from stack_file import RELEASE, effective, handed_over, needed_secrets, read_defaults, read_files
+from stack_file import RELEASE, candidate_in, effective, handed_over, needed_secrets, read_defaults, read_files
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
@@ -207,7 +207,8 @@ def _secret_values(values: dict[str, Json]) -> dict[str, str]:
     """A stand-in for each secret the stack has to bring."""
     own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items()}
     shared = Node({}) if RELEASE in own else read_defaults().settings
-    return dict.fromkeys(needed_secrets(effective(Node.of(own), shared)), STAND_IN)
+    candidate = candidate_in(own) or Node({})
+    return dict.fromkeys(needed_secrets(effective(Node.of(own), shared)) | needed_secrets(candidate), STAND_IN)
 
 
 def _decrypted(value: Json) -> Json:

@@ -25,7 +25,7 @@ from mistakes import PREFIX
 from pydantic.alias_generators import to_camel
 from releases import Release
 from settings import SECRET_SOURCES
-from stack_file import RELEASE, STACKS, effective, needed_secrets, read_files
+from stack_file import CANDIDATE, RELEASE, STACKS, candidate_in, effective, needed_secrets, read_files
 
 from ops import cluster, config, engine_state, models, preview
 from ops.engine_state import State
@@ -83,14 +83,14 @@ def told(release: Release) -> str:
     return f"release {release.revision} ({', '.join(fact for fact in facts if fact)})"
 
 
-def go_back(stack: str, release: Release, before: State) -> int:
+def go_back(stack: str, release: Release, before: State, why: str = "") -> int:
     """`pulumi up` to a release; `before` knows the images that were built. The exit code is the engine's."""
     present = engine_state.export(stack)
     repaired = engine_state.with_former(present)
     if repaired != present:
         engine_state.restore(stack, repaired)
     with config_file(stack, release) as file:
-        message = f"back to release {release.revision}"
+        message = f"back to release {release.revision}{f': {why}' if why else ''}"
         options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
         code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
     present = engine_state.export(stack)
@@ -101,26 +101,31 @@ def go_back(stack: str, release: Release, before: State) -> int:
 
 
 @contextmanager
-def config_file(stack: str, release: Release) -> Generator[Path]:
+def config_file(stack: str, release: Release, candidate: dict[str, Any] | None = None) -> Generator[Path]:
     """A stack file that says what the release recorded, for as long as it is needed and for no other user."""
     with tempfile.TemporaryDirectory(prefix="slipway-release-") as folder:
         file = Path(folder) / f"Pulumi.{stack}.yaml"
         file.touch(mode=0o600)
         # JSON is YAML whose texts cannot be taken for numbers.
-        file.write_text(json.dumps(composed(stack, release), indent=2))
+        file.write_text(json.dumps(composed(stack, release, candidate), indent=2))
         yield file
 
 
-def composed(stack: str, release: Release) -> dict[str, Any]:
-    """Everything in that file: the release, and from today's stack file the secrets it needs and how to read them."""
+def composed(stack: str, release: Release, candidate: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Everything in that file: the release, and from today's stack file the secrets it needs and how to read them.
+
+    With a candidate, which is to be tried beside it (ops/canary.py): its settings, and the secrets of both.
+    """
     file = STACKS / f"Pulumi.{stack}.yaml"
     root, _ = read(file.read_bytes(), f"{STACKS.name}/{file.name}")
     own, shared = read_files(stack)
     today = effective(own.settings, shared.settings).plain()
     sources = {name: today[name] for name in map(to_camel, SECRET_SOURCES) if name in today}
     tree = {**release.settings, **sources, "image": _image(release), RELEASE: _name(release)}
+    tree |= {CANDIDATE: candidate} if candidate else {}
     written: dict[str, Any] = own.config.plain()
-    secrets = {f"{PREFIX}{name}" for name in needed_secrets(Node.of(tree))}
+    trees = [Node.of(tree), candidate_in(tree) or Node({})]
+    secrets = {f"{PREFIX}{name}" for needed in map(needed_secrets, trees) for name in needed}
     kept = {key: value for key, value in written.items() if key in secrets or not key.startswith(PREFIX)}
     beside = {key: value for key, value in root.plain().items() if key != "config"}
     return {**beside, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}

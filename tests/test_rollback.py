@@ -71,6 +71,15 @@ def test_a_secret_that_the_release_did_not_know_is_left_out_as_the_program_would
     assert "slipway:later-key" not in composed("dev", RELEASE)["config"]
 
 
+def test_a_candidate_is_handed_over_beside_the_release_with_the_secrets_of_both():
+    candidate = {"services": {"api": {"secrets": ["later-key"]}}}
+    config = composed("dev", RELEASE, candidate)["config"]
+    assert config["slipway:candidate"] == candidate
+    assert config["slipway:services"] == SETTINGS["services"]
+    assert config["slipway:later-key"] == {"secure": "v1:another"}
+    assert config["slipway:signing-key"] == {"secure": "v1:ciphertext"}
+
+
 def test_where_secrets_come_from_is_today_s_too(files: Path):
     store = "  slipway:secretStore: {name: vault, versions: {signing-key: '7'}}\n"
     (files / "Pulumi.dev.yaml").write_text(STACK_FILE + store)

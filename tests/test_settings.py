@@ -87,6 +87,40 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         "services.web.ingress.tls.secretFiles",
         "needs slipway:secretFiles",
     ),
+    ({"services.api.rollout": "blue-green"}, "services.api.rollout", "'rolling' or 'canary'"),
+    ({"services.api.canary": {"percent": 50}}, "services.api", "canary goes with rollout: canary, and only with it"),
+    (
+        {"services.api.rollout": "canary"},
+        "services.api.canary.percent",
+        "with 1 pod one canary pod gets 50 % of the requests, more than canary.percent: 10; "
+        "set autoscaling.min to 9 or canary.percent to 50",
+    ),
+    (
+        {"services.api.rollout": "canary", "services.api.autoscaling": None, "services.api.replicas": 2},
+        "services.api.canary.percent",
+        "with 2 pods one canary pod gets 33.3 % of the requests, more than canary.percent: 10; set replicas to 9 or "
+        "canary.percent to 34",
+    ),
+    (
+        {"services.api.rollout": "canary", "services.api.canary": {"percent": 50}, "services.api-canary": {}},
+        "services.api.rollout",
+        "would be named api-canary, as another service is",
+    ),
+    (
+        {"services.api.rollout": "canary", "services.api.canary": {"percent": 51}},
+        "services.api.canary.percent",
+        "less than or equal to 50",
+    ),
+    (
+        {"services.api.rollout": "canary", "services.api.canary": {"percent": 50, "prometheus": "prometheus:9090"}},
+        "services.api.canary.prometheus",
+        "an address such as http://prometheus.example.com:9090",
+    ),
+    (
+        {f"services.{'a' * 38}": {"rollout": "canary", "canary": {"percent": 50}, "migration": {"args": ["migrate"]}}},
+        f"services.{'a' * 38}",
+        "at most 37 characters",
+    ),
     ({"namespace": "Slipway_Dev"}, "namespace", "lower-case letters"),
     ({"servces": {}}, "servces", 'did you mean "services"'),
 ]

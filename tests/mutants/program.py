@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pod
+import traffic
 
 from tests.mutants.seeding import in_program
 
@@ -29,6 +31,11 @@ def _labels(service: str) -> dict[str, str]:
     return {"app.kubernetes.io/name": f"{service}-app", "app.kubernetes.io/instance": "slipway"}
 
 
+def _elsewhere(part: Callable[..., Any]) -> Callable[..., Any]:
+    """A part of the program that has another name for the pods than all others."""
+    return lambda scope, *rest: part(replace(scope, found_as=f"{scope.name}-app"), *rest)
+
+
 PROGRAM = [
     in_program("the grace period forgets the drain", ("pod.grace_seconds", lambda drain: drain.pre_stop_seconds)),
     in_program("no margin before the kubelet kills", ("pod.GRACE_MARGIN_SECONDS", 0)),
@@ -41,9 +48,9 @@ PROGRAM = [
     in_program("the app looks for its file elsewhere", ("pod.environment", _told("CONFIG_FILE", "/config.yaml"))),
     in_program("the app looks for its secrets elsewhere", ("pod.environment", _told("SECRETS_DIR", "/secrets"))),
     in_program("the app listens elsewhere", ("pod.environment", _told("HTTP_PORT", "80"))),
-    in_program("the Service selects other labels", ("traffic.selector", _labels)),
+    in_program("the Service selects other labels", ("traffic.cluster_address", _elsewhere(traffic.cluster_address))),
     in_program("the budget selects other labels", ("scaling.selector", _labels)),
-    in_program("the Deployment selects other labels", ("web_service.selector", _labels)),
+    in_program("the pods carry other labels than are selected", ("pod.template", _elsewhere(pod.template))),
     in_program("no disruption budget", ("scaling.disruption_budget", no_change)),
     in_program("no autoscaler", ("scaling.autoscaler", no_change)),
     in_program("the namespace is open", ("network.closed", no_change)),
