@@ -174,6 +174,7 @@ def up_command(
 ) -> None:
     """`pulumi up` that tells why a rollout failed, and goes back to the release that was in force.
 
+    With `rollout: canary` few pods of a new version are tried first, and withdrawn if they fail or are slow.
     Exit code 1 whenever the update failed. Secrets are not taken back. A mistake found before anything changes, and
     Ctrl-C, take nothing back.
     """

@@ -8,7 +8,7 @@ engine remembers, failed ones too. Where one of them cannot be asked, the other 
     {"stack": "prod", "missing": [], "history": [{
       "revision": "0a1b2c3d",         what `rollback` takes; "" for an update that left no record, or none any more
       "inForce": true,
-      "result": "succeeded",          or what the engine calls it: failed, in-progress
+      "result": "succeeded",          or what the engine calls it: failed, in-progress; withdrawn: a bad canary
       "at": "2026-11-21T08:35:23Z",   when it began; of a release the engine knows nothing of: when it was complete
       "by": "Jane Doe",
       "commit": "72015a6e",
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from settings import PROJECT
-from stack_file import RELEASE
+from stack_file import CANDIDATE, RELEASE
 
 from ops import engine_state
 from ops.engine_state import NoState
@@ -57,6 +57,8 @@ class Update:
     revision: str
     """Which release it went back to; empty for an update that was none."""
     changed: bool
+    is_canary: bool = False
+    """Whether it only tried something beside the release in force."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ def updates_in(history: Iterable[dict[str, Any]]) -> list[Update]:
 
 def _update(entry: dict[str, Any]) -> Update:
     environment = entry.get("environment") or {}
-    went_back = (entry.get("config") or {}).get(f"{PROJECT}:{RELEASE}") or {}
+    given = entry.get("config") or {}
+    is_canary = f"{PROJECT}:{CANDIDATE}" in given
+    # What a canary stands beside is no release gone back to.
+    went_back = {} if is_canary else given.get(f"{PROJECT}:{RELEASE}") or {}
     named: Any = went_back.get("objectValue") or json.loads(went_back.get("value") or "{}")
     head = str(environment.get("git.head", ""))[:8]
     begin = _moment(entry["startTime"])
@@ -140,6 +145,7 @@ def _update(entry: dict[str, Any]) -> Update:
         commit=f"{head}-dirty" if environment.get("git.dirty") == "true" else head,
         revision=str(named.get("revision", "")),
         changed=bool((entry.get("resourceChanges") or {}).keys() - {"same"}),
+        is_canary=is_canary,
     )
 
 
@@ -156,7 +162,7 @@ def joined(known: Iterable[Release], updates: Sequence[Update], in_force: str) -
     by_revision = {release.revision: release for release in known}
     left = dict(by_revision)
     rows: list[Row] = []
-    for update in updates:
+    for update in _with_outcome(updates):
         made = next((one for one in left.values() if one.at and update.begin <= _moment(one.at) <= update.end), None)
         if made:
             del left[made.revision]
@@ -166,6 +172,15 @@ def joined(known: Iterable[Release], updates: Sequence[Update], in_force: str) -
     rows.sort(key=lambda row: row.at, reverse=True)
     latest = next((row for row in rows if row.revision == in_force and row.result == "succeeded"), None)
     return [replace(row, in_force=bool(in_force) and row is latest) for row in rows]
+
+
+def _with_outcome(updates: Sequence[Update]) -> Iterator[Update]:
+    """The canaries that were followed by the way back are withdrawn, whatever the engine says of the update itself."""
+    after: Update | None = None
+    for update in updates:
+        withdrawn = update.is_canary and update.result == "succeeded" and after and after.revision
+        yield replace(update, result="withdrawn") if withdrawn else update
+        after = update
 
 
 def _row(update: Update, release: Release | None) -> Row:
@@ -194,7 +209,7 @@ def _as_table(rows: Sequence[Row]) -> None:
         return
     table = Table("", "revision", "when (UTC)", "who", "commit", "image", "config", "result", "message", box=None)
     for row in rows:
-        style = "red" if row.result == "failed" else "bold" if row.in_force else ""
+        style = "red" if row.result in ("failed", "withdrawn") else "bold" if row.in_force else ""
         _, tag, digest = parts(row.image)
         image = f"{tag} {digest.removeprefix('sha256:')[:_DIGEST_SHOWN]}".strip()
         cells = (

@@ -1,5 +1,7 @@
 """`./slipway up`: `pulumi up` that goes back to the release in force before, when a rollout fails.
 
+Services with `rollout: canary` are tried beside that release first (canary.py), and a bad canary is such a failure.
+
 Goes back only from what has reached the cluster: a mistake in the settings, a broken house rule or a failed build has
 changed nothing there, and who stops an update has something in mind.
 """
@@ -12,7 +14,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +24,8 @@ from typing import Any
 import pulumi
 import typer
 
-from ops import cluster, config, engine_state, held, rollback, status
+from ops import canary, cluster, config, engine_state, held, preview, rollback, status
+from ops.canary import Trial, Verdict
 from ops.engine_state import NoState, State
 from ops.recorder import ROOT, stack_config
 
@@ -49,16 +52,62 @@ def command(stack: str, *, yes: bool, returns: bool) -> int:
     """Update; after a failed rollout tell the cause and go back. The exit code: 1 whenever the update failed."""
     stack_config(stack)  # an unknown stack is refused before anything is done
     before = _before(stack)
-    outcome = run(["pulumi", "up", "-s", stack, *(["--yes"] if yes else [])])
+    release = engine_state.in_force(before) if before else None
+    trial = canary.planned(stack, release) if release else None
+    if trial:
+        if not yes:
+            _asked(trial)
+        if not _passes(trial, before, returns=returns):
+            return 1
+    return 0 if _goes_well(stack, ["--yes"] if yes or trial else [], before, returns=returns) else 1
+
+
+def _goes_well(stack: str, options: Sequence[str], before: State | None, *, returns: bool) -> bool:
+    """Whether an update does; what became of one that did not is told and, where it failed, taken back."""
+    outcome = run(["pulumi", "up", "-s", stack, *options])
     if outcome.code == 0:
-        return 0
-    if not outcome.is_to_be_undone:
-        if outcome.interrupted:
-            typer.echo("stopped: nothing is taken back. Run it again, or ./slipway rollback", err=True)
-        return 1
-    typer.echo(f"\nThe rollout failed:\n{cause(stack, outcome.events)}\n", err=True)
-    _return(stack, before, returns=returns)
-    return 1
+        return True
+    if outcome.is_to_be_undone:
+        typer.echo(f"\nThe rollout failed:\n{cause(stack, outcome.events)}\n", err=True)
+        _return(stack, before, returns=returns)
+    elif outcome.interrupted:
+        typer.echo(f"stopped: nothing is taken back. Run it again, or {_way_back(stack, before)}", err=True)
+    return False
+
+
+def _asked(trial: Trial) -> None:
+    preview.as_table([preview.judged(trial.stack, "the stack's state", trial.changes, frozenset())])
+    typer.confirm(f"Try this as a {trial.told}, and if it is good update stack {trial.stack}?", abort=True, err=True)
+
+
+def _passes(trial: Trial, before: State | None, *, returns: bool) -> bool:
+    """Whether the canaries are good. Bad ones are withdrawn; who stops it is told how things stand."""
+    stack, shares = trial.stack, [trial.settings.services[name].canary for name in trial.names]
+    told = f"{trial.told}, with at most {max(one.percent for one in shares)} % of the requests"
+    typer.echo(f"{stack}: {told}, beside {rollback.told(trial.release)}", err=True)
+    with rollback.config_file(stack, trial.release, trial.candidate) as file:
+        options = ["--yes", "--config-file", str(file), "--message", trial.told]
+        if not _goes_well(stack, options, before, returns=returns):
+            return False
+    typer.echo(f"{stack}: watching it for {max(one.seconds for one in shares)} s", err=True)
+    try:
+        verdicts = canary.watch(trial, cluster.connect(stack, trial.settings))
+    except cluster.NoCluster as error:
+        verdicts = [Verdict(False, f"it cannot be watched: {error}")]
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nstopped: the {told}, goes on, and nothing else was changed. Run it again to watch it again, or take "
+            f"it away: {_way_back(stack, before)}",
+            err=True,
+        )
+        return False
+    if bad := [verdict.told for verdict in verdicts if not verdict.passed]:
+        typer.echo("\n".join(["", f"{stack}: the canary is withdrawn:", *bad, ""]), err=True)
+        _return(stack, before, returns=returns, why=f"{trial.told} withdrawn")
+        return False
+    for verdict in verdicts:
+        typer.echo(f"{stack}: {verdict.told}", err=True)
+    return True
 
 
 def cause(stack: str, events: Iterable[Event]) -> str:
@@ -80,7 +129,12 @@ def _before(stack: str) -> State | None:
         return None  # `pulumi up` itself says why
 
 
-def _return(stack: str, before: State | None, *, returns: bool) -> None:
+def _way_back(stack: str, before: State | None) -> str:
+    release = engine_state.in_force(before) if before else None
+    return f"./slipway rollback {f'{release.revision} ' if release else ''}-s {stack}"
+
+
+def _return(stack: str, before: State | None, *, returns: bool, why: str = "") -> None:
     release = engine_state.in_force(before) if before else None
     if before is None or release is None:
         typer.echo(f"{stack}: no release was complete before, so there is none to go back to.", err=True)
@@ -90,7 +144,7 @@ def _return(stack: str, before: State | None, *, returns: bool) -> None:
         return
     typer.echo(f"{stack}: going back to {rollback.told(release)}", err=True)
     try:
-        code = rollback.go_back(stack, release, before)
+        code = rollback.go_back(stack, release, before, why)
     except NoState as error:
         typer.echo(f"error: {error}", err=True)
         code = 1

@@ -53,6 +53,12 @@ PREVIEW = {**FIRST, "kind": "preview"}
 NOTHING = update("09:07:00", "09:07:05", "succeeded", "Log less", {"same": 23})
 
 
+def canary(begin: str, end: str) -> dict[str, Any]:
+    """Beside release 229815e7."""
+    made = update(begin, end, "succeeded", "canary of api", {"create": 6, "same": 22}, "229815e7")
+    return {**made, "config": {**made["config"], "slipway:candidate": {"value": "{}", "secret": False}}}
+
+
 def release(revision: str, at: str, settings: str = "info") -> Release:
     told = {"env": {"LOG_LEVEL": settings}}
     return Release(revision, told, IMAGE, by="Jane Doe", commit="de936c72-dirty", at=f"2026-11-21T{at}+00:00")
@@ -89,6 +95,27 @@ def test_a_release_gone_back_to_is_in_force_and_its_first_time_is_told_without_a
         ("aee1ac53", "succeeded", False),
         ("", "succeeded", False),
     ]
+
+
+def test_a_canary_that_was_taken_back_is_withdrawn_and_the_release_beside_it_stays_in_force():
+    known = [release("229815e7", "08:50:05")]
+    tried = canary("08:51:00", "08:51:20")
+    assert lines(known, [BACK, tried, FIRST], "229815e7") == [
+        ("229815e7", "succeeded", True),
+        ("", "withdrawn", False),
+        ("229815e7", "succeeded", False),
+    ]
+
+
+def test_a_canary_that_was_promoted_went_well_and_one_that_still_runs_did_so_far():
+    known = [release("229815e7", "08:50:05"), release("aee1ac53", "09:05:20", "warn")]
+    tried = canary("09:04:00", "09:04:20")
+    assert lines(known, [OTHER, tried, FIRST], "aee1ac53") == [
+        ("aee1ac53", "succeeded", True),
+        ("", "succeeded", False),
+        ("229815e7", "succeeded", False),
+    ]
+    assert lines(known[:1], [tried, FIRST], "229815e7") == [("", "succeeded", False), ("229815e7", "succeeded", True)]
 
 
 def test_two_releases_that_differ_in_a_variable_differ_in_their_config():

@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from releases import Release
 
-from ops import engine_state, rollback, up
+from ops import canary, engine_state, rollback, up
+from ops.canary import Trial, Verdict
+from ops.cluster import NoCluster
 from ops.engine_state import NoState
 from ops.recorder import ROOT
+from tests import api_server
 
 JOB = "urn:pulumi:dev::slipway::slipway:index:WebService$kubernetes:batch/v1:Job::api-migration"
 RELEASE = Release("0a1b2c3d", {}, "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64)
@@ -91,8 +97,8 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(engine_state, "export", lambda stack: {"before": stack})
     monkeypatch.setattr(engine_state, "in_force", lambda state: RELEASE)
 
-    def go_back(stack: str, release: Release, before: Any) -> int:
-        (tmp_path / "went").write_text(f"{stack} {release.revision} {before}")
+    def go_back(stack: str, release: Release, before: Any, why: str) -> int:
+        (tmp_path / "went").write_text(f"{stack} {release.revision} {before}{why and f' {why}'}")
         return 1 if (tmp_path / "stuck").exists() else 0
 
     monkeypatch.setattr(rollback, "go_back", go_back)
@@ -174,3 +180,146 @@ def test_a_stop_by_hand_lets_the_engine_end_in_good_order_and_takes_nothing_back
         run.send_signal(number)
     assert run.communicate(timeout=30)[0].split() == ["True", "False", "255"]
     assert (engine / "ended").exists()
+
+
+# --- a canary first ---------------------------------------------------------------------------------------------------
+
+SHARE = {"percent": 34, "seconds": 60}
+GOOD = Verdict(True, "api: the canary is good: 812 requests in 60 s")
+BAD = Verdict(False, "api: 8 of 25 answers were errors (5xx), 32 %; at most 1 % may be (errorPercent)")
+BESIDE = "up -s dev --yes --config-file CONFIG --message canary of api --event-log LOG"
+PLAIN = "up -s dev --yes --event-log LOG"
+Tried = Callable[..., list[str]]
+
+
+@pytest.fixture
+def tried(engine: Path, monkeypatch: pytest.MonkeyPatch) -> Tried:
+    """`tried(GOOD)`: what the engine is told by an update with that canary; from the call `fails` on it fails.
+
+    The configuration of its first call is kept in `config`.
+    """
+    keep = 'while [ "$1" != --config-file ] && [ $# -gt 0 ]; do shift; done; [ $# = 0 ] || cp "$2" config\n'
+    fail = '[ ! -f fails ] || [ $(wc -l < told) -lt $(cat fails) ] || { cp events "$LOG"; exit 255; }\n'
+    log = "for LOG; do :; done\n"
+    (engine / "pulumi").write_text(f'#!/bin/sh\ncd "{engine}"\necho "$*" >> told\n{log}{keep}{fail}')
+    changes = {
+        "services.api.autoscaling": {"min": 2, "max": 4},
+        "services.api.rollout": "canary",
+        "services.api.canary": SHARE,
+    }
+    settings = api_server.settings("dev", changes)
+
+    def told(verdict: Verdict | BaseException, *, fails: int = 0, yes: bool = True, returns: bool = True) -> list[str]:
+        def watch(trial: Trial, found: Any) -> list[Verdict]:
+            if isinstance(verdict, BaseException):
+                raise verdict
+            return [verdict]
+
+        trial = Trial("dev", RELEASE, settings, ["api"], [])
+        monkeypatch.setattr(canary, "planned", lambda stack, release: trial if release is RELEASE else None)
+        monkeypatch.setattr(canary, "watch", watch)
+        monkeypatch.setattr(up.cluster, "connect", lambda stack, settings: api_server.cluster(api_server.ApiServer()))
+        if fails:
+            (engine / "fails").write_text(str(fails))
+        (engine / "code").write_text(str(up.command("dev", yes=yes, returns=returns)))
+        lines = (engine / "told").read_text() if (engine / "told").exists() else ""
+        words = re.sub(r"(--config-file) \S+", r"\1 CONFIG", re.sub(r"(--event-log) \S+", r"\1 LOG", lines))
+        return words.splitlines()
+
+    return told
+
+
+def code(folder: Path) -> int:
+    return int((folder / "code").read_text())
+
+
+def test_a_good_canary_is_promoted_by_the_same_update_as_ever(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(GOOD) == [BESIDE, PLAIN]
+    assert code(engine) == 0
+    assert not (engine / "went").exists()
+    told = capsys.readouterr().err
+    assert "dev: canary of api, with at most 34 % of the requests, beside release 0a1b2c3d (image src-0)" in told
+    assert "dev: api: the canary is good: 812 requests in 60 s" in told
+
+
+def test_beside_the_release_in_force_the_program_gets_what_is_tried(tried: Tried, engine: Path):
+    tried(GOOD)
+    config = json.loads((engine / "config").read_text())["config"]
+    assert config["slipway:release"]["revision"] == "0a1b2c3d"
+    assert config["slipway:image"]["source"] == "prebuilt"
+    candidate = config["slipway:candidate"]
+    assert (candidate["image"]["source"], candidate["services"]["api"]["canary"]) == ("build", SHARE)
+
+
+def test_a_bad_canary_is_withdrawn_with_its_measure_and_the_update_is_a_failure(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(BAD) == [BESIDE]
+    assert code(engine) == 1
+    assert (engine / "went").read_text() == "dev 0a1b2c3d {'before': 'dev'} canary of api withdrawn"
+    told = capsys.readouterr().err
+    assert f"dev: the canary is withdrawn:\n{BAD.told}\n" in told
+    assert "dev: release 0a1b2c3d (image src-0) is in force again. The update failed." in told
+
+
+def test_whoever_wants_to_look_at_a_bad_canary_is_told_how_to_take_it_away(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(BAD, returns=False) == [BESIDE]
+    assert (code(engine), (engine / "went").exists()) == (1, False)
+    assert "left as it is. To go back: ./slipway rollback 0a1b2c3d -s dev" in capsys.readouterr().err
+
+
+def test_a_canary_that_does_not_even_start_is_taken_back_like_any_failed_rollout(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(GOOD, fails=1) == [BESIDE]
+    assert code(engine) == 1
+    assert (engine / "went").read_text().startswith("dev 0a1b2c3d ")
+    assert "The rollout failed:\n  Job/api-migration" in capsys.readouterr().err
+
+
+def test_an_update_that_fails_after_a_good_canary_is_taken_back_too(tried: Tried, engine: Path):
+    assert tried(GOOD, fails=2) == [BESIDE, PLAIN]
+    assert code(engine) == 1
+    assert (engine / "went").read_text() == "dev 0a1b2c3d {'before': 'dev'}"
+
+
+def test_whoever_stops_the_watch_is_told_how_things_stand_and_what_to_type(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(KeyboardInterrupt()) == [BESIDE]
+    assert (code(engine), (engine / "went").exists()) == (1, False)
+    told = capsys.readouterr().err
+    assert (
+        "stopped: the canary of api, with at most 34 % of the requests, goes on, and nothing else was changed" in told
+    )
+    assert "./slipway rollback 0a1b2c3d -s dev" in told
+
+
+def test_a_cluster_that_cannot_be_watched_promotes_nothing(
+    tried: Tried, engine: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert tried(NoCluster("no context dev")) == [BESIDE]
+    assert (code(engine), (engine / "went").exists()) == (1, True)
+    assert "the canary is withdrawn:\nit cannot be watched: no context dev" in capsys.readouterr().err
+
+
+def test_without_yes_it_is_asked_once_for_all_of_it_and_a_no_changes_nothing(
+    tried: Tried, engine: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+    monkeypatch.setattr(up.typer, "confirm", lambda text, **_: asked.append(text))
+    assert tried(GOOD, yes=False) == [BESIDE, PLAIN]
+    assert asked == ["Try this as a canary of api, and if it is good update stack dev?"]
+    (engine / "told").unlink()
+
+    def no(text: str, **_: Any) -> None:
+        raise typer.Abort
+
+    monkeypatch.setattr(up.typer, "confirm", no)
+    with pytest.raises(typer.Abort):
+        tried(GOOD, yes=False)
+    assert not (engine / "told").exists()
