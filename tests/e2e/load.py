@@ -18,8 +18,13 @@ class Load:
     path: str
     rate: int = 50
     sent: int = 0
-    lost: list[str] = field(default_factory=list[str])
-    """What went wrong with each request that was not answered with 200."""
+    answers: list[str] = field(default_factory=list[str])
+    """What came of each request, in the order they came to an end: `status 200`, or what went wrong."""
+
+    @property
+    def lost(self) -> list[str]:
+        """What went wrong with each request that was not answered with 200."""
+        return [answer for answer in self.answers if answer != "status 200"]
 
     def __enter__(self) -> Load:
         self._stop = threading.Event()
@@ -42,9 +47,6 @@ class Load:
 
     def _request(self) -> None:
         try:
-            status = self.pool.request("GET", self.path).status
+            self.answers.append(f"status {self.pool.request('GET', self.path).status}")
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            self.lost.append(repr(error))
-        else:
-            if status != 200:
-                self.lost.append(f"status {status}")
+            self.answers.append(repr(error))
