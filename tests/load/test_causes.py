@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import randbelow, token_hex
 from typing import Any
 
 import pytest
@@ -41,9 +42,12 @@ def service(*lines: str) -> Edit:
 
 
 def rolling(*lines: str, seconds: int = 20) -> tuple[Edit, Edit]:
-    """The same, with rollouts that fail soon. Without a migration, which would meet the fault first."""
+    """The same, with rollouts that fail soon. Without a migration, which would meet the fault first.
+
+    No two have the same pods: a rollout that takes up a ReplicaSet of before has no deadline to Kubernetes.
+    """
     here = "  slipway:services:\n"
-    soon = f"  slipway:service: {{startupSeconds: 10, progressSeconds: {seconds}}}\n"
+    soon = f"  slipway:service: {{startupSeconds: 10, progressSeconds: {seconds}, env: {{FAULT: x{token_hex(4)}}}}}\n"
     return (LOCAL, here, soon + here), service("migration: null", *lines)
 
 
@@ -208,7 +212,7 @@ FAULTS = [
     Fault(
         "a quota that is used up",
         "quota",
-        (service("startupSeconds: 10", "progressSeconds: 20"),),
+        (service("startupSeconds: 10", "progressSeconds: 20", f"drain: {{shutdownSeconds: {21 + randbelow(279)}}}"),),
         act=full_quota,
         undo=lambda: deleted("resourcequota", "quota"),
     ),
