@@ -38,7 +38,7 @@ test: venv ## unit tests: need Python and PyPI only
 # Two halves that take about the same time, for two cores.
 HALF := tests/local $(addprefix tests/test_,bad_stack_files.py mutants.py preview.py oci.py registry.py render.py)
 test-first:
-	@.venv/bin/pytest tests $(HALF:%=--ignore %)
+	@.venv/bin/pytest tests $(patsubst %,--ignore %,tests/e2e tests/load $(HALF))
 test-second:
 	@.venv/bin/pytest $(HALF)
 

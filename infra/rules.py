@@ -38,7 +38,9 @@ class NotKnown(Exception):
 def dig(value: Any, dotted: str) -> Any:
     """The value at `spec.template.spec`; None where there is nothing. `NotKnown` if only an update can tell."""
     for key in dotted.split(".") if dotted else ():
-        value = known(value).get(key) if isinstance(known(value), dict) else None
+        if not isinstance(known(value), dict):
+            return None
+        value = value.get(key)
     return known(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -255,10 +256,7 @@ def _looks_secret(key: str, value: Any) -> bool:
 
 def _pairs(text: Any) -> Iterator[tuple[str, Any]]:
     """Keys and values of a YAML or JSON text, however deep."""
-    try:
-        open_values: list[Any] = [yaml.safe_load(str(text))] if "\n" in str(text) else []
-    except yaml.YAMLError:
-        return
+    open_values: list[Any] = [_parsed(str(text))] if "\n" in str(text) else []
     while open_values:
         value = open_values.pop()
         if isinstance(value, dict):
@@ -266,6 +264,15 @@ def _pairs(text: Any) -> Iterator[tuple[str, Any]]:
             open_values += value.values()
         elif isinstance(value, list):
             open_values += value
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    """What a YAML text says; None if it is none. Parsing is slow, and most objects are judged more than once."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return None
 
 
 @RULES.each(lambda stack: stack.of("Secret"), "SW502")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import gc
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -29,15 +30,20 @@ WITHOUT_STORES: dict[str, Any] = {
 Changed = Callable[[str, dict[str, Any]], Program]
 
 
+def recorded(stack: str, changes: dict[str, Any] | None = None) -> Program:
+    """What the program declares for a stack, with the same changes recorded once for all tests: not to be edited."""
+    return _recorded(stack, json.dumps(changes or {}))
+
+
 @functools.cache
-def _recorded(stack: str) -> Program:
-    return declare(stack)
+def _recorded(stack: str, changes: str) -> Program:
+    return declare(stack, with_changes(stack, json.loads(changes)))
 
 
 @pytest.fixture(scope="session")
 def sdk() -> None:
     """Pulumi's modules, loaded and out of the garbage collector's sight: else it looks at all of them in each run."""
-    _recorded("dev")
+    recorded("dev")
     gc.collect()
     gc.freeze()
 
@@ -45,13 +51,19 @@ def sdk() -> None:
 @pytest.fixture
 def program(sdk: None) -> Declare:
     """`program("prod")`: everything the program declares for a stack as it stands in stacks/."""
-    return _recorded
+    return recorded
 
 
 @pytest.fixture
-def changed(sdk: None) -> Changed:
+def changed(sdk: None, request: pytest.FixtureRequest) -> Changed:
     """`changed("dev", {"services.api.autoscaling.min": 3})`: the same, changed; None takes a value out."""
-    return lambda stack, changes: declare(stack, with_changes(stack, changes))
+    # A program somebody has patched is run for that test alone.
+    return declared if "monkeypatch" in request.fixturenames else recorded
+
+
+def declared(stack: str, changes: dict[str, Any]) -> Program:
+    """What the program declares for a changed stack, recorded anew."""
+    return declare(stack, with_changes(stack, changes))
 
 
 def with_changes(stack: str, changes: dict[str, Any]) -> dict[str, Any]:

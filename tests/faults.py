@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import functools
 import re
 from collections.abc import Callable
 from typing import Any
 
-from ops.recorder import declare
-from tests.conftest import with_changes
+from tests.conftest import recorded
 
 Object = dict[str, Any]
 Fault = Callable[[list[Object]], None]
@@ -33,18 +31,12 @@ EXTERNAL: dict[str, Any] = {"secretStore": {"name": "vault", "path": "slipway/pr
 """Secrets come from an external store."""
 
 
-@functools.cache
-def _declared(stack: str, external: bool) -> list[Object]:
-    changes = EVERYTHING | EXTERNAL if external else EVERYTHING
-    found = declare(
-        stack, with_changes(stack, {key: value for key, value in changes.items() if key != "registry" or not external})
-    )
-    return list(found.manifests().values())
-
-
 def objects(stack: str = "prod", *, external: bool = False) -> list[Object]:
     """The objects of a stack with jobs, an Ingress, an HTTPRoute, connections; for the caller to change."""
-    return copy.deepcopy(_declared(stack, external))
+    changes = EVERYTHING
+    if external:
+        changes = {key: value for key, value in (EVERYTHING | EXTERNAL).items() if key != "registry"}
+    return copy.deepcopy(list(recorded(stack, changes).manifests().values()))
 
 
 def named(found: list[Object], name: str) -> Object:

@@ -70,11 +70,16 @@ class _Guard:
         code = inspect.unwrap(pyfuncitem.function).__code__
         if not self._ran:
             pytest.fail(f"{pyfuncitem.path.name}:{code.co_firstlineno}: passed without an assert", pytrace=False)
-        for line, text in sorted(_written(code)):
+        for line, text in _asserts(code):
             if line not in self._ran and "time.monotonic()" not in text:  # the deadline of a poll need not come
                 why = "Does it stand in a loop over nothing, behind an `if`, or in a function given to `.apply`?"
                 pytest.fail(f"{pyfuncitem.path.name}:{line}: this assert never ran: {text}\n{why}", pytrace=False)
         return result
+
+
+@functools.cache  # a test with parameters is read once, not for each set of them
+def _asserts(code: CodeType) -> list[tuple[int, str]]:
+    return sorted(_written(code))
 
 
 def _written(code: CodeType) -> Iterator[tuple[int, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -25,9 +26,14 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
+@functools.cache
+def editor() -> jsonschema.Draft7Validator:
+    return jsonschema.Draft7Validator(schema())
+
+
 def complaints(content: Any) -> list[str]:
     """What an editor would underline."""
-    return [error.message for error in jsonschema.Draft7Validator(schema()).iter_errors(content)]
+    return [error.message for error in editor().iter_errors(content)]
 
 
 def line_of(origin: str) -> str:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from ops import models, preview
-from ops.changes import Model, compare
+from ops.changes import Change, Model, compare
 from ops.judge import judge_all
 from ops.models import NoModel
 from ops.preview import Preview, as_markdown, as_table, command
-from ops.recorder import ROOT, UnknownStack, declare, stacks
+from ops.recorder import ROOT, UnknownStack, stacks
 from ops.verdict import Class
-from tests.conftest import Declare, with_changes
+from tests.conftest import Declare, declared, recorded
 
 PARTS = ("app", "infra", "ops", "stacks", "README.md", "Pulumi.yaml")
 COMMENT = Path(__file__).parent / "verdicts" / "comment.md"
@@ -156,14 +156,11 @@ EDITS: dict[str, dict[str, Any]] = {
 def edited() -> list[Preview]:
     """All four stacks with an edit each, but for dev."""
 
-    def model(stack: str, edits: dict[str, Any]) -> Model:
-        return models.of_program(declare(stack, with_changes(stack, edits)))
+    def edits(stack: str) -> list[Change]:
+        return compare(models.of_program(recorded(stack)), models.of_program(declared(stack, EDITS[stack])))
 
     called = "revision main (1a2b3c4d5e6f)"
-    return [
-        Preview(stack, called, judge_all(compare(model(stack, {}), model(stack, EDITS[stack]))), frozenset())
-        for stack in stacks()
-    ]
+    return [Preview(stack, called, judge_all(edits(stack)), frozenset()) for stack in stacks()]
 
 
 @pytest.mark.feature("K1")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 from ops import render
-from ops.__main__ import render_command
+from ops.__main__ import main, render_command
 from ops.recorder import ROOT, stacks
 from tests.conftest import Changed, Declare
 
@@ -22,6 +23,20 @@ def slipway(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "ops", *arguments], capture_output=True, text=True, env=bare, cwd=os.sep, check=False
     )
+
+
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """`refusal("render", "-s", "qa")`: what the verb says as it refuses."""
+
+    def told(*arguments: str) -> str:
+        monkeypatch.setattr("sys.argv", ["slipway", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        assert left.value.code == 1
+        return capsys.readouterr().err
+
+    return told
 
 
 @pytest.mark.feature("M1")
@@ -62,18 +77,15 @@ def test_one_file_per_object_and_none_left_of_objects_that_are_gone(tmp_path: Pa
     assert yaml.safe_load((tmp_path / "b.yaml").read_text()) == {"kind": "B2"}
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path: Path):
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, refusal: Callable[..., str]):
     (tmp_path / "values.yaml").write_text("mine: true\n")
-    refused = slipway("render", "-s", "dev", "-o", str(tmp_path))
-    assert refused.returncode == 1
-    assert "values.yaml was not written by render" in refused.stderr
+    assert "values.yaml was not written by render" in refusal("render", "-s", "dev", "-o", str(tmp_path))
     assert [file.name for file in tmp_path.iterdir()] == ["values.yaml"]
 
 
-def test_an_unknown_stack_is_answered_with_the_ones_there_are():
-    refused = slipway("render", "-s", "qa")
-    assert refused.returncode == 1
-    assert refused.stderr == "error: there is no stacks/Pulumi.qa.yaml. Stacks here: local, dev, staging, prod\n"
+def test_an_unknown_stack_is_answered_with_the_ones_there_are(refusal: Callable[..., str]):
+    told = refusal("render", "-s", "qa")
+    assert told == "error: there is no stacks/Pulumi.qa.yaml. Stacks here: local, dev, staging, prod\n"
 
 
 def test_a_rule_a_stack_breaks_is_told_beside_the_objects(

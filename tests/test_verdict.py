@@ -13,7 +13,7 @@ from ops.changes import Change, Model, compare
 from ops.judge import judge, judge_all
 from ops.recorder import stacks
 from ops.verdict import FORBIDDEN, Class, forbidden_in
-from tests.conftest import Changed, Declare
+from tests.conftest import Changed, Declare, declared
 
 FIXTURES = sorted((Path(__file__).parent / "verdicts").glob("*.yaml"))
 
@@ -58,9 +58,9 @@ def test_there_are_fixtures_of_every_class():
     ids=str,
 )
 def test_an_edited_stack_file_has_the_classes_a_person_would_say(
-    program: Declare, changed: Changed, changes: dict[str, Any], expected: dict[str, str]
+    program: Declare, changes: dict[str, Any], expected: dict[str, str]
 ):
-    found = compare(models.of_program(program("prod")), models.of_program(changed("prod", changes)))
+    found = compare(models.of_program(program("prod")), models.of_program(declared("prod", changes)))
     verdicts = {verdict.change.name: verdict.primary.flag for verdict in judge_all(found)}
     assert {name: flag for name, flag in verdicts.items() if flag != "no-op"} == expected
     assert len(verdicts) > 10

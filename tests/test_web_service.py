@@ -11,19 +11,24 @@ from ops.recorder import Program
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 
 
+@pytest.fixture
+def changed(changed: Changed) -> Changed:
+    """The same of a stack that holds nothing else: what a test does not look at need not be declared."""
+    return lambda stack, changes: changed(stack, {**API_ONLY, **WITHOUT_STORES, **changes})
+
+
 def pod(program: Program, service: str = "api") -> dict[str, Any]:
     return program.manifests()["Deployment", service]["spec"]["template"]["spec"]
 
 
 def test_a_service_without_ingress_has_no_address_outside(changed: Changed):
-    program = changed("dev", {**API_ONLY, "services.api.ingress": None})
+    program = changed("dev", {"services.api.ingress": None})
     assert ("Ingress", "api") not in program.manifests()
     assert program.outputs["services"] == {}
 
 
 def test_a_service_without_file_and_secrets_mounts_nothing(changed: Changed):
-    nothing = {"services.api.file": None, "services.api.secrets": None}
-    program = changed("dev", {**WITHOUT_STORES, **nothing})
+    program = changed("dev", {"services.api.file": None, "services.api.secrets": None})
     assert "volumes" not in pod(program) or pod(program)["volumes"] == []
     data = program.manifests()["ConfigMap", "api-env"]["data"]
     assert (data["CONFIG_FILE"], data["SECRETS_DIR"]) == ("", "")
@@ -159,4 +164,4 @@ def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(cha
     with pytest.raises(
         pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
     ):
-        changed("dev", {**API_ONLY, **WITHOUT_STORES, "quota": {"pods": 3}})
+        changed("dev", {"quota": {"pods": 3}})

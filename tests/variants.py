@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
-from ops.recorder import Program, declare, stacks
-from tests.conftest import with_changes
+from ops.recorder import Program, stacks
+from tests.conftest import recorded
 
 JOB = {"args": ["migrate"]}
 SCHEDULE = {"args": ["report", "--day"], "cron": "30 3 * * *", "timeZone": "Asia/Tokyo"}
@@ -42,10 +41,6 @@ VARIANTS["options"] = ("prod", {**OPTIONS, "secretStore": STORE})
 NAMES = [*stacks(), *VARIANTS]
 
 
-@functools.cache
 def model(name: str) -> Program:
     """What the program declares for a stack or a variant, as recorded once."""
-    if name in VARIANTS:
-        stack, changes = VARIANTS[name]
-        return declare(stack, with_changes(stack, changes))
-    return declare(name)
+    return recorded(*VARIANTS.get(name, (name, {})))

@@ -12,8 +12,8 @@ from pathlib import Path
 from unittest import mock
 
 from ops import render
-from ops.recorder import Program, declare, stacks
-from tests.conftest import with_changes
+from ops.recorder import Program, stacks
+from tests.conftest import declared
 from tests.variants import VARIANTS
 
 FOLDER = Path(__file__).parent
@@ -27,10 +27,7 @@ TAG = "src-" + "0" * 16
 def model(name: str) -> Program:
     """What the program declares for a stack, whatever app/ holds."""
     with mock.patch("image.content_tag", return_value=TAG):
-        if name in VARIANTS:
-            stack, changes = VARIANTS[name]
-            return declare(stack, with_changes(stack, changes))
-        return declare(name)
+        return declared(*VARIANTS.get(name, (name, {})))
 
 
 def documents(name: str) -> dict[str, str]:

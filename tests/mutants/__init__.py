@@ -32,7 +32,6 @@ or the reading of the stack file (settings).
 
 
 @functools.cache
-@functools.cache
 def seen_by(mutant: Mutant) -> tuple[str, ...]:
     """What sees the defect."""
     return tuple(mutant.run())

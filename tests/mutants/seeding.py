@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable
@@ -36,9 +37,9 @@ class Mutant:
 
 def judged(objects: list[Object]) -> list[str]:
     """What says that something is wrong with the objects of a stack, under the rules of prod."""
-    by_schema = [f"schema {version}" for version in schemas.VERSIONS if any(_refused(o, version) for o in objects)]
     by_rule = [finding.rule for finding in policies.check(objects, "prod")]
-    return list(dict.fromkeys([*by_rule, *by_schema[:1]]))
+    by_schema = (f"schema {version}" for version in schemas.VERSIONS if any(_refused(o, version) for o in objects))
+    return list(dict.fromkeys([*by_rule, *itertools.islice(by_schema, 1)]))
 
 
 def _refused(found: Object, version: str) -> bool:
