@@ -86,6 +86,7 @@ def test_a_good_canary_is_promoted_and_no_request_is_lost(edit: Edit, api: urlli
 
 @pytest.mark.feature("D7")
 def test_a_bad_canary_is_withdrawn_and_never_gets_more_than_its_share(edit: Edit, api: urllib3.HTTPSConnectionPool):
+    up()  # what another test has deployed would be tried first
     edit(LOCAL, ROLLING, CANARY)
     run("./slipway", "up", "-s", "local", "--yes")
     served, former, before = version(api), outputs()["image"], deployments()
