@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import token_hex
 
 import pytest
 import urllib3
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 Edit = Callable[[str, str, str], None]
 # Made up here: a placeholder is refused in staging and prod.
-KEY = token_urlsafe(32)
+KEY = token_hex(16)
 DEPLOYMENTS = ("kubernetes:apps/v1:Deployment::api", "kubernetes:apps/v1:Deployment::web")
 MIGRATION = "kubernetes:batch/v1:Job::api-migration"
 RELEASE = "kubernetes:core/v1:ConfigMap::release"

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"golang.org/x/sync/singleflight"
 
 	"slipway/app/internal/metrics"
 	"slipway/app/internal/store"
@@ -47,12 +49,16 @@ type Queue struct {
 	metrics *metrics.Metrics
 	logger  *slog.Logger
 	name    string // of this reader
+
+	direct singleflight.Group
+	turns  [256]sync.Mutex
 }
 
 // New makes a queue that Work has to be called for, in one replica at least.
 func New(client *redis.Client, counter Counter, m *metrics.Metrics, logger *slog.Logger) *Queue {
 	host, _ := os.Hostname()
-	return &Queue{client, counter, m, logger, fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano())}
+	name := fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano())
+	return &Queue{redis: client, counter: counter, metrics: m, logger: logger, name: name}
 }
 
 // Announce queues a change, or counts it right now if Redis is away.
@@ -66,7 +72,20 @@ func (q *Queue) Announce(ctx context.Context, change store.Change) error {
 		return nil
 	}
 	q.metrics.Recounts.WithLabelValues("direct").Inc()
-	return q.counter.Recount(ctx, change)
+	return q.countNow(ctx, change)
+}
+
+// countNow has one count of a review run at a time, and all that come meanwhile share the next: each would wait for the
+// same row. The count that runs is no use to them: it may have begun before their change was there.
+func (q *Queue) countNow(ctx context.Context, change store.Change) error {
+	turn, name := &q.turns[change.Review[len(change.Review)-1]], change.Review.String()
+	_, err, _ := q.direct.Do(name, func() (any, error) {
+		turn.Lock()
+		defer turn.Unlock()
+		q.direct.Forget(name)
+		return nil, q.counter.Recount(context.WithoutCancel(ctx), change)
+	})
+	return err
 }
 
 // Work counts what is queued until ctx ends.

@@ -125,6 +125,24 @@ func TestWhatFailedOrWasAbandonedIsCountedLater(t *testing.T) {
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
 }
 
+func TestWithoutRedisAllThatComeDuringACountShareTheNext(t *testing.T) {
+	client, line := redistest.Client(t)
+	c, change := &counter{}, newChange()
+	queue := newQueue(client, c)
+	line.Cut()
+	c.mu.Lock() // the first count takes its time
+	var announced sync.WaitGroup
+	for range 50 {
+		announced.Go(func() { announce(t, queue, change) })
+	}
+	time.Sleep(500 * time.Millisecond)
+	c.mu.Unlock()
+	announced.Wait()
+	if got := c.count(change); got < 2 || got > 5 {
+		t.Errorf("counted %d times", got)
+	}
+}
+
 func TestWithoutRedisItIsCountedAtOnce(t *testing.T) {
 	client, line := redistest.Client(t)
 	c, change := &counter{}, newChange()
