@@ -28,13 +28,16 @@ def owns(manager: str, live: Object) -> bool:
     return any(_is_ours(entry, manager) for entry in _entries(live))
 
 
-def inherited_fields(live: Object, manager: str) -> list[Object]:
+def inherited_fields(live: Object, manager: str, former: str = "") -> list[Object]:
     """managedFields with those of earlier managers made ours; empty when there is nothing to inherit.
+
+    `former` is the name we applied the object under before, where the program gives it another one.
 
     Without this, changing such a field is a conflict, and a field that the program drops stays on the object.
     """
     entries = copy.deepcopy(_entries(live))
-    earlier = [entry for entry in entries if _is_earlier(entry)]
+    is_renamed = former not in ("", manager)
+    earlier = [entry for entry in entries if _is_earlier(entry) or (is_renamed and _is_ours(entry, former))]
     if not earlier:
         return []
     ours = [entry for entry in entries if _is_ours(entry, manager)]

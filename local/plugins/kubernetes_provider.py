@@ -7,6 +7,7 @@ object, so that a stack can go from one plugin to the other. Unlike it, secrets 
 
 import asyncio
 import hashlib
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NoReturn, cast
@@ -77,9 +78,12 @@ _OPTIONS = {
     "upsertExistingObjects",
 }
 _AUTONAMED = "pulumi.com/autonamed"
+_MANAGER = "pulumi.com/patchFieldManager"
+_UPSERT = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
 _ANNOTATIONS = {
     _AUTONAMED,
     "pulumi.com/deletionPropagationPolicy",
+    _MANAGER,
     "pulumi.com/patchForce",
     "pulumi.com/skipAwait",
     "pulumi.com/timeoutSeconds",
@@ -200,7 +204,8 @@ class KubernetesPlugin(Plugin):
     # --- what the cluster gets
 
     async def create(self, request: CreateRequest) -> CreateResponse:
-        task = Task(request.urn, request.properties, field_manager(request.urn), request.timeout)
+        manager = annotation(plain(request.properties), _MANAGER) or field_manager(request.urn)
+        task = Task(request.urn, request.properties, manager, request.timeout)
         if request.preview:
             return CreateResponse(properties=await self._preview(task, self._create_dry_run))
         async with self._errors(task.desired):
@@ -211,7 +216,7 @@ class KubernetesPlugin(Plugin):
     async def _make_room(self, task: Task) -> None:
         """Sees to it that the name is free, or taken by ourselves: by a `create` that was cut off."""
         existing = await self._cluster.get(task.kind, *task.place)
-        if existing is None or owns(task.manager, existing) or self._is_on("upsertExistingObjects"):
+        if existing is None or owns(task.manager, existing) or self._upserts:
             return
         if existing["metadata"].get("deletionTimestamp"):
             report = self._reporter(task.urn)
@@ -223,7 +228,8 @@ class KubernetesPlugin(Plugin):
         )
 
     async def update(self, request: UpdateRequest) -> UpdateResponse:
-        manager = plain(request.olds).get("__fieldManager") or field_manager(request.urn)
+        former = plain(request.olds).get("__fieldManager") or field_manager(request.urn)
+        manager = annotation(plain(request.news), _MANAGER) or former
         task = Task(request.urn, request.news, manager, request.timeout)
         if request.preview:
             return UpdateResponse(await self._preview(task, self._apply_dry_run))
@@ -233,12 +239,12 @@ class KubernetesPlugin(Plugin):
                 raise Refused(f"{title(task.desired)} no longer exists: run `pulumi refresh`, then `pulumi up`")
             for path in request.ignore_changes:
                 keep_live(task.desired, live, parse_path(path))
-            await self._inherit(task, live)
+            await self._inherit(task, live, former)
             applied = await self._apply(task)
         return UpdateResponse(await self._usable(task, applied))
 
-    async def _inherit(self, task: Task, live: Object) -> None:
-        if managed_fields := inherited_fields(live, task.manager):
+    async def _inherit(self, task: Task, live: Object, former: str) -> None:
+        if managed_fields := inherited_fields(live, task.manager, former):
             version = live["metadata"]["resourceVersion"]
             patch: list[Object] = [
                 {"op": "test", "path": "/metadata/resourceVersion", "value": version},
@@ -323,6 +329,12 @@ class KubernetesPlugin(Plugin):
             return await self._cluster.get(task.kind, *task.place) or applied
         except (ApiError, Unreachable):
             return applied
+
+    @property
+    def _upserts(self) -> bool:
+        """The option decides; without it, the environment."""
+        is_given = "upsertExistingObjects" in self._options
+        return self._is_on("upsertExistingObjects") if is_given else os.environ.get(_UPSERT) == "true"
 
     def _is_on(self, option: str) -> bool:
         # The Python SDK sends booleans as JSON text.

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
 from google.protobuf import json_format, struct_pb2
 from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import CreateRequest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from pulumi.runtime.rpc import _special_secret_sig  # pyright: ignore[reportPrivateUsage]
 
@@ -24,6 +25,7 @@ from local.plugins.kubernetes_await import NotUsable
 from local.plugins.kubernetes_diff import differences, format_path, keep_live, observed, parse_path
 from local.plugins.kubernetes_kinds import kind_of
 from local.plugins.kubernetes_owner import field_manager, inherited_fields, may_be_overruled, owns
+from local.plugins.kubernetes_provider import KubernetesPlugin
 from local.plugins.kubernetes_secrets import Secrets, mark
 from local.plugins.provider import UNKNOWN, Refused, wrap
 
@@ -158,6 +160,15 @@ def test_what_the_official_plugin_created_is_inherited() -> None:
     assert (ours["manager"], ours["operation"]) == ("ours", "Apply")
     assert other["subresource"] == "status", "a status is nobody's to inherit"
     assert inherited_fields({"metadata": {"managedFields": [ours, other]}}, "ours") == []
+
+
+def test_a_name_the_program_gives_takes_the_place_of_the_former_one() -> None:
+    live = {
+        "metadata": {"managedFields": [managed("random", "Apply", {"f:data": {"f:a": {}}}), managed("b", "Update", {})]}
+    }
+    ours, other = inherited_fields(live, "given", "random")
+    assert (ours["manager"], ours["fieldsV1"], other["manager"]) == ("given", {"f:data": {"f:a": {}}}, "b")
+    assert inherited_fields({"metadata": {"managedFields": [ours, other]}}, "given", "given") == []
 
 
 def test_changes_by_hand_are_overruled_and_controllers_are_not() -> None:
@@ -383,6 +394,50 @@ def test_a_deletion_that_hangs_names_what_holds_it() -> None:
         cluster: Any = FakeCluster(obj)
         with pytest.raises(NotUsable, match=reason):
             asyncio.run(kubernetes_await.gone(cluster, kind, ("s", "c"), 0, report))
+
+
+# --- what was there before --------------------------------------------------------------------------------------------
+
+CONFIG_MAP = "urn:pulumi:dev::p::kubernetes:core/v1:ConfigMap::web"
+
+
+class Applied(FakeCluster):
+    """Keeps the name under which something was applied."""
+
+    manager = ""
+
+    async def apply(self, kind: Any, obj: dict[str, Any], manager: str, **_: Any) -> dict[str, Any]:
+        self.manager = manager
+        return obj
+
+
+def create(cluster: FakeCluster, annotations: dict[str, str] | None = None, **options: bool) -> Any:
+    plugin: Any = KubernetesPlugin(cast("Any", None))
+    plugin._cluster, plugin._options = cluster, options
+    inputs = {"apiVersion": "v1", "kind": "ConfigMap", **named(data={"a": "1"})}
+    inputs["metadata"] |= {"annotations": annotations or {}}
+    properties = {key: wrap(value) for key, value in inputs.items()}
+    return asyncio.run(plugin.create(CreateRequest(CONFIG_MAP, properties, 60, False)))
+
+
+HELM_S = {"kind": "ConfigMap", **{"metadata": {"name": "web", "namespace": "shop", "managedFields": []}}}
+
+
+def test_what_others_made_is_taken_over_only_when_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refused, match="ConfigMap shop/web already exists"):
+        create(Applied(HELM_S))
+    assert create(Applied(HELM_S), upsertExistingObjects=True).resource_id == "shop/web"
+    monkeypatch.setenv("PULUMI_K8S_UPSERT_EXISTING_OBJECTS", "true")
+    assert create(Applied(HELM_S)).resource_id == "shop/web"
+    with pytest.raises(Refused):
+        create(Applied(HELM_S), upsertExistingObjects=False)
+
+
+def test_the_program_may_say_under_which_name_fields_are_owned() -> None:
+    cluster = Applied(None)
+    made = create(cluster, {"pulumi.com/patchFieldManager": "given"})
+    assert cluster.manager == "given"
+    assert made.properties["__fieldManager"].value == "given", "an update without the annotation keeps the name"
 
 
 # --- the plugin, as the engine sees it --------------------------------------------------------------------------------
