@@ -85,7 +85,7 @@ def _deployment(
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.title,
-        metadata=scope.meta(scope.title),
+        metadata=scope.meta(scope.title, scope.selecting),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=pods,
             selector=meta.v1.LabelSelectorArgs(match_labels=scope.selector),

@@ -15,7 +15,7 @@ from environment import kubeconfig
 from lightkube import Client
 from lightkube.resources.apps_v1 import ReplicaSet
 from lightkube.resources.core_v1 import ConfigMap, Secret
-from naming import HASH_LENGTH, selector
+from naming import HASH_LENGTH, pods_of, selector
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 from scope import Scope
@@ -30,10 +30,12 @@ def after_rollout(scope: Scope) -> pulumi.ResourceHookBinding | None:
         return None
     service, context, namespace = scope.name, scope.settings.cluster.context, scope.settings.namespace
     labels: dict[str, Any] = dict(selector(service))
+    # Its pods may be selected by other labels than ours (`selector`); this one all of them have.
+    of_pods: dict[str, Any] = dict(pods_of(service))
 
     def forget(_: pulumi.ResourceHookArgs) -> None:
         client = Client(kubeconfig(context), namespace=namespace)
-        named = set(_named(client.list(ReplicaSet, labels=labels)))
+        named = set(_named(client.list(ReplicaSet, labels=of_pods)))
         for kind in (ConfigMap, Secret):
             present = [str(found.metadata.name) for found in client.list(kind, labels=labels) if found.metadata]
             for name in superseded(service, present, named):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from naming import selector
 from pulumi_kubernetes import apps, autoscaling, meta, policy
 from scope import Scope
 
@@ -36,11 +35,11 @@ def disruption_budget(scope: Scope) -> None:
     """One pod at a time, and a pod that is not ready may always go: a drain is slowed, never blocked."""
     policy.v1.PodDisruptionBudget(
         scope.name,
-        metadata=scope.meta(scope.name),
+        metadata=scope.meta(scope.name, scope.selecting),
         spec=policy.v1.PodDisruptionBudgetSpecArgs(
             max_unavailable=1,
             unhealthy_pod_eviction_policy="AlwaysAllow",
-            selector=meta.v1.LabelSelectorArgs(match_labels=selector(scope.name)),
+            selector=meta.v1.LabelSelectorArgs(match_labels=scope.selector),
         ),
         opts=scope.child(),
     )

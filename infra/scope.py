@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pulumi
-from naming import TRACK, labels, selector
+from naming import SELECTOR, TRACK, labels, selector
 from pulumi_kubernetes import meta
 from settings import Service, Settings
 
@@ -38,7 +38,18 @@ class Scope:
     @property
     def selector(self) -> dict[str, str]:
         """The labels by which its pods are told from all others."""
-        return {**selector(self.found_as or self.name), **self.tracked}
+        found_by = selector(self.found_as) if self.found_as else self._given_selector or selector(self.name)
+        return {**found_by, **self.tracked}
+
+    @property
+    def selecting(self) -> dict[str, str]:
+        """The annotation of what selects its pods by labels that were there before the stack; else none."""
+        return {SELECTOR: ",".join(sorted(self._given_selector))} if self._given_selector else {}
+
+    @property
+    def _given_selector(self) -> dict[str, str]:
+        service = self.settings.services.get(self.name)
+        return service.selector if service else {}
 
     @property
     def service(self) -> Service:

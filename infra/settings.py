@@ -135,6 +135,14 @@ SecretName = Annotated[
         "the name of a secret: lower-case letters, digits and `-`, from a letter on", r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?"
     ),
 ]
+LabelKey = Annotated[
+    str,
+    Form("the name of a label such as app.kubernetes.io/name", r"([a-z0-9.-]+/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"),
+]
+LabelValue = Annotated[
+    str,
+    Form("the value of a label: up to 63 letters, digits, `-`, `_` and `.`", r"[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"),
+]
 EnvName = Annotated[str, Form("the name of a variable such as LOG_LEVEL", r"[A-Z][A-Z0-9_]*")]
 Cpu = Annotated[
     str,
@@ -197,6 +205,8 @@ def password_of(backing: str) -> str:
 RESERVED_ENV = frozenset({"ENVIRONMENT", "HTTP_PORT", "ADMIN_PORT", "CONFIG_FILE", "SECRETS_DIR"}) | frozenset(
     {"DRAIN_DELAY", "SHUTDOWN_TIMEOUT", "GOMEMLIMIT", "GOMAXPROCS"}
 )
+# Labels a pod gets anew with each version: no selector can hold them.
+CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
 # What an answer may take where a stack file says nothing; the app's own default (app/internal/config/config.go).
 DEFAULT_WRITE_TIMEOUT = "15s"
 # How long proxies and ingress go on sending requests to a pod that leaves. Measured through an ingress at 50 requests a
@@ -496,6 +506,9 @@ class Service(Section):
     """Content of the app's config.yaml. A change is picked up by running pods, without a restart."""
     secrets: list[SecretName] = Field(default=[], examples=[["signing-key"]])
     """Secrets the app reads as files of these names. Each one is a `secure:` value `slipway:<name>`."""
+    selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"app": "api"}])
+    """Labels by which a Deployment that was there before the stack finds its pods: Kubernetes cannot change them, and
+    `./slipway adopt` tells them. Default: those of all services."""
 
     @property
     def progress_deadline(self) -> int:
@@ -570,6 +583,15 @@ class Service(Section):
     def _migration_is_no_schedule(self) -> Self:
         if "migration" in self.schedules:
             raise ValueError("schedules: the name migration is taken by the key `migration`")
+        return self
+
+    @model_validator(mode="after")
+    def _selector_stays(self) -> Self:
+        if changing := sorted(key for key in self.selector if key in CHANGING_LABELS or key.startswith("slipway/")):
+            raise ValueError(
+                f"selector: {', '.join(changing)} changes with each version, so it cannot be taken over. Delete the "
+                "Deployment that selects by it with `kubectl delete --cascade=orphan`, and leave selector out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 from naming import HASH_LENGTH, TRACK, content_name
+from naming import SELECTOR as GIVEN_SELECTOR
 from rules import SECRET, Part, Problem, Rules, Stack, known, quantity
 
 RULES = Rules()
@@ -372,7 +373,9 @@ def _labels(found: Part) -> Iterator[tuple[str, dict[str, Any]]]:
 def selectors(found: Part) -> Problems:
     """Selectors are name and instance: a selector can never be edited: the object would be replaced."""
     at = "spec.selector" if found.kind == "Service" else "spec.selector.matchLabels"
-    if set(found.mapping(at)) - {TRACK} != SELECTOR:
+    # What was there before the stack keeps the labels it selects by: the setting `selector` tells them.
+    before = str(found.mapping("metadata.annotations").get(GIVEN_SELECTOR) or "")
+    if set(found.mapping(at)) - {TRACK} != (set(before.split(",")) if before else SELECTOR):
         yield found.wrong(at, f"just {' and '.join(sorted(SELECTOR))}")
 
 

@@ -26,7 +26,7 @@ def cluster_address(scope: Scope, deployment: apps.v1.Deployment) -> core.v1.Ser
     """The Service: `http://<name>` for everything in the namespace that may reach it."""
     return core.v1.Service(
         scope.title,
-        metadata=scope.meta(scope.title),
+        metadata=scope.meta(scope.title, scope.selecting),
         spec=core.v1.ServiceSpecArgs(
             type="ClusterIP",
             selector=scope.selector,

@@ -58,7 +58,7 @@ class WebService(pulumi.ComponentResource):
 def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[pulumi.Resource]) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
-        metadata=scope.meta(scope.name),
+        metadata=scope.meta(scope.name, scope.selecting),
         spec=apps.v1.DeploymentSpecArgs(
             # Absent where an autoscaler owns it: `pulumi up` would undo its choice.
             replicas=scope.service.replicas,

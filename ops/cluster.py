@@ -31,11 +31,19 @@ Object: TypeAlias = dict[str, Any]
 
 KINDS = {
     "deployments": "apis/apps/v1",
+    "daemonsets": "apis/apps/v1",
     "statefulsets": "apis/apps/v1",
     "replicasets": "apis/apps/v1",
     "jobs": "apis/batch/v1",
+    "cronjobs": "apis/batch/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
+    "poddisruptionbudgets": "apis/policy/v1",
+    "ingresses": "apis/networking.k8s.io/v1",
+    "networkpolicies": "apis/networking.k8s.io/v1",
     "pods": "api/v1",
+    "services": "api/v1",
+    "serviceaccounts": "api/v1",
+    "configmaps": "api/v1",
     "events": "api/v1",
     "persistentvolumeclaims": "api/v1",
     "resourcequotas": "api/v1",
@@ -85,11 +93,16 @@ class Cluster:
 
     def one(self, api_version: str, kind: str, name: str) -> Object | None:
         """One object; None if it is not there, `Refused` where we may not read it."""
-        group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
-        scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
         with self._answered():
-            answer = self._http.get(f"/{group}{scope}/{_plural(kind)}/{name}")
+            answer = self._http.get(self._path(api_version, kind, name))
         return None if answer.status_code == NOT_FOUND else _judged(answer).json()
+
+    def patch(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
+        """Change one object by a JSON patch; `Refused` if a `test` in it fails, or where we may not."""
+        headers = {"Content-Type": "application/json-patch+json"}
+        with self._answered():
+            answer = self._http.patch(self._path(api_version, kind, name), json=patch, headers=headers)
+        _judged(answer)
 
     def log(self, pod: str, container: str, **query: str | int | bool) -> list[str]:
         """Lines of a container, of its former run with `previous=True`; `Refused` where there are none."""
@@ -110,6 +123,11 @@ class Cluster:
         with self._answered():
             answer = self._http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/{path}")
         return _judged(answer).text
+
+    def _path(self, api_version: str, kind: str, name: str) -> str:
+        group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
+        scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
+        return f"/{group}{scope}/{_plural(kind)}/{name}"
 
     def _log_of(self, pod: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
@@ -162,7 +180,10 @@ def name_of(found: Object) -> str:
 
 def service_of(found: Object) -> str:
     """The service, store or job an object belongs to, by the recommended label."""
-    return at(found, "metadata", "labels", "app.kubernetes.io/name") or ""
+    labels: dict[str, str] = at(found, "metadata", "labels") or {}
+    # The pods of a Deployment that was there before the stack may have to bear another name (`selector`).
+    own = labels.get("slipway/service") if "pod-template-hash" in labels else None
+    return own or labels.get("app.kubernetes.io/name") or ""
 
 
 def _plural(kind: str) -> str:

@@ -191,7 +191,9 @@ def _query(asked: Asked) -> dict[str, str | int | bool]:
 
 
 def _containers(cluster: Cluster, services: list[str]) -> Iterator[tuple[Object, Object]]:
-    for pod in cluster.items("pods", labelSelector=f"app.kubernetes.io/name in ({','.join(services)})"):
+    for pod in cluster.items("pods", labelSelector="slipway/service"):
+        if service_of(pod) not in services:
+            continue
         for kind in ("initContainerStatuses", "containerStatuses"):
             for status in at(pod, "status", kind) or []:
                 yield pod, status

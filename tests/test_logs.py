@@ -111,10 +111,16 @@ def test_a_pod_that_has_not_started_has_no_lines():
 
 
 def test_only_the_services_asked_for_are_looked_at():
-    server = served()
-    logs.written(cluster(server), Asked(["api", "web"]))
-    assert "labelSelector=app.kubernetes.io" in server.asked[0]
-    assert "api%2Cweb" in server.asked[0]
+    server = served(**TWO)
+    assert list(logs.written(cluster(server), Asked(["web", "mysql"]))) == []
+    assert "labelSelector=slipway%2Fservice" in server.asked[0]
+
+
+def test_pods_that_bear_another_name_since_before_the_stack_are_still_those_of_their_service():
+    pod = ns.pod("aaaaa")
+    pod["metadata"]["labels"] |= {"app.kubernetes.io/name": "a-chart", "pod-template-hash": HASH}
+    server = ApiServer({"pods": [pod]}, {f"{A}/api": at(1, "first")})
+    assert [line.service for line in logs.written(cluster(server), Asked(["api"]))] == ["api"]
 
 
 NAMED = [(None, ["api"]), ("api", ["api"]), ("mysql", ["mysql"]), ("api-migration", ["api-migration"])]

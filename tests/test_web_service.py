@@ -6,6 +6,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from policies import check
 
 from ops.recorder import Program
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
@@ -165,3 +166,25 @@ def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(cha
         pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
     ):
         changed("dev", {"quota": {"pods": 3}})
+
+
+BEFORE = {"app": "reviews", "app.kubernetes.io/instance": "reviews"}
+
+
+@pytest.mark.feature("O2", part="a selector that was there before")
+def test_pods_from_before_the_stack_and_new_ones_are_found_by_the_labels_of_before(changed: Changed):
+    found = changed("dev", {"services.api.selector": BEFORE}).manifests()
+    labels = found["Deployment", "api"]["spec"]["template"]["metadata"]["labels"]
+    assert labels.items() >= {**BEFORE, "app.kubernetes.io/name": "api", "slipway/service": "api"}.items()
+    assert found["Service", "api"]["spec"]["selector"] == BEFORE
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert found[kind, "api"]["spec"]["selector"] == {"matchLabels": BEFORE}
+    spread = found["Deployment", "api"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [one["labelSelector"]["matchLabels"] for one in spread] == [BEFORE, BEFORE]
+    assert check(list(found.values()), "prod") == check(list(changed("dev", {}).manifests().values()), "prod")
+
+
+@pytest.mark.parametrize("key", ["app.kubernetes.io/version", "pod-template-hash", "slipway/service"])
+def test_a_label_that_changes_with_each_version_selects_nothing(changed: Changed, key: str):
+    with pytest.raises(pulumi.RunError, match=rf"services\.api: selector: {key} changes with each version"):
+        changed("dev", {"services.api.selector": {key: "1"}})
