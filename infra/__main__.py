@@ -2,6 +2,7 @@
 
 settings     what stacks/Pulumi.<stack>.yaml says, or every mistake in it at once
 house rules  policies.py; they hold for all that follows
+adoption     what was there before the stack, while `./slipway adopt` takes it over
 image        built from app/, taken prebuilt, or promoted from another stack; named by its content
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
 stores       MySQL and Redis, where the stack runs them itself
@@ -11,6 +12,7 @@ release      the record of all this, once it is there: what one can go back to
 outputs      what CI, ops/ and the end-to-end tests read, and nothing else
 """
 
+import adoption
 import canary
 import pulumi
 import releases
@@ -25,6 +27,7 @@ from web_service import WebService
 
 settings, candidate = load(), load_candidate()
 watch([*settings.waivers, *(candidate.waivers if candidate else [])])
+adoption.declare()
 
 # What is built keeps its name in the state; beside it the image in force is only a reference.
 image = AppImage("in-force" if candidate else "api", settings.image)

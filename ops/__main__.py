@@ -12,6 +12,7 @@ import pulumi
 import typer
 
 from ops import (
+    adopt,
     backup,
     cluster,
     config,
@@ -179,6 +180,19 @@ def up_command(
     Ctrl-C, take nothing back.
     """
     sys.exit(up.command(stack, yes=yes, returns=not no_return))
+
+
+@app.command("adopt")
+def adopt_command(
+    stack: Stack,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Take over what Helm or kubectl has made in the stack's namespace: no object is replaced, no request lost.
+
+    A service of the stack file is the Deployment of that name. Exit code 1: something would have to be replaced, and
+    nothing was changed; or the update failed, and running it again goes on.
+    """
+    sys.exit(adopt.command(stack, yes=yes))
 
 
 @app.command("rollback")

@@ -95,7 +95,7 @@ def _held_data(change: Change) -> str:
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
 _SERVES = {*_WORKLOADS, "Service", "Ingress", "HTTPRoute"}
 # What Kubernetes does not change in place.
-_FIXED = {
+FIXED = {
     "Deployment": r"^spec\.selector",
     "DaemonSet": r"^spec\.selector",
     "StatefulSet": r"^spec\.(selector|serviceName|podManagementPolicy|volumeClaimTemplates)",
@@ -126,7 +126,7 @@ def _replaces(change: Change) -> Iterator[Reason]:
 def _made_anew(change: Change) -> str:
     """Why an object of both sides is deleted and made anew; nothing if it is not."""
     paths = [field.path for field in change.edited]
-    fixed = [path for path in paths if re.search(_FIXED.get(change.kind, "^$"), path)]
+    fixed = [path for path in paths if re.search(FIXED.get(change.kind, "^$"), path)]
     frozen = [path for path in paths if re.match(r"(data|stringData|binaryData)\b", path)]
     if "options.urn" in paths:
         return "its type, parent or logical name in the program is another one (an alias would keep it)"

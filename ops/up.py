@@ -14,7 +14,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,12 +158,12 @@ def _return(stack: str, before: State | None, *, returns: bool, why: str = "") -
     )
 
 
-def run(command: list[str]) -> Outcome:
+def run(command: list[str], variables: Mapping[str, str] | None = None) -> Outcome:
     """Run the engine with its output as it comes; what it did is read from its log of events."""
     with tempfile.TemporaryDirectory(prefix="slipway-up-") as folder:
         log = Path(folder) / "events"
         # The engine offers the log to its own developers only; nothing else tells what an update did.
-        env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true"}
+        env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true", **(variables or {})}
         with (
             subprocess.Popen([*command, "--event-log", str(log)], cwd=ROOT, env=env) as engine,
             _stops(engine) as stopped,
