@@ -207,6 +207,15 @@ def _lost(one: Adopted) -> Iterator[Problem]:
             yield _differs(one, "spec.ingressClassName", f"Write `className: {has}` under `ingress` of the service")
         if at(one.present, "spec", "tls") and not at(one.declared.inputs, "spec", "tls"):
             yield _differs(one, "spec.tls", "Say under `ingress.tls` of the service where the certificate comes from")
+        for port in sorted(_ports_by_name(one.present) - _ports_by_name(one.declared.inputs)):
+            fix = "Have it name the number instead: until the Ingress changes too, the name would lead nowhere"
+            yield Problem(one.title, f"leads to port {port!r} of a Service, and the stack calls it otherwise", fix)
+
+
+def _ports_by_name(ingress: Object) -> set[str]:
+    rules: list[Object] = at(ingress, "spec", "rules") or []
+    paths = [path for rule in rules for path in at(rule, "http", "paths") or []]
+    return {name for path in paths if (name := at(path, "backend", "service", "port", "name"))}
 
 
 def _unanswered(one: Adopted, deployment: Adopted) -> Iterator[Problem]:

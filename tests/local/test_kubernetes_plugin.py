@@ -414,7 +414,7 @@ class Applied(FakeCluster):
 def create(cluster: FakeCluster, annotations: dict[str, str] | None = None, **options: bool) -> Any:
     plugin: Any = KubernetesPlugin(cast("Any", None))
     plugin._cluster, plugin._options = cluster, options
-    inputs = {"apiVersion": "v1", "kind": "ConfigMap", **named(data={"a": "1"})}
+    inputs: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", **named(data={"a": "1"})}
     inputs["metadata"] |= {"annotations": annotations or {}}
     properties = {key: wrap(value) for key, value in inputs.items()}
     return asyncio.run(plugin.create(CreateRequest(CONFIG_MAP, properties, 60, False)))
