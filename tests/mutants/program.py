@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pod
+import scaling
 import traffic
 
 from tests.mutants.seeding import in_program
@@ -27,10 +28,6 @@ def _told(variable: str, value: str | None) -> Callable[[Any], dict[str, str]]:
     return told
 
 
-def _labels(service: str) -> dict[str, str]:
-    return {"app.kubernetes.io/name": f"{service}-app", "app.kubernetes.io/instance": "slipway"}
-
-
 def _elsewhere(part: Callable[..., Any]) -> Callable[..., Any]:
     """A part of the program that has another name for the pods than all others."""
     return lambda scope, *rest: part(replace(scope, found_as=f"{scope.name}-app"), *rest)
@@ -49,7 +46,7 @@ PROGRAM = [
     in_program("the app looks for its secrets elsewhere", ("pod.environment", _told("SECRETS_DIR", "/secrets"))),
     in_program("the app listens elsewhere", ("pod.environment", _told("HTTP_PORT", "80"))),
     in_program("the Service selects other labels", ("traffic.cluster_address", _elsewhere(traffic.cluster_address))),
-    in_program("the budget selects other labels", ("scaling.selector", _labels)),
+    in_program("the budget selects other labels", ("scaling.disruption_budget", _elsewhere(scaling.disruption_budget))),
     in_program("the pods carry other labels than are selected", ("pod.template", _elsewhere(pod.template))),
     in_program("no disruption budget", ("scaling.disruption_budget", no_change)),
     in_program("no autoscaler", ("scaling.autoscaler", no_change)),
