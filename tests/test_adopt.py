@@ -162,6 +162,11 @@ def test_what_is_on_its_way_out_is_not_adopted():
     assert found(gone) == []
 
 
+def test_what_is_named_by_its_content_is_the_stack_s_own_from_before():
+    name = program().manifests()["ConfigMap", "api-env"]["metadata"]["name"]
+    assert found(made("ConfigMap", name, {}, "pulumi-kubernetes-1a2b3c4d")) == []
+
+
 def test_an_annotation_that_the_stack_does_not_keep_is_told():
     annotations = {"nginx.ingress.kubernetes.io/rewrite-target": "/", "meta.helm.sh/release-name": "reviews"}
     [one] = found(made("Ingress", "api", INGRESS["spec"], annotations=annotations))
@@ -252,15 +257,16 @@ APPLIED = owned("helm", {"f:spec": {**CONTAINERS, "f:replicas": {}}})
 EDITED = owned("kubectl-edit", {"f:metadata": {"f:labels": {"f:team": {}}}})
 STATUS = owned("kube-controller-manager", {"f:status": {}}, subresource="status")
 BOUND = owned("kube-controller-manager", {"f:spec": {"f:volumeName": {}}})
+ADDRESS = owned("ingress-nginx", {"f:status": {}}, subresource="status")
 SCALED = owned("kube-controller-manager", {"f:spec": {"f:replicas": {}}}, subresource="scale")
 
 
 @pytest.mark.feature("O2", part="fields of former managers")
 def test_fields_of_people_and_their_tools_become_ours_and_those_of_controllers_stay():
-    ours, *others = ownership.taken_over([APPLIED, STATUS, EDITED, BOUND], WANTED)
+    ours, *others = ownership.taken_over([APPLIED, STATUS, EDITED, BOUND, ADDRESS], WANTED)
     assert (ours["manager"], ours["operation"], ours["apiVersion"]) == (adoption.MANAGER, "Apply", "apps/v1")
     assert ours["fieldsV1"] == {"f:spec": CONTAINERS, "f:metadata": {"f:labels": {"f:team": {}}}}
-    assert others[1:] == [STATUS, BOUND]
+    assert others[1:] == [STATUS, BOUND, ADDRESS]
 
 
 def test_the_number_of_pods_stays_with_somebody_else_where_the_stack_declares_none():
@@ -399,6 +405,12 @@ def test_an_object_that_is_not_the_same_afterwards_is_a_failure(engine: Engine, 
     engine.replaces = f"{PATHS['Service']}/api"
     assert adopt.command("dev", yes=True) == 1
     assert "dev: adopted 3 objects, 1 replaced: Service/api" in capsys.readouterr().err
+
+
+def test_the_engine_gets_the_variables_of_one_run_and_no_other():
+    command = ["sh", "-c", f'test "${adoption.OBJECTS}" = them']
+    assert up.run(command, {adoption.OBJECTS: "them"}).code == 0
+    assert up.run(command).code == 1
 
 
 def test_the_program_names_the_manager_of_just_those_objects(monkeypatch: pytest.MonkeyPatch):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import MagicMock
 
 import pytest
+import retention
 from retention import superseded
 
 from ops.recorder import Program
@@ -29,6 +32,33 @@ def test_superseded_variables_and_secrets_are_left_in_the_cluster_for_a_rollback
 def test_of_the_superseded_ones_those_no_revision_names_are_forgotten():
     present = ["api-env-0000aaaa", "api-env-1111bbbb", "api-secret-2222cccc", "api-file", "api-tls", "web-env-0000aaaa"]
     assert superseded("api", present, named={"api-env-1111bbbb"}) == ["api-env-0000aaaa", "api-secret-2222cccc"]
+
+
+def test_revisions_are_found_by_the_label_that_no_selector_from_before_the_stack_takes_away(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    asked: dict[str, Any] = {}
+
+    class Client:
+        def __init__(self, *_: Any, **__: Any) -> None: ...
+
+        def list(self, kind: Any, labels: Any) -> list[Any]:
+            asked[kind.__name__] = labels
+            return []
+
+    stand_ins: dict[str, Any] = {
+        "get_monitor": object,
+        "kubeconfig": str,
+        "selector": lambda _: {},
+        "Client": Client,
+        "pulumi": MagicMock(),
+    }
+    for name, stand_in in stand_ins.items():
+        monkeypatch.setattr(retention, name, stand_in)
+    retention.after_rollout(cast("Any", SimpleNamespace(name="api", settings=MagicMock())))
+    _, forget = stand_ins["pulumi"].ResourceHook.call_args.args
+    forget(None)
+    assert asked["ReplicaSet"] == {"slipway/service": "api"}
 
 
 @pytest.mark.feature("B7", part="rendered")
