@@ -33,9 +33,9 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: Server
 
     def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
         self.server.connections.add(self.client_address)
         status, seconds = self.server.answer()
         time.sleep(seconds)
