@@ -248,8 +248,8 @@ def _keep(report: Report, *, as_json: bool) -> None:
 def markdown(report: Report) -> str:
     """The report for people."""
     why = f"It did not come to its end: {report.ended_by}.\n\n" if report.ended_by else ""
-    checks = [f"| {one.expected} | {one.seen} | {'yes' if one.passed else '**no**'} |" for one in report.checks]
-    timeline = [f"| {when:.1f} | {what} |" for when, what in report.timeline]
+    checks = [_row(one.expected, one.seen, "yes" if one.passed else "**no**") for one in report.checks]
+    timeline = [_row(f"{when:.1f}", what) for when, what in report.timeline]
     return f"""# {report.drill.name}: {report.verdict}
 
 Stack {report.stack}, {report.started:%Y-%m-%d %H:%M:%S} UTC, {report.seconds:.0f} s.
@@ -285,6 +285,10 @@ def _table(traffic: dict[str, Any]) -> str:
         f"| {traffic['sent']} | {traffic['lost']}{f' ({by})' if by else ''} | {traffic['p99Milliseconds']} ms "
         f"| {traffic['slowestMilliseconds']} ms | {traffic['longestOutageSeconds']} s |\n"
     )
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', chr(92) + '|') for cell in cells)} |"
 
 
 def _lines(lines: Sequence[str]) -> str:

@@ -185,7 +185,7 @@ def expired_certificate(stage: Stage) -> None:
             f"./slipway status says meanwhile: {headline}. It looks at pods; only who connects sees a certificate"
         )
         lost = stage.traffic.measured(begin).lost[EXPIRED]
-        stage.expect("so are users", f"{lost} requests were", passed=lost > 0)
+        stage.expect("users are refused, too", f"{lost} requests were", passed=lost > 0)
     end = stage.traffic.seconds
     stage.until(stage.serves(end), 30, "with the good certificate everybody is served again")
 

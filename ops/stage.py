@@ -165,8 +165,10 @@ class Stage:
 
     @contextmanager
     def made(self, found: Object) -> Generator[None]:
-        """One more object, which is gone after the block."""
+        """One more object, which is gone after the block; `Unmet` if there is one of that name."""
         kind, name = found["kind"], name_of(found)
+        if self.cluster.one(found["apiVersion"], kind, name):
+            raise Unmet(f"{kind}/{name} is there already, and it is not of this drill; look at it, and delete it")
         try:
             self.cluster.create(found)
             self.note(f"{kind}/{name} is made")

@@ -59,9 +59,10 @@ class Stack(ApiServer):
             return answer
         if request.method != "GET":
             return self._changed(request, json.loads(request.content or "{}"))
-        found = self._named().get("/".join(request.url.path.split("/")[-2:]))
-        if found:
-            return httpx2.Response(200, json=found)
+        *_, kind, name = request.url.path.split("/")
+        if kind in ("statefulsets", "resourcequotas", "deployments"):
+            found = self._named().get(f"{kind}/{name}")
+            return httpx2.Response(200, json=found) if found else httpx2.Response(404)
         answer = super().__call__(request)
         selected = request.url.params.get("labelSelector")
         if selected is None or request.url.path.endswith("/log"):
@@ -247,6 +248,14 @@ def test_what_is_not_there_is_no_place_for_a_fault():
     server = Stack(answers=lambda _request, _stack: httpx2.Response(404))
     with pytest.raises(Unmet, match="StatefulSet/redis is not there"), staged(server).kept(*REPLICAS):
         pass
+
+
+def test_an_object_of_somebody_else_is_neither_taken_over_nor_deleted():
+    server = Stack()
+    api = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}}
+    with pytest.raises(Unmet, match="Deployment/api is there already"), staged(server).made(api):
+        pass
+    assert server.told == []
 
 
 # The drills
