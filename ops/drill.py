@@ -198,7 +198,7 @@ def do(drill: Drill, found: Cluster, service: str) -> Report:
     stage = Stage(found, service, traffic)
     try:
         with traffic:
-            stage.until(stage.serves(0), BEFORE_SECONDS, "everybody is answered with 200 before")
+            stage.until(stage.serves(0), BEFORE_SECONDS, "at first everybody is answered with 200")
             ended_by = _acted(drill, stage)
             stage.until(stage.is_well, WELL_SECONDS, f"./slipway status -s {found.stack} is healthy again")
             stage.pause(AFTER_SECONDS)

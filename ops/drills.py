@@ -14,8 +14,6 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import TypeAlias
 
-from local.certificates import DAYS, HOSTS, SERVER, Folder, Leaf
-from local.places import write
 from ops import engine_state, held, status
 from ops.ailments import Label
 from ops.cluster import Cluster, Object, at, name_of
@@ -213,7 +211,7 @@ def leaked_secret(stage: Stage) -> None:
     with visitor(stage) as user:
         stolen, before = user.access, revisions(stage.cluster)
         stage.expect("a token signed with the leaked key is taken", "it is", passed=user.is_known_by(stolen))
-        write(file, token_urlsafe(32), 0o600)
+        replace(file, token_urlsafe(32))
         stage.note(f"there is a new {SIGNING_KEY} in {file.relative_to(ROOT)}; `pulumi up` brings it to the pods")
         stage.deploy()
         # Each is asked on a connection of its own, so that all pods are.
@@ -238,12 +236,24 @@ def certificates(found: Cluster) -> list[str]:
 
 def expired(authority: Path) -> dict[str, str]:
     """Content of a Secret: a certificate of the authority in that folder that ended yesterday, and its key."""
+    # Only the local stack holds its certificates itself, and every other verb does without local/.
+    from local.certificates import DAYS, HOSTS, SERVER, Folder, Leaf  # noqa: PLC0415
+
+    # The folder is its owner's alone, and gone after it.
     with tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
         folder = Folder(Path(name), datetime.now(UTC) - timedelta(days=DAYS + 1))
         for file in ("ca.crt", "ca.key"):
-            write(folder.path / file, (authority / file).read_bytes(), 0o600)
+            (folder.path / file).write_bytes((authority / file).read_bytes())
         folder.issue(Leaf("tls", HOSTS[0], (SERVER,), names=HOSTS))
         return {file: base64.b64encode((folder.path / file).read_bytes()).decode() for file in ("tls.crt", "tls.key")}
+
+
+def replace(file: Path, text: str) -> None:
+    """Give a secret's file another content, in one move and readable by its owner alone."""
+    latter = file.with_name(f".{file.name}.drill")
+    latter.touch(0o600)
+    latter.write_text(text)
+    latter.replace(file)
 
 
 def further_pod(stage: Stage) -> Object:
