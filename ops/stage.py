@@ -13,7 +13,6 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 import typer
-from mysql import LOGIN
 from settings import Settings
 
 from ops import held, status, up
@@ -195,6 +194,9 @@ class Stage:
 
     def sql(self, statements: str) -> None:
         """Have MySQL do something, by the client in its own pod and as the services' user."""
+        # Brings many of Pulumi's modules along, which would cost every other verb half a second.
+        from mysql import LOGIN  # noqa: PLC0415
+
         section = self.settings.mysql
         assert section  # noqa: S101 - a drill that needs it says so
         place = ["--context", self.cluster.context, "-n", self.cluster.namespace]

@@ -113,10 +113,10 @@ class Measured:
         for one in self.answers:
             if one.told != OK:
                 since = one.due if since is None else since
-                longest = max(longest, one.due + one.took - since)
             elif since is not None:
                 longest, since = max(longest, one.due - since), None
-        return longest
+        # One that has not ended lasts at least until the last one was given up.
+        return longest if since is None else max(longest, *(one.due + one.took - since for one in self.answers))
 
 
 @dataclass

@@ -379,6 +379,26 @@ def test_a_leaked_key_is_replaced_and_only_its_readers_restart(
     assert [check.passed for check in found.checks] == [True, True, True, passed]
 
 
+@pytest.mark.parametrize(("code", "told"), [(0, ""), (1, "ERROR 1044 (42000): Access denied")])
+def test_mysql_is_asked_by_the_client_in_its_own_pod(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, told: str
+):
+    script = f"#!/bin/sh\nprintf '%s\\n' \"$@\" > '{tmp_path}/words'\necho '{told}' >&2\nexit {code}\n"
+    (tmp_path / "kubectl").write_text(script)
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    try:
+        staged(Stack()).sql("DO SLEEP(1)")
+    except Unmet as error:
+        came = str(error)
+    else:
+        came = ""
+    assert came.removeprefix("MySQL has not done it: ") == told
+    words = (tmp_path / "words").read_text().splitlines()
+    place = ["--context", "dev", "-n", "slipway-dev", "exec", "mysql-0", "-c", "mysql", "--"]
+    assert words == [*place, "mysql", "--defaults-file=/run/mysqld/login.cnf", "--execute=DO SLEEP(1)", "slipway"]
+
+
 def test_a_user_of_a_drill_is_forgotten_although_they_could_not_sign_up(monkeypatch: pytest.MonkeyPatch):
     said: list[str] = []
     monkeypatch.setattr(Stage, "sql", lambda _, statements: said.append(statements))

@@ -136,6 +136,10 @@ def test_an_outage_is_from_the_first_request_lost_to_the_next_one_answered():
     assert found.outage == 2.5
 
 
+def test_a_request_that_is_lost_late_is_no_outage_while_others_are_answered():
+    assert measured((0, 0.1, "200"), (1, 5, "504"), (1.5, 0.1, "200")).outage == 0.5
+
+
 def test_an_outage_that_does_not_end_lasts_until_the_last_answer():
     assert measured((0, 0.1, "200"), (1, 5, "503"), (2, 5, "503")).outage == 6
 

@@ -96,7 +96,7 @@ def test_a_drill_passes_and_leaves_the_stack_as_it_was(name: str, reports: list[
 
 def is_as_it_was() -> None:
     """No drift, nobody but Pulumi and the cluster's own controllers who owns a field, and nothing to be done."""
-    eventually(is_well, 60, "the stack is well after the drill")
+    eventually(is_well, 120, "the stack is well after the drill")
     drift = run("./slipway", "drift", "-s", "local", ok=False)
     assert drift.returncode == 0, drift.stdout + drift.stderr
     kinds = "statefulsets,resourcequotas,secrets,deployments"
