@@ -5,6 +5,7 @@ Objects are plain dicts, as the API server sends them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ from settings import Settings
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10
-NOT_FOUND = 404
+NOT_FOUND, TOO_MANY_REQUESTS = 404, 429
+# The name under which the cluster notes what ./slipway changes by itself.
+MANAGER = "slipway"
 
 Object: TypeAlias = dict[str, Any]
 
@@ -85,11 +88,42 @@ class Cluster:
 
     def one(self, api_version: str, kind: str, name: str) -> Object | None:
         """One object; None if it is not there, `Refused` where we may not read it."""
-        group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
-        scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
         with self._answered():
-            answer = self._http.get(f"/{group}{scope}/{_plural(kind)}/{name}")
+            answer = self._http.get(self._path(api_version, kind, name))
         return None if answer.status_code == NOT_FOUND else _judged(answer).json()
+
+    def patch(self, api_version: str, kind: str, name: str, change: Object) -> None:
+        """Merge a change into an object. What it changes is noted as MANAGER's."""
+        how = {"Content-Type": "application/merge-patch+json"}
+        with self._answered():
+            path = self._path(api_version, kind, name)
+            _judged(self._http.patch(path, params={"fieldManager": MANAGER}, content=json.dumps(change), headers=how))
+
+    def create(self, found: Object) -> None:
+        """Make an object in the namespace; `Refused` if there is one of that name."""
+        with self._answered():
+            path = self._path(found["apiVersion"], found["kind"], "").rstrip("/")
+            _judged(self._http.post(path, params={"fieldManager": MANAGER}, json=found))
+
+    def delete(self, api_version: str, kind: str, name: str, **query: str) -> None:
+        """Take an object and what it owns away; nothing if it is gone already."""
+        with self._answered():
+            path = self._path(api_version, kind, name)
+            answer = self._http.delete(path, params={"propagationPolicy": "Background", **query})
+        if answer.status_code != NOT_FOUND:
+            _judged(answer)
+
+    def evict(self, pod: str) -> bool:
+        """Have a pod leave in good order; False while its disruption budget keeps it."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction"}
+        body = {**eviction, "metadata": {"name": pod, "namespace": self.namespace}}
+        with self._answered():
+            answer = self._http.post(f"{self._path('v1', 'Pod', pod)}/eviction", json=body)
+        if answer.status_code == TOO_MANY_REQUESTS:
+            return False
+        if answer.status_code != NOT_FOUND:
+            _judged(answer)
+        return True
 
     def log(self, pod: str, container: str, **query: str | int | bool) -> list[str]:
         """Lines of a container, of its former run with `previous=True`; `Refused` where there are none."""
@@ -110,6 +144,11 @@ class Cluster:
         with self._answered():
             answer = self._http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/{path}")
         return _judged(answer).text
+
+    def _path(self, api_version: str, kind: str, name: str) -> str:
+        group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
+        scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
+        return f"/{group}{scope}/{_plural(kind)}/{name}"
 
     def _log_of(self, pod: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
