@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-state golden mutants scan features render preview test-first test-second
+.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state golden mutants scan features render preview test-first test-second
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -50,6 +50,9 @@ e2e-load: up ## what a team does to a running service under 200 requests a secon
 
 e2e-faults: up ## faults put into the running stack one by one: each is named, and nobody loses a request; writes docs/faults.md
 	@. ./activate && pytest -m e2e -s tests/load/test_causes.py
+
+e2e-drills: up ## every drill of `./slipway drill` on the running stack: its effect is seen, and everything put back; writes docs/drills.md
+	@. ./activate && pytest -m e2e -s tests/load/test_drills.py
 
 e2e-state: up ## updates killed at ten random moments, stopped, cut off, two at once: `doctor --fix` puts the state right
 	@. ./activate && pytest -m e2e -s tests/load/test_state_under_fire.py

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, TypeAlias, TypeVar
 
 from naming import CANARY, TRACK
@@ -37,11 +37,17 @@ class NotKnown(Exception):
 
 def dig(value: Any, dotted: str) -> Any:
     """The value at `spec.template.spec`; None where there is nothing. `NotKnown` if only an update can tell."""
-    for key in dotted.split(".") if dotted else ():
-        if not isinstance(known(value), dict):
+    for key in _keys(dotted):
+        if not isinstance(value, dict):
+            known(value)
             return None
         value = value.get(key)
     return known(value)
+
+
+@cache
+def _keys(dotted: str) -> list[str]:
+    return dotted.split(".") if dotted else []
 
 
 def known(value: Any) -> Any:

@@ -19,6 +19,7 @@ from ops import (
     diff,
     doctor,
     drift,
+    drill,
     engine_state,
     features,
     held,
@@ -234,6 +235,25 @@ def doctor_command(
     sys.exit(doctor.command(stack, fix=fix))
 
 
+@app.command("drill")
+def drill_command(
+    name: Annotated[str | None, typer.Argument(help="A drill of --list, or all.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack: local or dev.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only print the drills there are.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a fault into a running stack under traffic, look at its effect, put everything back, and write a report.
+
+    Exit code: 0 all was as expected, 1 not. Only for stacks without users. Example: ./slipway drill kill-pod -s local
+    """
+    if show:
+        sys.stdout.write(drill.listing())
+        return
+    if name is None or stack is None:
+        raise typer.BadParameter("say which drill, and to which stack: ./slipway drill NAME -s local; or --list")
+    sys.exit(drill.command(name, stack, as_json=as_json))
+
+
 @app.command("history")
 def history_command(stack: Stack, as_json: Json = False) -> None:
     """Print what was deployed when, by whom, from which commit and image, and what came of it; * is in force."""
@@ -268,6 +288,7 @@ def features_command(
 MISTAKES = (
     *(pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed),
     *(cluster.NoCluster, cluster.Refused, logs.UnknownService, features.NotCollected, rollback.NoRelease, NoState),
+    drill.NoDrill,
 )
 
 

@@ -284,7 +284,9 @@ def _closing(program: Program) -> list[str]:
 def _applied(stack: str, adopted: list[Adopted], excluded: list[str]) -> bool:
     """Whether the engine has applied these objects to what is there."""
     without = [option for urn in excluded for option in ("--exclude", urn)]
-    outcome = up.run(["pulumi", "up", "-s", stack, "--yes", "--message", "adoption", *without], _variables(adopted))
+    outcome = up.run(
+        ["pulumi", "up", "-s", stack, "--yes", "--message", "adoption", *without], variables=_variables(adopted)
+    )
     if outcome.code == 0:
         return True
     if outcome.is_to_be_undone:

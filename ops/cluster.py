@@ -5,6 +5,7 @@ Objects are plain dicts, as the API server sends them.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -25,7 +26,9 @@ from settings import Settings
 
 CONNECT_SECONDS = 3
 ANSWER_SECONDS = 10
-NOT_FOUND = 404
+NOT_FOUND, TOO_MANY_REQUESTS = 404, 429
+# The name under which the cluster notes what ./slipway changes by itself.
+MANAGER = "slipway"
 
 Object: TypeAlias = dict[str, Any]
 
@@ -97,8 +100,41 @@ class Cluster:
             answer = self._http.get(self._path(api_version, kind, name))
         return None if answer.status_code == NOT_FOUND else _judged(answer).json()
 
-    def patch(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
-        """Change one object by a JSON patch; `Refused` if a `test` in it fails, or where we may not."""
+    def patch(self, api_version: str, kind: str, name: str, change: Object) -> None:
+        """Merge a change into an object. What it changes is noted as MANAGER's."""
+        how = {"Content-Type": "application/merge-patch+json"}
+        with self._answered():
+            path = self._path(api_version, kind, name)
+            _judged(self._http.patch(path, params={"fieldManager": MANAGER}, content=json.dumps(change), headers=how))
+
+    def create(self, found: Object) -> None:
+        """Make an object in the namespace; `Refused` if there is one of that name."""
+        with self._answered():
+            path = self._path(found["apiVersion"], found["kind"], "").rstrip("/")
+            _judged(self._http.post(path, params={"fieldManager": MANAGER}, json=found))
+
+    def delete(self, api_version: str, kind: str, name: str, **query: str) -> None:
+        """Take an object and what it owns away; nothing if it is gone already."""
+        with self._answered():
+            path = self._path(api_version, kind, name)
+            answer = self._http.delete(path, params={"propagationPolicy": "Background", **query})
+        if answer.status_code != NOT_FOUND:
+            _judged(answer)
+
+    def evict(self, pod: str) -> bool:
+        """Have a pod leave in good order; False while its disruption budget keeps it."""
+        eviction = {"apiVersion": "policy/v1", "kind": "Eviction"}
+        body = {**eviction, "metadata": {"name": pod, "namespace": self.namespace}}
+        with self._answered():
+            answer = self._http.post(f"{self._path('v1', 'Pod', pod)}/eviction", json=body)
+        if answer.status_code == TOO_MANY_REQUESTS:
+            return False
+        if answer.status_code != NOT_FOUND:
+            _judged(answer)
+        return True
+
+    def patch_if(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
+        """Change an object by a JSON patch; `Refused` if a `test` in it fails, or where we may not."""
         headers = {"Content-Type": "application/json-patch+json"}
         with self._answered():
             answer = self._http.patch(self._path(api_version, kind, name), json=patch, headers=headers)

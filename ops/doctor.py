@@ -65,7 +65,7 @@ class Pending:
 def command(stack: str, *, fix: bool) -> int:
     """Tell what is wrong with the state, and put it right if asked to. The exit code: 0 if nothing is wrong now."""
     stack_config(stack)  # an unknown stack is refused before anything is done
-    locks = held(stack, _backend())
+    locks = held(stack, backend())
     if any(not lock.is_left_behind for lock in locks):
         for lock in locks:
             typer.echo(
@@ -91,6 +91,11 @@ def command(stack: str, *, fix: bool) -> int:
         engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
     typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
     return 0
+
+
+def backend() -> str:
+    """Where the engine keeps its states; `NoState` without an engine or a login."""
+    return json.loads(engine_state.pulumi("whoami", "--json"))["url"]
 
 
 def held(stack: str, backend: str) -> list[Lock]:
@@ -128,10 +133,6 @@ def _made(resource: dict[str, Any], found: Cluster) -> str | None:
 
 def _operations(state: State) -> list[dict[str, Any]]:
     return state["deployment"].get("pending_operations") or []
-
-
-def _backend() -> str:
-    return json.loads(engine_state.pulumi("whoami", "--json"))["url"]
 
 
 def _is_engine(pid: int) -> bool:

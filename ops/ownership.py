@@ -43,7 +43,7 @@ def take(cluster: Cluster, wanted: Object) -> None:
             {"op": "replace", "path": "/metadata/managedFields", "value": owned},
         ]
         try:
-            cluster.patch(*kind, patch)
+            cluster.patch_if(*kind, patch)
         except Refused:
             if not tries_left:
                 raise

@@ -158,14 +158,15 @@ def _return(stack: str, before: State | None, *, returns: bool, why: str = "") -
     )
 
 
-def run(command: list[str], variables: Mapping[str, str] | None = None) -> Outcome:
-    """Run the engine with its output as it comes; what it did is read from its log of events."""
+def run(command: list[str], output: int | None = None, variables: Mapping[str, str] | None = None) -> Outcome:
+    """Run the engine with its output as it comes, to stdout or to another file descriptor; what it did is read from its
+    log of events. `variables` are those of this run alone."""
     with tempfile.TemporaryDirectory(prefix="slipway-up-") as folder:
         log = Path(folder) / "events"
         # The engine offers the log to its own developers only; nothing else tells what an update did.
         env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true", **(variables or {})}
         with (
-            subprocess.Popen([*command, "--event-log", str(log)], cwd=ROOT, env=env) as engine,
+            subprocess.Popen([*command, "--event-log", str(log)], cwd=ROOT, env=env, stdout=output) as engine,
             _stops(engine) as stopped,
         ):
             code = engine.wait()

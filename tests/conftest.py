@@ -46,6 +46,7 @@ def sdk() -> None:
     recorded("dev")
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

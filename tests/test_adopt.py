@@ -314,7 +314,7 @@ class Engine:
         self.runs: list[tuple[list[str], dict[str, str]]] = []
         self.code, self.replaces = 0, ""
 
-    def run(self, command: list[str], variables: dict[str, str] | None = None) -> up.Outcome:
+    def run(self, command: list[str], *, variables: dict[str, str] | None = None) -> up.Outcome:
         self.runs.append((command, dict(variables or {})))
         if self.replaces:
             self.server.objects[self.replaces]["metadata"]["uid"] = "another"
@@ -409,7 +409,7 @@ def test_an_object_that_is_not_the_same_afterwards_is_a_failure(engine: Engine, 
 
 def test_the_engine_gets_the_variables_of_one_run_and_no_other():
     command = ["sh", "-c", f'test "${adoption.OBJECTS}" = them']
-    assert up.run(command, {adoption.OBJECTS: "them"}).code == 0
+    assert up.run(command, variables={adoption.OBJECTS: "them"}).code == 0
     assert up.run(command).code == 1
 
 

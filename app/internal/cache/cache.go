@@ -21,7 +21,7 @@ const (
 	leadersLife = 10 * time.Second
 	missingLife = 5 * time.Second
 	// changedLife is how long nothing is kept of what changed: somebody may have read it just before.
-	changedLife = time.Second
+	changedLife = 2 * loadTimeout
 	loadTimeout = time.Second
 
 	// The number changes with the shape of what is kept: two versions of the program run at a time.
@@ -60,12 +60,17 @@ func (s *Store) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
 	})
 }
 
-// Recount forgets the shop after it is counted. If Redis is away then, the old page lives for shopLife at most.
+// Recount forgets the shop after it is counted. If Redis does not answer then, the old page lives for shopLife at most,
+// unless whoever is told ErrStale tries again.
 func (s *Store) Recount(ctx context.Context, change store.Change) error {
 	if err := s.Store.Recount(ctx, change); err != nil {
 		return err
 	}
-	s.count("shop", "forget", s.redis.Set(ctx, prefix+"shop:"+change.Shop.String(), changed, changedLife).Err())
+	err := s.redis.Set(ctx, prefix+"shop:"+change.Shop.String(), changed, changedLife).Err()
+	s.count("shop", "forget", err)
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrStale, err)
+	}
 	return nil
 }
 

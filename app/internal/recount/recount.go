@@ -85,6 +85,9 @@ func (q *Queue) countNow(ctx context.Context, change store.Change) error {
 		q.direct.Forget(name)
 		return nil, q.counter.Recount(context.WithoutCancel(ctx), change)
 	})
+	if errors.Is(err, store.ErrStale) { // as was to be expected: Redis is away
+		return nil
+	}
 	return err
 }
 

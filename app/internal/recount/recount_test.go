@@ -22,6 +22,7 @@ type counter struct {
 	mu    sync.Mutex
 	calls map[store.Change]int
 	fails int // so many calls fail first
+	stale bool
 }
 
 func (c *counter) Recount(_ context.Context, change store.Change) error {
@@ -35,6 +36,9 @@ func (c *counter) Recount(_ context.Context, change store.Change) error {
 		c.calls = map[store.Change]int{}
 	}
 	c.calls[change]++
+	if c.stale {
+		return store.ErrStale
+	}
 	return nil
 }
 
@@ -152,6 +156,8 @@ func TestWithoutRedisItIsCountedAtOnce(t *testing.T) {
 	if got := c.count(change); got != 1 {
 		t.Errorf("counted %d times", got)
 	}
+	c.stale = true
+	announce(t, queue, change) // the old page lives until it expires
 	c.fails = 1
 	if err := queue.Announce(t.Context(), change); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("without the store too: %v", err)

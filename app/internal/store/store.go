@@ -80,6 +80,8 @@ var (
 	ErrFull = errors.New("the store is full")
 	// ErrUnavailable says that the store cannot answer now, and may later.
 	ErrUnavailable = errors.New("the store cannot be reached")
+	// ErrStale says that a change was counted, but a cache may not know it yet.
+	ErrStale = errors.New("what is cached may be stale")
 )
 
 // Store is safe for concurrent use. What it adds gets an ID that sorts after those this process made before. Each

@@ -37,8 +37,13 @@ func Migrate(ctx context.Context, options Options, migrations fs.FS, wait time.D
 	if err := awaitServer(ctx, db, wait, logger); err != nil {
 		return fmt.Errorf("%s: %w", options.address(), err)
 	}
+	unlock, err := lockOthersOut(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	provider, err := goose.NewProvider(goose.DialectMySQL, db, migrations,
-		goose.WithSessionLocker(locker{}), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
 	}
@@ -86,26 +91,30 @@ func awaitServer(ctx context.Context, db *sql.DB, wait time.Duration, logger *sl
 	}
 }
 
-// locker is a lock of the server's: it is released too when the connection of its holder dies.
-type locker struct{}
-
 const (
-	lockName    = "CONCAT('slipway-migrate:', DATABASE())"
+	// Hashed: a name of a lock has 64 characters at most, and that of a database may have as many.
+	lockName    = "CONCAT('slipway-migrate:', MD5(DATABASE()))"
 	lockSeconds = 300
 )
 
-func (locker) SessionLock(ctx context.Context, connection *sql.Conn) error {
+// lockOthersOut is a lock of the server's: it is released too when the connection of its holder dies. It is not goose's
+// own, which would look for what is to be done, and make the table of versions, before it has its lock.
+func lockOthersOut(ctx context.Context, db *sql.DB) (unlock func(), err error) {
+	connection, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for other migrations: %w", err)
+	}
 	var got sql.NullBool
-	if err := connection.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", lockSeconds).Scan(&got); err != nil {
-		return fmt.Errorf("wait for other migrations: %w", err)
+	err = connection.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", lockSeconds).Scan(&got)
+	if err == nil && !got.Bool {
+		err = fmt.Errorf("another one has been running for %d s", lockSeconds)
 	}
-	if !got.Bool {
-		return fmt.Errorf("another migration has been running for %d s", lockSeconds)
+	if err != nil {
+		connection.Close()
+		return nil, fmt.Errorf("wait for other migrations: %w", err)
 	}
-	return nil
-}
-
-func (locker) SessionUnlock(ctx context.Context, connection *sql.Conn) error {
-	_, err := connection.ExecContext(ctx, "DO RELEASE_LOCK("+lockName+")")
-	return err
+	return func() {
+		connection.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+lockName+")")
+		connection.Close()
+	}, nil
 }

@@ -2,56 +2,23 @@ package mysql_test
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
 
-	driver "github.com/go-sql-driver/mysql"
-
 	"slipway/app/internal/config"
 	"slipway/app/internal/outage"
 	"slipway/app/internal/store"
 	"slipway/app/internal/store/mysql"
+	"slipway/app/internal/store/mysql/mysqltest"
 	"slipway/app/internal/store/storetest"
 )
-
-// database makes an empty one of the server at TEST_MYSQL_DSN (user:password@tcp(host:port)/), for this test alone.
-func database(t *testing.T) mysql.Options {
-	t.Helper()
-	dsn := os.Getenv("TEST_MYSQL_DSN")
-	if dsn == "" {
-		t.Skip("TEST_MYSQL_DSN is not set: no MySQL to test with")
-	}
-	settings, err := driver.ParseDSN(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := sql.Open("mysql", dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	name := fmt.Sprintf("slipway_test_%d_%d", os.Getpid(), time.Now().UnixNano())
-	if _, err := server.Exec("CREATE DATABASE " + name); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		server.Exec("DROP DATABASE " + name)
-		server.Close()
-	})
-	host, port, _ := net.SplitHostPort(settings.Addr)
-	number, _ := strconv.Atoi(port)
-	return mysql.Options{Host: host, Port: number, Database: name, User: settings.User, Password: config.NewSecret(settings.Passwd)}
-}
 
 func migrate(ctx context.Context, options mysql.Options, migrations fs.FS) error {
 	return mysql.Migrate(ctx, options, migrations, 0, slog.New(slog.DiscardHandler))
@@ -70,7 +37,7 @@ func open(t *testing.T, options mysql.Options) *mysql.Store {
 // migrated is a store with an up-to-date schema and nothing in it.
 func migrated(t *testing.T) (*mysql.Store, mysql.Options) {
 	t.Helper()
-	options := database(t)
+	options := mysqltest.Database(t)
 	if err := migrate(t.Context(), options, mysql.Migrations()); err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +45,7 @@ func migrated(t *testing.T) (*mysql.Store, mysql.Options) {
 }
 
 func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
-	database(t)
+	mysqltest.Database(t)
 	storetest.Contract(t, func(t *testing.T) store.Store {
 		empty, _ := migrated(t)
 		return empty
@@ -86,7 +53,7 @@ func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
 }
 
 func TestManyRunnersMigrateOnce(t *testing.T) {
-	options := database(t)
+	options := mysqltest.Database(t)
 	var runners sync.WaitGroup
 	for range 8 {
 		runners.Go(func() {
@@ -116,7 +83,7 @@ func step(statement string) *fstest.MapFile {
 }
 
 func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
-	options := database(t)
+	options := mysqltest.Database(t)
 	steps := fstest.MapFS{
 		"00001_good.sql": step("CREATE TABLE good (id INT)"), "00002_bad.sql": step("CREATE TABEL bad (id INT)"), "00003_after.sql": step("CREATE TABLE after_it (id INT)"),
 	}
@@ -134,7 +101,7 @@ func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
 }
 
 func TestASchemaThatIsNotThereIsUnavailableAndSaysWhatToDo(t *testing.T) {
-	s := open(t, database(t))
+	s := open(t, mysqltest.Database(t))
 	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "run `api migrate`") {
 		t.Errorf("got %v", err)
 	}
@@ -144,7 +111,7 @@ func TestASchemaThatIsNotThereIsUnavailableAndSaysWhatToDo(t *testing.T) {
 }
 
 func TestAWrongPasswordIsUnavailableAndNotShown(t *testing.T) {
-	options := database(t)
+	options := mysqltest.Database(t)
 	options.Password = config.NewSecret("canary")
 	for _, err := range []error{open(t, options).Check(t.Context()), migrate(t.Context(), options, mysql.Migrations())} {
 		if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "denied") {
@@ -154,7 +121,7 @@ func TestAWrongPasswordIsUnavailableAndNotShown(t *testing.T) {
 }
 
 func TestMigratingWaitsForAServerThatComesLater(t *testing.T) {
-	options := database(t)
+	options := mysqltest.Database(t)
 	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
 	line.Cut()
 	options.Host, options.Port = line.Host(), line.Port()

@@ -1,0 +1,151 @@
+"""Every drill on the running local stack: it passes, says what it saw, and leaves the stack as it was.
+
+The table it prints at the end is docs/drills.md, written when all drills were done.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from ops.drills import DRILLS
+from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, running_pods, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+DOCUMENT = ROOT / "docs" / "drills.md"
+REPORTS = ROOT / ".slipway" / "drills"
+EFFECTS = {
+    "kill-pod": "another pod is ready in its place within 60 s",
+    "drain": "all of them are gone within 90 s",
+    "redis-down": "a review that is written meanwhile is counted within 15 s",
+    "mysql-slow": "who cannot be answered is told so with 503",
+    "expired-certificate": "who verifies is refused: the certificate has expired within 30 s",
+    "full-quota": "a further pod is refused: FailedCreate: exceeded quota within 30 s",
+    "leaked-secret": "by none of the pods the stolen token is taken within 30 s",
+}
+"""What shows that the fault was there."""
+
+INTRODUCTION = """<!-- Written by `make e2e-drills`. -->
+# Drills
+
+`./slipway drill NAME -s local` on the running local stack, at 20 requests a second that are sent whether or not earlier
+ones were answered. Lost is what was not answered with 200; where 503 or a refused certificate is right, it counts, too.
+After each of them there is no drift, and a preview that plans no change.
+
+"""
+
+Report = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def reports() -> Generator[list[Report]]:
+    """Filled by the tests, printed and written at the end."""
+    up()
+    found: list[Report] = []
+    yield found
+    text = document(found)
+    print(f"\n{text}")
+    if len(found) == len(DRILLS):
+        DOCUMENT.write_text(text)
+
+
+def document(reports: list[Report]) -> str:
+    rows = [
+        f"| {one['drill']} | {one['does']} | {asserted['expected']} | {asserted['seen']} | {_lost(one['traffic'])} "
+        f"| {one['traffic']['longestOutageSeconds']} s | {one['seconds']:.0f} s |"
+        for one in reports
+        for asserted in one["checks"]
+        if asserted["expected"] == EFFECTS[one["drill"]]
+    ]
+    heading = "| drill | does | effect asserted | seen | lost | longest without a 200 | took |\n" + 7 * "|---" + "|\n"
+    return INTRODUCTION + heading + "\n".join(rows) + "\n"
+
+
+def _lost(traffic: dict[str, Any]) -> str:
+    by = ", ".join(traffic["lostBy"])
+    return f"{traffic['lost']} of {traffic['sent']}{f' ({by})' if by else ''}"
+
+
+@pytest.mark.feature("O3")
+@pytest.mark.parametrize("name", [drill.name for drill in DRILLS])
+def test_a_drill_passes_and_leaves_the_stack_as_it_was(name: str, reports: list[Report]):
+    eventually(is_well, 120, "the stack is well before the drill")
+    done = run("./slipway", "drill", name, "-s", "local", "--json", ok=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [report] = json.loads(done.stdout)["drills"]
+    reports.append(report)
+    assert (report["drill"], report["verdict"], report["endedBy"]) == (name, "passed", None)
+    assert {check["expected"]: check["passed"] for check in report["checks"]}[EFFECTS[name]]
+    assert [check["expected"] for check in report["checks"] if not check["passed"]] == []
+    assert report["traffic"]["sent"] > 100
+    assert report["runbook"]
+    text = (ROOT / report["file"]).read_text()
+    assert text.startswith(f"# {name}: passed\n")
+    assert EFFECTS[name] in text
+    is_as_it_was()
+
+
+def is_as_it_was() -> None:
+    """No drift, nobody but Pulumi and the cluster's own controllers who owns a field, and nothing to be done."""
+    eventually(is_well, 120, "the stack is well after the drill")
+    drift = run("./slipway", "drift", "-s", "local", ok=False)
+    assert drift.returncode == 0, drift.stdout + drift.stderr
+    kinds = "statefulsets,resourcequotas,secrets,deployments"
+    found = json.loads(kubectl("get", kinds, "-o", "json", "--show-managed-fields"))["items"]
+    owned = [
+        f"{one['kind']}/{one['metadata']['name']}"
+        for one in found
+        if any(owner.get("manager") == "slipway" for owner in one["metadata"].get("managedFields", []))
+    ]
+    assert owned == []
+    pulumi("preview", "--expect-no-changes")
+
+
+def is_well() -> bool:
+    done = run("./slipway", "status", "-s", "local", "--json", ok=False)
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    return found["healthy"] and {service["rollout"] for service in found["services"]} == {"complete"}
+
+
+def test_a_drill_stopped_by_ctrl_c_puts_everything_back_and_says_so(tmp_path: Path):
+    eventually(is_well, 120, "the stack is well before the drill")
+    before = {file.name for file in REPORTS.glob("redis-down-*.md")}
+    with (tmp_path / "said.txt").open("w+") as said:
+        command = ["./slipway", "drill", "redis-down", "-s", "local"]
+        drill = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT)
+        try:
+            eventually(lambda: "redis-0" not in running_pods(), 90, "Redis is gone")
+        finally:
+            drill.send_signal(signal.SIGINT)
+            code = drill.wait(timeout=180)
+        said.seek(0)
+        text = said.read()
+    assert code == 1, text
+    assert "Traceback" not in text
+    [report] = [file for file in REPORTS.glob("redis-down-*.md") if file.name not in before]
+    assert "It did not come to its end: it was stopped by hand." in report.read_text()
+    is_as_it_was()
+
+
+def test_a_drill_is_refused_while_the_stack_is_not_well(api: urllib3.HTTPSConnectionPool):
+    kubectl("scale", "statefulset", "redis", "--replicas=0")
+    try:
+        eventually(lambda: "redis-0" not in running_pods(), 60, "Redis is gone")
+        time.sleep(1)
+        refused = run("./slipway", "drill", "kill-pod", "-s", "local", ok=False)
+    finally:
+        kubectl("scale", "statefulset", "redis", "--replicas=1")
+        kubectl("rollout", "status", "statefulset/redis", "--timeout=120s")
+    assert refused.returncode == 1
+    assert "no drill on stack local now: NOT HEALTHY: redis has 0 of 1 pods" in refused.stderr
+    assert api.request("GET", "/v1/shops").status == 200
