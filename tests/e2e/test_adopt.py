@@ -134,7 +134,7 @@ class Place:
         self.kubectl(*verb, "-f", str(file))
 
     def one(self, kind: str, name: str) -> dict[str, Any]:
-        return json.loads(self.kubectl("get", kind, name, "-o", "json"))
+        return json.loads(self.kubectl("get", kind, name, "--show-managed-fields", "-o", "json"))
 
     def uids(self) -> dict[str, str]:
         every = [(kind, name) for name, kinds in KINDS.items() for kind in kinds]
