@@ -309,12 +309,12 @@ def _alone() -> Generator[None]:
 
 @contextmanager
 def _stopped_by_any_signal() -> Generator[None]:
-    """Whoever ends it by another signal than Ctrl-C has things put back, too."""
+    """However it is ended, things are put back; also by Ctrl-C where that was ignored when it began."""
 
     def stop(_: int, __: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:

