@@ -71,7 +71,18 @@ class Adopted:
         has, wants = (at(side, "metadata", "annotations") or {} for side in (self.present, self.declared.inputs))
         gone = [key for key in has if key not in wants and not _BOOKKEEPING.search(key)]
         goes = f"; without its {', '.join(gone)}" if gone else ""
-        return f"{self.title} ({ownership.maker(self.present)}{goes})"
+        return f"{self.title} ({ownership.maker(self.present)}{goes}{self._renamed})"
+
+    @property
+    def _renamed(self) -> str:
+        """Ports of a Service that get another name: who routes by it finds no endpoints until those have it, too."""
+        has, wants = (
+            {port["port"]: port.get("name", "") for port in at(side, "spec", "ports") or []}
+            for side in (self.present, self.declared.inputs if self.declared.kind == "Service" else {})
+        )
+        names = [f"{has[port]!r} becomes {name!r}" for port, name in wants.items() if has.get(port, name) != name]
+        why = "for a fraction of a second an ingress may find nobody behind it"
+        return f"; the name of its port {', '.join(names)}: {why}" if names else ""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ DEPLOYMENT = made(
         "template": {"metadata": {"labels": BEFORE}, "spec": {"containers": [CONTAINER]}},
     },
 )
-SERVICE = made("Service", "api", {"selector": BEFORE, "ports": [{"port": 80, "targetPort": "http"}]})
+SERVICE = made("Service", "api", {"selector": BEFORE, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]})
 PATH = {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "api", "port": {"number": 80}}}}
 INGRESS = made("Ingress", "api", {"rules": [{"host": "api.dev.example.com", "http": {"paths": [PATH]}}]})
 CONFIG = made("ConfigMap", "api-config", {})
@@ -171,6 +171,11 @@ def test_an_annotation_that_the_stack_does_not_keep_is_told():
     annotations = {"nginx.ingress.kubernetes.io/rewrite-target": "/", "meta.helm.sh/release-name": "reviews"}
     [one] = found(made("Ingress", "api", INGRESS["spec"], annotations=annotations))
     assert one.told == "Ingress/api (Helm release reviews; without its nginx.ingress.kubernetes.io/rewrite-target)"
+
+
+def test_a_port_that_gets_another_name_is_told_with_what_that_may_cost():
+    [one] = found(made("Service", "api", {"selector": BEFORE, "ports": [{"port": 80, "targetPort": "http"}]}))
+    assert "the name of its port '' becomes 'http': for a fraction of a second" in one.told
 
 
 def test_what_people_made_beside_it_stays_and_a_second_autoscaler_is_named():

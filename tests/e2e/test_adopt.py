@@ -60,7 +60,7 @@ def release(name: str, labels: dict[str, str], image: str, **metadata: Any) -> l
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": meta,
-            "spec": {"selector": labels, "ports": [{"name": "web", "port": 80, "targetPort": 8080}]},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
         },
         {
             "apiVersion": "networking.k8s.io/v1",
