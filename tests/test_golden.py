@@ -40,6 +40,7 @@ def replaced(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.feature("N1")
 @pytest.mark.feature("M1", part="golden files")
 def test_every_object_is_as_it_was_recorded(name: str):
     recorded = {file.name: file.read_text() for file in (golden.FOLDER / name).iterdir()}

@@ -208,7 +208,7 @@ def _renamed(found: list[Object], name: str, to: str) -> None:
 
 
 @pytest.mark.feature("J3", part="house rules")
-@pytest.mark.feature("N2", part="house rules")
+@pytest.mark.feature("N2")
 @pytest.mark.parametrize("stack", stacks())
 def test_each_environment_keeps_every_rule(program: Declare, stack: str):
     manifests = list(program(stack).manifests().values())

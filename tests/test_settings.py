@@ -58,10 +58,6 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services.api.resources.cpuLimit": "10m"}, "services.api.resources", "more than cpuLimit"),
     ({"services.api.drain.shutdownSeconds": 0}, "services.api.drain.shutdownSeconds", "greater than or equal to 1"),
     ({"services.api.drain.preStopSeconds": -1}, "services.api.drain.preStopSeconds", "greater than or equal to 0"),
-    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "(0) + delaySeconds (1) = 1 s is less than"),
-    ({"services.api.drain": {"shutdownSeconds": 10}}, "services.api", "shutdownSeconds (10) is less than an answer"),
-    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "1m"}}, "services.api", "HTTP_WRITE_TIMEOUT (1m; 0s is no limit)"),
-    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "0s"}}, "services.api", "requests would be lost"),
     ({"services.api.ingress.host": None}, "services.api.ingress.host", "required"),
     (
         {"services.api.ingress.host": "API.example.com"},
@@ -126,11 +122,29 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+# Timings with which a pod would end before its requests do.
+LOSING: list[tuple[dict[str, Any], str, str]] = [
+    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "(0) + delaySeconds (1) = 1 s is less than"),
+    ({"services.api.drain": {"shutdownSeconds": 10}}, "services.api", "shutdownSeconds (10) is less than an answer"),
+    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "1m"}}, "services.api", "HTTP_WRITE_TIMEOUT (1m; 0s is no limit)"),
+    ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "0s"}}, "services.api", "requests would be lost"),
+]
+
+
 @pytest.mark.parametrize(("changes", "key", "rule"), WRONG, ids=[f"{key}: {rule}" for _, key, rule in WRONG])
 @pytest.mark.feature("B1")
 def test_a_mistake_is_told_with_its_key_and_rule(changes: dict[str, Any], key: str, rule: str):
     told = refusal("dev", changes)
     assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(rule)}", told), told
+
+
+@pytest.mark.feature("C5")
+@pytest.mark.parametrize(("changes", "key", "arithmetic"), LOSING, ids=[arithmetic for _, _, arithmetic in LOSING])
+def test_a_drain_that_could_lose_a_request_is_refused_with_the_arithmetic(
+    changes: dict[str, Any], key: str, arithmetic: str
+):
+    told = refusal("dev", changes)
+    assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(arithmetic)}", told), told
 
 
 @pytest.mark.feature("B1")
