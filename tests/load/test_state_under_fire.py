@@ -89,9 +89,8 @@ def test_an_update_stopped_by_ctrl_c_is_put_right(api: urllib3.HTTPSConnectionPo
 
 def test_of_two_updates_at_once_one_is_refused_and_the_other_succeeds(edit: Edit, tmp_path: Path):
     update = Update(edit, tmp_path)
-    eventually(
-        lambda: any((ROOT / ".slipway/state/.pulumi/locks").rglob("*.json")), 30, "the first has locked the state"
-    )
+    locks = ROOT / ".slipway/state/.pulumi/locks"
+    eventually(lambda: list(locks.rglob("*.json")) != [], 30, "the first has locked the state")
     second = run("./slipway", "up", "--yes", "-s", "local", ok=False)
     assert second.returncode == 1
     assert "locked" in second.stdout + second.stderr
