@@ -22,7 +22,7 @@ from naming import RELEASE
 
 from ops import cluster, config, engine_state, ownership, reach, up
 from ops.changes import Change
-from ops.cluster import Cluster, Object, Refused, at, name_of
+from ops.cluster import Cluster, Object, Refused, at, name_of, plural
 from ops.drift import differences
 from ops.engine_state import State
 from ops.judge import FIXED
@@ -31,21 +31,21 @@ from ops.recorder import Declared, Program, declare, stack_config
 # With it the provider takes a create for a change of what is there.
 UPSERT = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
 # What Helm and tutorials make, and so what may stay beside what is taken over.
-LOOKED_THROUGH = {
-    "deployments": "Deployment",
-    "statefulsets": "StatefulSet",
-    "daemonsets": "DaemonSet",
-    "cronjobs": "CronJob",
-    "services": "Service",
-    "ingresses": "Ingress",
-    "horizontalpodautoscalers": "HorizontalPodAutoscaler",
-    "poddisruptionbudgets": "PodDisruptionBudget",
-    "networkpolicies": "NetworkPolicy",
-    "configmaps": "ConfigMap",
-    "secrets": "Secret",
-    "serviceaccounts": "ServiceAccount",
-    "persistentvolumeclaims": "PersistentVolumeClaim",
-}
+LOOKED_THROUGH = (
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "Service",
+    "Ingress",
+    "HorizontalPodAutoscaler",
+    "PodDisruptionBudget",
+    "NetworkPolicy",
+    "ConfigMap",
+    "Secret",
+    "ServiceAccount",
+    "PersistentVolumeClaim",
+)
 # Annotations that only tools read.
 _BOOKKEEPING = re.compile(
     r"^(meta\.helm\.sh|helm\.sh|kubectl\.kubernetes\.io|deployment\.kubernetes\.io|(pv|volume|volume\.beta)\.kubernetes\.io|pulumi\.com)/"
@@ -143,9 +143,9 @@ def to_adopt(program: Program, state: State, found: Cluster) -> Iterator[Adopted
 def left_alone(program: Program, found: Cluster) -> Iterator[str]:
     """What else somebody has made in the namespace, by kind and name."""
     declared = {(one.kind, name_of(one.inputs)) for one in program.resources if one.is_manifest}
-    for plural, kind in LOOKED_THROUGH.items():
+    for kind in LOOKED_THROUGH:
         try:
-            items = found.items(plural)
+            items = found.items(plural(kind))
         except Refused:
             continue  # who may not see it does not touch it either
         for one in items:

@@ -102,10 +102,11 @@ class Cluster:
 
     def patch(self, api_version: str, kind: str, name: str, change: Object) -> None:
         """Merge a change into an object. What it changes is noted as MANAGER's."""
-        how = {"Content-Type": "application/merge-patch+json"}
-        with self._answered():
-            path = self._path(api_version, kind, name)
-            _judged(self._http.patch(path, params={"fieldManager": MANAGER}, content=json.dumps(change), headers=how))
+        self._patch(self._path(api_version, kind, name), "merge-patch", change, fieldManager=MANAGER)
+
+    def patch_if(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
+        """Change an object by a JSON patch; `Refused` if a `test` in it fails, or where we may not."""
+        self._patch(self._path(api_version, kind, name), "json-patch", patch)
 
     def create(self, found: Object) -> None:
         """Make an object in the namespace; `Refused` if there is one of that name."""
@@ -133,13 +134,6 @@ class Cluster:
             _judged(answer)
         return True
 
-    def patch_if(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
-        """Change an object by a JSON patch; `Refused` if a `test` in it fails, or where we may not."""
-        headers = {"Content-Type": "application/json-patch+json"}
-        with self._answered():
-            answer = self._http.patch(self._path(api_version, kind, name), json=patch, headers=headers)
-        _judged(answer)
-
     def log(self, pod: str, container: str, **query: str | int | bool) -> list[str]:
         """Lines of a container, of its former run with `previous=True`; `Refused` where there are none."""
         with self._answered():
@@ -160,10 +154,15 @@ class Cluster:
             answer = self._http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/{path}")
         return _judged(answer).text
 
+    def _patch(self, path: str, how: str, change: Object | list[Object], **query: str) -> None:
+        headers = {"Content-Type": f"application/{how}+json"}
+        with self._answered():
+            _judged(self._http.patch(path, params=query, content=json.dumps(change), headers=headers))
+
     def _path(self, api_version: str, kind: str, name: str) -> str:
         group = f"apis/{api_version}" if "/" in api_version else f"api/{api_version}"
         scope = "" if kind == "Namespace" else f"/namespaces/{self.namespace}"
-        return f"/{group}{scope}/{_plural(kind)}/{name}"
+        return f"/{group}{scope}/{plural(kind)}/{name}"
 
     def _log_of(self, pod: str) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod}/log"
@@ -222,7 +221,7 @@ def service_of(found: Object) -> str:
     return own or labels.get("app.kubernetes.io/name") or ""
 
 
-def _plural(kind: str) -> str:
+def plural(kind: str) -> str:
     """`NetworkPolicy` -> `networkpolicies`: the API's own names keep to English."""
     name = kind.lower()
     if name.endswith("y"):

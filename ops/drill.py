@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import signal
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import pulumi
 import typer
 from settings import Settings
 
-from ops import cluster, config, doctor, held, status
+from ops import cluster, config, doctor, held, signals, status
 from ops.cluster import Cluster, NoCluster, Refused
 from ops.drills import DRILLS, Drill
 from ops.engine_state import NoState
@@ -126,7 +125,8 @@ def command(name: str, stack: str, *, as_json: bool) -> int:
     chosen, service = named(name), served(stack, settings)
     found = cluster.connect(stack, settings)
     reports: list[Report] = []
-    with _alone(), _stopped_by_any_signal():
+    # However it is ended, things are put back; also by Ctrl-C where that was ignored when it began.
+    with _alone(), signals.handled(signals.ENDS, _stop):
         for drill in chosen:
             fit(found)
             if why := lacks(drill, found, service):
@@ -307,16 +307,5 @@ def _alone() -> Generator[None]:
         yield
 
 
-@contextmanager
-def _stopped_by_any_signal() -> Generator[None]:
-    """However it is ended, things are put back; also by Ctrl-C where that was ignored when it began."""
-
-    def stop(_: int, __: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(_: int, __: FrameType | None) -> None:
+    raise KeyboardInterrupt

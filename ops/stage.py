@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from typing import Any, TypeAlias
 import typer
 from settings import Settings
 
-from ops import held, status, up
+from ops import held, signals, status, up
 from ops.cluster import Cluster, NoCluster, Object, Refused, at, name_of
 from ops.status import Status
 from ops.traffic import OK, RATE, Traffic, asked
@@ -178,7 +177,7 @@ class Stage:
     def surely(self, put_back: Callable[[], None], what: str) -> None:
         """Do it, again while the cluster does not let it happen, and undisturbed by Ctrl-C; `NotPutBack` in the end."""
         end = time.monotonic() + PUT_BACK_SECONDS
-        with _undisturbed():
+        with signals.handled(signals.ENDS, _wait):
             while True:
                 try:
                     put_back()
@@ -230,19 +229,8 @@ def unwell(found: Status) -> str:
     return f"rolling out: {', '.join(moving)}" if moving else ""
 
 
-@contextmanager
-def _undisturbed() -> Generator[None]:
-    """Ctrl-C and the like have to wait."""
-
-    def wait(_: int, __: FrameType | None) -> None:
-        typer.echo("things are being put back; a moment", err=True)
-
-    before = {number: signal.signal(number, wait) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _wait(_: int, __: FrameType | None) -> None:
+    typer.echo("things are being put back; a moment", err=True)
 
 
 def _nested(path: Path, value: Any) -> Object:

@@ -24,7 +24,7 @@ from typing import Any
 import pulumi
 import typer
 
-from ops import canary, cluster, config, engine_state, held, preview, rollback, status
+from ops import canary, cluster, config, engine_state, held, preview, rollback, signals, status
 from ops.canary import Trial, Verdict
 from ops.engine_state import NoState, State
 from ops.recorder import ROOT, stack_config
@@ -183,12 +183,8 @@ def _stops(engine: subprocess.Popen[bytes]) -> Generator[list[int]]:
         if number == signal.SIGTERM:
             engine.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with signals.handled((signal.SIGINT, signal.SIGTERM), note):
         yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _events(log: Path) -> list[Event]:

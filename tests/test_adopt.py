@@ -15,7 +15,7 @@ import httpx2
 import pytest
 
 from ops import adopt, cluster, engine_state, ownership, up
-from ops.cluster import Object
+from ops.cluster import Object, plural
 from ops.recorder import Program
 from tests import api_server
 from tests.conftest import API_ONLY, WITHOUT_STORES, declared, recorded
@@ -79,7 +79,7 @@ class Namespace:
             return self._patch(path, json.loads(request.content))
         if path in self.objects:
             return httpx2.Response(200, json=self.objects[path])
-        if path.rpartition("/")[2] in adopt.LOOKED_THROUGH:
+        if path.rpartition("/")[2] in map(plural, adopt.LOOKED_THROUGH):
             return httpx2.Response(
                 200, json={"items": [one for at, one in self.objects.items() if at.rpartition("/")[0] == path]}
             )

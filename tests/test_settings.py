@@ -131,11 +131,15 @@ LOSING: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+def is_told(changes: dict[str, Any], key: str, rule: str) -> None:
+    told = refusal("dev", changes)
+    assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(rule)}", told), told
+
+
 @pytest.mark.parametrize(("changes", "key", "rule"), WRONG, ids=[f"{key}: {rule}" for _, key, rule in WRONG])
 @pytest.mark.feature("B1")
 def test_a_mistake_is_told_with_its_key_and_rule(changes: dict[str, Any], key: str, rule: str):
-    told = refusal("dev", changes)
-    assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(rule)}", told), told
+    is_told(changes, key, rule)
 
 
 @pytest.mark.feature("C5")
@@ -143,8 +147,7 @@ def test_a_mistake_is_told_with_its_key_and_rule(changes: dict[str, Any], key: s
 def test_a_drain_that_could_lose_a_request_is_refused_with_the_arithmetic(
     changes: dict[str, Any], key: str, arithmetic: str
 ):
-    told = refusal("dev", changes)
-    assert re.search(rf"slipway:{re.escape(key)}: .*{re.escape(arithmetic)}", told), told
+    is_told(changes, key, arithmetic)
 
 
 @pytest.mark.feature("B1")

@@ -21,6 +21,7 @@ import urllib3
 
 from tests.e2e.conftest import NAMESPACE, ROOT, environment, eventually, kubectl, outputs, pulumi, run, up
 from tests.e2e.load import Load
+from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -244,12 +245,8 @@ class Row:
 @pytest.fixture(scope="module")
 def table() -> Generator[list[Row]]:
     """Filled by the tests, printed and written at the end."""
-    rows: list[Row] = []
-    yield rows
-    text = document(rows)
-    print(f"\n{text}")
-    if len(rows) == len(FAULTS):
-        DOCUMENT.write_text(text)
+    with written(DOCUMENT, document, len(FAULTS)) as rows:
+        yield rows
 
 
 def document(rows: list[Row]) -> str:

@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import urllib3
 
+from ops.drill import REPORTS
 from ops.drills import DRILLS
 from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, running_pods, up
+from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DOCUMENT = ROOT / "docs" / "drills.md"
-REPORTS = ROOT / ".slipway" / "drills"
 EFFECTS = {
     "kill-pod": "another pod is ready in its place within 60 s",
     "drain": "all of them are gone within 90 s",
@@ -50,12 +51,8 @@ Report = dict[str, Any]
 def reports() -> Generator[list[Report]]:
     """Filled by the tests, printed and written at the end."""
     up()
-    found: list[Report] = []
-    yield found
-    text = document(found)
-    print(f"\n{text}")
-    if len(found) == len(DRILLS):
-        DOCUMENT.write_text(text)
+    with written(DOCUMENT, document, len(DRILLS)) as found:
+        yield found
 
 
 def document(reports: list[Report]) -> str:
