@@ -65,7 +65,7 @@ class Pending:
 def command(stack: str, *, fix: bool) -> int:
     """Tell what is wrong with the state, and put it right if asked to. The exit code: 0 if nothing is wrong now."""
     stack_config(stack)  # an unknown stack is refused before anything is done
-    locks = held(stack, backend())
+    locks = held(stack)
     if any(not lock.is_left_behind for lock in locks):
         for lock in locks:
             typer.echo(
@@ -98,9 +98,9 @@ def backend() -> str:
     return json.loads(engine_state.pulumi("whoami", "--json"))["url"]
 
 
-def held(stack: str, backend: str) -> list[Lock]:
+def held(stack: str) -> list[Lock]:
     """The locks on a state in files; other backends tell of theirs by themselves."""
-    address = urlsplit(backend)
+    address = urlsplit(backend())
     if address.scheme != "file":
         return []
     found = Path(unquote(address.path), ".pulumi", "locks").glob(f"*/*/{stack}/*.json")

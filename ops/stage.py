@@ -15,7 +15,7 @@ import typer
 from settings import Settings
 
 from ops import held, signals, status, up
-from ops.cluster import Cluster, NoCluster, Object, Refused, at, name_of
+from ops.cluster import Cluster, NoCluster, Object, Refused, at, name_of, service_of
 from ops.status import Status
 from ops.traffic import OK, RATE, Traffic, asked
 
@@ -110,7 +110,7 @@ class Stage:
     def pods(self, service: str | None = None) -> list[Object]:
         """Those of a service or store, by default of the service under traffic; also those on their way out."""
         name = service or self.service
-        return self.cluster.items("pods", labelSelector=f"app.kubernetes.io/name={name}")
+        return [pod for pod in self.cluster.items("pods") if service_of(pod) == name]
 
     def ready(self, service: str | None = None) -> set[str]:
         """The names of those that serve."""

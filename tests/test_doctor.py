@@ -92,16 +92,18 @@ def lock(folder: Path, pid: int, host: str) -> None:
     ids=["no such process", "another program has the number", "of another machine"],
 )
 def test_a_lock_is_left_behind_if_its_engine_is_gone_from_this_machine(
-    tmp_path: Path, pid: int, host: str, left_behind: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, host: str, left_behind: bool
 ):
+    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
     lock(tmp_path, pid, host)
-    [found] = doctor.held("dev", f"file://{tmp_path}")
+    [found] = doctor.held("dev")
     assert found == Lock("ada", host, pid, "2026-11-21T08:00:00Z")
     assert found.is_left_behind == left_behind
 
 
-def test_only_locks_in_files_are_looked_for():
-    assert doctor.held("dev", "s3://bucket") == []
+def test_only_locks_in_files_are_looked_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "backend", lambda: "s3://bucket")
+    assert doctor.held("dev") == []
 
 
 class Engine:

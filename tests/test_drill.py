@@ -63,13 +63,7 @@ class Stack(ApiServer):
         if kind in ("statefulsets", "resourcequotas", "deployments"):
             found = self._named().get(f"{kind}/{name}")
             return httpx2.Response(200, json=found) if found else httpx2.Response(404)
-        answer = super().__call__(request)
-        selected = request.url.params.get("labelSelector")
-        if selected is None or request.url.path.endswith("/log"):
-            return answer
-        key, _, value = selected.partition("=")
-        items = [item for item in answer.json()["items"] if item["metadata"]["labels"].get(key) == value]
-        return httpx2.Response(200, json={"items": items})
+        return super().__call__(request)
 
     def _objects(self) -> dict[str, list[Object]]:
         stores = [name for name, replicas in self.replicas.items() if replicas]
@@ -256,6 +250,12 @@ def test_an_object_of_somebody_else_is_neither_taken_over_nor_deleted():
     with pytest.raises(Unmet, match="Deployment/api is there already"), staged(server).made(api):
         pass
     assert server.told == []
+
+
+def test_the_pods_of_an_adopted_service_are_its_own_whatever_name_they_bear():
+    labels = {**ns.labels("shop-backend", owner="api"), "pod-template-hash": "5d8"}
+    adopted = ns.owned_pod("shop-backend-5d8-x", ("ReplicaSet", "shop-backend-5d8", "set-x"), labels)
+    assert staged(Stack(pods=[adopted])).ready() == {"shop-backend-5d8-x"}
 
 
 # The drills
@@ -494,7 +494,7 @@ def test_a_stack_that_is_not_well_is_left_alone(
 
 
 def test_an_update_that_is_under_way_is_not_disturbed(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "held", lambda _stack, _backend: [Lock("root", "ci", 7, "12:00")])
+    monkeypatch.setattr(doctor, "held", lambda _stack: [Lock("root", "ci", 7, "12:00")])
     with pytest.raises(drill.NoDrill, match=r"an update has locked it \(root@ci, process 7"):
         drill.fit(cluster(Stack()))
 
