@@ -19,7 +19,18 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.e2e.conftest import NAMESPACE, ROOT, environment, eventually, kubectl, outputs, pulumi, run, up
+from tests.e2e.conftest import (
+    NAMESPACE,
+    ROOT,
+    environment,
+    eventually,
+    kubectl,
+    outputs,
+    planned_changes,
+    pulumi,
+    run,
+    up,
+)
 from tests.e2e.load import Load
 from tests.load.conftest import written
 
@@ -235,11 +246,18 @@ class Row:
     """What came of one fault."""
 
     fault: Fault
-    object: str
     next: str
     seconds: float
     sent: int
     lost: int
+    well: bool
+    changes: int
+    """Afterwards: whether the stack is healthy, and how many changes a preview plans."""
+
+    @property
+    def after(self) -> str:
+        """The state after it."""
+        return f"{'healthy' if self.well else 'NOT healthy'}, {self.changes} changes planned"
 
 
 @pytest.fixture(scope="module")
@@ -251,15 +269,18 @@ def table() -> Generator[list[Row]]:
 
 def document(rows: list[Row]) -> str:
     lines = [
-        f"| {row.fault.what} | {row.fault.label} | {row.seconds:.0f} | {row.sent} | {row.lost} | `{row.next}` |"
+        f"| {row.fault.what} | {row.fault.label} | {row.seconds:.0f} | {row.sent} | {row.lost} "
+        f"| {row.after} | `{row.next}` |"
         for row in rows
     ]
     return (
         "<!-- Written by `make e2e-faults`. -->\n# Faults\n\n"
         "Put into the running local stack one by one, at 20 requests a second from before the fault until after it\n"
         "was put right. Seconds count from the moment the cluster has the fault until `./slipway status` names it.\n"
-        "After each one `pulumi up --refresh` brings the stack back: healthy, and a preview that plans no change.\n\n"
-        "| fault | label | seconds | requests | lost | next |\n|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"
+        "After each one `pulumi up --refresh` brings the stack back.\n\n"
+        "| fault | label | seconds | requests | lost | after | next |\n|---|---|---|---|---|---|---|\n"
+        + "\n".join(lines)
+        + "\n"
     )
 
 
@@ -279,14 +300,15 @@ def test_a_fault_is_named_within_a_minute_and_no_request_is_lost(
         time.sleep(2)
     # Of one image, both services may have the same fault.
     cause = after["causes"][0]
-    table.append(Row(fault, cause["object"], cause["next"], seconds, load.sent, len(load.lost)))
+    well, changes = status()["healthy"], planned_changes()
+    table.append(Row(fault, cause["next"], seconds, load.sent, len(load.lost), well, len(changes)))
     assert {one["label"] for one in after["causes"]} == {fault.label}, output
     assert cause["evidence"]
     assert not after["healthy"]
     assert load.sent > 100
     assert load.lost == []
     assert seconds < NAMED_WITHIN_SECONDS
-    pulumi("preview", "--expect-no-changes")
+    assert (well, changes) == (True, {})
 
 
 @contextmanager
