@@ -184,6 +184,11 @@ class Fault:
 NEVER = "answer(w, false, h.word())"
 STARTUP: Edit = (HEALTH, "answer(w, h.phase.Load() != starting, h.word())", NEVER)
 READINESS: Edit = (HEALTH, "answer(w, h.phase.Load() == ready, h.word())", NEVER)
+GREEDY: Edit = (
+    "app/cmd/api/main.go",
+    "func main() {\n",
+    "func main() {\n\ttaken := make([]byte, 256<<20)\n\tfor i := range taken {\n\t\ttaken[i] = 1\n\t}\n",
+)
 LIVENESS: Edit = (HEALTH, 'answer(w, true, "alive")', 'answer(w, false, "dead")')
 NO_IMAGE: Edit = (
     LOCAL,
@@ -200,12 +205,7 @@ FAULTS = [
         (*rolling(), (LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: loud")),
     ),
     Fault("a secret the service does not name", "missing config key", rolling("secrets: []")),
-    # 8Mi are less than the program takes to start; a little more, and whether it lives is luck.
-    Fault(
-        "too little memory",
-        "out of memory",
-        (*rolling(), (LOCAL, "{cpu: 50m, memory: 64Mi}", "{cpu: 50m, memory: 8Mi}")),
-    ),
+    Fault("a version that takes too much memory", "out of memory", (*rolling(), GREEDY)),
     Fault(
         "more CPU than a node has",
         "unschedulable",
