@@ -16,18 +16,14 @@ from lightkube import Client
 from lightkube.resources.apps_v1 import ReplicaSet
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from naming import HASH_LENGTH, pods_of, selector
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import get_monitor
 from scope import Scope
 
 REVISIONS = 5
 """Former ReplicaSets that are kept for `kubectl rollout undo`."""
 
 
-def after_rollout(scope: Scope) -> pulumi.ResourceHookBinding | None:
-    """Forget what no revision needs any more, once the new pods serve. Not in a preview, and not under mocks."""
-    if isinstance(get_monitor(), MockMonitor):
-        return None
+def after_update(scope: Scope) -> pulumi.ResourceHook:
+    """Once the new pods serve, what no revision needs any more is forgotten."""
     service, context, namespace = scope.name, scope.settings.cluster.context, scope.settings.namespace
     labels: dict[str, Any] = dict(selector(service))
     # Its pods may be selected by other labels than ours (`selector`); this one all of them have.
@@ -41,7 +37,7 @@ def after_rollout(scope: Scope) -> pulumi.ResourceHookBinding | None:
             for name in superseded(service, present, named):
                 client.delete(kind, name)
 
-    return pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{service}-forget", forget)])
+    return pulumi.ResourceHook(f"{service}-forget", forget)
 
 
 def superseded(service: str, names: Iterable[str], named: set[str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import configuration
+import handover
 import jobs
 import network
 import pod
@@ -15,6 +16,8 @@ import traffic
 from backing import Store
 from environment import Environment
 from image import AppImage
+from pulumi.runtime.mocks import MockMonitor
+from pulumi.runtime.settings import get_monitor
 from pulumi_kubernetes import apps, meta
 from scope import Scope
 from settings import Settings
@@ -73,7 +76,14 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
             progress_deadline_seconds=scope.service.progress_deadline,
             template=pod.template(scope, image, config),
         ),
-        opts=pulumi.ResourceOptions.merge(
-            scope.child(*after), pulumi.ResourceOptions(hooks=retention.after_rollout(scope))
-        ),
+        opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=_hooks(scope))),
+    )
+
+
+def _hooks(scope: Scope) -> pulumi.ResourceHookBinding | None:
+    """What is done around an update of the pods. Not in a preview, and not under mocks."""
+    if isinstance(get_monitor(), MockMonitor):
+        return None
+    return pulumi.ResourceHookBinding(
+        before_update=[handover.before_update(scope)], after_update=[retention.after_update(scope)]
     )

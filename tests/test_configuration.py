@@ -47,7 +47,6 @@ def test_revisions_are_found_by_the_label_that_no_selector_from_before_the_stack
             return []
 
     stand_ins: dict[str, Any] = {
-        "get_monitor": object,
         "kubeconfig": str,
         "selector": lambda _: {},
         "Client": Client,
@@ -55,7 +54,7 @@ def test_revisions_are_found_by_the_label_that_no_selector_from_before_the_stack
     }
     for name, stand_in in stand_ins.items():
         monkeypatch.setattr(retention, name, stand_in)
-    retention.after_rollout(cast("Any", SimpleNamespace(name="api", settings=MagicMock())))
+    retention.after_update(cast("Any", SimpleNamespace(name="api", settings=MagicMock())))
     _, forget = stand_ins["pulumi"].ResourceHook.call_args.args
     forget(None)
     assert asked["ReplicaSet"] == {"slipway/service": "api"}
