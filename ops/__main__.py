@@ -22,6 +22,7 @@ from ops import (
     drill,
     engine_state,
     features,
+    forward,
     held,
     history,
     logs,
@@ -140,6 +141,20 @@ def logs_command(  # noqa: PLR0917 - options, which nobody gives by position
     except (KeyboardInterrupt, BrokenPipeError):
         # Threads still wait for lines, and whoever read may have gone: nothing is left to be said.
         os._exit(0)
+
+
+@app.command("port-forward")
+def port_forward_command(
+    stack: Stack,
+    service: Annotated[str, typer.Argument(help="A service or store of the stack.")],
+    port: Annotated[int | None, typer.Argument(help="Port of this machine. Default: the one it has there.")] = None,
+    admin: Annotated[bool, typer.Option("--admin", help="The port with metrics and health.")] = False,
+) -> None:
+    """Have a port of this machine lead to a pod of a service or store, until Ctrl-C.
+
+    Example: ./slipway port-forward api --admin -s dev, then curl localhost:9090/metrics
+    """
+    forward.forward(forward.command_line(cluster.connect(stack, config.settings(stack)), service, port, admin=admin))
 
 
 @app.command("backup")
@@ -288,7 +303,7 @@ def features_command(
 MISTAKES = (
     *(pulumi.RunError, NoModel, UnknownStack, render.NotOurs, backup.BackupFailed),
     *(cluster.NoCluster, cluster.Refused, logs.UnknownService, features.NotCollected, rollback.NoRelease, NoState),
-    drill.NoDrill,
+    *(drill.NoDrill, forward.NoForward),
 )
 
 

@@ -106,6 +106,36 @@ def running_pods(service: str | None = None) -> dict[str, int]:
     }
 
 
+def history() -> list[dict[str, Any]]:
+    """The newest first; nothing may be missing."""
+    told = json.loads(run("./slipway", "history", "-s", "local", "--json").stdout)
+    assert told["missing"] == []
+    return told["history"]
+
+
+def version(api: urllib3.HTTPSConnectionPool) -> str:
+    """The version that answers."""
+    return api.request("GET", "/version").json()["version"]
+
+
+class Replicas:
+    """Every number of pods a Deployment asks for, from entering until leaving the `with` block."""
+
+    def __init__(self, deployment: str, namespace: str = NAMESPACE) -> None:
+        path = "jsonpath={.spec.replicas}{'\\n'}"
+        where = ("--context", "slipway-local", "-n", namespace)
+        self._command = ["kubectl", *where, "get", "deployment", deployment, "--watch", "-o", path]
+        self.seen: set[int] = set()
+
+    def __enter__(self) -> Replicas:
+        self._watch = subprocess.Popen(self._command, env=environment(), stdout=subprocess.PIPE, text=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._watch.terminate()
+        self.seen = {int(line) for line in self._watch.communicate()[0].split()}
+
+
 @pytest.fixture(scope="session")
 def api() -> urllib3.HTTPSConnectionPool:
     """The API through the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""

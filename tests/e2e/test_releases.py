@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +12,20 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.e2e.conftest import eventually, kubectl, outputs, pulumi, run, up
+from tests.e2e.conftest import (
+    HOST,
+    ROOT,
+    environment,
+    eventually,
+    history,
+    kubectl,
+    outputs,
+    pulumi,
+    run,
+    running_pods,
+    up,
+    version,
+)
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -24,21 +39,9 @@ PATIENT = "  slipway:services:\n"
 HASTY = "  slipway:service: {startupSeconds: 5, progressSeconds: 30}\n  slipway:services:\n"
 
 
-def history() -> list[dict[str, Any]]:
-    """The newest first; nothing may be missing."""
-    told = json.loads(run("./slipway", "history", "-s", "local", "--json").stdout)
-    assert told["missing"] == []
-    return told["history"]
-
-
 def in_force() -> dict[str, Any]:
     [row] = [row for row in history() if row["inForce"]]
     return row
-
-
-def version(api: urllib3.HTTPSConnectionPool) -> str:
-    """The version that answers."""
-    return api.request("GET", "/version").json()["version"]
 
 
 def images() -> set[str]:
@@ -65,6 +68,28 @@ def test_what_is_deployed_is_told_with_who_when_image_and_result():
     assert row["result"] == "succeeded"
     assert row["image"] == outputs()["image"]
     assert kubectl("get", "configmap", f"release-{row['revision']}", "-o", "jsonpath={.immutable}") == "true"
+
+
+@pytest.mark.feature("L3")
+def test_status_is_one_screen_whose_exit_code_says_how_it_is_and_logs_and_ports_are_at_hand():
+    screen = run("./slipway", "status", "-s", "local").stdout
+    assert screen.startswith("healthy\n")
+    assert f"https://{HOST}" in screen
+    told = json.loads(run("./slipway", "status", "-s", "local", "--json").stdout)
+    assert (told["healthy"], told["causes"]) == (True, [])
+
+    lines = [json.loads(line) for line in run("./slipway", "logs", "-s", "local", "api", "--json").stdout.splitlines()]
+    assert {line["pod"] for line in lines} == set(running_pods("api"))
+
+    command = ["./slipway", "port-forward", "api", "18080", "-s", "local"]
+    forwarding = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        assert forwarding.stdout
+        assert "127.0.0.1:18080 -> 8080" in forwarding.stdout.readline()
+        assert urllib3.request("GET", "http://127.0.0.1:18080/version").json()["version"] == outputs()["version"]
+    finally:
+        forwarding.send_signal(signal.SIGINT)
+        forwarding.wait(timeout=10)
 
 
 @pytest.mark.feature("D3")

@@ -12,7 +12,19 @@ from secrets import token_urlsafe
 import pytest
 import urllib3
 
-from tests.e2e.conftest import NAMESPACE, ROOT, environment, kubectl, outputs, pulumi, run, running_pods, up
+from tests.e2e.conftest import (
+    NAMESPACE,
+    ROOT,
+    Replicas,
+    environment,
+    eventually,
+    kubectl,
+    outputs,
+    pulumi,
+    run,
+    running_pods,
+    up,
+)
 from tests.e2e.load import Load
 from tests.leaks import leaks
 
@@ -21,6 +33,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 Edit = Callable[[str, str, str], None]
 SECRETS = ROOT / ".slipway" / "secrets"
 LOCAL = "stacks/Pulumi.local.yaml"
+SCALED, RAISED = "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 3, max: 4}"
 # Made up here, so that this file is not what the search finds.
 CANARY = f"Canary/{token_urlsafe(24)}+Qx~"
 
@@ -178,7 +191,7 @@ def _variable(name: str) -> str:
 
 @pytest.mark.feature("F1")
 def test_load_raises_the_number_of_pods_and_up_leaves_it_raised(edit: Edit, api: urllib3.HTTPSConnectionPool):
-    edit(LOCAL, "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 2, max: 4, cpuPercent: 10}")
+    edit(LOCAL, SCALED, "autoscaling: {min: 2, max: 4, cpuPercent: 10}")
     up()
     with Load(api, "/v1/shops", rate=100) as load:
         deadline = time.monotonic() + 150
@@ -193,6 +206,22 @@ def test_load_raises_the_number_of_pods_and_up_leaves_it_raised(edit: Edit, api:
 
 def _replicas() -> int:
     return int(kubectl("get", "deployment", "api", "-o", "jsonpath={.spec.replicas}"))
+
+
+@pytest.mark.feature("F6")
+def test_the_autoscaler_takes_over_three_pods_and_gives_them_back_and_there_are_never_fewer(edit: Edit):
+    edit(LOCAL, SCALED, RAISED)
+    up()
+    eventually(lambda: _replicas() >= 3, 60, "the autoscaler has raised the number of pods")
+    edit(LOCAL, RAISED, "replicas: 3")
+    up()
+    assert _replicas() == 3
+    with Replicas("api") as replicas:
+        edit(LOCAL, "replicas: 3", SCALED)
+        up()
+        kubectl("wait", "hpa/api", "--for=condition=AbleToScale", "--timeout=60s")
+        pulumi("preview", "--expect-no-changes")
+    assert replicas.seen == {3}
 
 
 @pytest.mark.feature("C8")

@@ -178,6 +178,7 @@ def attack(tmp_path: Path) -> Attack:
     return Attack(HOST, "/v1/shops", tmp_path)
 
 
+@pytest.mark.feature("D5")
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_no_request_is_lost(scenario: str, table: list[Row], attack: Attack, edit: Edit):
     up()
