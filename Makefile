@@ -6,7 +6,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state golden mutants scan features render preview test-first test-second
+.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features render preview test-first test-second
 
 help: ## what you are reading
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -38,7 +38,7 @@ test: venv ## unit tests: need Python and PyPI only
 # Two halves that take about the same time, for two cores.
 HALF := tests/local $(addprefix tests/test_,bad_stack_files.py mutants.py preview.py oci.py registry.py render.py)
 test-first:
-	@.venv/bin/pytest tests $(patsubst %,--ignore %,tests/e2e tests/load $(HALF))
+	@.venv/bin/pytest tests $(patsubst %,--ignore %,tests/e2e tests/load tests/neighbours $(HALF))
 test-second:
 	@.venv/bin/pytest $(HALF)
 
@@ -56,6 +56,9 @@ e2e-drills: up ## every drill of `./slipway drill` on the running stack: its eff
 
 e2e-state: up ## updates killed at ten random moments, stopped, cut off, two at once: `doctor --fix` puts the state right
 	@. ./activate && pytest -m e2e -s tests/load/test_state_under_fire.py
+
+e2e-neighbours: up ## with software the local cluster does not bring along: a Gateway, Prometheus, Helm
+	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## write tests/golden/ anew: what every stack declares; read its diff before you commit
 	@.venv/bin/python -m tests.golden

@@ -168,6 +168,7 @@ def test_base_images_are_pinned_by_digest_and_newer_ones_are_proposed():
         ("docker", "/app"),
         ("gomod", "/app"),
         ("gomod", "/tests/load/vegeta"),
+        ("gomod", "/tests/neighbours/helm"),
         ("pip", "/"),
         ("github-actions", "/"),
     }

@@ -1,7 +1,8 @@
 """A release that kubectl made and one that Helm made are taken over under load: no object replaced, no request lost.
 
 Both run the image of this clone, in a namespace and a stack of their own. Helm itself is not here: what it would have
-made is made under its name, with its labels, its annotations and the record of its release.
+made is made under its name, with its labels, its annotations and the record of its release. With Helm:
+tests/neighbours/test_helm.py.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import json
 import secrets
 import subprocess
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import urllib3
 import yaml
 from image import parts
 
-from tests.e2e.conftest import ROOT, environment, outputs, pulumi, run, up
+from tests.e2e.conftest import ROOT, Replicas, outputs, pulumi, run, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -166,38 +168,15 @@ class Place:
         return run("./slipway", *arguments, "-s", "dev", cwd=self.project, env=self.env, ok=False)
 
 
-class Replicas:
-    """Every number of pods a Deployment asks for, from entering until leaving the `with` block."""
-
-    def __init__(self, place: Place, name: str) -> None:
-        path = "jsonpath={.spec.replicas}{'\\n'}"
-        where = ("--context", "slipway-local", "-n", place.namespace)
-        self._command = ["kubectl", *where, "get", "deployment", name, "--watch", "-o", path]
-        self.seen: set[int] = set()
-
-    def __enter__(self) -> Replicas:
-        self._watch = subprocess.Popen(self._command, env=environment(), stdout=subprocess.PIPE, text=True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._watch.terminate()
-        self.seen = {int(line) for line in self._watch.communicate()[0].split()}
-
-
-@pytest.fixture
-def place(copy_of_project: Path) -> Generator[Place]:
+@contextmanager
+def released(project: Path, make_chart: Callable[[Place], None]) -> Generator[Place]:
     """Two releases that serve, and that the stack knows nothing of."""
     up()
-    place = Place(copy_of_project, outputs()["image"])
+    place = Place(project, outputs()["image"])
     run("kubectl", "--context", "slipway-local", "create", "namespace", place.namespace)
     try:
         place.make([*release(TUTORIAL, OF_TUTORIAL, place.image), autoscaler(TUTORIAL)], "apply")
-        annotations = {"meta.helm.sh/release-name": CHART, "meta.helm.sh/release-namespace": place.namespace}
-        labels = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "a-chart-1.0.0"}
-        chart = release(CHART, OF_CHART, place.image, annotations=annotations)
-        for one in chart:
-            one["metadata"] |= {"labels": {**OF_CHART, **labels}}
-        place.make([*chart, record_of_helm()], "create", "--field-manager=helm")
+        make_chart(place)
         for name in KINDS:
             place.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
         yield place
@@ -205,8 +184,25 @@ def place(copy_of_project: Path) -> Generator[Place]:
         run("kubectl", "--context", "slipway-local", "delete", "namespace", place.namespace, "--wait=false")
 
 
+def as_if_by_helm(place: Place) -> None:
+    annotations = {"meta.helm.sh/release-name": CHART, "meta.helm.sh/release-namespace": place.namespace}
+    labels = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "a-chart-1.0.0"}
+    chart = release(CHART, OF_CHART, place.image, annotations=annotations)
+    for one in chart:
+        one["metadata"] |= {"labels": {**OF_CHART, **labels}}
+    place.make([*chart, record_of_helm()], "create", "--field-manager=helm")
+
+
 @pytest.mark.feature("O2")
-def test_releases_of_kubectl_and_helm_are_taken_over_with_no_object_replaced_and_no_request_lost(place: Place):
+def test_releases_of_kubectl_and_helm_are_taken_over_with_no_object_replaced_and_no_request_lost(
+    copy_of_project: Path,
+):
+    with released(copy_of_project, as_if_by_helm) as place:
+        take_over(place)
+
+
+def take_over(place: Place) -> None:
+    """Adopt both releases under load; the command that makes Helm forget its own stands among what is told."""
     uids = place.uids()
 
     place.describe({})
@@ -222,8 +218,8 @@ def test_releases_of_kubectl_and_helm_are_taken_over_with_no_object_replaced_and
     with (
         Load(front_door(TUTORIAL), "/v1/shops", rate=25) as tutorial,
         Load(front_door(CHART), "/v1/shops", rate=25) as chart,
-        Replicas(place, TUTORIAL) as of_tutorial,
-        Replicas(place, CHART) as of_chart,
+        Replicas(TUTORIAL, place.namespace) as of_tutorial,
+        Replicas(CHART, place.namespace) as of_chart,
     ):
         adopted = place.slipway("adopt", "--yes")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr

@@ -1,0 +1,5 @@
+"""Fixtures of the end-to-end tests."""
+
+from tests.e2e.conftest import api, copy_of_project, edit
+
+__all__ = ["api", "copy_of_project", "edit"]
