@@ -125,7 +125,9 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
         else _git("describe", "--always", "--dirty", "--abbrev=8", "--exclude=*")
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {BY: _git("config", "user.name") or os.environ.get("USER", ""), COMMIT: commit, AT: now}
+    by = _git("config", "user.name") or os.environ.get("USER", "")
+    # A release that comes again finds the record of the time before, which Pulumi wrote by another name.
+    return {BY: by, COMMIT: commit, AT: now, "pulumi.com/patchForce": "true"}
 
 
 def _git(*arguments: str) -> str:
