@@ -516,6 +516,11 @@ class Service(Section):
         return self.progress_seconds or self.startup_seconds + 60
 
     @property
+    def rollout_seconds(self) -> int:
+        """Seconds a rollout takes at the very most: each pod may take up the deadline, one after the other."""
+        return self.progress_deadline * self.most + 30
+
+    @property
     def fewest(self) -> int:
         """Pods at the least."""
         return self.replicas or self.autoscaling.min

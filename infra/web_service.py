@@ -72,12 +72,19 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
                 rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
             ),
             revision_history_limit=retention.REVISIONS,
-            # Below Pulumi's own timeout, so that the cluster's reason is what one reads.
             progress_deadline_seconds=scope.service.progress_deadline,
             template=pod.template(scope, image, config),
         ),
-        opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=_hooks(scope))),
+        opts=pulumi.ResourceOptions.merge(
+            scope.child(*after),
+            pulumi.ResourceOptions(hooks=_hooks(scope), custom_timeouts=_at_most(scope.service.rollout_seconds)),
+        ),
     )
+
+
+def _at_most(seconds: int) -> pulumi.CustomTimeouts:
+    """The official plugin waits for a rollout that Kubernetes has given up until this time is over, 10 minutes else."""
+    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
 
 
 def _hooks(scope: Scope) -> pulumi.ResourceHookBinding | None:

@@ -62,7 +62,7 @@ class Declared:
     secret_keys: frozenset[str]
     """Dotted paths of the inputs that are marked secret."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
-    """Resource options: protect, provider, retain_on_delete, depends_on (URNs)."""
+    """Resource options: protect, provider, retain_on_delete, depends_on (URNs), update_timeout (`90s`)."""
 
     @property
     def kind(self) -> str:
@@ -164,6 +164,7 @@ class _Recorder(mocks.MockMonitor):
             "provider": request.provider,
             "retain_on_delete": request.retainOnDelete,
             "depends_on": list(request.dependencies),
+            "update_timeout": request.customTimeouts.update,
         }
         self._keep(urn, request, request.object, options)
         answer = RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)

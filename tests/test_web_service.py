@@ -52,6 +52,13 @@ def test_a_rollout_without_progress_has_failed_a_minute_after_the_start_should_b
     assert deadline({"services.api.startupSeconds": 10, "services.api.progressSeconds": 15}) == 15
 
 
+def test_pulumi_waits_for_a_rollout_as_long_as_kubernetes_may_take_for_all_its_pods(changed: Changed):
+    quick = {"services.api.startupSeconds": 10, "services.api.progressSeconds": 15}
+    program = changed("dev", {**quick, "services.api.autoscaling": {"min": 2, "max": 4}})
+    [deployment] = [one for one in program.resources if (one.kind, one.name) == ("Deployment", "api")]
+    assert deployment.options["update_timeout"] == f"{4 * 15 + 30}s"
+
+
 @pytest.mark.feature("B3", part="name of the env object")
 def test_a_changed_variable_makes_a_new_object_and_a_changed_file_does_not(changed: Changed):
     def names(program: Program) -> dict[str, str]:
