@@ -162,7 +162,8 @@ def test_an_image_is_rolled_back_by_its_revision_and_no_request_is_lost(edit: Ed
     former, served = in_force(), version(api)
     edit("app/cmd/api/main.go", "package main", "package main // to be rolled back")
     run("./slipway", "up", "-s", "local", "--yes")
-    assert version(api) != served
+    # The official plugin does not wait until the pods of before have gone.
+    eventually(lambda: version(api) != served, 30, "the new version answers")
     with Load(api, "/v1/shops") as load:
         time.sleep(2)
         run("./slipway", "rollback", former["revision"], "-s", "local", "--yes")
