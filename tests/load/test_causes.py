@@ -263,6 +263,11 @@ class Row:
         """The state after it."""
         return f"{'healthy' if self.well else 'NOT healthy'}, {self.changes} changes planned"
 
+    @property
+    def told(self) -> str:
+        """What to do next, in a cell of a table."""
+        return self.next.replace("|", r"\|")
+
 
 @pytest.fixture(scope="module")
 def table() -> Generator[list[Row]]:
@@ -275,7 +280,7 @@ def table() -> Generator[list[Row]]:
 def document(rows: list[Row]) -> str:
     lines = [
         f"| {row.fault.what} | {row.fault.label} | {row.seconds:.0f} | {row.sent} | {row.lost} "
-        f"| {row.after} | `{row.next}` |"
+        f"| {row.after} | `{row.told}` |"
         for row in rows
     ]
     return (
