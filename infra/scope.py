@@ -68,3 +68,8 @@ class Scope:
     def child(self, *depends_on: pulumi.Resource) -> pulumi.ResourceOptions:
         """Options of an object of this service that is made after those."""
         return pulumi.ResourceOptions(parent=self.parent, depends_on=list(depends_on))
+
+
+def at_most(seconds: int) -> pulumi.CustomTimeouts | None:
+    """A limit on how long Pulumi waits for an object; none for 0."""
+    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s") if seconds else None

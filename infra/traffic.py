@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import apps, core, networking
 from pulumi_kubernetes.apiextensions import CustomResource
-from scope import Scope
+from scope import Scope, at_most
 from settings import CERTIFICATE_FILES, Gateway, Ingress, Tls
 
 PORT = 80
@@ -74,7 +74,10 @@ def _ingress(scope: Scope, ingress: Ingress, address: core.v1.Service) -> None:
             ],
         ),
         opts=pulumi.ResourceOptions(
-            parent=scope.parent, depends_on=[address], custom_timeouts=_at_most(ingress.await_seconds)
+            parent=scope.parent,
+            depends_on=[address],
+            # Where nobody publishes an address, Pulumi would wait for 10 minutes.
+            custom_timeouts=at_most(ingress.await_seconds),
         ),
     )
 
@@ -117,8 +120,3 @@ def _certificate(scope: Scope, tls: Tls) -> pulumi.Input[str]:
         opts=scope.child(),
     )
     return secret.metadata.name
-
-
-def _at_most(seconds: int) -> pulumi.CustomTimeouts | None:
-    """A limit on waiting: where nobody publishes an Ingress address, Pulumi would wait for 10 minutes."""
-    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s") if seconds else None

@@ -19,7 +19,7 @@ from image import AppImage
 from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.settings import get_monitor
 from pulumi_kubernetes import apps, meta
-from scope import Scope
+from scope import Scope, at_most
 from settings import Settings
 
 
@@ -77,14 +77,10 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
         ),
         opts=pulumi.ResourceOptions.merge(
             scope.child(*after),
-            pulumi.ResourceOptions(hooks=_hooks(scope), custom_timeouts=_at_most(scope.service.rollout_seconds)),
+            # The official plugin waits for a rollout that Kubernetes has given up until this is over, 10 minutes else.
+            pulumi.ResourceOptions(hooks=_hooks(scope), custom_timeouts=at_most(scope.service.rollout_seconds)),
         ),
     )
-
-
-def _at_most(seconds: int) -> pulumi.CustomTimeouts:
-    """The official plugin waits for a rollout that Kubernetes has given up until this time is over, 10 minutes else."""
-    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
 
 
 def _hooks(scope: Scope) -> pulumi.ResourceHookBinding | None:

@@ -136,20 +136,37 @@ class Replicas:
         self.seen = {int(line) for line in self._watch.communicate()[0].split()}
 
 
-@pytest.fixture(scope="session")
-def api() -> urllib3.HTTPSConnectionPool:
-    """The API through the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""
+def evicted(pod: str, namespace: str = NAMESPACE) -> bool:
+    """Ask as `kubectl drain` does; False when the disruption budget says not now."""
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
+    command = ["kubectl", "--context", "slipway-local", "create", "--raw", path, "-f", "-"]
+    done = subprocess.run(
+        command, input=json.dumps(eviction), capture_output=True, text=True, check=False, env=environment()
+    )
+    assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def served(host: str) -> urllib3.HTTPSConnectionPool:
+    """A host of the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""
     return urllib3.HTTPSConnectionPool(
         "127.0.0.1",
         443,
         ca_certs=str(ROOT / ".slipway" / "ca.crt"),
-        server_hostname=HOST,
-        assert_hostname=HOST,
-        headers={"Host": HOST},
+        server_hostname=host,
+        assert_hostname=host,
+        headers={"Host": host},
         timeout=10,
         retries=False,
         maxsize=20,
     )
+
+
+@pytest.fixture(scope="session")
+def api() -> urllib3.HTTPSConnectionPool:
+    """The API, as its users reach it."""
+    return served(HOST)
 
 
 @pytest.fixture

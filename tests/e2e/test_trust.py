@@ -18,6 +18,7 @@ from tests.e2e.conftest import (
     Replicas,
     environment,
     eventually,
+    evicted,
     kubectl,
     outputs,
     pulumi,
@@ -228,24 +229,12 @@ def test_the_autoscaler_takes_over_three_pods_and_gives_them_back_and_there_are_
 def test_pods_are_evicted_one_after_the_other_and_all_of_them_in_the_end():
     kubectl("rollout", "status", "deployment/api", "--timeout=120s")
     first, second, *_ = sorted(running_pods())
-    assert _evicted(first)
-    assert not _evicted(second), "both pods went at once"
+    assert evicted(first)
+    assert not evicted(second), "both pods went at once"
     deadline = time.monotonic() + 60
-    while not _evicted(second):
+    while not evicted(second):
         assert time.monotonic() < deadline, "the budget blocks the drain for ever"
         time.sleep(1)
-
-
-def _evicted(pod: str) -> bool:
-    """Ask as `kubectl drain` does; False when the disruption budget says not now."""
-    path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}/eviction"
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": NAMESPACE}}
-    command = ["kubectl", "--context", "slipway-local", "create", "--raw", path, "-f", "-"]
-    done = subprocess.run(
-        command, input=json.dumps(eviction), capture_output=True, text=True, check=False, env=environment()
-    )
-    assert done.returncode == 0 or "disruption budget" in done.stderr, done.stderr
-    return done.returncode == 0
 
 
 @pytest.mark.feature("B10")

@@ -11,11 +11,22 @@ from secrets import token_urlsafe
 from typing import Any
 
 import pytest
-import urllib3
 
 from local.down import records
 from local.processes import Processes
-from tests.e2e.conftest import HOST, NAMESPACE, ROOT, eventually, kubectl, outputs, run, running_pods, up
+from tests.e2e.conftest import (
+    HOST,
+    NAMESPACE,
+    ROOT,
+    eventually,
+    evicted,
+    kubectl,
+    outputs,
+    run,
+    running_pods,
+    served,
+    up,
+)
 from tests.load.attack import Attack
 from tests.load.conftest import written
 
@@ -145,13 +156,8 @@ class Stack:
 
 
 def evict(pod: str, namespace: str) -> None:
-    """As `kubectl drain` does it: asked again until the disruption budget, if there is one, allows it."""
-    place = {"name": pod, "namespace": namespace}
-    file = ROOT / ".slipway" / "eviction.json"
-    file.write_text(json.dumps({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": place}))
-    evicted = ("create", "--raw", f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction", "-f", str(file))
-    eventually(lambda: "Success" in kubectl(*evicted, ok=False), 90, f"{pod} may leave")
-    file.unlink()
+    """Again until the disruption budget, if there is one, allows it."""
+    eventually(lambda: evicted(pod, namespace), 90, f"{pod} may leave")
 
 
 CHANGED_VARIABLE, SCALED_OUT_AND_IN = "changed variable", "scale out and in"
@@ -284,15 +290,7 @@ def deployed_as_in_a_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Gener
 
 def serves() -> bool:
     """Whether the Ingress leads to it already."""
-    door = urllib3.HTTPSConnectionPool(
-        "127.0.0.1",
-        443,
-        ca_certs=str(ROOT / ".slipway" / "ca.crt"),
-        server_hostname=TUTORIAL_HOST,
-        assert_hostname=TUTORIAL_HOST,
-        headers={"Host": TUTORIAL_HOST},
-    )
-    with door:
+    with served(TUTORIAL_HOST) as door:
         return door.request("GET", "/version").status == OK
 
 
