@@ -18,10 +18,10 @@ import urllib3
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.e2e.conftest import ROOT, eventually, kubectl, provide
@@ -95,10 +95,15 @@ def fill(browser: webdriver.Chrome, **values: str) -> None:
 
 @contextmanager
 def next_page(browser: webdriver.Chrome) -> Generator[None]:
-    """Waits until the page has gone: what is read afterwards is on the next one."""
-    before = browser.find_element(By.TAG_NAME, "html")
+    """Waits until the page has gone and the next is there, whole: what is read afterwards is on that one.
+
+    The page is marked and asked for its mark: asked about an element of a page on its way out, Chromium's driver at
+    times answers with an error of its own (SeleniumHQ/selenium#15401).
+    """
+    browser.execute_script("window.left = true")
     yield
-    WebDriverWait(browser, 10).until(staleness_of(before))
+    there = "return !window.left && document.readyState === 'complete'"
+    WebDriverWait(browser, 10, ignored_exceptions=[WebDriverException]).until(lambda page: page.execute_script(there))
 
 
 def press(browser: webdriver.Chrome, button: str) -> None:
