@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import urllib3
 
-from tests.e2e.conftest import kubectl, run
+from tests.e2e.conftest import Edit, kubectl, run
 from tests.e2e.load import Load
 
-Edit = Callable[[str, str, str], None]
-LOCAL = "stacks/Pulumi.local.yaml"
 ROLLING = "      needs: [mysql, redis]\n"
 ROUTES = "app/internal/api/routes.go"
 GOOD = "a.limited(requests, a.listShops)"

@@ -22,6 +22,10 @@ from local.progress import Screen, Task
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "api.slipway.localhost"
 NAMESPACE = "slipway-local"
+LOCAL = "stacks/Pulumi.local.yaml"
+
+Edit = Callable[[str, str, str], None]
+"""What the fixture `edit` gives: a file, what stands there, what takes its place."""
 
 
 def environment() -> dict[str, str]:
@@ -170,7 +174,7 @@ def api() -> urllib3.HTTPSConnectionPool:
 
 
 @pytest.fixture
-def edit() -> Generator[Callable[[str, str, str], None]]:
+def edit() -> Generator[Edit]:
     """`edit("app/x.go", "old", "new")`: change a file of the project; it is put back when the test ends."""
     before: dict[Path, bytes] = {}
 

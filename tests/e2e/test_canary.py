@@ -7,8 +7,8 @@ import time
 import pytest
 import urllib3
 
-from tests.e2e.canaries import LOCAL, ROLLING, Edit, canary, of_canary, slipway_up, try_a_bad_one
-from tests.e2e.conftest import eventually, history, kubectl, outputs, pulumi, up, version
+from tests.e2e.canaries import ROLLING, canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.conftest import LOCAL, Edit, eventually, history, kubectl, outputs, pulumi, up, version
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

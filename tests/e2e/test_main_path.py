@@ -11,12 +11,11 @@ from secrets import token_hex
 import pytest
 import urllib3
 
-from tests.e2e.conftest import ROOT, kubectl, outputs, planned_changes, pulumi, run, running_pods, up
+from tests.e2e.conftest import ROOT, Edit, kubectl, outputs, planned_changes, pulumi, run, running_pods, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-Edit = Callable[[str, str, str], None]
 # Made up here: a placeholder is refused in staging and prod.
 KEY = token_hex(16)
 DEPLOYMENTS = ("kubernetes:apps/v1:Deployment::api", "kubernetes:apps/v1:Deployment::web")

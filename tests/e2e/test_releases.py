@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,9 @@ import urllib3
 
 from tests.e2e.conftest import (
     HOST,
+    LOCAL,
     ROOT,
+    Edit,
     environment,
     eventually,
     history,
@@ -30,9 +31,7 @@ from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-Edit = Callable[[str, str, str], None]
 HEALTH = "app/internal/admin/health.go"
-LOCAL = "stacks/Pulumi.local.yaml"
 # It starts, and never wants traffic.
 READY, NEVER_READY = "answer(w, h.phase.Load() == ready, h.word())", "answer(w, false, h.word())"
 PATIENT = "  slipway:services:\n"

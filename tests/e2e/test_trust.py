@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 from secrets import token_urlsafe
 
@@ -13,8 +13,10 @@ import pytest
 import urllib3
 
 from tests.e2e.conftest import (
+    LOCAL,
     NAMESPACE,
     ROOT,
+    Edit,
     Replicas,
     environment,
     eventually,
@@ -31,9 +33,7 @@ from tests.leaks import leaks
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-Edit = Callable[[str, str, str], None]
 SECRETS = ROOT / ".slipway" / "secrets"
-LOCAL = "stacks/Pulumi.local.yaml"
 SCALED, RAISED = "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 3, max: 4}"
 # Made up here, so that this file is not what the search finds.
 CANARY = f"Canary/{token_urlsafe(24)}+Qx~"

@@ -20,6 +20,7 @@ import pytest
 import urllib3
 
 from tests.e2e.conftest import (
+    LOCAL,
     NAMESPACE,
     ROOT,
     environment,
@@ -36,24 +37,23 @@ from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-LOCAL = "stacks/Pulumi.local.yaml"
 HEALTH = "app/internal/admin/health.go"
 BAD_MIGRATION = "app/internal/store/mysql/migrations/00099_bad.sql"
 DOCUMENT = ROOT / "docs" / "faults.md"
 NAMED_WITHIN_SECONDS = 60
 
-Edit = tuple[str, str, str]
+Change = tuple[str, str, str]
 """File, what stands there, what takes its place."""
 Objects = list[dict[str, Any]]
 
 
-def service(*lines: str) -> Edit:
+def service(*lines: str) -> Change:
     """Keys of the service `api` in the stack file."""
     here = "      needs: [mysql, redis]\n"
     return LOCAL, here, here + "".join(f"      {line}\n" for line in lines)
 
 
-def rolling(*lines: str, seconds: int = 20) -> tuple[Edit, Edit]:
+def rolling(*lines: str, seconds: int = 20) -> tuple[Change, Change]:
     """The same, with rollouts that fail soon. Without a migration, which would meet the fault first.
 
     No two have the same pods: a rollout that takes up a ReplicaSet of before has no deadline to Kubernetes.
@@ -168,7 +168,7 @@ class Fault:
 
     what: str
     label: str
-    edits: tuple[Edit, ...] = ()
+    edits: tuple[Change, ...] = ()
     files: dict[str, str] = field(default_factory=dict[str, str])
     """New ones, with their content."""
     objects: Callable[[], Objects] = list
@@ -185,15 +185,15 @@ class Fault:
 
 
 NEVER = "answer(w, false, h.word())"
-STARTUP: Edit = (HEALTH, "answer(w, h.phase.Load() != starting, h.word())", NEVER)
-READINESS: Edit = (HEALTH, "answer(w, h.phase.Load() == ready, h.word())", NEVER)
-GREEDY: Edit = (
+STARTUP: Change = (HEALTH, "answer(w, h.phase.Load() != starting, h.word())", NEVER)
+READINESS: Change = (HEALTH, "answer(w, h.phase.Load() == ready, h.word())", NEVER)
+GREEDY: Change = (
     "app/cmd/api/main.go",
     "func main() {\n",
     "func main() {\n\ttaken := make([]byte, 256<<20)\n\tfor i := range taken {\n\t\ttaken[i] = 1\n\t}\n",
 )
-LIVENESS: Edit = (HEALTH, 'answer(w, true, "alive")', 'answer(w, false, "dead")')
-NO_IMAGE: Edit = (
+LIVENESS: Change = (HEALTH, 'answer(w, true, "alive")', 'answer(w, false, "dead")')
+NO_IMAGE: Change = (
     LOCAL,
     "    source: build\n    target: prebuilt",
     f"    source: prebuilt\n    digest: sha256:{'e' * 64}\n    target: prebuilt",

@@ -16,8 +16,10 @@ from local.down import records
 from local.processes import Processes
 from tests.e2e.conftest import (
     HOST,
+    LOCAL,
     NAMESPACE,
     ROOT,
+    Edit,
     eventually,
     evicted,
     kubectl,
@@ -32,8 +34,6 @@ from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-Edit = Callable[[str, str, str], None]
-LOCAL = "stacks/Pulumi.local.yaml"
 DOCUMENT = ROOT / "docs" / "load.md"
 OK = 200
 SCALED = "autoscaling: {min: 2, max: 4}"

@@ -16,8 +16,8 @@ import pytest
 import urllib3
 import yaml
 
-from tests.e2e.canaries import LOCAL, ROLLING, Edit, canary, of_canary, slipway_up, try_a_bad_one
-from tests.e2e.conftest import NAMESPACE, eventually, kubectl, provide, up
+from tests.e2e.canaries import ROLLING, canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.conftest import LOCAL, NAMESPACE, Edit, eventually, kubectl, provide, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
