@@ -1,13 +1,17 @@
 """`./slipway doctor`: what an update that was killed leaves behind, and the way out of it.
 
-Two things only: a lock that nobody holds any more, and operations of which the state does not know how they ended. An
-object that such an operation has made is taken into the state; one that it has not made is forgotten.
+Three things only: a lock that nobody holds any more; operations of which the state does not know how they ended; and
+Jobs made anew while the former ones are there. An object that an operation has made is taken into the state, one that
+it has not made is forgotten. Of two Jobs the latter is taken away: an update back to the release in force would want to
+make the former, and be told that it exists.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -21,6 +25,8 @@ from ops import cluster, config, engine_state
 from ops.cluster import Cluster, at
 from ops.engine_state import State
 from ops.recorder import stack_config
+
+POLL_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -73,12 +79,16 @@ def command(stack: str, *, fix: bool) -> int:
             )
         return 1
     state = engine_state.export(stack)
-    waiting = pending(state, cluster.connect(stack, config.settings(stack))) if _operations(state) else []
+    waiting = pending(state, _cluster(stack)) if _operations(state) else []
+    settled = engine_state.settled(state, {one.urn: one.id for one in waiting if one.id})
+    repaired, jobs = engine_state.with_former_jobs(settled)
     for lock in locks:
         typer.echo(f"{stack}: locked by an update that is gone: {lock.told}", err=True)
     for one in waiting:
         typer.echo(f"{stack}: {one.told}", err=True)
-    if not locks and not waiting:
+    for job in jobs:
+        typer.echo(f"{stack}: Job {job}, of an update without an end: to be taken away, the former is there", err=True)
+    if not locks and not waiting and not jobs:
         typer.echo(f"{stack}: the state is in order", err=True)
         return 0
     if not fix:
@@ -86,8 +96,11 @@ def command(stack: str, *, fix: bool) -> int:
         return 1
     if locks:
         engine_state.pulumi("cancel", "--yes", "-s", stack)
+    if waiting or jobs:
+        engine_state.restore(stack, repaired)  # refused while an update runs; nothing is taken away then
+    if jobs:
+        _take_away(jobs, _cluster(stack))
     if waiting:
-        engine_state.restore(stack, engine_state.settled(state, {one.urn: one.id for one in waiting if one.id}))
         engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
     typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
     return 0
@@ -129,6 +142,19 @@ def _made(resource: dict[str, Any], found: Cluster) -> str | None:
         return None
     namespace = at(present, "metadata", "namespace")
     return f"{namespace}/{name}" if namespace else name
+
+
+def _take_away(jobs: Sequence[str], found: Cluster) -> None:
+    """Once they have ended, in time or by their deadline: a migration is not torn off in the middle."""
+    for name in (job.rpartition("/")[2] for job in jobs):
+        while at(found.one("batch/v1", "Job", name), "status", "active"):
+            typer.echo(f"{found.stack}: Job {name} still runs; it is waited for", err=True)
+            time.sleep(POLL_SECONDS)
+        found.delete("batch/v1", "Job", name)
+
+
+def _cluster(stack: str) -> Cluster:
+    return cluster.connect(stack, config.settings(stack))
 
 
 def _operations(state: State) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ State: TypeAlias = dict[str, Any]
 """What `pulumi stack export` prints; secrets are encrypted in it."""
 
 _RECORD = f"kubernetes:core/v1:ConfigMap::{RELEASE}"
+_JOB = "kubernetes:batch/v1:Job"
 _BUILDS = ("docker:index/image:Image", "pulumi:providers:docker")
 
 
@@ -63,16 +64,16 @@ def in_force(state: State) -> Release | None:
     return Release.of(metadata["name"], found[0]["data"], metadata.get("annotations") or {})
 
 
-def with_former(state: State) -> State:
+def with_former(state: State, type_: str = "") -> State:
     """Of each object that was made anew, with the former one still to be deleted, the former is the stack's again.
 
     Else going back would first find that it is there, and then delete it: a Job, or the order for a Secret. A complete
-    update leaves nothing to be deleted, so the oldest is of the release in force.
+    update leaves nothing to be deleted, so the oldest is of the release in force. `type_` is the only one to look at.
     """
     repaired = copy.deepcopy(state)
     resources = _resources(repaired)
     place = {one["urn"]: index for index, one in enumerate(resources) if not one.get("delete")}
-    left = [one["urn"] for one in resources if one.get("delete")]
+    left = [one["urn"] for one in resources if one.get("delete") and _type(one).startswith(type_)]
     for urn in dict.fromkeys(urn for urn in left if urn in place):
         former = [index for index, one in enumerate(resources) if one["urn"] == urn and one.get("delete")]
         oldest, present = min(former, key=lambda index: str(resources[index].get("created"))), place[urn]
@@ -80,6 +81,19 @@ def with_former(state: State) -> State:
         resources[present] = {key: value for key, value in resources[oldest].items() if key != "delete"}
         resources[oldest] = latter
     return repaired
+
+
+def with_former_jobs(state: State) -> tuple[State, list[str]]:
+    """With the Jobs of the release in force again, without those made since; and the ids of the latter.
+
+    Nothing but a Job can be taken away before its successor is there: no pod needs it.
+    """
+    repaired = with_former(state, _JOB)
+    resources = _resources(repaired)
+    present = {one["urn"] for one in resources if not one.get("delete")}
+    latter = [one for one in resources if _type(one) == _JOB and one.get("delete") and one["urn"] in present]
+    resources[:] = [one for one in resources if one not in latter]
+    return repaired, [one["id"] for one in latter]
 
 
 def with_builds(state: State, before: State) -> State:

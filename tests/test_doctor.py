@@ -112,8 +112,11 @@ class Engine:
     def __init__(self, folder: Path, found: engine_state.State) -> None:
         self.answers = {"whoami": json.dumps({"url": f"file://{folder}"}), "stack export": json.dumps(found)}
         self.asked: list[str] = []
+        self.restored: list[engine_state.State] = []
 
     def __call__(self, *arguments: str, given: str | None = None) -> str:
+        if given:
+            self.restored.append(json.loads(given))
         self.asked.append(" ".join(word for word in arguments if not word.startswith("-") and word != "dev"))
         return self.answers.get(self.asked[-1], "")
 
@@ -160,3 +163,45 @@ def test_a_state_in_order_is_left_as_it_is(engine: Engine, capsys: pytest.Captur
     assert doctor.command("dev", fix=True) == 0
     assert engine.asked == ["whoami", "stack export"]
     assert "the state is in order" in capsys.readouterr().err
+
+
+def job(name: str, **other: Any) -> dict[str, Any]:
+    return {"urn": JOB, "type": "kubernetes:batch/v1:Job", "id": f"slipway-dev/{name}", **other}
+
+
+def test_of_two_jobs_that_of_the_release_in_force_stays_and_the_other_is_taken_away_when_it_has_ended(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    """What an update leaves that was killed after it had made its migration, and then the migration still runs."""
+    answers = [{"status": {"active": 1}}, {"status": {"succeeded": 1}}, {}]
+    asked: list[tuple[str, str]] = []
+
+    def server(request: httpx2.Request) -> httpx2.Response:
+        asked.append((request.method, request.url.path.rpartition("/")[2]))
+        return httpx2.Response(200, json=answers.pop(0))
+
+    monkeypatch.setattr(doctor, "POLL_SECONDS", 0)
+    monkeypatch.setattr(cluster, "connect", lambda *_: api_server.cluster(server))
+    left = state(resources=(job("latter", created="2"), job("former", created="1", delete=True)))
+    engine.answers["stack export"] = json.dumps(left)
+    assert doctor.command("dev", fix=False) == 1
+    assert asked == []
+    assert doctor.command("dev", fix=True) == 0
+    assert asked == [("GET", "latter"), ("GET", "latter"), ("DELETE", "latter")]
+    [restored] = engine.restored
+    assert restored["deployment"]["resources"] == [job("former", created="1")]
+    assert "Job slipway-dev/latter, of an update without an end" in capsys.readouterr().err
+
+
+def test_a_job_that_was_being_made_when_the_update_was_killed_is_taken_away_too():
+    begun = operation("creating", JOB) | {"resource": job("latter", created="2")}
+    settled = engine_state.settled(state(begun, resources=(job("former", created="1"),)), {JOB: "slipway-dev/latter"})
+    repaired, latter = engine_state.with_former_jobs(settled)
+    assert latter == ["slipway-dev/latter"]
+    assert repaired["deployment"]["resources"] == [job("former", created="1")]
+
+
+def test_only_jobs_are_taken_away_before_their_successor_is_complete():
+    secret = {"urn": SERVICE, "type": "kubernetes:core/v1:Secret", "id": "slipway-dev/former", "created": "1"}
+    left = state(resources=({**secret, "id": "slipway-dev/latter", "created": "2"}, {**secret, "delete": True}))
+    assert engine_state.with_former_jobs(left) == (left, [])

@@ -7,7 +7,6 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,23 @@ import urllib3
 
 from local.down import records
 from local.processes import Processes
-from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, up
+from tests.e2e.conftest import LOCAL, ROOT, Edit, environment, eventually, kubectl, pulumi, run, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-LOCAL = "stacks/Pulumi.local.yaml"
 LEVEL = "env: {LOG_LEVEL: debug"
 KILLS = 10
 # An update that rolls both services takes about this long.
 LONGEST_SECONDS = 20.0
-
-Edit = Callable[[str, str, str], None]
 
 
 class Update:
     """A running `pulumi up` that has something to do: a new variable rolls both services."""
 
     def __init__(self, edit: Edit, folder: Path) -> None:
-        edit(LOCAL, LEVEL, f"env: {{FIRE: '{time.monotonic()}', LOG_LEVEL: debug")
+        self._edit, self._changed = edit, f"env: {{FIRE: '{time.monotonic()}', LOG_LEVEL: debug"
+        edit(LOCAL, LEVEL, self._changed)
         self.output = folder / "up.txt"
         command = ["pulumi", "up", "--yes", "--skip-preview", "-s", "local", "--non-interactive", "--color", "never"]
         with self.output.open("w") as said:
@@ -46,6 +43,10 @@ class Update:
         target = os.killpg if number == signal.SIGKILL else os.kill
         target(self.engine.pid, number)
         return self.engine.wait(timeout=120)
+
+    def is_taken_back(self) -> None:
+        """In the stack file: the next update is to go back."""
+        self._edit(LOCAL, self._changed, LEVEL)
 
 
 def is_put_right() -> None:
@@ -62,6 +63,11 @@ def kept() -> str:
     return kubectl("get", "persistentvolumeclaims,statefulsets", "-o", "jsonpath={.items[*].metadata.uid}")
 
 
+def migrations() -> set[str]:
+    """Jobs are named by what they run with."""
+    return {job for job in kubectl("get", "jobs", "-o", "name").split() if "-migration-" in job}
+
+
 @pytest.mark.parametrize("moment", range(KILLS))
 def test_an_update_killed_at_any_moment_is_put_right(
     moment: int, api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path
@@ -76,6 +82,20 @@ def test_an_update_killed_at_any_moment_is_put_right(
         is_put_right()
     assert load.lost == []
     assert kept() == before
+
+
+def test_a_killed_update_can_be_followed_by_one_that_goes_back(
+    api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path
+):
+    """Killed when the new migration is there, and the old one has not been deleted yet."""
+    before = migrations()
+    with Load(api, "/v1/shops", rate=20) as load:
+        update = Update(edit, tmp_path)
+        eventually(lambda: migrations() > before, 60, "a new migration is there")
+        update.end(signal.SIGKILL)
+        update.is_taken_back()
+        is_put_right()
+    assert load.lost == []
 
 
 def test_an_update_stopped_by_ctrl_c_is_put_right(api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path):
