@@ -12,13 +12,17 @@ from typing import Any, TypeAlias
 
 import pulumi
 from environment import kubeconfig
-from lightkube import Client
+from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
 from scope import Scope
 
 Entry: TypeAlias = dict[str, Any]
 """One of an object's managedFields: a manager, and the fields it owns."""
+
+TRIES = 5
+# What the API server answers when the `test` of a patch, or its own of the version, fails.
+CHANGED = (409, 422)
 
 
 def before_update(scope: Scope) -> pulumi.ResourceHook:
@@ -27,15 +31,26 @@ def before_update(scope: Scope) -> pulumi.ResourceHook:
 
     def hand_over(update: pulumi.ResourceHookArgs) -> None:
         if sets_replicas(update.old_inputs) != sets_replicas(update.new_inputs):
-            client = Client(kubeconfig(context), namespace=namespace)
-            metadata = client.get(Deployment, name).to_dict()["metadata"]
-            patch = [
-                {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-                {"op": "replace", "path": "/metadata/managedFields", "value": disowned(metadata["managedFields"])},
-            ]
-            client.patch(Deployment, name, patch, patch_type=PatchType.JSON)
+            _disown(Client(kubeconfig(context), namespace=namespace), name)
 
     return pulumi.ResourceHook(f"{name}-hand-over", hand_over)
+
+
+def _disown(client: Client, name: str) -> None:
+    for tries_left in reversed(range(TRIES)):
+        metadata = client.get(Deployment, name).to_dict()["metadata"]
+        # Whoever changes it meanwhile owns fields that we have not seen.
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": disowned(metadata["managedFields"])},
+        ]
+        try:
+            client.patch(Deployment, name, patch, patch_type=PatchType.JSON)
+        except ApiError as error:
+            if error.status.code not in CHANGED or not tries_left:
+                raise
+        else:
+            return
 
 
 def sets_replicas(inputs: Mapping[str, Any] | None) -> bool:

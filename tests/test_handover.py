@@ -7,8 +7,10 @@ from typing import Any, cast
 from unittest.mock import MagicMock
 
 import handover
+import httpx2
 import pytest
 from handover import disowned
+from lightkube import ApiError
 
 FIXED, SCALED = {"spec": {"replicas": 3.0, "template": {}}}, {"spec": {"template": {}}}
 
@@ -60,6 +62,24 @@ def test_before_an_update_that_hands_it_over_the_number_is_made_nobody_s(
         {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
         {"op": "replace", "path": "/metadata/managedFields", "value": []},
     ]
+
+
+def refusal(code: int) -> ApiError:
+    return ApiError(response=httpx2.Response(code, json={"code": code, "message": "no"}))
+
+
+def test_it_is_tried_again_when_somebody_has_changed_the_deployment_meanwhile(client: MagicMock):
+    client.patch.side_effect = [refusal(422), refusal(409), None]
+    update(FIXED, SCALED)
+    assert [call[0] for call in client.method_calls] == ["get", "patch"] * 3
+
+
+@pytest.mark.parametrize(("code", "times"), [(403, 1), (409, 5)], ids=["not allowed", "changed again and again"])
+def test_who_is_refused_for_good_is_told_so(client: MagicMock, code: int, times: int):
+    client.patch.side_effect = refusal(code)
+    with pytest.raises(ApiError):
+        update(FIXED, SCALED)
+    assert client.patch.call_count == times
 
 
 @pytest.mark.parametrize("inputs", [FIXED, SCALED], ids=["the stack's", "the autoscaler's"])

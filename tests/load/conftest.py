@@ -14,7 +14,9 @@ __all__ = ["api", "edit", "written"]
 
 Row = TypeVar("Row")
 
-PLUGINS = "the official provider plugins (`PLUGINS=DIR`)" if os.environ.get("PLUGINS") else "the provider plugins of local/"
+PLUGINS = (
+    "the official provider plugins (`PLUGINS=DIR`)" if os.environ.get("PLUGINS") else "the provider plugins of local/"
+)
 
 
 @contextmanager
