@@ -243,9 +243,9 @@ def doctor_command(
     stack: Stack,
     fix: Annotated[bool, typer.Option("--fix", help="Put it right.")] = False,
 ) -> None:
-    """Tell what an update that was killed left in the state: a lock nobody holds, operations without an end.
+    """Tell what an update that was killed left: a lock nobody holds, operations without an end, Jobs made anew.
 
-    Exit code: 0 the state is in order, 1 it is not. --fix changes the state only, nothing in the cluster.
+    Exit code: 0 the state is in order, 1 it is not. --fix changes the state, and in the cluster nothing but such a Job.
     """
     sys.exit(doctor.command(stack, fix=fix))
 
