@@ -310,7 +310,7 @@ MISTAKES = (
 def main() -> None:
     """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
     try:
-        app()
+        app(prog_name="slipway")
     except MISTAKES as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(1)
