@@ -78,8 +78,10 @@ def with_former(state: State, type_: str = "") -> State:
         former = [index for index, one in enumerate(resources) if one["urn"] == urn and one.get("delete")]
         oldest, present = min(former, key=lambda index: str(resources[index].get("created"))), place[urn]
         latter = {**resources[present], "delete": True}
-        resources[present] = {key: value for key, value in resources[oldest].items() if key != "delete"}
-        resources[oldest] = latter
+        again = {key: value for key, value in resources[oldest].items() if key != "delete"}
+        # What depends on it, on either of them, stands behind the first.
+        first, last = sorted((present, oldest))
+        resources[first], resources[last] = again, latter
     return repaired
 
 

@@ -195,10 +195,12 @@ def test_of_two_jobs_that_of_the_release_in_force_stays_and_the_other_is_taken_a
 
 def test_a_job_that_was_being_made_when_the_update_was_killed_is_taken_away_too():
     begun = operation("creating", JOB) | {"resource": job("latter", created="2")}
-    settled = engine_state.settled(state(begun, resources=(job("former", created="1"),)), {JOB: "slipway-dev/latter"})
-    repaired, latter = engine_state.with_former_jobs(settled)
+    service = {"urn": SERVICE, "type": "kubernetes:core/v1:Service", "id": "slipway-dev/api", "dependencies": [JOB]}
+    before = state(begun, resources=(job("former", created="1"), service))
+    repaired, latter = engine_state.with_former_jobs(engine_state.settled(before, {JOB: "slipway-dev/latter"}))
     assert latter == ["slipway-dev/latter"]
-    assert repaired["deployment"]["resources"] == [job("former", created="1")]
+    # In the order of before: the engine refuses a state in which a resource stands before what it depends on.
+    assert repaired["deployment"]["resources"] == [job("former", created="1"), service]
 
 
 def test_only_jobs_are_taken_away_before_their_successor_is_complete():
