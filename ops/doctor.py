@@ -87,7 +87,7 @@ def command(stack: str, *, fix: bool) -> int:
     for one in waiting:
         typer.echo(f"{stack}: {one.told}", err=True)
     for job in jobs:
-        typer.echo(f"{stack}: Job {job}, of an update without an end: to be taken away, the former is there", err=True)
+        typer.echo(f"{stack}: {_told(job)}: to be taken away", err=True)
     if not locks and not waiting and not jobs:
         typer.echo(f"{stack}: the state is in order", err=True)
         return 0
@@ -96,14 +96,23 @@ def command(stack: str, *, fix: bool) -> int:
         return 1
     if locks:
         engine_state.pulumi("cancel", "--yes", "-s", stack)
-    if waiting or jobs:
-        engine_state.restore(stack, repaired)  # refused while an update runs; nothing is taken away then
     if jobs:
-        _take_away(jobs, _cluster(stack))
+        _take_away(stack, jobs, repaired)
     if waiting:
+        engine_state.restore(stack, repaired)
         engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
     typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
     return 0
+
+
+def settle_jobs(stack: str, state: State) -> State:
+    """A state from which an update can go to any release: of two Jobs the latter is taken away, and that is told."""
+    repaired, jobs = engine_state.with_former_jobs(state)
+    if jobs:
+        for job in jobs:
+            typer.echo(f"{stack}: {_told(job)}: it is taken away", err=True)
+        _take_away(stack, jobs, repaired)
+    return repaired
 
 
 def backend() -> str:
@@ -144,13 +153,19 @@ def _made(resource: dict[str, Any], found: Cluster) -> str | None:
     return f"{namespace}/{name}" if namespace else name
 
 
-def _take_away(jobs: Sequence[str], found: Cluster) -> None:
+def _take_away(stack: str, jobs: Sequence[str], repaired: State) -> None:
     """Once they have ended, in time or by their deadline: a migration is not torn off in the middle."""
-    for name in (job.rpartition("/")[2] for job in jobs):
-        while at(found.one("batch/v1", "Job", name), "status", "active"):
-            typer.echo(f"{found.stack}: Job {name} still runs; it is waited for", err=True)
+    found = _cluster(stack)
+    engine_state.restore(stack, repaired)  # refused while an update runs; then nothing is taken away
+    for job in jobs:
+        while at(found.one("batch/v1", "Job", job), "status", "active"):
+            typer.echo(f"{stack}: Job/{job} still runs, and is waited for", err=True)
             time.sleep(POLL_SECONDS)
-        found.delete("batch/v1", "Job", name)
+        found.delete("batch/v1", "Job", job)
+
+
+def _told(job: str) -> str:
+    return f"Job/{job}, of an update without an end, while the one before is there"
 
 
 def _cluster(stack: str) -> Cluster:

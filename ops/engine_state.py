@@ -86,7 +86,7 @@ def with_former(state: State, type_: str = "") -> State:
 
 
 def with_former_jobs(state: State) -> tuple[State, list[str]]:
-    """With the Jobs of the release in force again, without those made since; and the ids of the latter.
+    """With the Jobs of the release in force again, without those made since; and the names of the latter.
 
     Nothing but a Job can be taken away before its successor is there: no pod needs it.
     """
@@ -95,7 +95,7 @@ def with_former_jobs(state: State) -> tuple[State, list[str]]:
     present = {one["urn"] for one in resources if not one.get("delete")}
     latter = [one for one in resources if _type(one) == _JOB and one.get("delete") and one["urn"] in present]
     resources[:] = [one for one in resources if one not in latter]
-    return repaired, [one["id"] for one in latter]
+    return repaired, [one["id"].rpartition("/")[2] for one in latter]
 
 
 def with_builds(state: State, before: State) -> State:

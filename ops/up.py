@@ -24,7 +24,7 @@ from typing import Any
 import pulumi
 import typer
 
-from ops import canary, cluster, config, engine_state, held, preview, rollback, signals, status
+from ops import canary, cluster, config, doctor, engine_state, held, preview, rollback, signals, status
 from ops.canary import Trial, Verdict
 from ops.engine_state import NoState, State
 from ops.recorder import ROOT, stack_config
@@ -124,9 +124,10 @@ def cause(stack: str, events: Iterable[Event]) -> str:
 def _before(stack: str) -> State | None:
     """The state before the update; None for a stack that has none yet."""
     try:
-        return engine_state.export(stack)
+        state = engine_state.export(stack)
     except NoState:
         return None  # `pulumi up` itself says why
+    return doctor.settle_jobs(stack, state)
 
 
 def _way_back(stack: str, before: State | None) -> str:

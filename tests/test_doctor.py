@@ -190,7 +190,7 @@ def test_of_two_jobs_that_of_the_release_in_force_stays_and_the_other_is_taken_a
     assert asked == [("GET", "latter"), ("GET", "latter"), ("DELETE", "latter")]
     [restored] = engine.restored
     assert restored["deployment"]["resources"] == [job("former", created="1")]
-    assert "Job slipway-dev/latter, of an update without an end" in capsys.readouterr().err
+    assert "dev: Job/latter, of an update without an end, while the one before is there" in capsys.readouterr().err
 
 
 def test_a_job_that_was_being_made_when_the_update_was_killed_is_taken_away_too():
@@ -198,7 +198,7 @@ def test_a_job_that_was_being_made_when_the_update_was_killed_is_taken_away_too(
     service = {"urn": SERVICE, "type": "kubernetes:core/v1:Service", "id": "slipway-dev/api", "dependencies": [JOB]}
     before = state(begun, resources=(job("former", created="1"), service))
     repaired, latter = engine_state.with_former_jobs(engine_state.settled(before, {JOB: "slipway-dev/latter"}))
-    assert latter == ["slipway-dev/latter"]
+    assert latter == ["latter"]
     # In the order of before: the engine refuses a state in which a resource stands before what it depends on.
     assert repaired["deployment"]["resources"] == [job("former", created="1"), service]
 

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 import typer
 from releases import Release
 
-from ops import canary, engine_state, rollback, up
+from ops import canary, cluster, engine_state, rollback, up
 from ops.canary import Trial, Verdict
 from ops.cluster import NoCluster
 from ops.engine_state import NoState
@@ -94,11 +95,11 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pulumi").chmod(0o755)
     events(tmp_path, FAILED)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(engine_state, "export", lambda stack: {"before": stack})
+    monkeypatch.setattr(engine_state, "export", lambda stack: {"deployment": {}, "before": stack})
     monkeypatch.setattr(engine_state, "in_force", lambda state: RELEASE)
 
     def go_back(stack: str, release: Release, before: Any, why: str) -> int:
-        (tmp_path / "went").write_text(f"{stack} {release.revision} {before}{why and f' {why}'}")
+        (tmp_path / "went").write_text(f"{stack} {release.revision} {before['before']}{why and f' {why}'}")
         return 1 if (tmp_path / "stuck").exists() else 0
 
     monkeypatch.setattr(rollback, "go_back", go_back)
@@ -114,11 +115,37 @@ def test_a_failed_rollout_tells_its_cause_goes_back_to_the_release_before_and_is
     engine: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert up.command("dev", yes=True, returns=True) == 1
-    assert (engine / "went").read_text() == "dev 0a1b2c3d {'before': 'dev'}"
+    assert (engine / "went").read_text() == "dev 0a1b2c3d dev"
     told = capsys.readouterr().err
     assert "Job/api-migration: 1 error occurred: * Job slipway-dev/api-migration-b9170e88 failed" in told
     assert "dev: release 0a1b2c3d (image src-0) is in force again. The update failed." in told
     assert (engine / "told").read_text().startswith("true up -s dev --yes --event-log ")
+
+
+def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next_update_starts(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    events(engine, [begins(STACK, planning=True)])
+
+    def job(name: str, **other: Any) -> dict[str, Any]:
+        return {"urn": JOB, "type": "kubernetes:batch/v1:Job", "id": f"slipway-dev/{name}", **other}
+
+    left = [job("latter", created="2"), job("former", created="1", delete=True)]
+    monkeypatch.setattr(engine_state, "export", lambda _: {"deployment": {"resources": left}, "before": "dev"})
+    done: list[str] = []
+    monkeypatch.setattr(
+        engine_state, "restore", lambda _, state: done.append(state["deployment"]["resources"][0]["id"])
+    )
+
+    def server(request: httpx2.Request) -> httpx2.Response:
+        done.append(f"{request.method} {request.url.path.rpartition('/')[2]}")
+        assert not (engine / "told").exists(), "the update has started before"
+        return httpx2.Response(200, json={})
+
+    monkeypatch.setattr(cluster, "connect", lambda *_: api_server.cluster(server))
+    up.command("dev", yes=True, returns=False)
+    assert done == ["slipway-dev/former", "GET latter", "DELETE latter"]
+    assert "dev: Job/latter, of an update without an end, while the one before is there" in capsys.readouterr().err
 
 
 def test_a_mistake_in_the_settings_leaves_everything_as_it_is(engine: Path):
@@ -258,7 +285,7 @@ def test_a_bad_canary_is_withdrawn_with_its_measure_and_the_update_is_a_failure(
 ):
     assert tried(BAD) == [BESIDE]
     assert code(engine) == 1
-    assert (engine / "went").read_text() == "dev 0a1b2c3d {'before': 'dev'} canary of api withdrawn"
+    assert (engine / "went").read_text() == "dev 0a1b2c3d dev canary of api withdrawn"
     told = capsys.readouterr().err
     assert f"dev: the canary is withdrawn:\n{BAD.told}\n" in told
     assert "dev: release 0a1b2c3d (image src-0) is in force again. The update failed." in told
@@ -284,7 +311,7 @@ def test_a_canary_that_does_not_even_start_is_taken_back_like_any_failed_rollout
 def test_an_update_that_fails_after_a_good_canary_is_taken_back_too(tried: Tried, engine: Path):
     assert tried(GOOD, fails=2) == [BESIDE, PLAIN]
     assert code(engine) == 1
-    assert (engine / "went").read_text() == "dev 0a1b2c3d {'before': 'dev'}"
+    assert (engine / "went").read_text() == "dev 0a1b2c3d dev"
 
 
 def test_whoever_stops_the_watch_is_told_how_things_stand_and_what_to_type(
