@@ -45,8 +45,9 @@ class Lock:
 
     @property
     def told(self) -> str:
-        """Who and since when."""
-        return f"{self.user}@{self.host}, process {self.pid}, since {self.since}"
+        """By whom and since when."""
+        is_what = "gone" if self.is_left_behind else "running"
+        return f"by an update that is {is_what}: {self.user}@{self.host}, process {self.pid}, since {self.since}"
 
 
 @dataclass(frozen=True)
@@ -74,16 +75,14 @@ def command(stack: str, *, fix: bool) -> int:
     locks = held(stack)
     if any(not lock.is_left_behind for lock in locks):
         for lock in locks:
-            typer.echo(
-                f"{stack}: an update is running: {lock.told}. If it is not, `pulumi cancel -s {stack}`", err=True
-            )
+            typer.echo(f"{stack}: locked {lock.told}. If it is not, `pulumi cancel -s {stack}`", err=True)
         return 1
     state = engine_state.export(stack)
     waiting = pending(state, _cluster(stack)) if _operations(state) else []
     settled = engine_state.settled(state, {one.urn: one.id for one in waiting if one.id})
     repaired, jobs = engine_state.with_former_jobs(settled)
     for lock in locks:
-        typer.echo(f"{stack}: locked by an update that is gone: {lock.told}", err=True)
+        typer.echo(f"{stack}: locked {lock.told}", err=True)
     for one in waiting:
         typer.echo(f"{stack}: {one.told}", err=True)
     for job in jobs:

@@ -180,7 +180,7 @@ def target(settings: Settings, service: str) -> Target:
 def fit(found: Cluster) -> None:
     """`NoDrill` while somebody updates the stack, or if it is not well: then nothing could be told from a drill."""
     if locks := doctor.held(found.stack):
-        told = f"an update has locked it ({locks[0].told})"
+        told = f"it is locked {locks[0].told}"
         raise NoDrill(f"no drill on stack {found.stack} now: {told}; see ./slipway doctor -s {found.stack}")
     if why := unwell(status.read(found, held.look(found))):
         raise NoDrill(f"no drill on stack {found.stack} now: {why}; see ./slipway status -s {found.stack}")

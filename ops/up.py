@@ -122,11 +122,13 @@ def cause(stack: str, events: Iterable[Event]) -> str:
 
 
 def _before(stack: str) -> State | None:
-    """The state before the update; None for a stack that has none yet."""
+    """The state before the update; None for a stack that has none yet, `NoState` if an update holds it."""
     try:
-        state = engine_state.export(stack)
+        state, locks = engine_state.export(stack), doctor.held(stack)
     except NoState:
         return None  # `pulumi up` itself says why
+    if locks:
+        raise NoState(f"stack {stack} is locked {locks[0].told}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 
 

@@ -155,7 +155,7 @@ def test_an_update_that_runs_elsewhere_is_left_alone(
     lock(tmp_path, 1, "another")
     assert doctor.command("dev", fix=True) == 1
     assert engine.asked == ["whoami"]
-    assert "an update is running: ada@another, process 1" in capsys.readouterr().err
+    assert "dev: locked by an update that is running: ada@another, process 1" in capsys.readouterr().err
 
 
 def test_a_state_in_order_is_left_as_it_is(engine: Engine, capsys: pytest.CaptureFixture[str]):

@@ -495,7 +495,7 @@ def test_a_stack_that_is_not_well_is_left_alone(
 
 def test_an_update_that_is_under_way_is_not_disturbed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor, "held", lambda _stack: [Lock("root", "ci", 7, "12:00")])
-    with pytest.raises(drill.NoDrill, match=r"an update has locked it \(root@ci, process 7"):
+    with pytest.raises(drill.NoDrill, match=r"it is locked by an update that is running: root@ci, process 7"):
         drill.fit(cluster(Stack()))
 
 

@@ -21,9 +21,10 @@ import pytest
 import typer
 from releases import Release
 
-from ops import canary, cluster, engine_state, rollback, up
+from ops import canary, cluster, doctor, engine_state, rollback, up
 from ops.canary import Trial, Verdict
 from ops.cluster import NoCluster
+from ops.doctor import Lock
 from ops.engine_state import NoState
 from ops.recorder import ROOT
 from tests import api_server
@@ -97,6 +98,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(engine_state, "export", lambda stack: {"deployment": {}, "before": stack})
     monkeypatch.setattr(engine_state, "in_force", lambda state: RELEASE)
+    monkeypatch.setattr(doctor, "held", lambda _: [])
 
     def go_back(stack: str, release: Release, before: Any, why: str) -> int:
         (tmp_path / "went").write_text(f"{stack} {release.revision} {before['before']}{why and f' {why}'}")
@@ -120,6 +122,16 @@ def test_a_failed_rollout_tells_its_cause_goes_back_to_the_release_before_and_is
     assert "Job/api-migration: 1 error occurred: * Job slipway-dev/api-migration-b9170e88 failed" in told
     assert "dev: release 0a1b2c3d (image src-0) is in force again. The update failed." in told
     assert (engine / "told").read_text().startswith("true up -s dev --yes --event-log ")
+
+
+def test_a_locked_stack_is_told_with_who_holds_it_and_nothing_is_started(engine: Path, monkeypatch: pytest.MonkeyPatch):
+    lock = Lock("ada", "another", 7, "2026-11-21T08:00:00Z")
+    monkeypatch.setattr(doctor, "held", lambda _: [lock])
+    with pytest.raises(
+        NoState, match=r"stack dev is locked by an update that is running: ada@another, process 7, since"
+    ):
+        up.command("dev", yes=True, returns=True)
+    assert not (engine / "told").exists()
 
 
 def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next_update_starts(

@@ -116,7 +116,7 @@ def test_of_two_updates_at_once_one_is_refused_and_the_other_succeeds(edit: Edit
     assert "locked" in second.stdout + second.stderr
     told = run("./slipway", "doctor", "--fix", "-s", "local", ok=False)
     assert told.returncode == 1
-    assert "an update is running" in told.stderr
+    assert "locked by an update that is running" in told.stderr
     assert update.engine.wait(timeout=120) == 0, update.output.read_text()
     is_put_right()
 
