@@ -63,9 +63,10 @@ def kept() -> str:
     return kubectl("get", "persistentvolumeclaims,statefulsets", "-o", "jsonpath={.items[*].metadata.uid}")
 
 
-def migrations() -> set[str]:
-    """Jobs are named by what they run with."""
-    return {job for job in kubectl("get", "jobs", "-o", "name").split() if "-migration-" in job}
+def variables() -> str:
+    """Name of the ConfigMap that new pods of the API get; it says what is in it."""
+    env = "{.spec.template.spec.containers[0].envFrom[0].configMapRef.name}"
+    return kubectl("get", "deployment", "api", "-o", f"jsonpath={env}")
 
 
 @pytest.mark.parametrize("moment", range(KILLS))
@@ -84,16 +85,23 @@ def test_an_update_killed_at_any_moment_is_put_right(
     assert kept() == before
 
 
+@pytest.mark.parametrize(
+    "unlocked", [("./slipway", "doctor", "--fix"), ("pulumi", "cancel", "--yes")], ids=["by the doctor", "only"]
+)
 def test_a_killed_update_can_be_followed_by_one_that_goes_back(
-    api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path
+    unlocked: tuple[str, ...], api: urllib3.HTTPSConnectionPool, edit: Edit, tmp_path: Path
 ):
-    """Killed when the new migration is there, and the old one has not been deleted yet."""
-    before = migrations()
+    """Killed when the new migration is done, and the old one has not been deleted yet."""
+    before = variables()
     with Load(api, "/v1/shops", rate=20) as load:
         update = Update(edit, tmp_path)
-        eventually(lambda: migrations() > before, 60, "a new migration is there")
+        eventually(lambda: variables() != before, 60, "the pods are replaced")
         update.end(signal.SIGKILL)
         update.is_taken_back()
+        locked = run("./slipway", "up", "--yes", "-s", "local", ok=False)
+        assert "stack local is locked by an update that is gone" in locked.stderr
+        run(*unlocked, "-s", "local")
+        print(run("./slipway", "up", "--yes", "-s", "local").stderr)
         is_put_right()
     assert load.lost == []
 
