@@ -95,10 +95,9 @@ def command(stack: str, *, fix: bool) -> int:
         return 1
     if locks:
         engine_state.pulumi("cancel", "--yes", "-s", stack)
-    if jobs:
-        _take_away(stack, jobs, repaired)
+    if waiting or jobs:
+        _restore(stack, repaired, jobs)
     if waiting:
-        engine_state.restore(stack, repaired)
         engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
     typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
     return 0
@@ -110,7 +109,7 @@ def settle_jobs(stack: str, state: State) -> State:
     if jobs:
         for job in jobs:
             typer.echo(f"{stack}: {_told(job)}: it is taken away", err=True)
-        _take_away(stack, jobs, repaired)
+        _restore(stack, repaired, jobs)
     return repaired
 
 
@@ -152,8 +151,8 @@ def _made(resource: dict[str, Any], found: Cluster) -> str | None:
     return f"{namespace}/{name}" if namespace else name
 
 
-def _take_away(stack: str, jobs: Sequence[str], repaired: State) -> None:
-    """Once they have ended, in time or by their deadline: a migration is not torn off in the middle."""
+def _restore(stack: str, repaired: State, jobs: Sequence[str]) -> None:
+    """The state, and without these Jobs: once they have ended, by themselves or by their deadline."""
     found = _cluster(stack)
     engine_state.restore(stack, repaired)  # refused while an update runs; then nothing is taken away
     for job in jobs:
