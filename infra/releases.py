@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import Any, Self
 
 import pulumi
+import rollout
 import yaml
 from environment import Environment, kubeconfig
 from image import AppImage
@@ -82,7 +83,7 @@ def declare(
             retain_on_delete=True,
             # Told when it is made: a commit that changes nothing is no change.
             ignore_changes=["metadata.annotations"],
-            hooks=_after_release(settings),
+            hooks=_hooks(settings),
         ),
     )
 
@@ -139,8 +140,8 @@ def _git(*arguments: str) -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def _after_release(settings: Settings) -> pulumi.ResourceHookBinding | None:
-    """Forget the oldest once there is a new one. Not in a preview, and not under mocks."""
+def _hooks(settings: Settings) -> pulumi.ResourceHookBinding | None:
+    """None is made before its rollout, and the oldest is forgotten after it. Not in a preview, and not under mocks."""
     if isinstance(get_monitor(), MockMonitor):
         return None
     context, namespace, stack = settings.cluster.context, settings.namespace, pulumi.get_stack()
@@ -150,7 +151,10 @@ def _after_release(settings: Settings) -> pulumi.ResourceHookBinding | None:
         for name in superseded(name for name, _ in _records(client, stack)):
             client.delete(ConfigMap, name)
 
-    return pulumi.ResourceHookBinding(after_create=[pulumi.ResourceHook(f"{RELEASE}-forget", forget)])
+    return pulumi.ResourceHookBinding(
+        before_create=[rollout.before_record(settings)],
+        after_create=[pulumi.ResourceHook(f"{RELEASE}-forget", forget)],
+    )
 
 
 def superseded(names: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ import network
 import pod
 import pulumi
 import retention
+import rollout
 import scaling
 import traffic
 from backing import Store
@@ -88,5 +89,6 @@ def _hooks(scope: Scope) -> pulumi.ResourceHookBinding | None:
     if isinstance(get_monitor(), MockMonitor):
         return None
     return pulumi.ResourceHookBinding(
-        before_update=[handover.before_update(scope)], after_update=[retention.after_update(scope)]
+        before_update=[handover.before_update(scope)],
+        after_update=[rollout.after_update(scope), retention.after_update(scope)],
     )
