@@ -34,6 +34,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 HEALTH = "app/internal/admin/health.go"
 # It starts, and never wants traffic.
 READY, NEVER_READY = "answer(w, h.phase.Load() == ready, h.word())", "answer(w, false, h.word())"
+NEEDS = "      needs: [mysql, redis]\n"
 PATIENT = "  slipway:services:\n"
 HASTY = "  slipway:service: {startupSeconds: 5, progressSeconds: 30}\n  slipway:services:\n"
 
@@ -180,6 +181,22 @@ def test_an_unknown_revision_is_one_clear_message_and_changes_nothing():
     assert refused.stderr.startswith("error: there is no release 0000aaaa of stack local. Recorded, the newest first: ")
     assert refused.stderr.count("\n") == 1
     assert history() == before
+
+
+@pytest.mark.feature("D1", part="a provider that does not wait")
+def test_a_rollout_that_the_provider_has_not_waited_for_fails_the_update_all_the_same(edit: Edit):
+    """The official one at times does not; here neither is to."""
+    former = in_force()
+    edit("infra/web_service.py", "scope.selecting),", 'scope.selecting | {"pulumi.com/skipAwait": "true"}),')
+    edit(LOCAL, PATIENT, HASTY)
+    edit(LOCAL, NEEDS, f"{NEEDS}      migration: null\n      args: [nothing-of-the-kind]\n")
+    done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the rollout of Deployment/api is not complete: 1 new pods" in done.stdout
+    assert "crash loop: " in done.stderr
+    assert "is in force again" in done.stderr
+    assert in_force()["revision"] == former["revision"]
+    eventually(lambda: images() == {former["image"]}, 60, "pods of the former version only")
 
 
 def test_the_files_of_this_clone_are_deployed_again_after_the_tests():
