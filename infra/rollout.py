@@ -67,14 +67,15 @@ def wait(client: Client, name: str, service: Service) -> None:
 def is_complete(deployment: dict[str, Any], fewest: int) -> bool:
     """Whether all pods are the new ones, and as many serve as the service has at the least.
 
-    An autoscaler may ask for more meanwhile, which is no part of the rollout.
+    An autoscaler may ask for more meanwhile, or learns only after the rollout that it is to: both are no part of it.
     """
+    asked_for: int = (deployment.get("spec") or {}).get("replicas", 1)
     status: Status = deployment.get("status") or {}
     return (
         _is_of_now(deployment)
         and _progressing(status).get("reason") == "NewReplicaSetAvailable"
         and status.get("replicas", 0) == status.get("updatedReplicas", 0)
-        and status.get("availableReplicas", 0) >= fewest
+        and status.get("availableReplicas", 0) >= min(fewest, asked_for)
     )
 
 

@@ -23,7 +23,8 @@ DONE, UNDER_WAY, OVER = (
 def deployment(progressing: dict[str, str] = DONE, *, generation: int = 2, **status: int) -> dict[str, Any]:
     """One of two pods that has been rolled out for the second time."""
     told = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, **status}
-    return {"metadata": {"generation": generation}, "status": {**told, "conditions": [progressing]}}
+    spec = {"replicas": told["replicas"]}
+    return {"metadata": {"generation": generation}, "spec": spec, "status": {**told, "conditions": [progressing]}}
 
 
 def test_all_pods_are_new_and_enough_of_them_serve():
@@ -32,6 +33,10 @@ def test_all_pods_are_new_and_enough_of_them_serve():
 
 def test_more_pods_for_the_autoscaler_are_no_part_of_the_rollout():
     assert is_complete(deployment(replicas=4, updatedReplicas=4), 2)
+
+
+def test_more_pods_that_the_autoscaler_will_ask_for_after_the_rollout_are_none_either():
+    assert is_complete(deployment(), 3)
 
 
 @pytest.mark.parametrize(
