@@ -87,7 +87,7 @@ def test_the_former_source_brings_the_former_version_back(api: urllib3.HTTPSConn
 @pytest.mark.feature("B3")
 def test_a_changed_variable_rolls_the_pods_and_keeps_the_autoscaler_s_replicas(edit: Edit):
     sets = set(kubectl("get", "replicasets", "-o", "name").split())
-    edit("stacks/Pulumi.local.yaml", "LOG_LEVEL: debug", "LOG_LEVEL: warn")
+    edit("stacks/Pulumi.local.yaml", "LOG_LEVEL: debug", "LOG_LEVEL: info")
     up()
     assert len(set(kubectl("get", "replicasets", "-o", "name").split()) - sets) == 1
     assert int(kubectl("get", "deployment", "api", "-o", "jsonpath={.spec.replicas}")) >= 2
