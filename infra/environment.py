@@ -12,6 +12,7 @@ import checks
 import network
 import pulumi
 import yaml
+from lightkube import Client
 from lightkube.config.kubeconfig import KubeConfig, SingleConfig
 from naming import PART_OF, labels
 from pulumi_kubernetes import Provider, core, meta
@@ -158,6 +159,11 @@ def kubeconfig(context: str) -> SingleConfig:
         if context in config.contexts:
             return cast("SingleConfig", config.get(context))
     raise pulumi.RunError(f"context {context!r} is not in the kubeconfig")
+
+
+def client(settings: Settings) -> Client:
+    """What asks the API server of a stack, in its namespace."""
+    return Client(kubeconfig(settings.cluster.context), namespace=settings.namespace)
 
 
 def _servers() -> dict[str, str]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import pulumi
-from environment import kubeconfig
+from environment import client
 from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
@@ -27,25 +27,25 @@ CHANGED = (409, 422)
 
 def before_update(scope: Scope) -> pulumi.ResourceHook:
     """What is done before each update of the Deployment."""
-    name, context, namespace = scope.name, scope.settings.cluster.context, scope.settings.namespace
+    name, settings = scope.name, scope.settings
 
     def hand_over(update: pulumi.ResourceHookArgs) -> None:
         if sets_replicas(update.old_inputs) != sets_replicas(update.new_inputs):
-            _disown(Client(kubeconfig(context), namespace=namespace), name)
+            _disown(client(settings), name)
 
     return pulumi.ResourceHook(f"{name}-hand-over", hand_over)
 
 
-def _disown(client: Client, name: str) -> None:
+def _disown(api: Client, name: str) -> None:
     for tries_left in reversed(range(TRIES)):
-        metadata = client.get(Deployment, name).to_dict()["metadata"]
+        metadata = api.get(Deployment, name).to_dict()["metadata"]
         # Whoever changes it meanwhile owns fields that we have not seen.
         patch = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
             {"op": "replace", "path": "/metadata/managedFields", "value": disowned(metadata["managedFields"])},
         ]
         try:
-            client.patch(Deployment, name, patch, patch_type=PatchType.JSON)
+            api.patch(Deployment, name, patch, patch_type=PatchType.JSON)
         except ApiError as error:
             if error.status.code not in CHANGED or not tries_left:
                 raise

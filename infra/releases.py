@@ -17,7 +17,7 @@ from typing import Any, Self
 import pulumi
 import rollout
 import yaml
-from environment import Environment, kubeconfig
+from environment import Environment, client
 from image import AppImage
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap
@@ -98,15 +98,15 @@ def content(settings: Settings) -> dict[str, Any]:
     return given
 
 
-def kept(client: Client, stack: str) -> list[Release]:
+def kept(api: Client, stack: str) -> list[Release]:
     """The releases the cluster has records of, the newest first."""
-    return [release for _, release in _records(client, stack)]
+    return [release for _, release in _records(api, stack)]
 
 
-def _records(client: Client, stack: str) -> list[tuple[str, Release]]:
+def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
     own: dict[str, Any] = {**selector_of(PART_OF, stack), COMPONENT: RELEASE}
     found: list[tuple[str, Release]] = []
-    for record in client.list(ConfigMap, labels=own):
+    for record in api.list(ConfigMap, labels=own):
         metadata: Any = record.metadata
         found.append((metadata.name, Release.of(metadata.name, record.data or {}, metadata.annotations or {})))
     return sorted(found, key=lambda pair: pair[1].at, reverse=True)
@@ -144,12 +144,12 @@ def _hooks(settings: Settings) -> pulumi.ResourceHookBinding | None:
     """None is made before its rollout, and the oldest is forgotten after it. Not in a preview, and not under mocks."""
     if isinstance(get_monitor(), MockMonitor):
         return None
-    context, namespace, stack = settings.cluster.context, settings.namespace, pulumi.get_stack()
+    stack = pulumi.get_stack()
 
     def forget(_: pulumi.ResourceHookArgs) -> None:
-        client = Client(kubeconfig(context), namespace=namespace)
-        for name in superseded(name for name, _ in _records(client, stack)):
-            client.delete(ConfigMap, name)
+        api = client(settings)
+        for name in superseded(name for name, _ in _records(api, stack)):
+            api.delete(ConfigMap, name)
 
     return pulumi.ResourceHookBinding(
         before_create=[rollout.before_record(settings)],

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pulumi
-from environment import kubeconfig
-from lightkube import Client
+from environment import client
 from lightkube.resources.apps_v1 import ReplicaSet
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from naming import HASH_LENGTH, pods_of, selector
@@ -24,18 +23,18 @@ REVISIONS = 5
 
 def after_update(scope: Scope) -> pulumi.ResourceHook:
     """Once the new pods serve, what no revision needs any more is forgotten."""
-    service, context, namespace = scope.name, scope.settings.cluster.context, scope.settings.namespace
+    service, settings = scope.name, scope.settings
     labels: dict[str, Any] = dict(selector(service))
     # Its pods may be selected by other labels than ours (`selector`); this one all of them have.
     of_pods: dict[str, Any] = dict(pods_of(service))
 
     def forget(_: pulumi.ResourceHookArgs) -> None:
-        client = Client(kubeconfig(context), namespace=namespace)
-        named = set(_named(client.list(ReplicaSet, labels=of_pods)))
+        api = client(settings)
+        named = set(_named(api.list(ReplicaSet, labels=of_pods)))
         for kind in (ConfigMap, Secret):
-            present = [str(found.metadata.name) for found in client.list(kind, labels=labels) if found.metadata]
+            present = [str(found.metadata.name) for found in api.list(kind, labels=labels) if found.metadata]
             for name in superseded(service, present, named):
-                client.delete(kind, name)
+                api.delete(kind, name)
 
     return pulumi.ResourceHook(f"{service}-forget", forget)
 

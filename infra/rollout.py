@@ -8,10 +8,10 @@ status of the former (provider/pkg/await/deployment.go, 4.32.0). A version that 
 from __future__ import annotations
 
 import time
-from typing import Any, TypeAlias
+from typing import Any
 
 import pulumi
-from environment import kubeconfig
+from environment import client
 from lightkube import Client
 from lightkube.resources.apps_v1 import Deployment
 from scope import Scope
@@ -21,8 +21,6 @@ POLL_SECONDS = 1.0
 # So long it may look as if Kubernetes had given up, when that was said of the rollout before.
 LEFT_OVER_SECONDS = 10.0
 
-Status: TypeAlias = dict[str, Any]
-
 
 class Incomplete(Exception):
     """A rollout that is not complete, and will not be."""
@@ -31,25 +29,25 @@ class Incomplete(Exception):
 def after_update(scope: Scope) -> pulumi.ResourceHook:
     """After an update of a Deployment it is rolled out, or the update of the stack has failed."""
     name, service, settings = scope.name, scope.service, scope.settings
-    return pulumi.ResourceHook(f"{name}-rolled-out", lambda _: wait(_client(settings), name, service))
+    return pulumi.ResourceHook(f"{name}-rolled-out", lambda _: wait(client(settings), name, service))
 
 
 def before_record(settings: Settings) -> pulumi.ResourceHook:
     """Before a release is recorded all services are rolled out, or there is no such release."""
 
     def wait_for_all(_: pulumi.ResourceHookArgs) -> None:
-        client = _client(settings)
+        api = client(settings)
         for name, service in settings.services.items():
-            wait(client, name, service)
+            wait(api, name, service)
 
     return pulumi.ResourceHook("all-rolled-out", wait_for_all)
 
 
-def wait(client: Client, name: str, service: Service) -> None:
+def wait(api: Client, name: str, service: Service) -> None:
     """Until the Deployment is rolled out; `Incomplete` once Kubernetes has given it up, or the time is over."""
     start = seen_going_on = time.monotonic()
     while True:
-        found = client.get(Deployment, name).to_dict()
+        found = api.get(Deployment, name).to_dict()
         if is_complete(found, service.fewest):
             return
         now = time.monotonic()
@@ -70,7 +68,7 @@ def is_complete(deployment: dict[str, Any], fewest: int) -> bool:
     An autoscaler may ask for more meanwhile, or learns only after the rollout that it is to: both are no part of it.
     """
     asked_for: int = (deployment.get("spec") or {}).get("replicas", 1)
-    status: Status = deployment.get("status") or {}
+    status = deployment.get("status") or {}
     return (
         _is_of_now(deployment)
         and _progressing(status).get("reason") == "NewReplicaSetAvailable"
@@ -89,10 +87,6 @@ def _is_of_now(deployment: dict[str, Any]) -> bool:
     return observed >= deployment["metadata"]["generation"]
 
 
-def _progressing(status: Status) -> dict[str, Any]:
+def _progressing(status: dict[str, Any]) -> dict[str, Any]:
     conditions: list[dict[str, Any]] = status.get("conditions") or []
     return next((one for one in conditions if one["type"] == "Progressing"), {})
-
-
-def _client(settings: Settings) -> Client:
-    return Client(kubeconfig(settings.cluster.context), namespace=settings.namespace)

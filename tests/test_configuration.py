@@ -40,16 +40,13 @@ def test_revisions_are_found_by_the_label_that_no_selector_from_before_the_stack
     asked: dict[str, Any] = {}
 
     class Client:
-        def __init__(self, *_: Any, **__: Any) -> None: ...
-
         def list(self, kind: Any, labels: Any) -> list[Any]:
             asked[kind.__name__] = labels
             return []
 
     stand_ins: dict[str, Any] = {
-        "kubeconfig": str,
         "selector": lambda _: {},
-        "Client": Client,
+        "client": lambda _: Client(),
         "pulumi": MagicMock(),
     }
     for name, stand_in in stand_ins.items():

@@ -39,8 +39,7 @@ def client(monkeypatch: pytest.MonkeyPatch) -> MagicMock:
     found = {"metadata": {"resourceVersion": "7", "managedFields": [entry("pulumi", {"f:replicas": {}})]}}
     client = MagicMock()
     client.get.return_value.to_dict.return_value = found
-    monkeypatch.setattr(handover, "Client", lambda *_, **__: client)
-    monkeypatch.setattr(handover, "kubeconfig", str)
+    monkeypatch.setattr(handover, "client", lambda _: client)
     monkeypatch.setattr(handover.pulumi, "ResourceHook", lambda _, hook: hook)
     return client
 

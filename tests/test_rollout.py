@@ -113,13 +113,12 @@ def test_one_that_does_not_come_to_its_end_fails_the_update_and_says_which(
 def test_no_release_is_recorded_before_all_services_are_rolled_out(clock: list[float], monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
 
-    def client(*_: object, **__: object) -> MagicMock:
+    def client(_: object) -> MagicMock:
         found = server(deployment())
         found.get.side_effect = lambda _, name: asked.append(name) or found.get.return_value
         return found
 
-    monkeypatch.setattr(rollout, "Client", client)
-    monkeypatch.setattr(rollout, "kubeconfig", str)
+    monkeypatch.setattr(rollout, "client", client)
     monkeypatch.setattr(rollout.pulumi, "ResourceHook", lambda _, hook: hook)
     settings = cast(
         "Any", SimpleNamespace(services={"api": SERVICE, "web": SERVICE}, cluster=MagicMock(), namespace="")
