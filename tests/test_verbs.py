@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-SLIPWAY = Path(__file__).resolve().parents[1] / "slipway"
+from ops.recorder import ROOT
+
+SLIPWAY = ROOT / "slipway"
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import urllib3
 
-from tests.e2e.conftest import Edit, kubectl, run
+from tests.e2e.conftest import NEEDS, Edit, kubectl, run
 from tests.e2e.load import Load
 
-ROLLING = "      needs: [mysql, redis]\n"
 ROUTES = "app/internal/api/routes.go"
 GOOD = "a.limited(requests, a.listShops)"
 BAD = 'func(http.ResponseWriter, *http.Request) error { return refuse(http.StatusInternalServerError, "") }'
@@ -19,10 +18,10 @@ FAILED = "status 500"
 
 
 def canary(percent: int, more: str = "") -> str:
-    """Stands for ROLLING; `more` is further keys of the canary."""
+    """Stands for NEEDS; `more` is further keys of the canary."""
     # Latency is not what these tests are about: the machine is small, and builds beside them.
     keys = f"percent: {percent}, seconds: 30, requests: 100, p99Milliseconds: 5000{more}"
-    return f"{ROLLING}      rollout: canary\n      canary: {{{keys}}}\n"
+    return f"{NEEDS}      rollout: canary\n      canary: {{{keys}}}\n"
 
 
 def slipway_up() -> str:

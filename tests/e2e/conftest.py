@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "api.slipway.localhost"
 NAMESPACE = "slipway-local"
 LOCAL = "stacks/Pulumi.local.yaml"
+# The last key of the service `api` there: behind it stands what a test adds to that service.
+NEEDS = "      needs: [mysql, redis]\n"
 
 Edit = Callable[[str, str, str], None]
 """What the fixture `edit` gives: a file, what stands there, what takes its place."""
@@ -108,6 +110,18 @@ def running_pods(service: str | None = None) -> dict[str, int]:
         for pod in pods
         if "deletionTimestamp" not in pod["metadata"]
     }
+
+
+def variables() -> str:
+    """Name of the ConfigMap with the variables that new pods of the API get; it says what is in it."""
+    pod = json.loads(kubectl("get", "deployment", "api", "-o", "json"))["spec"]["template"]["spec"]
+    [source] = pod["containers"][0]["envFrom"]
+    return source["configMapRef"]["name"]
+
+
+def variable(name: str) -> str:
+    """A variable as new pods of the API get it."""
+    return json.loads(kubectl("get", "configmap", variables(), "-o", "json"))["data"][name]
 
 
 def history() -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ import time
 import pytest
 import urllib3
 
-from tests.e2e.canaries import ROLLING, canary, of_canary, slipway_up, try_a_bad_one
-from tests.e2e.conftest import LOCAL, Edit, eventually, history, kubectl, outputs, pulumi, up, version
+from tests.e2e.canaries import canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.conftest import LOCAL, NEEDS, Edit, eventually, history, kubectl, outputs, pulumi, up, version
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -27,7 +27,7 @@ def test_the_stack_is_up_before_the_tests_begin():
 
 def test_to_ask_for_canaries_rolls_no_pods_and_so_tries_nothing(edit: Edit):
     pods = kubectl("get", "pods", "-l", "app.kubernetes.io/name=api", "-o", "name")
-    edit(LOCAL, ROLLING, canary(PERCENT))
+    edit(LOCAL, NEEDS, canary(PERCENT))
     assert "canary of api" not in slipway_up()
     assert kubectl("get", "pods", "-l", "app.kubernetes.io/name=api", "-o", "name") == pods
 
@@ -35,7 +35,7 @@ def test_to_ask_for_canaries_rolls_no_pods_and_so_tries_nothing(edit: Edit):
 @pytest.mark.feature("D7", part="a good canary is promoted, 0 lost, 50 rps")
 def test_a_good_canary_is_promoted_and_no_request_is_lost(edit: Edit, api: urllib3.HTTPSConnectionPool):
     served = version(api)
-    edit(LOCAL, ROLLING, canary(PERCENT))
+    edit(LOCAL, NEEDS, canary(PERCENT))
     edit("app/cmd/api/main.go", "package main", "package main // to be promoted")
     with Load(api, "/v1/shops") as load:
         time.sleep(2)
@@ -56,7 +56,7 @@ def test_a_good_canary_is_promoted_and_no_request_is_lost(edit: Edit, api: urlli
 @pytest.mark.feature("D7")
 def test_a_bad_canary_is_withdrawn_and_never_gets_more_than_its_share(edit: Edit, api: urllib3.HTTPSConnectionPool):
     up()  # what another test has deployed would be tried first
-    edit(LOCAL, ROLLING, canary(PERCENT))
+    edit(LOCAL, NEEDS, canary(PERCENT))
     slipway_up()
     served, former, before = version(api), outputs()["image"], deployments()
     bad = try_a_bad_one(edit, api)

@@ -14,6 +14,7 @@ import urllib3
 from tests.e2e.conftest import (
     HOST,
     LOCAL,
+    NEEDS,
     ROOT,
     Edit,
     environment,
@@ -25,6 +26,7 @@ from tests.e2e.conftest import (
     run,
     running_pods,
     up,
+    variable,
     version,
 )
 from tests.e2e.load import Load
@@ -34,7 +36,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 HEALTH = "app/internal/admin/health.go"
 # It starts, and never wants traffic.
 READY, NEVER_READY = "answer(w, h.phase.Load() == ready, h.word())", "answer(w, false, h.word())"
-NEEDS = "      needs: [mysql, redis]\n"
 PATIENT = "  slipway:services:\n"
 HASTY = "  slipway:service: {startupSeconds: 5, progressSeconds: 30}\n  slipway:services:\n"
 
@@ -48,13 +49,6 @@ def images() -> set[str]:
     """What the pods that are not on their way out run."""
     pods = json.loads(kubectl("get", "pods", "-l", "app.kubernetes.io/name=api", "-o", "json"))["items"]
     return {pod["spec"]["containers"][0]["image"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
-
-
-def variable(name: str) -> str:
-    """Its value in the ConfigMap that the Deployment names."""
-    path = "jsonpath={.spec.template.spec.containers[0].envFrom[0].configMapRef.name}"
-    config = kubectl("get", "deployment", "api", "-o", path)
-    return kubectl("get", "configmap", config, "-o", f"jsonpath={{.data.{name}}}")
 
 
 def test_the_stack_is_up_before_the_tests_begin():

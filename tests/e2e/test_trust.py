@@ -27,6 +27,8 @@ from tests.e2e.conftest import (
     run,
     running_pods,
     up,
+    variable,
+    variables,
 )
 from tests.e2e.load import Load
 from tests.leaks import leaks
@@ -150,15 +152,15 @@ def test_a_rolled_back_revision_finds_the_variables_it_ran_with(edit: Edit):
     up()
     edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: error")
     up()
-    assert _variable("LOG_LEVEL") == "error"
+    assert variable("LOG_LEVEL") == "error"
     kubectl("rollout", "undo", "deployment/api")
     kubectl("rollout", "status", "deployment/api", "--timeout=120s")
-    assert _variable("LOG_LEVEL") == "debug"
+    assert variable("LOG_LEVEL") == "debug"
 
 
 def test_up_after_a_rollback_brings_the_declared_revision_back():
     pulumi("up", "--yes", "--skip-preview", "--refresh")
-    assert _variable("LOG_LEVEL") == "debug"
+    assert variable("LOG_LEVEL") == "debug"
     pulumi("preview", "--expect-no-changes")
 
 
@@ -175,19 +177,7 @@ def test_configuration_no_revision_names_is_forgotten_after_a_rollout(edit: Edit
     up()
     kept = kubectl("get", "configmaps", "-o", "name")
     assert "api-env-00000000" not in kept
-    assert _configmap() in kept
-
-
-def _configmap() -> str:
-    [source] = json.loads(kubectl("get", "deployment", "api", "-o", "json"))["spec"]["template"]["spec"]["containers"][
-        0
-    ]["envFrom"]
-    return source["configMapRef"]["name"]
-
-
-def _variable(name: str) -> str:
-    """The variable as the pods of the Deployment's newest revision get it."""
-    return json.loads(kubectl("get", "configmap", _configmap(), "-o", "json"))["data"][name]
+    assert variables() in kept
 
 
 @pytest.mark.feature("F1")

@@ -22,6 +22,7 @@ import urllib3
 from tests.e2e.conftest import (
     LOCAL,
     NAMESPACE,
+    NEEDS,
     ROOT,
     environment,
     eventually,
@@ -49,8 +50,7 @@ Objects = list[dict[str, Any]]
 
 def service(*lines: str) -> Change:
     """Keys of the service `api` in the stack file."""
-    here = "      needs: [mysql, redis]\n"
-    return LOCAL, here, here + "".join(f"      {line}\n" for line in lines)
+    return LOCAL, NEEDS, NEEDS + "".join(f"      {line}\n" for line in lines)
 
 
 def rolling(*lines: str, seconds: int = 20) -> tuple[Change, Change]:

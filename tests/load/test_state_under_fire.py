@@ -14,7 +14,7 @@ import urllib3
 
 from local.down import records
 from local.processes import Processes
-from tests.e2e.conftest import LOCAL, ROOT, Edit, environment, eventually, kubectl, pulumi, run, up
+from tests.e2e.conftest import LOCAL, ROOT, Edit, environment, eventually, kubectl, pulumi, run, up, variables
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -61,12 +61,6 @@ def is_put_right() -> None:
 def kept() -> str:
     """Identity of what must outlive all this: the volumes' claims and the database."""
     return kubectl("get", "persistentvolumeclaims,statefulsets", "-o", "jsonpath={.items[*].metadata.uid}")
-
-
-def variables() -> str:
-    """Name of the ConfigMap that new pods of the API get; it says what is in it."""
-    env = "{.spec.template.spec.containers[0].envFrom[0].configMapRef.name}"
-    return kubectl("get", "deployment", "api", "-o", f"jsonpath={env}")
 
 
 @pytest.mark.parametrize("moment", range(KILLS))

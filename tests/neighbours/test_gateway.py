@@ -13,8 +13,8 @@ import pytest
 import urllib3
 import yaml
 
-from tests.e2e.canaries import ROLLING, canary, of_canary, slipway_up, try_a_bad_one
-from tests.e2e.conftest import LOCAL, ROOT, Edit, eventually, kubectl, outputs, pulumi, run, up, version
+from tests.e2e.canaries import canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.conftest import LOCAL, NEEDS, ROOT, Edit, eventually, kubectl, outputs, pulumi, run, up, version
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -160,7 +160,7 @@ def test_a_good_canary_behind_a_gateway_is_promoted_and_no_request_is_lost(
     edit: Edit, api: urllib3.HTTPSConnectionPool
 ):
     edit(LOCAL, INGRESS, ROUTED)
-    edit(LOCAL, ROLLING, canary(PERCENT))
+    edit(LOCAL, NEEDS, canary(PERCENT))
     slipway_up()
     edit("app/cmd/api/main.go", "package main", "package main // to be promoted by a Gateway")
     served = version(api)
@@ -180,7 +180,7 @@ def test_a_bad_canary_behind_a_gateway_gets_just_its_weight_until_it_is_withdraw
 ):
     edit(LOCAL, INGRESS, ROUTED)
     up()
-    edit(LOCAL, ROLLING, canary(PERCENT))
+    edit(LOCAL, NEEDS, canary(PERCENT))
     slipway_up()
     served = version(api)
     bad = try_a_bad_one(edit, api)

@@ -16,8 +16,8 @@ import pytest
 import urllib3
 import yaml
 
-from tests.e2e.canaries import ROLLING, canary, of_canary, slipway_up, try_a_bad_one
-from tests.e2e.conftest import LOCAL, NAMESPACE, Edit, eventually, kubectl, provide, up
+from tests.e2e.canaries import canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.conftest import LOCAL, NAMESPACE, NEEDS, Edit, eventually, kubectl, provide, up
 from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -96,7 +96,7 @@ def _is_ready(address: str) -> bool:
 
 def test_a_good_canary_is_promoted(edit: Edit, api: urllib3.HTTPSConnectionPool, prometheus: str):
     up()
-    edit(LOCAL, ROLLING, canary(PERCENT, f", prometheus: '{prometheus}'"))
+    edit(LOCAL, NEEDS, canary(PERCENT, f", prometheus: '{prometheus}'"))
     edit("app/cmd/api/main.go", "package main", "package main // to be promoted by Prometheus")
     with Load(api, "/v1/shops") as load:
         told = slipway_up()
@@ -108,7 +108,7 @@ def test_a_good_canary_is_promoted(edit: Edit, api: urllib3.HTTPSConnectionPool,
 @pytest.mark.feature("D7", part="judged by a real Prometheus")
 def test_a_bad_canary_is_withdrawn(edit: Edit, api: urllib3.HTTPSConnectionPool, prometheus: str):
     up()
-    edit(LOCAL, ROLLING, canary(PERCENT, f", prometheus: '{prometheus}'"))
+    edit(LOCAL, NEEDS, canary(PERCENT, f", prometheus: '{prometheus}'"))
     slipway_up()
     bad = try_a_bad_one(edit, api)
     assert bad.done.returncode == 1, bad.done.stdout + bad.done.stderr
@@ -120,7 +120,7 @@ def test_a_bad_canary_is_withdrawn(edit: Edit, api: urllib3.HTTPSConnectionPool,
 
 def test_where_no_prometheus_answers_the_pods_themselves_are_asked(edit: Edit, api: urllib3.HTTPSConnectionPool):
     up()
-    edit(LOCAL, ROLLING, canary(PERCENT, ", prometheus: 'http://127.0.0.1:9'"))
+    edit(LOCAL, NEEDS, canary(PERCENT, ", prometheus: 'http://127.0.0.1:9'"))
     edit("app/cmd/api/main.go", "package main", "package main // that no Prometheus sees")
     with Load(api, "/v1/shops") as load:
         told = slipway_up()
