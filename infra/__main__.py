@@ -17,8 +17,9 @@ import canary
 import pulumi
 import releases
 from backing import Store
+from connection import connect
 from enforcement import watch
-from environment import Environment, connect
+from environment import Environment
 from image import AppImage
 from mysql import MysqlStore
 from redis import RedisStore

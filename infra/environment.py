@@ -1,50 +1,16 @@
-"""Environment: the cluster connection and the namespace a stack owns."""
+"""Environment: the namespace a stack owns."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-from pathlib import Path
-from typing import Any, cast
 
 import checks
 import network
 import pulumi
-import yaml
-from lightkube import Client
-from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from connection import connect_for_retained
 from naming import PART_OF, labels
 from pulumi_kubernetes import Provider, core, meta
-from settings import REGISTRY_PASSWORD, Cluster, Quota, Registry, Settings
-
-
-def connect(cluster: Cluster) -> Provider:
-    """The provider for the stack's own cluster; `pulumi.RunError` when the kubeconfig leads somewhere else.
-
-    A preview also works without a kubeconfig or with the cluster out of reach.
-    """
-    check_context(cluster)
-    return Provider(
-        "cluster",
-        **_options(cluster),
-        # Change ConfigMaps and Secrets in place. Those that roll pods are immutable and named by their content.
-        enable_config_map_mutable=True,
-        enable_secret_mutable=True,
-    )
-
-
-def connect_for_retained(cluster: Cluster) -> Provider:
-    """The provider for objects named by their content: one that is still there from an earlier time is taken as it is.
-
-    Any other object that is there already is a stranger's, and `connect` refuses to take it over.
-    """
-    return Provider("retained", **_options(cluster), upsert_existing_objects=True)
-
-
-def _options(cluster: Cluster) -> dict[str, Any]:
-    # Only a new context means a new cluster; an edited kubeconfig must not replace every object.
-    return {"context": cluster.context, "cluster_identifier": cluster.context, "enable_server_side_apply": True}
+from settings import REGISTRY_PASSWORD, Quota, Registry, Settings
 
 
 class Environment(pulumi.ComponentResource):
@@ -130,55 +96,3 @@ class Environment(pulumi.ComponentResource):
             opts=self._child,
         )
         return secret.metadata.apply(lambda metadata: metadata.name or "registry")
-
-
-def check_context(cluster: Cluster) -> None:
-    """`pulumi.RunError` unless the kubeconfig has the context, and it leads to the right server."""
-    servers = _servers()
-    here = f"stacks/Pulumi.{pulumi.get_stack()}.yaml: slipway:cluster"
-    if cluster.context not in servers:
-        problem = (
-            f"{here}.context: {cluster.context!r} is not in the kubeconfig (found: {', '.join(servers) or 'none'})"
-        )
-        if not pulumi.runtime.is_dry_run():
-            raise pulumi.RunError(f"{problem}. Set it to one of those, or add the context; nothing was changed.")
-        pulumi.log.warn(f"{problem}. This preview compares with the last known state only.")
-        return
-    server = servers[cluster.context]
-    if cluster.server and not re.fullmatch(cluster.server, server):
-        raise pulumi.RunError(
-            f"{here}.server: context {cluster.context!r} leads to {server}, which does not match {cluster.server!r}. "
-            "Use the right kubeconfig, or correct the pattern if the cluster has moved; nothing was changed."
-        )
-
-
-def kubeconfig(context: str) -> SingleConfig:
-    """How to reach the cluster of a context: server, certificates, credentials."""
-    for file in _files():
-        config = KubeConfig.from_file(file)
-        if context in config.contexts:
-            return cast("SingleConfig", config.get(context))
-    raise pulumi.RunError(f"context {context!r} is not in the kubeconfig")
-
-
-def client(settings: Settings) -> Client:
-    """What asks the API server of a stack, in its namespace."""
-    return Client(kubeconfig(settings.cluster.context), namespace=settings.namespace)
-
-
-def _servers() -> dict[str, str]:
-    """Server URL of every context in the kubeconfig files."""
-    servers: dict[str, str] = {}
-    contexts: dict[str, str] = {}
-    for file in _files():
-        config: dict[str, Any] = yaml.safe_load(file.read_text()) or {}
-        # The first file that names a thing wins, as for kubectl.
-        servers = {c["name"]: c["cluster"]["server"] for c in config.get("clusters") or []} | servers
-        contexts = {c["name"]: c["context"]["cluster"] for c in config.get("contexts") or []} | contexts
-    return {name: servers[cluster] for name, cluster in contexts.items() if cluster in servers}
-
-
-def _files() -> list[Path]:
-    """The kubeconfig files there are, in kubectl's order."""
-    names = os.environ.get("KUBECONFIG", str(Path.home() / ".kube" / "config")).split(os.pathsep)
-    return [Path(name) for name in names if name and Path(name).is_file()]

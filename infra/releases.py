@@ -17,7 +17,8 @@ from typing import Any, Self
 import pulumi
 import rollout
 import yaml
-from environment import Environment, client
+from connection import client
+from environment import Environment
 from image import AppImage
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pulumi
-from environment import client
+from connection import client
 from lightkube.resources.apps_v1 import ReplicaSet
 from lightkube.resources.core_v1 import ConfigMap, Secret
 from naming import HASH_LENGTH, pods_of, selector

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 import pulumi
-from environment import client
+from connection import client
 from lightkube import Client
 from lightkube.resources.apps_v1 import Deployment
 from scope import Scope

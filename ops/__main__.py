@@ -16,6 +16,7 @@ from ops import (
     backup,
     cluster,
     config,
+    destroy,
     diff,
     doctor,
     drift,
@@ -196,6 +197,27 @@ def up_command(
     Ctrl-C, take nothing back.
     """
     sys.exit(up.command(stack, yes=yes, returns=not no_return))
+
+
+@app.command("refresh")
+def refresh_command(
+    stack: Stack,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """`pulumi refresh`, on the cluster that the stack file accepts and no other: take its objects into the state."""
+    sys.exit(destroy.command("refresh", stack, yes=yes))
+
+
+@app.command("destroy")
+def destroy_command(
+    stack: Stack,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """`pulumi destroy`, on the cluster that the stack file accepts and no other: delete all objects of the stack.
+
+    What is protected (prod's namespace) has to be unprotected first.
+    """
+    sys.exit(destroy.command("destroy", stack, yes=yes))
 
 
 @app.command("adopt")

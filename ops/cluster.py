@@ -6,26 +6,22 @@ Objects are plain dicts, as the API server sends them.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+import api_client
 import httpx2
-import pulumi
-from environment import kubeconfig
-from lightkube import Client
-from lightkube.config.client_adapter import Client as HttpClient
-from lightkube.config.client_adapter import ConnectionParams
-from lightkube.config.kubeconfig import SingleConfig
-from lightkube.config.models import User
-from lightkube.core.exceptions import ConfigError
+from api_client import ANSWER_SECONDS
+from connection import ForeignServerError, accepted
+from kubeconfig import Access, KubeconfigError
 from settings import Settings
 
-CONNECT_SECONDS = 3
-ANSWER_SECONDS = 10
+if TYPE_CHECKING:
+    from lightkube import Client
+
 NOT_FOUND, TOO_MANY_REQUESTS = 404, 429
 # The name under which the cluster notes what ./slipway changes by itself.
 MANAGER = "slipway"
@@ -69,7 +65,7 @@ class Cluster:
 
     stack: str
     settings: Settings
-    config: SingleConfig
+    access: Access
     transport: httpx2.BaseTransport | None = None
 
     @property
@@ -84,8 +80,18 @@ class Cluster:
 
     @cached_property
     def client(self) -> Client:
-        """For objects as models."""
-        return Client(self.config, namespace=self.namespace)
+        """For objects as models; `NoCluster` unless the API server answers."""
+        self.check()
+        return api_client.client(self.access, self.namespace, self._http_transport)
+
+    def check(self) -> None:
+        """`NoCluster` unless the API server answers and knows who we are."""
+        with self._answered():
+            if self._http.get("/version").status_code == api_client.UNAUTHORIZED:
+                raise NoCluster(
+                    f"the API server {self.access.server} (context {self.context!r}, stack {self.stack}) does not "
+                    "accept the credentials of the kubeconfig (401)"
+                )
 
     def items(self, kind: str, **query: str) -> list[Object]:
         """All objects of a kind; `Refused` where we may not read it, `NoCluster` without an answer."""
@@ -169,36 +175,33 @@ class Cluster:
 
     @cached_property
     def _http(self) -> httpx2.Client:
-        timeout = httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-        # Like Go's HTTP client: proxies of the environment, but never for the machine itself.
-        local = httpx2.URL(self.config.cluster.server).host in ("127.0.0.1", "::1", "localhost")
-        config = self.config if self.config.user else self.config._replace(user=User())
-        return HttpClient(config, ConnectionParams(timeout, trust_env=not local, transport=self.transport))
+        return api_client.http(self.access, self._http_transport)
+
+    @cached_property
+    def _http_transport(self) -> httpx2.BaseTransport:
+        return self.transport or api_client.Transport(self.access)
 
     @contextmanager
     def _answered(self) -> Generator[None]:
         try:
             yield
-        except (httpx2.TransportError, ConfigError, OSError) as error:
+        except KubeconfigError as error:
+            raise NoCluster(f"stacks/Pulumi.{self.stack}.yaml: slipway:cluster.context: {error}") from None
+        except (httpx2.TransportError, OSError) as error:
             raise NoCluster(
-                f"the API server {self.config.cluster.server} (context {self.context!r}, stack {self.stack}) does not "
+                f"the API server {self.access.server} (context {self.context!r}, stack {self.stack}) does not "
                 f"answer: {error or type(error).__name__}"
             ) from None
 
 
 def connect(stack: str, settings: Settings) -> Cluster:
     """`NoCluster` unless the kubeconfig has the stack's context, and it leads to the right server."""
-    here = f"stacks/Pulumi.{stack}.yaml"
     try:
-        config = kubeconfig(settings.cluster.context)
-    except pulumi.RunError as error:
-        raise NoCluster(f"{here}: {error}") from None
-    pattern = settings.cluster.server
-    if pattern and not re.fullmatch(pattern, config.cluster.server):
-        raise NoCluster(
-            f"{here}: context {settings.cluster.context!r} leads to {config.cluster.server}, not to {pattern!r}."
-        )
-    return Cluster(stack, settings, config)
+        return Cluster(stack, settings, accepted(settings.cluster, stack))
+    except ForeignServerError as error:
+        raise NoCluster(str(error)) from None
+    except KubeconfigError as error:
+        raise NoCluster(f"stacks/Pulumi.{stack}.yaml: slipway:cluster.context: {error}") from None
 
 
 def at(value: Any, *path: str) -> Any:

@@ -18,6 +18,7 @@ State: TypeAlias = dict[str, Any]
 
 _RECORD = f"kubernetes:core/v1:ConfigMap::{RELEASE}"
 _JOB = "kubernetes:batch/v1:Job"
+_PROVIDER = "pulumi:providers:kubernetes"
 _BUILDS = ("docker:index/image:Image", "pulumi:providers:docker")
 
 
@@ -127,6 +128,28 @@ def settled(state: State, made: Mapping[str, str]) -> State:
                 if former["urn"] == resource["urn"]:
                     former["delete"] = True
             resources.append({**resource, "id": made[resource["urn"]]})
+    return repaired
+
+
+def protected(state: State) -> list[str]:
+    """Return the objects that the engine refuses to delete, as `Namespace/slipway-prod`."""
+    found = [one["urn"].split("::") for one in _resources(state) if one.get("protect")]
+    return [f"{types.rpartition(':')[2]}/{name}" for _, _, types, name in found]
+
+
+def kubeconfigs(state: State) -> list[str]:
+    """Return the kubeconfigs of the Kubernetes providers that are pinned: texts, no paths."""
+    given = [one.get("inputs", {}).get("kubeconfig") for one in _resources(state) if _type(one) == _PROVIDER]
+    return [text for text in given if isinstance(text, str) and text.startswith("{")]
+
+
+def with_kubeconfig(state: State, kubeconfig: str) -> State:
+    """With another kubeconfig for all Kubernetes providers."""
+    repaired = copy.deepcopy(state)
+    for one in _resources(repaired):
+        if _type(one) == _PROVIDER:
+            one["inputs"]["kubeconfig"] = kubeconfig
+            one.setdefault("outputs", {})["kubeconfig"] = kubeconfig
     return repaired
 
 

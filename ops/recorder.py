@@ -240,7 +240,7 @@ def _inside_infra() -> Generator[None]:
         with (
             mock.patch("image.prepare"),
             mock.patch("image.assembled", return_value=mock.Mock(digest=NO_DIGEST)),
-            mock.patch.dict(os.environ, KUBECONFIG=""),
+            mock.patch.dict(os.environ, KUBECONFIG=os.devnull),
             # Where in the program each resource is declared: costly to find, and nobody reads it here.
             mock.patch("pulumi.runtime.resource._get_stack_trace", StackTrace),
         ):

@@ -20,7 +20,6 @@ import releases
 import typer
 from engine_yaml import Node, read
 from image import parts
-from lightkube.core.exceptions import ConfigError
 from mistakes import PREFIX
 from pydantic.alias_generators import to_camel
 from releases import Release
@@ -58,7 +57,7 @@ def recorded(stack: str) -> list[Release]:
     try:
         found = cluster.connect(stack, config.settings(stack))
         return releases.kept(found.client, stack)
-    except (cluster.NoCluster, httpx2.HTTPError, ConfigError, pulumi.RunError) as error:
+    except (cluster.NoCluster, httpx2.HTTPError, pulumi.RunError) as error:
         raise NoRelease(f"the cluster of stack {stack} cannot be read: {error}") from None
 
 

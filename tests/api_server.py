@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 from engine_yaml import Node
-from lightkube.config import models
-from lightkube.config.kubeconfig import KubeConfig, SingleConfig
+from kubeconfig import Access
 from settings import Settings
 from stack_file import effective, judged, read_defaults
 
@@ -57,7 +56,4 @@ def settings(stack: str = "dev", changes: dict[str, Any] | None = None) -> Setti
 
 def cluster(server: Callable[[httpx2.Request], httpx2.Response], changes: dict[str, Any] | None = None) -> Cluster:
     """That of the dev stack."""
-    # To read all certificate authorities for each client would take longer than a test, and nobody asks for them.
-    kubeconfig = KubeConfig.from_one(cluster=models.Cluster(server=URL, insecure=True))
-    found = cast("SingleConfig", kubeconfig.get())
-    return Cluster("dev", settings("dev", changes), found, httpx2.MockTransport(server))
+    return Cluster("dev", settings("dev", changes), Access("dev", {"server": URL}), httpx2.MockTransport(server))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from engine_yaml import Node
+from kubeconfig import Kubeconfig
 from lightkube import Client
 from lightkube.models.apps_v1 import DeploymentSpec
 from lightkube.models.batch_v1 import CronJobSpec, JobSpec, JobTemplateSpec
@@ -82,9 +82,9 @@ class Cluster:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch):
     """`opened(changes)`: the store of the dev stack after these changes, whose context leads to 10.0.0.1."""
-    found = SimpleNamespace(cluster=SimpleNamespace(server="https://10.0.0.1"))
-    monkeypatch.setattr(cluster, "kubeconfig", lambda _: found)
-    monkeypatch.setattr(cluster, "Client", lambda *_, **__: cast("Client", Cluster()))
+    kubeconfig = Kubeconfig({"dev": {"cluster": "dev"}}, {"dev": {"server": "https://10.0.0.1"}})
+    monkeypatch.setattr("connection.load", lambda: kubeconfig)
+    monkeypatch.setattr(cluster.Cluster, "client", property(lambda _: cast("Client", Cluster())))
 
     def open_store(changes: dict[str, Any]) -> tuple[Store, Cluster]:
         own = Written(Node.of(with_changes("dev", changes)), [])
@@ -102,7 +102,7 @@ REFUSED = [
         "db.example.com keeps its backups",
     ),
     ({**CLUSTER, "mysql": {"image": IMAGE, "backup": None}}, "backup is null"),
-    ({**CLUSTER, "cluster.server": "https://10\\.0\\.0\\.2"}, "leads to https://10.0.0.1, not to"),
+    ({**CLUSTER, "cluster.server": "https://10\\.0\\.0\\.2"}, "leads to https://10.0.0.1, which does not match"),
 ]
 
 

@@ -80,7 +80,7 @@ def cluster(found: Object | None) -> Cluster:
         return httpx2.Response(404, json={"message": "not found"})
 
     made = api_server.cluster(api_server.ApiServer())
-    return Cluster(made.stack, made.settings, made.config, httpx2.MockTransport(answer))
+    return Cluster(made.stack, made.settings, made.access, httpx2.MockTransport(answer))
 
 
 def told(found: Object | None, applied: Object = APPLIED) -> list[drift.Drift]:

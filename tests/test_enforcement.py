@@ -92,7 +92,7 @@ def handed_over(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(monitor, "RegisterResource", seen)
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: False)
-    monkeypatch.setattr("environment.check_context", lambda _: None)
+    monkeypatch.setattr("connection.check_context", lambda _: None)
     return made
 
 

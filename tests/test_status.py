@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kubeconfig import Kubeconfig
 from typer.testing import CliRunner
 
 from ops import __main__ as slipway
@@ -170,8 +171,9 @@ def test_what_may_not_be_read_is_said_and_left_out():
 
 def test_a_context_that_leads_to_another_server_is_refused(monkeypatch: pytest.MonkeyPatch):
     found = cluster(ApiServer(), {"cluster.server": "https://10\\.0\\.0\\.2"})
-    monkeypatch.setattr(clusters, "kubeconfig", lambda _: found.config)
-    with pytest.raises(NoCluster, match=r"context 'dev' leads to https://10.0.0.1:6443, not to"):
+    kubeconfig = Kubeconfig({"dev": {"cluster": "dev"}}, {"dev": found.access.cluster})
+    monkeypatch.setattr("connection.load", lambda: kubeconfig)
+    with pytest.raises(NoCluster, match=r"context 'dev' leads to https://10.0.0.1:6443, which does not match"):
         clusters.connect("dev", found.settings)
 
 

@@ -156,7 +156,8 @@ class Cluster:
                 raise self._unreachable
             if self._connection is None:
                 try:
-                    connection = Connection(self._kubeconfig, self._context)
+                    # In a thread: an exec plugin of the kubeconfig may take seconds.
+                    connection = await asyncio.to_thread(Connection, self._kubeconfig, self._context)
                     await connection.probe()
                 except Unreachable as error:
                     self._unreachable = error

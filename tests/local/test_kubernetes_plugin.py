@@ -631,9 +631,12 @@ UNREACHABLE = {
             {"kubeconfig": json.dumps(UNREACHABLE), "context": "there"},
             r"https://127.0.0.1:9 \(context there\) does not",
         ),
-        ({"kubeconfig": json.dumps(UNREACHABLE), "context": "typo"}, r"no context 'typo' .*contexts there: there"),
+        (
+            {"kubeconfig": json.dumps(UNREACHABLE), "context": "typo"},
+            r"context 'typo' is not in the given kubeconfig \(contexts there: there\)",
+        ),
         ({"kubeconfig": "/none/such"}, "there is no kubeconfig /none/such"),
-        ({"kubeconfig": "a: [\n"}, "the given kubeconfig is not a kubeconfig"),
+        ({"kubeconfig": "a: [\n"}, "the given kubeconfig is not a kubeconfig: it is not YAML, line 2"),
     ],
 )
 def test_without_a_cluster_changes_fail_soon_and_previews_go_on(engine: Engine, options: Any, reason: str) -> None:
