@@ -2,6 +2,7 @@
 
 settings     what stacks/Pulumi.<stack>.yaml says, or every mistake in it at once
 house rules  policies.py; they hold for all that follows
+at the end   verification.py: what is declared is in the cluster and runs; retention.py: superseded configuration goes
 adoption     what was there before the stack, while `./slipway adopt` takes it over
 image        built from app/, taken prebuilt, or promoted from another stack; named by its content
 environment  the one cluster this stack may touch, and a namespace that enforces `restricted` pods
@@ -9,18 +10,20 @@ stores       MySQL and Redis, where the stack runs them itself
 canaries     what `./slipway up` tries of another version, beside a release in force that stays as it is
 services     for each service its configuration, pods, address and autoscaling
 release      the record of all this, once it is there: what one can go back to
-outputs      what CI, ops/ and the end-to-end tests read, and nothing else
+outputs      what CI, ops/ and the end-to-end tests read, and nothing else; the image is that of the recorded release
 """
 
 import adoption
 import canary
 import pulumi
 import releases
+import retention
+import verification
 from backing import Store
 from connection import connect
 from enforcement import watch
 from environment import Environment
-from image import AppImage
+from image import AppImage, version_of
 from mysql import MysqlStore
 from redis import RedisStore
 from stack_file import load, load_candidate
@@ -28,6 +31,8 @@ from web_service import WebService
 
 settings, candidate = load(), load_candidate()
 watch([*settings.waivers, *(candidate.waivers if candidate else [])])
+verification.at_end(settings)
+retention.at_end(settings)
 adoption.declare()
 
 # What is built keeps its name in the state; beside it the image in force is only a reference.
@@ -48,10 +53,11 @@ services = {
     for name in settings.services
 }
 urls = {name: service.url for name, service in services.items() if service.url}
-releases.declare(settings, image, environment, [*stores.values(), *services.values()])
+recorded = releases.declare(settings, image, environment, [*stores.values(), *services.values()])
 
 pulumi.export("url", next(iter(urls.values()), None))
-pulumi.export("image", image.reference)
-pulumi.export("version", image.version)
+# Known only once the release is complete: what a failed update has built is nobody's image.
+pulumi.export("image", recorded)
+pulumi.export("version", recorded.apply(version_of))
 pulumi.export("namespace", environment.namespace)
 pulumi.export("services", urls)

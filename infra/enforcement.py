@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextvars import copy_context
+from collections.abc import Sequence
 from typing import Any
 
+import monitor
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from policies import RULES, Finding, Waiver, check
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
-from pulumi.runtime.settings import get_monitor
 from rules import SECRET, UNKNOWN, Object
 
 ALONE = [rule for rule in RULES.values() if rule.alone]
@@ -23,30 +22,23 @@ def watch(waivers: Sequence[Waiver]) -> None:
     nothing has been changed. An update looks once more, at values no preview knows: an object that breaks a rule by
     itself does not get to the engine. What shows only in all objects together, `pulumi up --skip-preview` tells late.
     """
-    monitor: Any = get_monitor()
-    register: Callable[[Any], Any] = monitor.RegisterResource
-    finish: Callable[[Any], Any] = monitor.SignalAndWaitForShutdown
     stack, updates = pulumi.get_stack(), not pulumi.runtime.is_dry_run()
-    # Both are called in threads, which know nothing of the run they belong to.
-    run = copy_context()
     declared: list[Object] = []
 
-    def registered(request: Any) -> Any:
+    def registering(request: Any) -> None:
         if request.type.startswith("kubernetes:"):
             found = plain(MessageToDict(request.object))
             declared.append(found)
             if updates:
                 _refuse(stack, check([found], stack, waivers, rules=ALONE))
-        return register(request)
 
-    def finished(request: Any) -> Any:
+    def ending() -> None:
         findings = check(declared, stack, waivers)
         _refuse(stack, findings)
         for finding in findings:
-            run.run(pulumi.log.warn, finding.told)
-        return finish(request)
+            pulumi.log.warn(finding.told)
 
-    monitor.RegisterResource, monitor.SignalAndWaitForShutdown = registered, finished
+    monitor.observe(registering=registering, ending=ending)
 
 
 def _refuse(stack: str, findings: Sequence[Finding]) -> None:

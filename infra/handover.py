@@ -7,10 +7,12 @@ update nobody owns it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 import pulumi
+from api_retry import retried
 from connection import client
 from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
@@ -21,6 +23,7 @@ Entry: TypeAlias = dict[str, Any]
 """One of an object's managedFields: a manager, and the fields it owns."""
 
 TRIES = 5
+RETRY_SECONDS = 30.0
 # What the API server answers when the `test` of a patch, or its own of the version, fails.
 CHANGED = (409, 422)
 
@@ -37,15 +40,16 @@ def before_update(scope: Scope) -> pulumi.ResourceHook:
 
 
 def _disown(api: Client, name: str) -> None:
+    until = time.monotonic() + RETRY_SECONDS
     for tries_left in reversed(range(TRIES)):
-        metadata = api.get(Deployment, name).to_dict()["metadata"]
+        metadata = retried(lambda: api.get(Deployment, name), until).to_dict()["metadata"]
         # Whoever changes it meanwhile owns fields that we have not seen.
         patch = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
             {"op": "replace", "path": "/metadata/managedFields", "value": disowned(metadata["managedFields"])},
         ]
         try:
-            api.patch(Deployment, name, patch, patch_type=PatchType.JSON)
+            retried(lambda: api.patch(Deployment, name, patch, patch_type=PatchType.JSON), until)  # noqa: B023
         except ApiError as error:
             if error.status.code not in CHANGED or not tries_left:
                 raise

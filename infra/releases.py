@@ -1,8 +1,8 @@
 """Releases: what was deployed when, as one immutable ConfigMap for each, in the stack's own namespace.
 
 A release is the settings as the program understood them and the image by digest. Its record is made after all services,
-so there is none of a rollout that was not complete. Secrets, and where they come from, are no part of it: going back
-(ops/rollback.py) takes today's, so that a rotated secret stays rotated.
+so there is none of a rollout that was not complete; only the image it names is exported. Secrets, and where they come
+from, are no part of it: going back (ops/rollback.py) takes today's, so that a rotated secret stays rotated.
 """
 
 from __future__ import annotations
@@ -14,17 +14,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Self
 
+import monitor
 import pulumi
 import rollout
 import yaml
-from connection import client
 from environment import Environment
 from image import AppImage
 from lightkube import Client
 from lightkube.resources.core_v1 import ConfigMap
 from naming import COMPONENT, PART_OF, RELEASE, content_hash, content_name, labels, selector_of
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import get_monitor
 from pulumi_kubernetes import core, meta
 from settings import ROOT, SECRET_SOURCES, Settings
 
@@ -64,11 +62,11 @@ class Release:
 
 def declare(
     settings: Settings, image: AppImage, environment: Environment, after: Sequence[pulumi.Resource]
-) -> core.v1.ConfigMap:
-    """The record of this release, once everything else of it is there."""
+) -> pulumi.Output[str]:
+    """Record this release once everything else of it is there. Return the recorded image."""
     recorded = _text(content(settings))
     data = image.reference.apply(lambda reference: {_SETTINGS: recorded, _IMAGE: reference})
-    return core.v1.ConfigMap(
+    record = core.v1.ConfigMap(
         RELEASE,
         metadata=meta.v1.ObjectMetaArgs(
             name=data.apply(lambda data: content_name(RELEASE, data)),
@@ -87,6 +85,7 @@ def declare(
             hooks=_hooks(settings),
         ),
     )
+    return record.data.apply(lambda data: data[_IMAGE])
 
 
 def content(settings: Settings) -> dict[str, Any]:
@@ -119,7 +118,7 @@ def _text(content: Mapping[str, Any]) -> str:
 
 def _circumstances(settings: Settings) -> dict[str, str] | None:
     """Who, which commit and when. None under mocks: what is rendered is the same each time."""
-    if isinstance(get_monitor(), MockMonitor):
+    if monitor.is_mocked():
         return None
     commit = (
         settings.release.commit
@@ -142,22 +141,18 @@ def _git(*arguments: str) -> str:
 
 
 def _hooks(settings: Settings) -> pulumi.ResourceHookBinding | None:
-    """None is made before its rollout, and the oldest is forgotten after it. Not in a preview, and not under mocks."""
-    if isinstance(get_monitor(), MockMonitor):
+    """Return the hook that waits for all rollouts before the record is made. None in a preview, and under mocks."""
+    if monitor.is_mocked():
         return None
-    stack = pulumi.get_stack()
+    return pulumi.ResourceHookBinding(before_create=[rollout.before_record(settings)])
 
-    def forget(_: pulumi.ResourceHookArgs) -> None:
-        api = client(settings)
-        for name in superseded(name for name, _ in _records(api, stack)):
-            api.delete(ConfigMap, name)
 
-    return pulumi.ResourceHookBinding(
-        before_create=[rollout.before_record(settings)],
-        after_create=[pulumi.ResourceHook(f"{RELEASE}-forget", forget)],
-    )
+def delete_old(api: Client, stack: str) -> None:
+    """Delete the records of releases that are older than the KEPT newest."""
+    for name in superseded(name for name, _ in _records(api, stack)):
+        api.delete(ConfigMap, name)
 
 
 def superseded(names: Iterable[str]) -> list[str]:
-    """Those of the records, the newest first, that are more than one needs."""
+    """Return the records to delete: all but the KEPT newest. Expects the newest first."""
     return list(names)[KEPT:]

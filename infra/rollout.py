@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pulumi
+from api_retry import retried
 from connection import client
 from lightkube import Client
 from lightkube.resources.apps_v1 import Deployment
@@ -22,8 +23,8 @@ POLL_SECONDS = 1.0
 LEFT_OVER_SECONDS = 10.0
 
 
-class Incomplete(Exception):
-    """A rollout that is not complete, and will not be."""
+class IncompleteRolloutError(Exception):
+    """The rollout is not complete, and will not be."""
 
 
 def after_update(scope: Scope) -> pulumi.ResourceHook:
@@ -44,10 +45,14 @@ def before_record(settings: Settings) -> pulumi.ResourceHook:
 
 
 def wait(api: Client, name: str, service: Service) -> None:
-    """Until the Deployment is rolled out; `Incomplete` once Kubernetes has given it up, or the time is over."""
+    """Wait until the Deployment is rolled out.
+
+    Raises `IncompleteRolloutError` once Kubernetes has given it up, or the time is over. Until then an API server that
+    cannot be reached is asked again.
+    """
     start = seen_going_on = time.monotonic()
     while True:
-        found = api.get(Deployment, name).to_dict()
+        found = retried(lambda: api.get(Deployment, name), until=start + service.rollout_seconds).to_dict()
         if is_complete(found, service.fewest):
             return
         now = time.monotonic()
@@ -58,7 +63,7 @@ def wait(api: Client, name: str, service: Service) -> None:
             told = (
                 f"{status.get('updatedReplicas', 0)} new pods, {status.get('availableReplicas', 0)} pods serve in all"
             )
-            raise Incomplete(f"the rollout of Deployment/{name} is not complete: {told}")
+            raise IncompleteRolloutError(f"the rollout of Deployment/{name} is not complete: {told}")
         time.sleep(POLL_SECONDS)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import configuration
 import handover
 import jobs
+import monitor
 import network
 import pod
 import pulumi
@@ -17,8 +18,6 @@ import traffic
 from backing import Store
 from environment import Environment
 from image import AppImage
-from pulumi.runtime.mocks import MockMonitor
-from pulumi.runtime.settings import get_monitor
 from pulumi_kubernetes import apps, meta
 from scope import Scope, at_most
 from settings import Settings
@@ -86,9 +85,9 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
 
 def _hooks(scope: Scope) -> pulumi.ResourceHookBinding | None:
     """What is done around an update of the pods. Not in a preview, and not under mocks."""
-    if isinstance(get_monitor(), MockMonitor):
+    if monitor.is_mocked():
         return None
     return pulumi.ResourceHookBinding(
         before_update=[handover.before_update(scope)],
-        after_update=[rollout.after_update(scope), retention.after_update(scope)],
+        after_update=[rollout.after_update(scope)],
     )

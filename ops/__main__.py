@@ -249,7 +249,7 @@ def rollback_command(
 
 @app.command("drift")
 def drift_command(stack: Stack, as_json: Json = False) -> None:
-    """Print what was changed in the cluster since the last `pulumi up`, and which field manager did it.
+    """Print what was changed in the cluster since the last `pulumi up`, and which field manager did it; and orphans.
 
     Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` brings back what is
     gone; a field that somebody else owns it does not take: put it back as that manager, or into the stack file.

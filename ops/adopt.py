@@ -17,12 +17,13 @@ from typing import Any
 
 import typer
 from adoption import ANNOTATION, OBJECTS
+from kinds import plural
 from lightkube.utils.quantity import parse_quantity
 from naming import RELEASE
 
 from ops import cluster, config, engine_state, ownership, reach, up
 from ops.changes import Change
-from ops.cluster import Cluster, Object, Refused, at, name_of, plural
+from ops.cluster import Cluster, Object, Refused, at, name_of
 from ops.drift import differences
 from ops.engine_state import State
 from ops.judge import FIXED

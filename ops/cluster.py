@@ -16,6 +16,7 @@ import api_client
 import httpx2
 from api_client import ANSWER_SECONDS
 from connection import ForeignServerError, accepted
+from kinds import plural
 from kubeconfig import Access, KubeconfigError
 from settings import Settings
 
@@ -222,14 +223,6 @@ def service_of(found: Object) -> str:
     # The pods of a Deployment that was there before the stack may have to bear another name (`selector`).
     own = labels.get("slipway/service") if "pod-template-hash" in labels else None
     return own or labels.get("app.kubernetes.io/name") or ""
-
-
-def plural(kind: str) -> str:
-    """`NetworkPolicy` -> `networkpolicies`: the API's own names keep to English."""
-    name = kind.lower()
-    if name.endswith("y"):
-        return f"{name[:-1]}ies"
-    return f"{name}es" if name.endswith("s") else f"{name}s"
 
 
 def _texts(container: str, query: dict[str, Any]) -> dict[str, str]:

@@ -2,7 +2,8 @@
 
 What Pulumi's state says it has applied is compared with what the cluster holds, field by field. What the program
 leaves to others (the number of pods an autoscaler owns, defaults of the API server) is in no state and so no drift. The
-content of Secrets is not compared: it is encrypted in the state.
+content of Secrets is not compared: it is encrypted in the state. Objects with the stack's labels that neither the state
+nor anything in the cluster needs are listed as orphans.
 """
 
 from __future__ import annotations
@@ -12,22 +13,34 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import retention
+from kinds import plural
 from lightkube.utils.quantity import parse_quantity
+from naming import COMPONENT, INSTANCE, RELEASE, instance
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
 
+from ops import engine_state
 from ops.cluster import Cluster, Object
 from ops.engine_state import State
 
 EXIT_DRIFT = 2
+GONE, ORPHAN = "gone", "orphan"
 # Orders to the provider, which the API server never sees in this form.
 _FOR_THE_PROVIDER = "pulumi.com/"
+
+MANAGED_BY = "app.kubernetes.io/managed-by=pulumi"
+ORPHAN_KINDS = (
+    *retention.CONFIGURATION,
+    *("Deployment", "StatefulSet", "Job", "CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget"),
+    *("Service", "Ingress", "NetworkPolicy", "ServiceAccount", "PersistentVolumeClaim"),
+)
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Drift:
-    """One field that is not what was applied; an object that is gone has no field."""
+    """One field that is not what was applied. An object that is gone, or that nobody declares, has no field."""
 
     object: str
     field: str
@@ -39,7 +52,7 @@ class Drift:
 
 def command(cluster: Cluster, state: State, *, as_json: bool) -> tuple[str, int]:
     """What to print, and the exit code: 0 without drift, 2 with."""
-    found = list(drifts(cluster, state))
+    found = [*drifts(cluster, state), *orphans(cluster, state)]
     if as_json:
         text = json.dumps({"stack": cluster.stack, "drift": [asdict(one) for one in found]}, indent=2)
     else:
@@ -56,10 +69,29 @@ def drifts(cluster: Cluster, state: State) -> Iterator[Drift]:
         name = f"{applied['kind']}/{applied['metadata']['name']}"
         present = cluster.one(applied["apiVersion"], applied["kind"], applied["metadata"]["name"])
         if present is None:
-            yield Drift(name, "", "there", "gone", [])
+            yield Drift(name, "", "there", GONE, [])
             continue
         for path, wanted, has in differences(applied, present):
             yield Drift(name, _dotted(path), wanted, has, managers(present, path))
+
+
+def orphans(cluster: Cluster, state: State) -> Iterator[Drift]:
+    """Yield the stack's objects that are not in its state, and that neither a pod nor a rollback needs."""
+    labels = f"{INSTANCE}={instance(cluster.stack)},{MANAGED_BY}"
+    needed = {(found.kind, found.name) for found in engine_state.objects(state).values()} | _read_by_pods(cluster)
+    for kind in ORPHAN_KINDS:
+        for present in cluster.items(plural(kind), labelSelector=labels):
+            metadata = present["metadata"]
+            is_made_by_another = bool(metadata.get("ownerReferences"))
+            is_release = metadata["labels"].get(COMPONENT) == RELEASE
+            if not is_made_by_another and not is_release and (kind, metadata["name"]) not in needed:
+                yield Drift(f"{kind}/{metadata['name']}", "", None, ORPHAN, managers(present, ()))
+
+
+def _read_by_pods(cluster: Cluster) -> set[tuple[str, str]]:
+    """Return kind and name of what the pods of any workload read, also of those that `kubectl rollout undo` starts."""
+    names = retention.names_read(found for kind in retention.WORKLOADS for found in cluster.items(plural(kind)))
+    return {(kind, name) for kind in retention.CONFIGURATION for name in names}
 
 
 def differences(applied: Any, present: Any, path: Path = ()) -> Iterator[tuple[Path, Any, Any]]:
@@ -133,7 +165,8 @@ def _dotted(path: Sequence[str | int]) -> str:
 
 def _told(one: Drift) -> str:
     if not one.field:
-        return f"{one.object}: is gone"
+        is_orphan = one.found == ORPHAN
+        return f"{one.object}: {'is no longer declared, and nothing needs it' if is_orphan else 'is gone'}"
     by = ", ".join(one.managers) or "nobody owns it"
     return f"{one.object}: {one.field}: {_short(one.applied)} -> {_short(one.found)}   by {by}"
 

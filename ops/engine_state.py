@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 from naming import RELEASE
 from releases import Release
+from verification import DeclaredObject
 
 from ops.recorder import ROOT
 
@@ -63,6 +64,25 @@ def in_force(state: State) -> Release | None:
         return None
     metadata = found[0]["metadata"]
     return Release.of(metadata["name"], found[0]["data"], metadata.get("annotations") or {})
+
+
+def objects(state: State) -> dict[str, DeclaredObject]:
+    """Return the Kubernetes objects that the state holds, by their URN."""
+    return {
+        one["urn"]: DeclaredObject.of(_type(one), one["id"])
+        for one in _resources(state)
+        if _type(one).startswith("kubernetes:") and one.get("id") and not one.get("delete")
+    }
+
+
+def failed(state: State) -> dict[str, list[str]]:
+    """Return the objects that were made and never became ready: the reasons by `Job/api-migration-0a1b2c3d`."""
+    known = objects(state)
+    return {
+        str(known[one["urn"]]): one["initErrors"]
+        for one in _resources(state)
+        if one.get("initErrors") and one["urn"] in known and not one.get("delete")
+    }
 
 
 def with_former(state: State, type_: str = "") -> State:

@@ -21,8 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import httpx2
 import pulumi
 import typer
+import verification
 
 from ops import canary, cluster, config, doctor, engine_state, held, preview, rollback, signals, status
 from ops.canary import Trial, Verdict
@@ -52,6 +54,7 @@ def command(stack: str, *, yes: bool, returns: bool) -> int:
     """Update; after a failed rollout tell the cause and go back. The exit code: 1 whenever the update failed."""
     stack_config(stack)  # an unknown stack is refused before anything is done
     before = _before(stack)
+    before = _without_missing(stack, before) if before else None
     release = engine_state.in_force(before) if before else None
     trial = canary.planned(stack, release) if release else None
     if trial:
@@ -130,6 +133,25 @@ def _before(stack: str) -> State | None:
     if locks:
         raise NoState(f"stack {stack} is locked {locks[0].told}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
+
+
+def _without_missing(stack: str, state: State) -> State:
+    """Return the state without the objects that somebody has deleted from the cluster, so that the update makes them.
+
+    The engine compares with its state only. Where the cluster cannot be asked, the update itself says why.
+    """
+    objects = engine_state.objects(state)
+    try:
+        api = cluster.connect(stack, config.settings(stack)).client
+        absent, _ = verification.missing(api, stack, objects.values())
+    except (cluster.NoCluster, httpx2.HTTPError, pulumi.RunError):
+        return state
+    if not absent:
+        return state
+    typer.echo(f"{stack}: not in the cluster any more, and made again: {', '.join(map(str, absent))}", err=True)
+    targets = [f"--target={urn}" for urn, found in objects.items() if found in absent]
+    engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack, *targets)
+    return engine_state.export(stack)
 
 
 def _way_back(stack: str, before: State | None) -> str:

@@ -12,7 +12,7 @@ from kubeconfig import Access
 from settings import Settings
 from stack_file import effective, judged, read_defaults
 
-from ops.cluster import Cluster, Object
+from ops.cluster import KINDS, Cluster, Object
 from tests.conftest import API_ONLY, with_changes
 
 URL = "https://10.0.0.1:6443"
@@ -38,6 +38,8 @@ class ApiServer:
         kind = path.rpartition("/")[2]
         if kind in self.forbidden:
             return httpx2.Response(403, json={"kind": "Status", "message": f'{kind} is forbidden: User "dev"'})
+        if kind not in KINDS:
+            return httpx2.Response(404, json={"code": 404, "message": f"{kind} not found"})
         return httpx2.Response(200, json={"items": list(self.objects.get(kind, ()))})
 
     def _log(self, pod: str, query: dict[str, str]) -> httpx2.Response:

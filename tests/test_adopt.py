@@ -13,9 +13,10 @@ from typing import Any
 import adoption
 import httpx2
 import pytest
+from kinds import plural
 
 from ops import adopt, cluster, engine_state, ownership, up
-from ops.cluster import Object, plural
+from ops.cluster import Object
 from ops.recorder import Program
 from tests import api_server
 from tests.conftest import API_ONLY, WITHOUT_STORES, declared, recorded

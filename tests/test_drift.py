@@ -77,6 +77,8 @@ def cluster(found: Object | None) -> Cluster:
     def answer(request: httpx2.Request) -> httpx2.Response:
         if found and request.url.path == "/apis/apps/v1/namespaces/slipway-dev/deployments/api":
             return httpx2.Response(200, json=found)
+        if request.url.path.endswith("s"):
+            return httpx2.Response(200, json={"items": []})
         return httpx2.Response(404, json={"message": "not found"})
 
     made = api_server.cluster(api_server.ApiServer())
@@ -134,3 +136,29 @@ def test_the_exit_code_says_whether_there_is_drift(found: Object | None, code: i
     text, given = drift.command(cluster(found), state, as_json=True)
     assert given == code
     assert bool(json.loads(text)["drift"]) == bool(code)
+
+
+LABELS = {"app.kubernetes.io/instance": "slipway-dev", "app.kubernetes.io/managed-by": "pulumi"}
+
+
+def labelled(name: str, **more: Any) -> Object:
+    labels = {**LABELS, **more.pop("labels", {})}
+    return {"metadata": {"name": name, "labels": labels, **more}, "immutable": True}
+
+
+def test_objects_that_are_no_longer_declared_are_listed_as_orphans():
+    replica_set = {"spec": {"template": {"spec": {"volumes": [{"secret": {"secretName": "api-secret-11111111"}}]}}}}
+    objects = {
+        "services": [labelled("api"), labelled("removed")],
+        "secrets": [labelled("api-secret-11111111"), labelled("removed-secret-22222222")],
+        "configmaps": [labelled("release-0a1b2c3d", labels={"app.kubernetes.io/component": "release"})],
+        "jobs": [labelled("mysql-backup-1", ownerReferences=[{"kind": "CronJob", "name": "mysql-backup"}])],
+        "replicasets": [replica_set],
+    }
+    known = {"type": "kubernetes:core/v1:Service", "urn": "urn:api", "id": "slipway-dev/api"}
+    found = api_server.cluster(api_server.ApiServer(objects))
+    orphans = list(drift.orphans(found, {"deployment": {"resources": [known]}}))
+    assert [(one.object, one.found) for one in orphans] == [
+        ("Secret/removed-secret-22222222", "orphan"),
+        ("Service/removed", "orphan"),
+    ]

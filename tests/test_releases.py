@@ -18,7 +18,7 @@ from lightkube.resources.core_v1 import ConfigMap
 from releases import Release
 from stack_file import Written
 
-from ops import rollback
+from ops import recorder, rollback
 from ops.recorder import STAND_IN, Program, declare, stacks
 from tests.conftest import Changed, Declare
 from tests.variants import VARIANTS, model
@@ -63,6 +63,31 @@ def test_the_record_comes_after_everything_else_of_the_stack(program: Declare):
     served = {one.urn for one in others if one.kind in ("Deployment", "Ingress", "StatefulSet", "Job")}
     assert {"api", "web", "mysql", "redis", "api-migration"} == {urn.rpartition("::")[2] for urn in served}
     assert served <= set(record.options["depends_on"])
+
+
+@pytest.mark.feature("J2", part="only the image of a recorded release is exported")
+@pytest.mark.parametrize("stack", stacks())
+def test_the_image_that_others_promote_is_the_one_of_the_recorded_release(program: Declare, stack: str):
+    assert program(stack).outputs["image"] == recorded(program(stack)).image
+
+
+def test_an_update_that_records_no_release_exports_no_image(sdk: None, monkeypatch: pytest.MonkeyPatch):
+    class Monitor(recorder._Recorder):  # pyright: ignore[reportPrivateUsage]
+        def RegisterResource(self, request: Any) -> Any:
+            if request.name == "release":
+                raise pulumi.RunError("the rollout of Deployment/api is not complete")
+            return super().RegisterResource(request)
+
+        def RegisterResourceOutputs(self, request: Any) -> Any:
+            if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
+                exported.extend(request.outputs)
+            return super().RegisterResourceOutputs(request)
+
+    exported: list[str] = []
+    monkeypatch.setattr(recorder, "_Recorder", Monitor)
+    with pytest.raises(pulumi.RunError):
+        declare("dev")
+    assert not {"image", "version"} & set(exported)
 
 
 @pytest.mark.feature("D9", part="record")

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 
 import pytest
 import rollout
-from rollout import Incomplete, is_complete, is_given_up, wait
+from rollout import IncompleteRolloutError, is_complete, is_given_up, wait
 
 DONE, UNDER_WAY, OVER = (
     {"type": "Progressing", "status": status, "reason": reason}
@@ -105,7 +105,9 @@ def test_what_was_said_of_the_rollout_before_is_no_reason_to_give_up(clock: list
 def test_one_that_does_not_come_to_its_end_fails_the_update_and_says_which(
     clock: list[float], found: dict[str, Any], seconds: float
 ):
-    with pytest.raises(Incomplete, match=r"Deployment/api is not complete: 1 new pods, 2 pods serve in all"):
+    with pytest.raises(
+        IncompleteRolloutError, match=r"Deployment/api is not complete: 1 new pods, 2 pods serve in all"
+    ):
         wait(server(found), "api", SERVICE)
     assert clock == [seconds]
 

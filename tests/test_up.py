@@ -152,12 +152,31 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
     def server(request: httpx2.Request) -> httpx2.Response:
         done.append(f"{request.method} {request.url.path.rpartition('/')[2]}")
         assert not (engine / "told").exists(), "the update has started before"
-        return httpx2.Response(200, json={})
+        return httpx2.Response(200, json={"items": [{"metadata": {"name": "former"}}]})
 
     monkeypatch.setattr(cluster, "connect", lambda *_: api_server.cluster(server))
     up.command("dev", yes=True, returns=False)
-    assert done == ["slipway-dev/former", "GET latter", "DELETE latter"]
+    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET version", "GET jobs"]
     assert "dev: Job/latter, of an update without an end, while the one before is there" in capsys.readouterr().err
+
+
+@pytest.mark.feature("O1", part="what was deleted by hand is made again")
+def test_what_somebody_deleted_from_the_cluster_is_taken_out_of_the_state_before_the_update(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    known = [
+        {"urn": f"urn:{name}", "type": "kubernetes:core/v1:Service", "id": f"slipway-dev/{name}"}
+        for name in ("api", "web")
+    ]
+    monkeypatch.setattr(engine_state, "export", lambda _: {"deployment": {"resources": known}, "before": "dev"})
+    refreshed: list[tuple[str, ...]] = []
+    monkeypatch.setattr(engine_state, "pulumi", lambda *words: refreshed.append(words))
+    server = api_server.ApiServer({"services": [{"metadata": {"name": "api"}}]})
+    monkeypatch.setattr(cluster, "connect", lambda *_: api_server.cluster(server))
+    up.command("dev", yes=True, returns=False)
+    assert refreshed == [("refresh", "--yes", "--skip-preview", "-s", "dev", "--target=urn:web")]
+    assert "dev: not in the cluster any more, and made again: Service/web" in capsys.readouterr().err
+    assert (engine / "told").exists()
 
 
 def test_a_mistake_in_the_settings_leaves_everything_as_it_is(engine: Path):

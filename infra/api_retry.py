@@ -1,0 +1,41 @@
+"""Retries of calls to the API server: one refused connection is no reason to give up a rollout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx2
+import pulumi
+from lightkube import ApiError
+
+RETRY_SECONDS = 1.0
+# Too many requests, and what load balancers and an API server that restarts answer.
+TRANSIENT_CODES = (429, 500, 502, 503, 504)
+
+Result = TypeVar("Result")
+
+
+def retried(call: Callable[[], Result], until: float) -> Result:
+    """Return what the call returns. Repeats it while the API server is unreachable or overloaded.
+
+    `until` is the time by `time.monotonic()` after which the last error is raised.
+    """
+    while True:
+        try:
+            return call()
+        except (ApiError, httpx2.TransportError) as error:
+            if not is_transient(error) or time.monotonic() >= until:
+                raise
+            pulumi.log.debug(f"the API server is asked again: {error or type(error).__name__}")
+        time.sleep(RETRY_SECONDS)
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same call may succeed a moment later."""
+    return (
+        error.status.code in TRANSIENT_CODES
+        if isinstance(error, ApiError)
+        else isinstance(error, httpx2.TransportError)
+    )

@@ -1,0 +1,129 @@
+"""Verification at the end of `pulumi up`: what the program declares is in the cluster, and it runs.
+
+The engine compares the program with its state. An object that somebody deleted by hand is "unchanged" to it, and so is
+a Deployment whose pods have crashed since the last update. So the cluster itself is asked: one list for each kind.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import monitor
+import pulumi
+import rollout
+from api_retry import retried
+from connection import client
+from kinds import resource
+from lightkube import ApiError, Client
+from naming import INSTANCE, instance
+from settings import Settings
+
+RETRY_SECONDS = 30.0
+FORBIDDEN, NOT_FOUND = 403, 404
+
+
+@dataclass(frozen=True)
+class DeclaredObject:
+    """One Kubernetes object of the stack, as the engine names it."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    """Empty for an object without one, such as a Namespace."""
+    name: str
+
+    @classmethod
+    def of(cls, type_: str, id_: str) -> Self:
+        """Return the object of a resource type and id: `kubernetes:core/v1:Service` and `slipway-dev/api`."""
+        _, version, kind = type_.split(":")
+        namespace, _, name = id_.rpartition("/")
+        return cls(version.removeprefix("core/"), kind, namespace, name)
+
+    @property
+    def resource(self) -> Any:
+        """The kind, for the methods of a lightkube client."""
+        return resource(self.api_version, self.kind, is_namespaced=bool(self.namespace))
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+def at_end(settings: Settings) -> None:
+    """Fail the update with a `pulumi.RunError` if something it declares is missing or does not run when it is done."""
+    if monitor.is_mocked() or pulumi.runtime.is_dry_run():
+        return
+    declared: list[DeclaredObject] = []
+
+    def registered(request: Any, response: Any) -> None:
+        if request.type.startswith("kubernetes:") and response.id:
+            declared.append(DeclaredObject.of(request.type, response.id))
+
+    monitor.observe(registered=registered, ending=lambda: verify(client(settings), settings, declared))
+
+
+def verify(api: Client, settings: Settings, declared: Iterable[DeclaredObject]) -> None:
+    """Raise a `pulumi.RunError` that names what is missing, or the first service that is not rolled out."""
+    stack = pulumi.get_stack()
+    absent, unread = missing(api, stack, declared)
+    for kind in unread:
+        pulumi.log.warn(f"no right to list {kind} objects: that they are in the cluster was not verified")
+    if absent:
+        raise pulumi.RunError(
+            f"stack {stack}: declared, but not in the cluster: {', '.join(map(str, absent))}. Somebody deleted it "
+            f"since the last update. Fix: ./slipway up -s {stack}, or pulumi up --refresh -s {stack}"
+        )
+    for name, service in settings.services.items():
+        rollout.wait(api, name, service)
+
+
+def missing(api: Client, stack: str, declared: Iterable[DeclaredObject]) -> tuple[list[DeclaredObject], list[str]]:
+    """Return the declared objects that are not in the cluster, and the kinds that we may not list."""
+    by_kind: defaultdict[tuple[str, str, str], list[DeclaredObject]] = defaultdict(list)
+    for found in declared:
+        by_kind[found.api_version, found.kind, found.namespace].append(found)
+    absent: list[DeclaredObject] = []
+    unread: list[str] = []
+    for (_, kind, _), objects in by_kind.items():
+        try:
+            present = _present(api, stack, objects[0])
+        except ApiError as error:
+            if error.status.code != FORBIDDEN:
+                raise
+            unread.append(kind)
+            continue
+        absent += [found for found in objects if found.name not in present and not _exists(api, found)]
+    return absent, unread
+
+
+def _present(api: Client, stack: str, example: DeclaredObject) -> set[str]:
+    """Return the names of the stack's objects of the example's kind and namespace."""
+    labels: dict[str, Any] = {INSTANCE: instance(stack)}
+    namespace = example.namespace or None
+    try:
+        listed = retried(
+            lambda: list(api.list(example.resource, namespace=namespace, labels=labels)),
+            until=time.monotonic() + RETRY_SECONDS,
+        )
+    except ApiError as error:
+        if error.status.code != NOT_FOUND:  # not even the kind is there any more
+            raise
+        return set()
+    return {str(found.metadata.name) for found in listed if found.metadata}
+
+
+def _exists(api: Client, declared: DeclaredObject) -> bool:
+    """Return whether the object is there; it may have lost the label by which the others are listed."""
+    try:
+        retried(
+            lambda: api.get(declared.resource, declared.name, namespace=declared.namespace or None),
+            until=time.monotonic() + RETRY_SECONDS,
+        )
+    except ApiError as error:
+        if error.status.code != NOT_FOUND:
+            raise
+        return False
+    return True

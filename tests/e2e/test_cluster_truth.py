@@ -1,0 +1,80 @@
+"""What is true of the real cluster decides, not what the state says of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.e2e.conftest import LOCAL, ROOT, Edit, kubectl, outputs, pulumi, run, up
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+MYSQL = ("statefulset", "mysql")
+
+
+def configuration(of: str) -> set[str]:
+    """Return the immutable ConfigMaps and Secrets of a service or store."""
+    listed = json.loads(kubectl("get", "configmaps,secrets", "-l", f"app.kubernetes.io/name={of}", "-o", "json"))
+    return {f"{found['kind']}/{found['metadata']['name']}" for found in listed["items"] if found.get("immutable")}
+
+
+@pytest.mark.feature("O1")
+def test_a_service_that_somebody_deleted_fails_a_plain_update_and_is_made_again_by_slipway_up():
+    kubectl("delete", "service", "web")
+    failed = pulumi("up", "--yes", "--skip-preview", ok=False)
+    assert failed.returncode != 0
+    assert "not in the cluster: Service/web" in failed.stdout
+    done = run("./slipway", "up", "-s", "local", "--yes")
+    assert "local: not in the cluster any more, and made again: Service/web" in done.stderr
+    kubectl("get", "service", "web")
+    pulumi("preview", "--expect-no-changes")
+
+
+@pytest.mark.feature("J2")
+@pytest.mark.feature("D6")
+def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_cause_is_mended(edit: Edit):
+    before = outputs()
+    edit("app/cmd/api/main.go", "package main", "package main // of an update that fails")
+    edit("stacks/defaults.yaml", "migration: {args: [migrate]}", "migration: {args: [migrate], retries: 0}")
+    kubectl("scale", *MYSQL, "--replicas=0")
+    try:
+        assert pulumi("up", "--yes", "--skip-preview", ok=False).returncode != 0
+        assert outputs()["image"] == before["image"]
+        diagnosis = run("./slipway", "doctor", "-s", "local", ok=False)
+        assert diagnosis.returncode == 1
+        assert "Job/api-migration-" in diagnosis.stderr
+    finally:
+        kubectl("scale", *MYSQL, "--replicas=1")
+    kubectl("rollout", "status", *MYSQL, "--timeout=120s")
+    up()
+    assert outputs()["image"] != before["image"]
+    assert run("./slipway", "doctor", "-s", "local").returncode == 0
+
+
+def test_the_configuration_of_a_service_that_is_taken_out_goes_with_it(edit: Edit):
+    assert configuration("web")
+    web = (ROOT / LOCAL).read_text().partition("    web:\n")[2]
+    edit(LOCAL, f"    web:\n{web}", "    web: null\n")
+    up()
+    assert configuration("web") == set()
+    assert configuration("api")
+    assert run("./slipway", "drift", "-s", "local").returncode == 0
+
+
+@pytest.mark.feature("O1")
+def test_drift_lists_what_nobody_declares():
+    labels = "app.kubernetes.io/instance=slipway-local,app.kubernetes.io/managed-by=pulumi"
+    kubectl("create", "configmap", "left-behind")
+    kubectl("label", "configmap", "left-behind", *labels.split(","))
+    try:
+        listed = run("./slipway", "drift", "-s", "local", ok=False)
+        assert listed.returncode == 2
+        assert listed.stdout == "ConfigMap/left-behind: is no longer declared, and nothing needs it\n"
+    finally:
+        kubectl("delete", "configmap", "left-behind")
+
+
+def test_the_files_of_this_clone_are_deployed_again_after_the_tests():
+    up()
+    pulumi("preview", "--expect-no-changes")

@@ -1,0 +1,63 @@
+"""A lightkube client of an API server that exists in the test only, for what the program asks the cluster."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+from lightkube import Client
+from lightkube.config import models
+from lightkube.config.kubeconfig import KubeConfig
+
+Object = dict[str, Any]
+NAMESPACE = "slipway-dev"
+
+
+@dataclass
+class Server:
+    """Objects by plural and name, such as `services/api`. The first `refused` requests find no server."""
+
+    objects: dict[str, Object] = field(default_factory=dict[str, Object])
+    refused: int = 0
+    forbidden: tuple[str, ...] = ()
+    requests: list[str] = field(default_factory=list[str])
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        *_, parent, last = request.url.path.split("/")
+        self.requests.append(f"{request.method} {request.url.path}")
+        if self.refused:
+            self.refused -= 1
+            raise httpx2.ConnectError("[Errno 111] Connection refused")
+        if last in self.forbidden:
+            return httpx2.Response(403, json={"code": 403, "message": f"{last} is forbidden"})
+        if request.method == "POST":
+            made = json.loads(request.content)
+            self.objects[f"{last}/{made['metadata']['name']}"] = made
+            return httpx2.Response(201, json=made)
+        if last.endswith("s") and f"{parent}/{last}" not in self.objects:
+            return httpx2.Response(200, json={"items": self._listed(last, request)})
+        name = f"{parent}/{last}"
+        if name not in self.objects:
+            return httpx2.Response(404, json={"code": 404, "message": f"{name} not found"})
+        found = self.objects.pop(name) if request.method == "DELETE" else self.objects[name]
+        return httpx2.Response(200, json=found)
+
+    def _listed(self, plural: str, request: httpx2.Request) -> list[Object]:
+        selector: str = request.url.params.get("labelSelector") or ""
+        wanted = {key: value for key, _, value in (pair.partition("=") for pair in selector.split(",") if pair)}
+        found = [item for name, item in self.objects.items() if name.startswith(f"{plural}/")]
+        return [item for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
+
+    def client(self) -> Client:
+        """Return a client in the namespace of stack dev."""
+        server = models.Cluster(server="https://10.0.0.1:6443", insecure=True)
+        config = KubeConfig.from_one(cluster=server, user=models.User())
+        return Client(config.get(), namespace=NAMESPACE, transport=httpx2.MockTransport(self), trust_env=False)
+
+
+def named(name: str, **fields: Any) -> Object:
+    """Return an object of stack dev, with the labels the program gives."""
+    labels = {"app.kubernetes.io/instance": "slipway-dev", "app.kubernetes.io/managed-by": "pulumi"}
+    return {"metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}, **fields}

@@ -1,0 +1,46 @@
+"""Which failed calls to the API server are repeated, and for how long."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+from api_retry import retried
+from lightkube import ApiError
+from lightkube.resources.core_v1 import Service
+
+from tests.lightkube_server import Server, named
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """A clock that only waiting moves."""
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("time.sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+def test_a_call_is_repeated_until_the_api_server_answers(clock: list[float]):
+    client = Server({"services/api": named("api")}, refused=3).client()
+    assert retried(lambda: client.get(Service, "api"), until=10).metadata
+    assert clock == [3]
+
+
+def test_after_its_time_the_last_error_is_raised(clock: list[float]):
+    client = Server(refused=99).client()
+    with pytest.raises(httpx2.ConnectError):
+        retried(lambda: client.get(Service, "api"), until=10)
+    assert clock == [10]
+
+
+@pytest.mark.parametrize(("code", "waited"), [(429, 5), (503, 5), (500, 5), (404, 0), (403, 0), (422, 0)])
+def test_only_an_answer_that_may_be_another_one_soon_is_asked_for_again(clock: list[float], code: int, waited: float):
+    def fail() -> None:
+        raise ApiError(response=httpx2.Response(code, json={"code": code, "message": "no"}, request=REQUEST))
+
+    with pytest.raises(ApiError):
+        retried(fail, until=5)
+    assert clock == [waited]
+
+
+REQUEST = httpx2.Request("GET", "https://10.0.0.1:6443")
