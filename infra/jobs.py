@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
+import monitor
 import pod
 import pulumi
+from api_retry import retried
+from connection import client
+from enforcement import plain
 from image import AppImage
+from lightkube import ApiError, Client
+from lightkube.resources import batch_v1
+from lightkube.types import CascadeType
 from naming import content_name
 from pulumi_kubernetes import batch, core
 from scope import Scope
 from settings import Backup, Job, Schedule
 
 HISTORY = 3
+RETRY_SECONDS = 30.0
+NOT_FOUND = 404
 
 
 def migration(
@@ -28,8 +39,46 @@ def migration(
         name,
         metadata=scope.meta(content.apply(lambda parts: content_name(name, {**parts, "args": " ".join(job.args)}))),
         spec=_spec(scope, job, name, image, config),
-        opts=scope.child(*after),
+        opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=_hooks(scope, name))),
     )
+
+
+def _hooks(scope: Scope, name: str) -> pulumi.ResourceHookBinding | None:
+    """Return the hook that runs a failed Job again. None in a preview, and under mocks.
+
+    Pulumi records a Job that failed when it was made, and updates it next time. An update changes nothing of a Job that
+    has ended: whatever was mended outside the stack, it would stay failed for ever.
+    """
+    if monitor.is_mocked():
+        return None
+    settings = scope.settings
+    hook = pulumi.ResourceHook(f"{name}-retry", lambda update: retry_failed(client(settings), update.new_inputs or {}))
+    return pulumi.ResourceHookBinding(before_update=[hook])
+
+
+def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
+    """Replace the Job by a new one of the same name if it has failed, or is gone."""
+    until = time.monotonic() + RETRY_SECONDS
+    # Before anything is deleted: what cannot be made again stays.
+    fields = {key: plain(value) for key, value in inputs.items() if not key.startswith("__")}
+    fresh = cast("batch_v1.Job", batch_v1.Job.from_dict(fields))
+    name = inputs["metadata"]["name"]
+    try:
+        job = retried(lambda: api.get(batch_v1.Job, name), until).to_dict()
+    except ApiError as error:
+        if error.status.code != NOT_FOUND:
+            raise
+    else:
+        if not has_failed(job):
+            return
+        retried(lambda: api.delete(batch_v1.Job, name, cascade=CascadeType.BACKGROUND), until)
+    retried(lambda: api.create(fresh), until)
+
+
+def has_failed(job: Mapping[str, Any]) -> bool:
+    """Return whether Kubernetes has given the Job up."""
+    conditions: list[dict[str, Any]] = (job.get("status") or {}).get("conditions") or []
+    return any(found["type"] == "Failed" and found["status"] == "True" for found in conditions)
 
 
 def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:

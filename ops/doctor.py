@@ -3,7 +3,8 @@
 Three things only: a lock that nobody holds any more; operations of which the state does not know how they ended; and
 Jobs made anew while the former ones are there. An object that an operation has made is taken into the state, one that
 it has not made is forgotten. Of two Jobs the latter is taken away: an update back to the release in force would want to
-make the former, and be told that it exists.
+make the former, and be told that it exists. An object that failed when it was made is reported: the next update tries
+it again.
 """
 
 from __future__ import annotations
@@ -88,8 +89,7 @@ def command(stack: str, *, fix: bool) -> int:
     for job in jobs:
         typer.echo(f"{stack}: {_told(job)}: to be taken away", err=True)
     if not locks and not waiting and not jobs:
-        typer.echo(f"{stack}: the state is in order", err=True)
-        return 0
+        return _without_repairs(stack, state)
     if not fix:
         typer.echo(f"{stack}: to put it right: ./slipway doctor --fix -s {stack}", err=True)
         return 1
@@ -100,6 +100,20 @@ def command(stack: str, *, fix: bool) -> int:
     if waiting:
         engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack)
     typer.echo(f"{stack}: the state is in order again. Next: ./slipway up -s {stack}", err=True)
+    return 0
+
+
+def _without_repairs(stack: str, state: State) -> int:
+    """Report what failed when it was made; nothing in the state can be repaired. Return the exit code."""
+    failed = engine_state.failed(state)
+    for name, reasons in failed.items():
+        typer.echo(f"{stack}: {name} has failed: {reasons[0].splitlines()[0]}", err=True)
+    if failed:
+        typer.echo(
+            f"{stack}: the next ./slipway up -s {stack} tries that again; the cause is not in the state", err=True
+        )
+        return 1
+    typer.echo(f"{stack}: the state is in order", err=True)
     return 0
 
 

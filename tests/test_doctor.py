@@ -207,3 +207,20 @@ def test_only_jobs_are_taken_away_before_their_successor_is_complete():
     secret = {"urn": SERVICE, "type": "kubernetes:core/v1:Secret", "id": "slipway-dev/former", "created": "1"}
     left = state(resources=({**secret, "id": "slipway-dev/latter", "created": "2"}, {**secret, "delete": True}))
     assert engine_state.with_former_jobs(left) == (left, [])
+
+
+def test_a_migration_that_failed_when_it_was_made_is_reported_with_what_happens_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    failed = {
+        "urn": JOB,
+        "type": "kubernetes:batch/v1:Job",
+        "id": "slipway-dev/api-migration-0a1b2c3d",
+        "initErrors": ["Job failed: BackoffLimitExceeded\nlast lines of its pod:"],
+    }
+    monkeypatch.setattr(engine_state, "pulumi", Engine(tmp_path, state(resources=(failed,))))
+    assert doctor.command("dev", fix=False) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "dev: Job/api-migration-0a1b2c3d has failed: Job failed: BackoffLimitExceeded",
+        "dev: the next ./slipway up -s dev tries that again; the cause is not in the state",
+    ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import jobs
 import pytest
 
 from ops.recorder import Program
 from tests.conftest import Changed, declared
+from tests.lightkube_server import Server, named
 
 JOBS = {
     "services.api.migration": {"args": ["migrate"]},
@@ -81,3 +83,32 @@ def test_the_quota_leaves_room_for_jobs(changed: Changed):
         for changes in ({"services.api.migration": None}, JOBS)
     )
     assert int(after["spec"]["hard"]["pods"]) - int(before["spec"]["hard"]["pods"]) == 2
+
+
+FAILED = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
+DONE = {"conditions": [{"type": "Complete", "status": "True"}]}
+# The engine hands numbers over as floats.
+INPUTS: dict[str, Any] = {
+    "apiVersion": "batch/v1",
+    "kind": "Job",
+    "metadata": {"name": "api-migration-0a1b2c3d", "namespace": "slipway-dev"},
+    "spec": {"backoffLimit": 3.0, "template": {"spec": {"containers": [{"name": "api"}], "restartPolicy": "Never"}}},
+    "__fieldManager": "pulumi",
+}
+PATH = "jobs/api-migration-0a1b2c3d"
+
+
+@pytest.mark.feature("D6", part="a failed migration is run again by the next update")
+@pytest.mark.parametrize("before", [named("api-migration-0a1b2c3d", status=FAILED), None], ids=["failed", "gone"])
+def test_a_migration_that_failed_is_run_again_by_the_next_update(before: dict[str, Any] | None):
+    server = Server({PATH: before} if before else {})
+    jobs.retry_failed(server.client(), INPUTS)
+    assert "status" not in server.objects[PATH]
+    assert server.objects[PATH]["spec"]["backoffLimit"] == 3
+
+
+@pytest.mark.parametrize("status", [DONE, {"active": 1}], ids=["complete", "running"])
+def test_a_migration_that_is_done_or_still_runs_is_left_alone(status: dict[str, Any]):
+    server = Server({PATH: named("api-migration-0a1b2c3d", status=status)})
+    jobs.retry_failed(server.client(), INPUTS)
+    assert server.objects[PATH]["status"] == status
