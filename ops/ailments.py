@@ -227,8 +227,10 @@ class Patient:
         if not status.get("ready"):
             # An init container that has done its work ended, too.
             return ended.get("exitCode") != 0 or bool(status.get("restartCount"))
-        recent = self.held.seconds_since(ended.get("finishedAt")) < LOOP_SECONDS
-        return status.get("restartCount", 0) >= LOOP_RESTARTS and recent and not at(status, "state", "terminated")
+        if at(status, "state", "terminated") or self.held.seconds_since(ended.get("finishedAt")) >= LOOP_SECONDS:
+            return False
+        # Memory does not run out by chance: what the pod was asked to do will be asked again.
+        return ended.get("reason") == "OOMKilled" or status.get("restartCount", 0) >= LOOP_RESTARTS
 
     def _out_of_memory(self, spec: Object, evidence: list[str]) -> Cause:
         limit = at(spec, "resources", "limits", "memory") or "none of its own"

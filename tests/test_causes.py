@@ -265,8 +265,11 @@ WELL = {
     "a container that is being made": held(pods=[ns.pod("a", age="old"), ns.pod(**ns.waits("ContainerCreating"))]),
     "a pod the scheduler has just been given": held(pods=[ns.pod(**ns.unscheduled("0/1 nodes: busy", since=2))]),
     "a broken pod of the former version": held(pods=[ns.pod("a"), ns.pod("b", age="old", **ns.crashed())]),
-    "a pod that ran out of memory once and serves again": held(
-        pods=[ns.pod(containerStatuses=[ns.ran(restartCount=1, lastState=ns.ended(137, "OOMKilled"))])]
+    "a pod that ran out of memory long ago and serves since": held(
+        pods=[ns.pod(containerStatuses=[ns.ran(restartCount=1, lastState=ns.ended(137, "OOMKilled", seconds=900))])]
+    ),
+    "a pod that crashed once and serves again": held(
+        pods=[ns.pod(containerStatuses=[ns.ran(restartCount=1, lastState=ns.ended(1))])]
     ),
     "an evicted pod that has a successor": held(
         pods=[ns.pod("a"), ns.pod("b", phase="Failed", containerStatuses=[ns.ran(ready=False, state=ns.ended(137))])]
@@ -323,8 +326,16 @@ def test_two_pods_with_the_same_trouble_are_one_cause():
 
 
 def test_a_container_that_is_started_again_and_again_is_in_a_loop_even_while_it_is_ready():
-    sick = ns.ran(restartCount=3, lastState=ns.ended(137, "OOMKilled", seconds=60))
-    assert only(held(pods=[ns.pod(containerStatuses=[sick])])).label.value == "out of memory"
+    sick = ns.ran(restartCount=3, lastState=ns.ended(1, seconds=60))
+    assert only(held(pods=[ns.pod(containerStatuses=[sick])])).label.value == "crash loop"
+
+
+@pytest.mark.feature("L3", part="pods that ran out of memory and serve again")
+def test_pods_that_ran_out_of_memory_minutes_ago_are_not_healthy_though_they_serve_again():
+    killed = ns.ran(restartCount=2, lastState=ns.ended(137, "OOMKilled", seconds=30))
+    cause = only(held(pods=[ns.pod(name, containerStatuses=[killed]) for name in ("aaaaa", "bbbbb")]))
+    assert cause.label.value == "out of memory"
+    assert "memory limit 64Mi" in cause.evidence
 
 
 # Jobs, nodes, volumes, stores
