@@ -12,9 +12,10 @@ from typing import Any
 
 import pulumi
 import pulumi_docker as docker
+from build_context import prepared
 from oci import File, OciImage, assemble
 from settings import PROJECT, ROOT, Image
-from source import APP, arguments, content_tag, prepare
+from source import APP, arguments, content_tag
 
 
 class AppImage(pulumi.ComponentResource):
@@ -39,8 +40,7 @@ class AppImage(pulumi.ComponentResource):
 
     def _build(self, name: str, image: Image) -> None:
         tag = content_tag(APP, arguments(image))
-        context = ROOT / ".slipway" / "context" / pulumi.get_stack()
-        prepare(context, image, tag)
+        context = prepared(image, tag)
         if image.builder == "daemonless":
             self.reference = pulumi.Output.from_input(built_here(context, image, tag))
         else:

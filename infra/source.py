@@ -40,12 +40,11 @@ def content_tag(folder: Path, arguments: dict[str, str]) -> str:
 
 
 def prepare(context: Path, image: Image, tag: str) -> None:
-    """Fill the folder the image is built from; `pulumi.RunError` if the app does not compile.
+    """Fill an empty folder with what the image is built from; `pulumi.RunError` if the app does not compile.
 
     It is a copy of app/ in which a file is either executable or not: Docker plugins hash file modes, and an image must
     not be built anew because somebody cloned with another umask.
     """
-    shutil.rmtree(context, ignore_errors=True)
     for path, file in sources(APP).items():
         (context / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, context / path)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest import mock
 
+from build_context import folder_of
 from enforcement import plain
 from engine_yaml import Node
 from pulumi.runtime import mocks
@@ -238,7 +239,7 @@ def _inside_infra() -> Generator[None]:
     os.chdir(INFRA)
     try:
         with (
-            mock.patch("image.prepare"),
+            mock.patch("image.prepared", lambda _image, tag: folder_of(tag)),
             mock.patch("image.assembled", return_value=mock.Mock(digest=NO_DIGEST)),
             mock.patch.dict(os.environ, KUBECONFIG=os.devnull),
             # Where in the program each resource is declared: costly to find, and nobody reads it here.

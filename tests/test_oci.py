@@ -39,6 +39,7 @@ def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """As the program does it, in a folder beside the app."""
     monkeypatch.setattr("source.APP", app)
     tag = content_tag(app, arguments(DAEMONLESS))
+    shutil.rmtree(app.parent / "context", ignore_errors=True)
     prepare(app.parent / "context", DAEMONLESS, tag)
     return assembled(app.parent / "context", DAEMONLESS, tag)
 

@@ -18,11 +18,12 @@ from urllib.parse import parse_qs, urlsplit
 import pulumi
 import pytest
 import source
+from build_context import prepared
 from image import built_here
 from oci import File, OciImage, assemble
 from registry import origin, push
 from settings import Image
-from source import arguments, content_tag, prepare
+from source import arguments, content_tag
 
 from tests.test_oci import needs_go, write_app
 
@@ -349,10 +350,9 @@ def reference(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, *, previe
     """Of the image as a run of the program makes it."""
     monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: preview)
     image = Image(repository=f"{registry.host}/slipway/api", builder="daemonless")
-    context = source.APP.parent / "context"
+    monkeypatch.setattr("build_context.FOLDER", source.APP.parent / "context")
     tag = content_tag(source.APP, arguments(image))
-    prepare(context, image, tag)
-    return built_here(context, image, tag)
+    return built_here(prepared(image, tag), image, tag)
 
 
 @pytest.mark.feature("A5")
