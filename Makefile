@@ -31,7 +31,7 @@ check: venv ## format, lint, types, vet, Go tests, workflows, Dockerfile (needs 
 	@.venv/bin/shellcheck activate slipway .ci/run infra/*.sh
 	@.venv/bin/hadolint app/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
-	@cd app && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
+	@cd app && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 
 test: venv ## unit tests: need Python and PyPI only
 	@$(MAKE) --no-print-directory --output-sync=target -j2 test-first test-second

@@ -77,7 +77,7 @@ def _with_folders(path: str) -> list[str]:
 def _compile(context: Path, platform: str, version: str) -> None:
     """Compile the copy of the app, here. The same source gives the same bytes on every machine, wherever it lies."""
     operating_system, architecture = platform.split("/")
-    compiler = _compiler(context / "Dockerfile")
+    compiler = toolchain(context / "go.mod")
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -97,14 +97,27 @@ def _compile(context: Path, platform: str, version: str) -> None:
             "slipway:image.builder: docker and target: release."
         ) from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip()
-        raise pulumi.RunError(f"app/ does not compile ({compiler}, as app/Dockerfile has it):\n{said}") from None
+        raise pulumi.RunError(_compile_error(error.stderr.strip(), compiler)) from None
 
 
-def _compiler(dockerfile: Path) -> str:
-    """The Go of the golang image: another compiler makes other bytes. Go downloads it where it is another itself."""
-    found = re.search(r"^FROM golang:([\d.]+)", dockerfile.read_text(), re.MULTILINE)
-    return f"go{found[1]}" if found else "local"
+def _compile_error(output: str, compiler: str) -> str:
+    """Return the message for a failed `go build`: the code is wrong, or the compiler could not be downloaded."""
+    if f"download {compiler}" in output:
+        return (
+            f"app/ cannot be compiled: it needs {compiler} (app/go.mod: toolchain), and Go could not download it:\n"
+            f"{output}\nInstall that version, or let Go reach a module proxy that has it (`go env -w GOPROXY=URL`)."
+        )
+    return f"app/ does not compile ({compiler}, as app/go.mod has it):\n{output}"
+
+
+def toolchain(go_mod: Path) -> str:
+    """Return the `toolchain` of a go.mod, e.g. go1.27.3, as GOTOOLCHAIN takes it; `local` if it has none.
+
+    It is set even where GOTOOLCHAIN is `local`: another compiler makes other bytes, and an old one has known
+    vulnerabilities. Go downloads it from the module proxy unless it is that version itself.
+    """
+    found = re.search(r"^toolchain (\S+)", go_mod.read_text(), re.MULTILINE)
+    return found[1] if found else "local"
 
 
 def _mode(file: Path) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 from image import pinned
 from settings import Image
-from source import arguments, content_tag, prepare, sources
+from source import APP, arguments, content_tag, prepare, sources, toolchain
 
 from tests.conftest import Changed
 
@@ -154,6 +155,17 @@ def stages() -> dict[str, list[str]]:
     text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     found = [f"FROM {part}".strip().splitlines() for part in re.split(r"^FROM ", text, flags=re.MULTILINE)[1:]]
     return {lines[0].split(" AS ")[1]: lines for lines in found}
+
+
+def test_the_release_stage_compiles_with_the_toolchain_of_go_mod_whatever_its_base_image_has():
+    (compile_step,) = [line for line in stages()["build"] if "go build" in line]
+    setting = re.search(r'GOTOOLCHAIN="\$\((.*?)\)"', compile_step)
+    assert setting
+    chosen = subprocess.run(
+        ["sh", "-c", setting[1]], cwd=APP, capture_output=True, text=True, check=True
+    ).stdout.strip()
+    assert chosen == toolchain(APP / "go.mod")
+    assert re.fullmatch(r"go\d+\.\d+\.\d+", chosen)
 
 
 @pytest.mark.feature("A8")

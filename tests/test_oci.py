@@ -95,9 +95,11 @@ def test_without_go_the_other_way_to_build_is_named(tmp_path: Path, monkeypatch:
         build(write_app(tmp_path / "app"), monkeypatch)
 
 
-def test_the_compiler_is_the_one_the_dockerfile_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_compiler_is_the_toolchain_of_go_mod_even_where_go_is_told_to_use_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     app = write_app(tmp_path / "app")
-    (app / "Dockerfile").write_text(f"FROM golang:1.26.8-bookworm@sha256:{'0' * 64} AS build\nFROM scratch\n")
+    (app / "go.mod").write_text("module tiny\n\ngo 1.21\n\ntoolchain go1.27.3\n")
     go = tmp_path / "bin" / "go"
     go.parent.mkdir()
     go.write_text('#!/bin/sh\nprintf "%s %s %s" "$GOTOOLCHAIN" "$GOOS/$GOARCH" "$CGO_ENABLED" > dist/api\n')
@@ -105,7 +107,19 @@ def test_the_compiler_is_the_one_the_dockerfile_pins(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
     monkeypatch.setenv("GOTOOLCHAIN", "local")
     build(app, monkeypatch)
-    assert (tmp_path / "context" / "dist" / "api").read_text() == "go1.26.8 linux/amd64 0"
+    assert (tmp_path / "context" / "dist" / "api").read_text() == "go1.27.3 linux/amd64 0"
+
+
+def test_a_compiler_that_cannot_be_downloaded_is_named_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    go = tmp_path / "bin" / "go"
+    go.parent.mkdir()
+    go.write_text('#!/bin/sh\necho "go: download $GOTOOLCHAIN for linux/amd64: toolchain not available" >&2\nexit 1\n')
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{go.parent}:/usr/bin:/bin")
+    app = write_app(tmp_path / "app")
+    (app / "go.mod").write_text("module tiny\n\ngo 1.21\n\ntoolchain go1.27.3\n")
+    with pytest.raises(pulumi.RunError, match=r"it needs go1\.27\.3 .*\n.*not available\nInstall that version, or"):
+        build(app, monkeypatch)
 
 
 def test_nodes_find_the_media_types_and_digests_they_know(image: OciImage):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from source import toolchain
 
 from local import debian
 from tests.e2e.conftest import ROOT, eventually, provide, run
@@ -81,7 +82,7 @@ def free_port() -> int:
 
 
 def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race(mysql: str, redis: str):
-    servers = {"TEST_MYSQL_DSN": mysql, "TEST_REDIS_URL": redis}
+    servers = {"TEST_MYSQL_DSN": mysql, "TEST_REDIS_URL": redis, "GOTOOLCHAIN": toolchain(ROOT / "app" / "go.mod")}
     # One package after the other: they share the servers.
     said = run("go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers).stdout
     assert "--- SKIP" not in said
