@@ -52,7 +52,7 @@ func (p *process) file() config.File { return p.live.Current().File }
 
 func (p *process) options() httpserver.Options {
 	return httpserver.Options{
-		TrustedProxies: int(p.cfg.Env.TrustedProxies),
+		TrustedProxies: p.cfg.Env.TrustedProxies.Forwarded(),
 		Draining:       p.health.Draining,
 		MaxBodyBytes:   int64(p.cfg.Env.MaxBodyBytes),
 		Tracing:        p.traces,

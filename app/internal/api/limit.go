@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"slipway/app/internal/config"
-	"slipway/app/internal/forwarded"
 	"slipway/app/internal/limit"
 )
 
@@ -57,7 +56,7 @@ func (a *api) client(r *http.Request) string {
 }
 
 func (a *api) address(r *http.Request) string {
-	address := forwarded.Client(r, a.TrustedProxies)
+	address := a.TrustedProxies.Client(r)
 	if !address.IsValid() {
 		return "address:unknown"
 	}

@@ -6,6 +6,7 @@ import (
 
 	"slipway/app/internal/api"
 	"slipway/app/internal/config"
+	"slipway/app/internal/forwarded"
 	"slipway/app/internal/store"
 )
 
@@ -41,11 +42,20 @@ func TestWhoAsksTooOftenIsToldWhenToComeBack(t *testing.T) {
 	}
 }
 
+func trust(t *testing.T, proxies string) forwarded.Proxies {
+	t.Helper()
+	trusted, err := forwarded.Parse(proxies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return trusted
+}
+
 func TestAClientsAddressIsWhatTrustedProxiesSay(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	s.file.RateLimit = config.RateLimit{Requests: 1}
 	options := s.options()
-	options.TrustedProxies = 1
+	options.TrustedProxies = trust(t, "1")
 	s.Handler = api.New(options)
 	from := func(want int, forwarded string) {
 		t.Helper()

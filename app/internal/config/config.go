@@ -38,7 +38,7 @@ type Env struct {
 	MySQLUser         string   `json:"MYSQL_USER"`
 	RedisHost         string   `json:"REDIS_HOST"`
 	RedisPort         Port     `json:"REDIS_PORT"`
-	TrustedProxies    Count    `json:"TRUSTED_PROXIES"`
+	TrustedProxies    Proxies  `json:"TRUSTED_PROXIES"`
 	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 	APIURL            URL      `json:"API_URL"`
 }
@@ -57,7 +57,7 @@ var Variables = []Variable{
 	{"HTTP_READ_TIMEOUT", "10s", "time a client has to send the whole request"},
 	{"HTTP_WRITE_TIMEOUT", "15s", "time from the end of the headers to the end of the answer"},
 	{"HTTP_IDLE_TIMEOUT", "120s", "time an unused connection is kept open"},
-	{"HTTP_MAX_BODY_BYTES", "1048576", "largest request body"},
+	{"HTTP_MAX_BODY_BYTES", "16384", "largest request body; routes that need less take less"},
 	{"DRAIN_DELAY", "0s", "time to go on serving after SIGTERM, while readiness answers 503"},
 	{"SHUTDOWN_TIMEOUT", "20s", "time running requests have to finish after that"},
 	{"CONFIG_FILE", "", "YAML file that is read again when it changes"},
@@ -68,7 +68,7 @@ var Variables = []Variable{
 	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
 	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},
 	{"REDIS_PORT", "6379", "its port; it asks for a password if SECRETS_DIR has the file redis-password"},
-	{"TRUSTED_PROXIES", "0", "proxies in front, whose X-Forwarded-For tells the client's address"},
+	{"TRUSTED_PROXIES", "0", "how many proxies are in front, or their networks (10.42.0.0/16, 192.0.2.7): their X-Forwarded-For tells the client's address"},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
 	{"API_URL", "", "address of the API that `api web` shows, for example http://api:80; needed by `api web` only"},
 }

@@ -36,8 +36,8 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 		Environment: "local", LogLevel: "info", LogFormat: "json", HTTPPort: 8080, AdminPort: 9090,
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
-		MaxBodyBytes: 1 << 20, ShutdownTimeout: config.Duration(20 * time.Second),
-		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", RedisPort: 6379,
+		MaxBodyBytes: 16 << 10, ShutdownTimeout: config.Duration(20 * time.Second),
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", RedisPort: 6379, TrustedProxies: "0",
 	}
 	if cfg.Env != want {
 		t.Errorf("got %+v, want %+v", cfg.Env, want)
@@ -158,7 +158,7 @@ func TestAStoreNeedsItsPassword(t *testing.T) {
 
 func TestRedisIsNothingWithoutAStoreThatIsSharedToo(t *testing.T) {
 	_, err := config.Load(environment(map[string]string{"REDIS_HOST": "cache", "TRUSTED_PROXIES": "-1"}))
-	for _, part := range []string{"REDIS_HOST: set, but MYSQL_HOST is not", `TRUSTED_PROXIES: "-1" is not a number from 0 to 255`} {
+	for _, part := range []string{"REDIS_HOST: set, but MYSQL_HOST is not", `TRUSTED_PROXIES: "-1" is neither a number from 0 to 255 nor a list of networks`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("got %v, want %s", err, part)
 		}

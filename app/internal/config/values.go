@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"slipway/app/internal/forwarded"
 )
 
 // Level is the least important kind of line that is logged.
@@ -69,16 +71,20 @@ func (u *URL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Count is a number of things.
-type Count int
+// Proxies names the proxies in front of this service, as forwarded.Parse reads them. It is a string, so that Env is
+// comparable.
+type Proxies string
 
-func (c *Count) UnmarshalText(text []byte) error {
-	number, err := strconv.ParseUint(string(text), 10, 8)
-	if err != nil {
-		return fmt.Errorf("%q is not a number from 0 to 255", text)
-	}
-	*c = Count(number)
-	return nil
+func (p *Proxies) UnmarshalText(text []byte) error {
+	*p = Proxies(text)
+	_, err := forwarded.Parse(string(text))
+	return err
+}
+
+// Forwarded returns the parsed value, which was checked while it was decoded.
+func (p Proxies) Forwarded() forwarded.Proxies {
+	proxies, _ := forwarded.Parse(string(p))
+	return proxies
 }
 
 // Bytes is a size of at least one byte.

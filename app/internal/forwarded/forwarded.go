@@ -1,23 +1,116 @@
-// Package forwarded tells who asks, behind proxies too.
+// Package forwarded determines who sent a request, and whether over TLS, behind proxies too.
 package forwarded
 
 import (
+	"fmt"
+	"iter"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strconv"
 	"strings"
 )
 
-// Client is the address of the peer, or what the proxies in front of this service say it is: each adds to the end of
-// X-Forwarded-For who asked it, and what clients wrote there themselves comes before. Not valid: nobody knows.
-func Client(r *http.Request, trustedProxies int) netip.Addr {
-	peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-	if trustedProxies > 0 {
-		hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
-		if at := len(hops) - trustedProxies; at >= 0 {
-			peer = strings.TrimSpace(hops[at])
+// Proxies are the proxies in front of a server whose X-Forwarded-For and X-Forwarded-Proto are believed: how many they
+// are, or the networks they are in. The zero value trusts none.
+//
+// Each proxy appends to X-Forwarded-For the address it was called from, so entries are read from the right, and those
+// that a client wrote itself are never reached.
+type Proxies struct {
+	count    int
+	networks []netip.Prefix
+}
+
+// Parse reads a number ("1") or networks and addresses separated by commas ("10.42.0.0/16, 192.0.2.7").
+func Parse(text string) (Proxies, error) {
+	if count, err := strconv.ParseUint(text, 10, 8); err == nil {
+		return Proxies{count: int(count)}, nil
+	}
+	var networks []netip.Prefix
+	for part := range strings.SplitSeq(text, ",") {
+		network, err := parseNetwork(strings.TrimSpace(part))
+		if err != nil {
+			return Proxies{}, err
+		}
+		networks = append(networks, network)
+	}
+	return Proxies{networks: networks}, nil
+}
+
+func parseNetwork(text string) (netip.Prefix, error) {
+	network, err := netip.ParsePrefix(text)
+	if address, addressErr := netip.ParseAddr(text); addressErr == nil {
+		network, err = netip.PrefixFrom(address, address.BitLen()), nil
+	}
+	switch {
+	case err != nil:
+		return network, fmt.Errorf("%q is neither a number from 0 to 255 nor a list of networks such as 10.42.0.0/16, 192.0.2.7", text)
+	case network.Bits() == 0:
+		return network, fmt.Errorf("%q trusts every client to say who it is: give the networks of the proxies", text)
+	}
+	return network.Masked(), nil
+}
+
+// Client returns the address of the client, or an invalid one if a proxy that is trusted gives none.
+func (p Proxies) Client(r *http.Request) netip.Addr {
+	client := peer(r)
+	if len(p.networks) > 0 {
+		for address := range addresses(r) {
+			if !p.contains(client) || !address.IsValid() {
+				break
+			}
+			client = address
+		}
+		return client
+	}
+	passed := 0
+	for address := range addresses(r) {
+		if passed == p.count {
+			break
+		}
+		// A list with fewer entries than proxies has none of a client's own. `web` sends such a list: it calls the API
+		// past the CDN and the ingress that its own visitors come through.
+		client = address
+		passed++
+	}
+	return client
+}
+
+// HTTPS reports whether the client's own connection is encrypted.
+func (p Proxies) HTTPS(r *http.Request) bool {
+	trusted := p.count > 0 || p.contains(peer(r))
+	scheme, _, _ := strings.Cut(r.Header.Get("X-Forwarded-Proto"), ",")
+	return r.TLS != nil || trusted && strings.EqualFold(strings.TrimSpace(scheme), "https")
+}
+
+func (p Proxies) contains(address netip.Addr) bool {
+	return slices.ContainsFunc(p.networks, func(network netip.Prefix) bool { return network.Contains(address) })
+}
+
+func peer(r *http.Request) netip.Addr {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return parseAddress(host)
+}
+
+// addresses iterates over X-Forwarded-For from the right: the address the last proxy was called from comes first.
+func addresses(r *http.Request) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for rest := strings.Join(r.Header.Values("X-Forwarded-For"), ","); rest != ""; {
+			comma := strings.LastIndexByte(rest, ',')
+			if !yield(parseAddress(strings.TrimSpace(rest[comma+1:]))) {
+				return
+			}
+			rest = rest[:max(comma, 0)]
 		}
 	}
-	address, _ := netip.ParseAddr(peer)
+}
+
+// parseAddress also takes an address with a port, as some proxies write it; it returns an invalid one for other text.
+func parseAddress(text string) netip.Addr {
+	if withPort, err := netip.ParseAddrPort(text); err == nil {
+		return withPort.Addr().Unmap()
+	}
+	address, _ := netip.ParseAddr(text)
 	return address.Unmap()
 }

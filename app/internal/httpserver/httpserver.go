@@ -7,13 +7,14 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"slipway/app/internal/forwarded"
 	"slipway/app/internal/metrics"
 	"slipway/app/internal/tracing"
 )
 
 // Options is what a public server needs from its surroundings.
 type Options struct {
-	TrustedProxies int         // whose X-Forwarded-For is believed
+	TrustedProxies forwarded.Proxies
 	Draining       func() bool // true once the process is on its way out
 	MaxBodyBytes   int64
 	Tracing        trace.TracerProvider

@@ -84,6 +84,9 @@ func knownMethod(method string) string {
 func (o Options) setHeaders(headers func(http.Header), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers(w.Header())
+		if o.TrustedProxies.HTTPS(r) { // browsers ignore it elsewhere (RFC 6797, section 8.1)
+			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
+		}
 		if o.Draining() {
 			// Clients and the ingress move to another pod before this one closes their connections.
 			w.Header().Set("Connection", "close")

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"slipway/app/internal/auth"
-	"slipway/app/internal/forwarded"
 )
 
 // A browser takes a __Host- cookie only with Secure, without Domain and for all paths: no other host can set it.
@@ -32,7 +31,7 @@ type visitor struct {
 
 func (s *site) visitor(r *http.Request) visitor {
 	who := visitor{
-		address: forwarded.Client(r, s.TrustedProxies),
+		address: s.TrustedProxies.Client(r),
 		access:  cookieValue(r, accessCookie),
 		refresh: cookieValue(r, refreshCookie),
 		back:    "/",

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 
 	"slipway/app/internal/api"
 	"slipway/app/internal/config"
+	"slipway/app/internal/forwarded"
 	"slipway/app/internal/httpserver"
 	"slipway/app/internal/limit"
 	"slipway/app/internal/logging"
@@ -90,8 +92,12 @@ func (s *surroundings) serve(trustedProxies int) {
 }
 
 func options(log io.Writer, counters *metrics.Metrics, trustedProxies int) httpserver.Options {
+	proxies, err := forwarded.Parse(strconv.Itoa(trustedProxies))
+	if err != nil {
+		panic(err)
+	}
 	return httpserver.Options{
-		TrustedProxies: trustedProxies,
+		TrustedProxies: proxies,
 		Draining:       func() bool { return false },
 		MaxBodyBytes:   10_000,
 		Tracing:        noop.NewTracerProvider(),
