@@ -24,7 +24,7 @@ import (
 
 const (
 	configPollInterval = 10 * time.Second
-	maxHeaderBytes     = 32 << 10
+	maxHeaderBytes     = 16 << 10
 )
 
 // process is what each mode that serves has around its handler.

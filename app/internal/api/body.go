@@ -24,24 +24,50 @@ func decodeBody(content []byte) (*body, error) {
 	return &body{fields: fields}, err
 }
 
-func readBody(r *http.Request) (*body, error) {
-	content, err := readJSON(r)
+// Bodies may escape each of their characters, in up to twelve bytes.
+const (
+	largestText    = 16 << 10 // a review has 1,000 characters, a shop 700
+	largestAccount = 8 << 10  // a sign-up has 482
+)
+
+// readBody reads the object of a request whose body is no larger than limit.
+func readBody(r *http.Request, limit int64) (*body, error) {
+	content, err := readJSON(r, limit)
 	if err != nil {
 		return nil, err
 	}
 	return decodeBody(content)
 }
 
-// end returns a problem that names every field that is wrong, and every one that is not known.
+// An answer with all errors stays far below 64 KiB.
+const (
+	mostErrors       = 20
+	longestFieldName = 64
+)
+
+// end returns a problem that names the fields that are wrong, and those that are not known. If there are too many to
+// name them all, the unknown ones give way.
 func (b *body) end(of string) error {
-	for field := range maps.Keys(b.fields) {
-		b.refuse(field, "is not a field of "+of)
+	for _, field := range slices.Sorted(maps.Keys(b.fields)) {
+		b.refuse(shorten(field), "is not a field of "+of)
 	}
 	if len(b.wrong) == 0 {
 		return nil
 	}
+	detail := of + " is not valid"
+	if len(b.wrong) > mostErrors {
+		detail += fmt.Sprintf("; only %d of %d errors are named", mostErrors, len(b.wrong))
+		b.wrong = b.wrong[:mostErrors]
+	}
 	slices.SortFunc(b.wrong, func(a, b fieldError) int { return cmp.Compare(a.Field, b.Field) })
-	return refuse(http.StatusUnprocessableEntity, of+" is not valid", b.wrong...)
+	return refuse(http.StatusUnprocessableEntity, detail, b.wrong...)
+}
+
+func shorten(name string) string {
+	if utf8.RuneCountInString(name) <= longestFieldName {
+		return name
+	}
+	return string([]rune(name)[:longestFieldName]) + "…"
 }
 
 func (b *body) refuse(field, mistake string) {

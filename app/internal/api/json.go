@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"os"
 	"unicode/utf8"
+
+	"slipway/app/internal/httpserver"
 )
 
 // writeJSON encodes before it answers, so that an error can still become a 500.
@@ -36,17 +37,19 @@ func encodeJSON(value any) ([]byte, error) {
 }
 
 // readJSON reads a body that says it is JSON; whether it is shows in decodeObject.
-func readJSON(r *http.Request) ([]byte, error) {
+func readJSON(r *http.Request, limit int64) ([]byte, error) {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
 		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
 	}
-	content, err := io.ReadAll(r.Body)
+	content, err := httpserver.ReadBody(r, limit)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case err == nil:
 		return content, nil
 	case errors.As(err, &tooLarge):
 		return nil, refuse(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
+	case errors.Is(err, httpserver.ErrBusy):
+		return nil, err
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, refuse(http.StatusRequestTimeout, "the body did not arrive in time")
 	default:
@@ -59,6 +62,9 @@ func decodeObject(content []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(content) {
 		return nil, refuse(http.StatusBadRequest, "the body is not UTF-8")
 	}
+	if values, depth := shape(content); values > mostValues || depth > deepest {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the body has more than %d values, or more than %d levels", mostValues, deepest))
+	}
 	var fields map[string]json.RawMessage
 	err := json.Unmarshal(content, &fields)
 	var syntax *json.SyntaxError
@@ -70,6 +76,37 @@ func decodeObject(content []byte) (map[string]json.RawMessage, error) {
 		return nil, refuse(http.StatusBadRequest, "the body must be a JSON object")
 	}
 	return fields, nil
+}
+
+// mostValues and deepest are far beyond any body that is asked for. They are checked before the body is decoded: a map
+// of tiny values takes fifty times their bytes.
+const (
+	mostValues = 64
+	deepest    = 8
+)
+
+// shape counts the values of a JSON text, and how deep they are nested, without decoding it. For text that is no JSON it
+// returns any numbers.
+func shape(content []byte) (values, depth int) {
+	open, inString := 0, false
+	for at := 0; at < len(content); at++ {
+		switch char := content[at]; {
+		case inString && char == '\\':
+			at++
+		case char == '"':
+			inString = !inString
+		case inString:
+		case char == '{', char == '[':
+			open++
+			values++
+			depth = max(depth, open)
+		case char == '}', char == ']':
+			open--
+		case char == ',':
+			values++
+		}
+	}
+	return values, depth
 }
 
 // position counts lines and bytes of a line from 1, as editors do. The offset is the number of bytes read.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net/http"
 
+	"slipway/app/internal/auth"
+	"slipway/app/internal/httpserver"
 	"slipway/app/internal/logging"
 	"slipway/app/internal/store"
 )
@@ -40,6 +42,9 @@ func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
 		p = refuse(http.StatusInsufficientStorage, "nothing further can be stored")
 	case r.Context().Err() != nil: // the client has gone: nobody reads this
 		p = refuse(http.StatusServiceUnavailable, "the request was given up")
+	case errors.Is(err, httpserver.ErrBusy), errors.Is(err, auth.ErrBusy):
+		w.Header().Set("Retry-After", "1")
+		p = refuse(http.StatusServiceUnavailable, err.Error()+": try again in a moment")
 	case errors.Is(err, store.ErrUnavailable):
 		a.Logger.WarnContext(r.Context(), "store unavailable", "error", err)
 		w.Header().Set("Retry-After", "1")

@@ -46,7 +46,7 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r)
+	body, err := readBody(r, largestText)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,17 @@ type api struct {
 
 // New is the whole surface: what is not listed here answers 404, or 405 with the methods that are.
 func New(options Options) http.Handler {
-	a := &api{options, newCursors(options.SigningKeys), auth.NewPasswords(), auth.NewAccessTokens(options.SigningKeys...)}
-	return a.serve(a.routes())
+	a := &api{
+		Options:   options,
+		cursors:   newCursors(options.SigningKeys),
+		passwords: auth.NewPasswords(options.Metrics.Overloads.WithLabelValues("passwords").Inc),
+		access:    auth.NewAccessTokens(options.SigningKeys...),
+	}
+	routes, codes := a.routes(), documentedCodes()
+	for pattern := range routes {
+		a.Metrics.DeclareRoute(pattern, append(codes[pattern], "500")...)
+	}
+	return a.serve(routes)
 }
 
 func (a *api) routes() map[string]handler {
@@ -60,8 +69,8 @@ func (a *api) routes() map[string]handler {
 type handler func(http.ResponseWriter, *http.Request) error
 
 func (a *api) serve(routes map[string]handler) http.Handler {
-	failed := a.handle(func(http.ResponseWriter, *http.Request) error { return refuse(http.StatusInternalServerError, "") })
-	return a.Wrap(httpserver.Mux(routes, a.handle, methodNotAllowed, notFound), a.setHeaders, failed.ServeHTTP)
+	refused := func(w http.ResponseWriter, r *http.Request, status int) { a.answerError(w, r, refuse(status, "")) }
+	return a.Wrap(httpserver.Mux(routes, a.handle, methodNotAllowed, notFound), a.setHeaders, refused)
 }
 
 func (a *api) setHeaders(header http.Header) {
@@ -84,7 +93,7 @@ func (a *api) handle(h handler) http.Handler {
 func methodNotAllowed(methods string) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Allow", methods)
-		return refuse(http.StatusMethodNotAllowed, r.Method+" is not one of "+methods)
+		return refuse(http.StatusMethodNotAllowed, "the method is not one of "+methods)
 	}
 }
 

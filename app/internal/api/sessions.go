@@ -17,7 +17,7 @@ func decodeLogin(b *body) (email, password string, err error) {
 }
 
 func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestAccount)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func decodeRefresh(b *body) (session store.ID, secret auth.RefreshSecret, err er
 // refresh takes each refresh token once. One that comes again was stolen, from one of the two who use it: the session
 // ends for both.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestAccount)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func decodeShop(b *body) (store.ShopDraft, error) {
 }
 
 func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestText)
 	if err != nil {
 		return err
 	}

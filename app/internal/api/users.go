@@ -36,7 +36,7 @@ func decodeSignUp(b *body) (signUp, error) {
 }
 
 func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestAccount)
 	if err != nil {
 		return err
 	}

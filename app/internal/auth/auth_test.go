@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,7 +125,7 @@ func TestEveryClaimIsChecked(t *testing.T) {
 }
 
 func TestAPasswordIsKnownByItsHashOnly(t *testing.T) {
-	passwords := auth.NewPasswords()
+	passwords := auth.NewPasswords(func() {})
 	hash, err := passwords.Hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
 		t.Fatalf("%s, %v", hash, err)
@@ -147,7 +149,7 @@ func TestAPasswordIsKnownByItsHashOnly(t *testing.T) {
 }
 
 func TestNobodyWaitsForAHashLongerThanTheirRequest(t *testing.T) {
-	passwords := auth.NewPasswords()
+	passwords := auth.NewPasswords(func() {})
 	passwords.FillForTest()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -156,11 +158,43 @@ func TestNobodyWaitsForAHashLongerThanTheirRequest(t *testing.T) {
 	}
 }
 
+func TestAQueueForHashesIsShortInNumberAndInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy atomic.Int32
+		passwords := auth.NewPasswords(func() { busy.Add(1) })
+		passwords.FillForTest()
+		_, places := passwords.SlotsForTest()
+		var waiting sync.WaitGroup
+		for range places {
+			waiting.Go(func() {
+				if _, err := passwords.Hash(t.Context(), "x"); !errors.Is(err, auth.ErrBusy) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		synctest.Wait()
+		began := time.Now()
+		if _, err := passwords.Matches(t.Context(), "x", ""); !errors.Is(err, auth.ErrBusy) || time.Since(began) != 0 {
+			t.Errorf("one too many: %v after %s", err, time.Since(began))
+		}
+		waiting.Wait()
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("the others waited %s", took)
+		}
+		if got := int(busy.Load()); got != places+1 {
+			t.Errorf("%d were counted, want %d", got, places+1)
+		}
+		if _, err := passwords.Hash(t.Context(), "x"); !errors.Is(err, auth.ErrBusy) || time.Since(began) != 2*time.Second {
+			t.Errorf("their places are not free again: %v after %s", err, time.Since(began))
+		}
+	})
+}
+
 func TestNoMoreHashesRunAtATimeThanFitInHalfOfTheMemory(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	for mebibytes, want := range map[int64]int{16: 1, 57: 1, 115: 3, 4096: 8} {
 		before := debug.SetMemoryLimit(mebibytes << 20)
-		if got := auth.NewPasswords().SlotsForTest(); got != want {
+		if got, _ := auth.NewPasswords(func() {}).SlotsForTest(); got != want {
 			t.Errorf("%d MiB: %d at a time, want %d", mebibytes, got, want)
 		}
 		debug.SetMemoryLimit(before)
@@ -168,7 +202,7 @@ func TestNoMoreHashesRunAtATimeThanFitInHalfOfTheMemory(t *testing.T) {
 }
 
 func TestAHashLeavesNoMemoryBehindForTheNextOneToAddTo(t *testing.T) {
-	passwords := auth.NewPasswords()
+	passwords := auth.NewPasswords(func() {})
 	for range 3 {
 		hash, err := passwords.Hash(t.Context(), "correct horse")
 		if err != nil {

@@ -10,10 +10,10 @@ func KeyForTest(secret config.Secret) []byte {
 
 // FillForTest takes all slots for good.
 func (p *Passwords) FillForTest() {
-	for range cap(p.slots) {
-		p.slots <- struct{}{}
+	for range cap(p.running) {
+		p.running <- struct{}{}
 	}
 }
 
-// SlotsForTest is how many hashes may run at a time.
-func (p *Passwords) SlotsForTest() int { return cap(p.slots) }
+// SlotsForTest is how many hashes may run at a time, and wait.
+func (p *Passwords) SlotsForTest() (running, waiting int) { return cap(p.running), cap(p.waiting) }

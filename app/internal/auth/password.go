@@ -26,18 +26,19 @@ const (
 
 // Passwords hashes and checks passwords, only so many at a time as processors and memory allow: each takes 19 MiB.
 type Passwords struct {
-	slots chan struct{}
+	slots
 	dummy string // a hash no password has
 }
 
-// NewPasswords has as many slots as there are processors now, and as fit in half of GOMEMLIMIT; at least one.
-func NewPasswords() *Passwords {
+// NewPasswords has as many slots as there are processors now, and as fit in half of GOMEMLIMIT; at least one. busy is
+// called for each ErrBusy.
+func NewPasswords(busy func()) *Passwords {
 	fit := debug.SetMemoryLimit(-1) / 2 / (memoryKiB << 10)
-	slots := max(1, min(int64(runtime.GOMAXPROCS(0)), fit))
-	return &Passwords{make(chan struct{}, slots), encode(random(saltBytes), random(hashBytes))}
+	count := max(1, min(int64(runtime.GOMAXPROCS(0)), fit))
+	return &Passwords{newSlots(count, busy), encode(random(saltBytes), random(hashBytes))}
 }
 
-// Hash returns the hash in the usual text form ($argon2id$...), or ctx's error if it ends first.
+// Hash returns the hash in the usual text form ($argon2id$...), ErrBusy, or ctx's error if it ends first.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if err := p.acquire(ctx); err != nil {
 		return "", err
@@ -58,22 +59,6 @@ func (p *Passwords) Matches(ctx context.Context, password, encoded string) (bool
 		return false, err
 	}
 	return matches(password, encoded)
-}
-
-func (p *Passwords) acquire(ctx context.Context) error {
-	select {
-	case p.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// release collects what the hash leaves behind before the next one takes as much: GOMEMLIMIT alone lets several of them
-// pile up, and the container is killed for it. That is a millisecond after some thirty.
-func (p *Passwords) release() {
-	runtime.GC()
-	<-p.slots
 }
 
 func hash(password string) string {

@@ -22,8 +22,12 @@ type Options struct {
 	Metrics        *metrics.Metrics
 }
 
-// Wrap identifies, limits, traces, measures and logs each request. headers are those of every answer; failed answers
-// a request that ended in a panic.
-func (o Options) Wrap(next http.Handler, headers func(http.Header), failed http.HandlerFunc) http.Handler {
-	return tracing.Server(o.Tracing, identify(o.limitBody(o.observe(o.setHeaders(headers, o.recoverPanic(failed, next))))))
+// Refuse answers a request with an error of this status.
+type Refuse func(w http.ResponseWriter, r *http.Request, status int)
+
+// Wrap identifies, limits, traces, measures and logs each request. headers are those of every answer; refuse answers
+// what next does not get, and what ended in a panic.
+func (o Options) Wrap(next http.Handler, headers func(http.Header), refuse Refuse) http.Handler {
+	handler := o.setHeaders(headers, o.limitHead(refuse, o.recoverPanic(refuse, next)))
+	return tracing.Server(o.Tracing, identify(o.limitBody(o.observe(handler))))
 }

@@ -29,12 +29,27 @@ func identify(next http.Handler) http.Handler {
 	})
 }
 
-// limitBody comes before observe: MaxBytesReader closes the connection of a too large request only if it gets the
-// server's own ResponseWriter.
-func (o Options) limitBody(next http.Handler) http.Handler {
+const (
+	// maxURI is more than any page needs: its longest address is a search text, encoded twice, in `back` of the login.
+	maxURI = 4 << 10
+	// maxHeaders is far more than browsers and proxies send.
+	maxHeaders = 100
+	maxLogged  = 200
+)
+
+// limitHead refuses what would take much memory for as long as the request runs: each header takes far more than its
+// bytes, and so does each parameter of a query.
+func (o Options) limitHead(refuse Refuse, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, o.MaxBodyBytes)
-		next.ServeHTTP(w, r)
+		switch {
+		case len(r.URL.Path)+len(r.URL.RawQuery) > maxURI:
+			refuse(w, r, http.StatusRequestURITooLong)
+		case len(r.Header) > maxHeaders:
+			clear(r.Header)
+			refuse(w, r, http.StatusRequestHeaderFieldsTooLarge)
+		default:
+			next.ServeHTTP(w, r)
+		}
 	})
 }
 
@@ -68,7 +83,8 @@ func (o Options) record(r *http.Request, answer *recorder, took time.Duration) {
 		level = slog.LevelError
 	}
 	// The path only: a query may carry what nobody should read in a log.
-	o.Logger.Log(r.Context(), level, "request", "method", r.Method, "route", route, "path", r.URL.Path,
+	path := r.URL.Path[:min(len(r.URL.Path), maxLogged)]
+	o.Logger.Log(r.Context(), level, "request", "method", labels[0], "route", route, "path", path,
 		"status", answer.status, "bytes", answer.bytes, "durationMs", float64(took.Microseconds())/1000)
 }
 
@@ -95,9 +111,9 @@ func (o Options) setHeaders(headers func(http.Header), next http.Handler) http.H
 	})
 }
 
-// recoverPanic has failed answer. If the answer has begun already it breaks the connection, so that no client takes half
+// recoverPanic answers 500. If the answer has begun already it breaks the connection, so that no client takes half
 // an answer for a whole one.
-func (o Options) recoverPanic(failed http.HandlerFunc, next http.Handler) http.Handler {
+func (o Options) recoverPanic(refuse Refuse, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			cause := recover()
@@ -109,7 +125,7 @@ func (o Options) recoverPanic(failed http.HandlerFunc, next http.Handler) http.H
 			if w.(*recorder).status != 0 {
 				panic(http.ErrAbortHandler)
 			}
-			failed(w, r)
+			refuse(w, r, http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)
 	})

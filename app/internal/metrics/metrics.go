@@ -4,6 +4,8 @@ package metrics
 import (
 	"net/http"
 	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -24,6 +26,8 @@ type Metrics struct {
 	Cache      *prometheus.CounterVec // by kind: shop, leaders; result: hit, miss, keep, forget, error
 	Limited    *prometheus.CounterVec // by where: shared, local; result: allowed, refused
 	Recounts   *prometheus.CounterVec // by result: queued, direct, done, failed
+	Logins     *prometheus.CounterVec // by result: succeeded, failed, throttled
+	Overloads  *prometheus.CounterVec // by what was full: bodies, passwords
 }
 
 // New registers all series, so that those which stay at zero are seen too.
@@ -66,12 +70,49 @@ func New(version string) *Metrics {
 	m.Recounts = factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "app_recounts_total", Help: "Changes queued, counted without the queue (direct), counted from it (done), or failed.",
 	}, []string{"result"})
-	m.Reloads.WithLabelValues("success")
-	m.Reloads.WithLabelValues("error")
+	m.Logins = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_login_attempts_total", Help: "Passwords that were right or wrong, and those not looked at because too many before were wrong.",
+	}, []string{"result"})
+	m.Overloads = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_overloads_total", Help: "Requests answered 503 because too many bodies were being read, or passwords hashed.",
+	}, []string{"what"})
+	m.declareKnown()
 	factory.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "app_build_info", Help: "Always 1; what runs is in the labels.",
 	}, []string{"version", "goversion"}).WithLabelValues(version, runtime.Version()).Set(1)
 	return m
+}
+
+// declareKnown has all series whose labels are known in advance start at zero: rates and alerts miss the first use of
+// one that exists only from then on.
+func (m *Metrics) declareKnown() {
+	declare(m.Reloads, nil, "success", "error")
+	declare(m.Cache, []string{"shop"}, "hit", "miss", "keep", "forget", "error")
+	declare(m.Cache, []string{"leaders"}, "hit", "miss", "keep", "error")
+	declare(m.Limited, []string{"shared"}, "allowed", "refused")
+	declare(m.Limited, []string{"local"}, "allowed", "refused")
+	declare(m.Recounts, nil, "queued", "direct", "done", "failed")
+	declare(m.Logins, nil, "succeeded", "failed", "throttled")
+	declare(m.Overloads, nil, "bodies", "passwords")
+}
+
+// declare has a series start at zero for each value of the last label.
+func declare(counter *prometheus.CounterVec, labels []string, values ...string) {
+	for _, value := range values {
+		counter.WithLabelValues(append(slices.Clip(labels), value)...)
+	}
+}
+
+// DeclareRoute has the requests of a route, such as "GET /version", start at zero for these codes. Durations, of which
+// each series has fifteen, do so for codes of success only.
+func (m *Metrics) DeclareRoute(pattern string, codes ...string) {
+	method, route, _ := strings.Cut(pattern, " ")
+	for _, code := range codes {
+		m.Requests.WithLabelValues(method, route, code)
+		if code < "400" {
+			m.Durations.WithLabelValues(method, route, code)
+		}
+	}
 }
 
 // Handler answers scrapes.

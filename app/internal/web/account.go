@@ -80,9 +80,12 @@ func (s *site) logOut(w http.ResponseWriter, r *http.Request, who visitor) error
 	return redirect(w, r, "/")
 }
 
+// longestPath is more than any page's address has.
+const longestPath = 4 << 10
+
 // local is a path of this site, and "/" instead of anything that leads elsewhere: browsers take // and \ for a host.
 func local(path string) string {
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {
+	if len(path) > longestPath || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {
 		return "/"
 	}
 	return path

@@ -19,11 +19,15 @@ var explanations = map[int][2]string{
 	http.StatusNotFound:              {"There is nothing here", "The page may have been moved, or its address has a mistake."},
 	http.StatusMethodNotAllowed:      {"That did not work", "This address cannot be used in that way."},
 	http.StatusRequestEntityTooLarge: {"That is too much", "The form holds more than can be sent."},
-	http.StatusTooManyRequests:       {"Too many requests", "More was asked than one visitor may."},
-	http.StatusInternalServerError:   {"Something went wrong", "It is not your fault, and it was written down."},
-	http.StatusBadGateway:            {"Something went wrong", "It is not your fault, and it was written down."},
-	http.StatusServiceUnavailable:    {"We will be back in a moment", "The service does not answer right now. Nothing you have sent before is lost."},
-	http.StatusInsufficientStorage:   {"There is no room", "Nothing further can be stored."},
+	http.StatusRequestURITooLong:     {"That is too much", "The address of the page is too long."},
+
+	http.StatusRequestHeaderFieldsTooLarge: {"That is too much", "The browser sent more about itself than can be read."},
+
+	http.StatusTooManyRequests:     {"Too many requests", "More was asked than one visitor may."},
+	http.StatusInternalServerError: {"Something went wrong", "It is not your fault, and it was written down."},
+	http.StatusBadGateway:          {"Something went wrong", "It is not your fault, and it was written down."},
+	http.StatusServiceUnavailable:  {"We will be back in a moment", "The service does not answer right now. Nothing you have sent before is lost."},
+	http.StatusInsufficientStorage: {"There is no room", "Nothing further can be stored."},
 }
 
 // answerError is the only place that turns an error into a page. What visitors need not know is logged, not shown.

@@ -2,9 +2,12 @@
 package web
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"slipway/app/internal/config"
 	"slipway/app/internal/httpserver"
@@ -26,7 +29,19 @@ type site struct {
 // New is all pages: what is not listed here is a page too, which says 404, or 405.
 func New(options Options) http.Handler {
 	s := &site{Options: options, api: newClient(options.API)}
-	return s.serve(map[string]handler{
+	routes := s.routes()
+	for pattern := range routes {
+		success := "200"
+		if strings.HasPrefix(pattern, "POST ") {
+			success = "303"
+		}
+		s.Metrics.DeclareRoute(pattern, success, "429", "500", "502", "503")
+	}
+	return s.serve(routes)
+}
+
+func (s *site) routes() map[string]handler {
+	return map[string]handler{
 		"GET /{$}":                                 s.listShops,
 		"GET /leaders":                             s.listLeaders,
 		"GET /shops/new":                           s.signedIn(s.newShop),
@@ -41,7 +56,7 @@ func New(options Options) http.Handler {
 		"POST /login":                              s.logIn,
 		"POST /logout":                             s.logOut,
 		"GET /static/{name}":                       static,
-	})
+	}
 }
 
 // handler answers the request, or returns an error for answerError to answer.
@@ -51,9 +66,11 @@ func (s *site) serve(routes map[string]handler) http.Handler {
 	// Nobody can send a form here from another site: a cookie alone would let them.
 	sameSite := http.NewCrossOriginProtection()
 	sameSite.SetDenyHandler(s.handle(refused(http.StatusForbidden, "the form was sent from another site")))
-	failed := s.handle(refused(http.StatusInternalServerError, ""))
+	refuse := func(w http.ResponseWriter, r *http.Request, status int) {
+		s.answerError(w, r, visitor{back: "/"}, &problem{Status: status})
+	}
 	mux := httpserver.Mux(routes, s.handle, notAllowed, refused(http.StatusNotFound, ""))
-	return s.Wrap(sameSite.Handler(mux), setHeaders, failed.ServeHTTP)
+	return s.Wrap(sameSite.Handler(mux), setHeaders, refuse)
 }
 
 func (s *site) handle(h handler) http.Handler {
@@ -87,18 +104,35 @@ func setHeaders(header http.Header) {
 	header.Set("Vary", "Cookie")
 }
 
+const (
+	// largestForm fits the longest review, of characters that take twelve bytes each as browsers send them.
+	largestForm = 16 << 10
+	mostFields  = 20
+)
+
 // readForm reads the fields that were sent. Lines end as the API wants them: browsers send CR LF.
 func readForm(r *http.Request, f *form) error {
-	err := r.ParseForm()
+	content, err := httpserver.ReadBody(r, largestForm)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &problem{Status: http.StatusRequestEntityTooLarge}
-	case err != nil:
+	case errors.Is(err, httpserver.ErrBusy):
+		return &problem{Status: http.StatusServiceUnavailable, RetryAfter: "1"}
+	case err != nil || bytes.Count(content, []byte("&")) > mostFields:
 		return &problem{Status: http.StatusBadRequest, Detail: "the form did not arrive as a whole"}
 	}
-	for at := range f.Fields {
-		f.Fields[at].Value = strings.ReplaceAll(r.PostForm.Get(f.Fields[at].Name), "\r\n", "\n")
+	r.Body = io.NopCloser(bytes.NewReader(content))
+	if r.ParseForm() != nil {
+		return &problem{Status: http.StatusBadRequest, Detail: "the form is not encoded as forms are"}
+	}
+	for at, field := range f.Fields {
+		value := strings.ReplaceAll(r.PostForm.Get(field.Name), "\r\n", "\n")
+		// The API says what is wrong with a text that is a bit too long. Browsers do not send more.
+		if field.Longest > 0 && utf8.RuneCountInString(value) > 2*field.Longest {
+			return &problem{Status: http.StatusRequestEntityTooLarge}
+		}
+		f.Fields[at].Value = value
 	}
 	return nil
 }

@@ -1,0 +1,100 @@
+package api_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"slipway/app/internal/api"
+	"slipway/app/internal/attack"
+	"slipway/app/internal/auth"
+	"slipway/app/internal/store"
+)
+
+// bodies of all routes that read one, valid ones.
+var valid = map[string]map[string]any{
+	"/v1/users":            {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
+	"/v1/sessions":         {"email": "ada@example.org", "password": "correct horse"},
+	"/v1/sessions/refresh": {"refreshToken": strings.Repeat("A", 64)},
+	"/v1/shops":            {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
+	"/v1/shops/ID/reviews": {"stars": 5, "text": "great"},
+}
+
+func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
+	const count = 1000
+	options := newService(t, &store.Memory{}).options()
+	options.MaxBodyBytes = 16 << 10
+	s := newService(t, &store.Memory{})
+	s.Handler = api.New(options)
+	// One hash is meant to be slow, and very slow under the race detector.
+	hash := attack.CPU(func() { auth.NewPasswords(func() {}).Hash(t.Context(), "x") })
+	shop := strings.TrimPrefix(s.add("Bakery"), "/v1/shops/")
+	for path, fields := range valid {
+		t.Run(path, func(t *testing.T) {
+			target := strings.Replace(path, "ID", shop, 1)
+			for at, body := range attack.Bodies(count, 1, fields) {
+				attack.WithinCPU(t, hash, func() {
+					answer := s.do("POST", target, body, s.as(1)...)
+					if answer.Body.Len() > attack.LargestAnswer || answer.Code == http.StatusInternalServerError {
+						t.Errorf("body %d: %d and %d bytes", at, answer.Code, answer.Body.Len())
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestNoHeadGetsALargeAnswer(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for name, target := range map[string]string{
+		"path":       "/v1/shops/" + strings.Repeat("%01", 1300),
+		"long path":  "/" + strings.Repeat("%01", 20_000),
+		"long query": "/v1/shops?query=" + strings.Repeat("%01", 20_000),
+		"parameters": "/v1/shops?" + strings.Repeat("a&", 20_000),
+	} {
+		answer := s.do("GET", target, "")
+		if s.problem(answer); answer.Body.Len() > attack.LargestAnswer {
+			t.Errorf("%s: %d bytes", name, answer.Body.Len())
+		}
+		if name != "path" && answer.Code != http.StatusRequestURITooLong {
+			t.Errorf("%s: %d", name, answer.Code)
+		}
+	}
+	if answer := s.do(strings.Repeat("X", 20_000), "/version", ""); answer.Body.Len() > 1000 {
+		t.Errorf("method: %d bytes", answer.Body.Len())
+	}
+	if s.log.Len() > 5000 {
+		t.Errorf("%d bytes are logged", s.log.Len())
+	}
+}
+
+func TestAnAnswerNamesSomeErrorsOfManyAndThoseOfKnownFieldsFirst(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	body := `{"password": 1, "` + strings.Repeat("x", 300) + `": 1`
+	for at := range 40 {
+		body += fmt.Sprintf(`, "a%d": 1`, at)
+	}
+	answer := s.do("POST", "/v1/users", body+"}")
+	p := s.problem(answer)
+	if answer.Code != http.StatusUnprocessableEntity || len(p.Errors) != 20 || !strings.HasSuffix(p.Detail, "only 20 of 44 errors are named") {
+		t.Errorf("%d %+v", answer.Code, p)
+	}
+	for _, known := range []string{"password", "name", "email"} {
+		if !slices.Contains(p.fields(), known) {
+			t.Errorf("%s is not named, only %v", known, p.fields())
+		}
+	}
+}
+
+func TestABodyOfTooManyValuesIsRefusedBeforeItIsDecoded(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for _, body := range []string{attack.TinyFields(900), strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9)} {
+		answer := s.do("POST", "/v1/sessions", body)
+		if p := s.problem(answer); answer.Code != http.StatusBadRequest || p.Detail != "the body has more than 64 values, or more than 8 levels" {
+			t.Errorf("%d %+v", answer.Code, p)
+		}
+	}
+	s.wantStatus(http.StatusUnprocessableEntity, "POST", "/v1/shops", `{"name": "`+strings.Repeat(`,{[\"`, 100)+`"}`, s.as(1)...)
+}
