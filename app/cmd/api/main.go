@@ -107,7 +107,8 @@ Environment (default):
 CONFIG_FILE (YAML, read again when it changes; a file with a mistake is kept out):
   logLevel: info                      instead of LOG_LEVEL
   pageSize: {default: 20, max: 100}   entries of a list
-  rateLimit: {requests: 6000, logins: 60}   of one client per minute; 0 is no limit
+  rateLimit: {requests: 6000, logins: 60, guesses: 10}   of one client per minute; 0 is no limit
+                                      (guesses: of one account's password, per ten minutes)
   notice: ""                          sent as X-Notice with every answer
 `)
 	_, err := io.WriteString(stdout, text.String())

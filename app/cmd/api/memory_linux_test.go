@@ -39,7 +39,7 @@ func startPod(t *testing.T, program string, args []string, environment ...string
 	t.Helper()
 	command := exec.Command(program, args...)
 	command.Env = append(environment, "HTTP_PORT=0", "ADMIN_PORT=0", fmt.Sprintf("GOMEMLIMIT=%dKiB", goMemory), "GOMAXPROCS=1", "LOG_LEVEL=warn",
-		"CONFIG_FILE="+writeConfig(t, "logLevel: info\nrateLimit: {requests: 0, logins: 0}\n"))
+		"CONFIG_FILE="+writeConfig(t, "logLevel: info\nrateLimit: {requests: 0, logins: 0, guesses: 0}\n"))
 	command.Stderr = os.Stderr
 	output, err := command.StdoutPipe()
 	if err != nil {

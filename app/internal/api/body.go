@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"slipway/app/internal/auth"
 )
 
 // body is a JSON object that is read field by field. Mistakes are collected: end tells of all of them at once.
@@ -108,6 +110,27 @@ func (b *body) secret(field string, shortest, longest int) string {
 		b.refuse(field, fmt.Sprintf("must have at least %d characters", shortest))
 	}
 	return text
+}
+
+// newPassword is a secret to be kept from now on.
+func (b *body) newPassword(field string, knownBy ...string) string {
+	text := b.secret(field, shortestPassword, longestPassword)
+	if mistake := guessable(text, knownBy...); mistake != "" && utf8.RuneCountInString(text) >= shortestPassword {
+		b.refuse(field, mistake)
+	}
+	return text
+}
+
+// guessable says why a password is among those that are guessed first (NIST SP 800-63B, section 3.1.1.2): the commonest
+// ones, and what its user is known by. It returns "" if it is not.
+func guessable(password string, knownBy ...string) (mistake string) {
+	switch is := func(other string) bool { return strings.EqualFold(password, other) }; {
+	case slices.ContainsFunc(knownBy, is):
+		return "must not be your name or your e-mail address"
+	case auth.IsCommon(password):
+		return "is one of those that are guessed first: choose another one"
+	}
+	return ""
 }
 
 const longestEmail = 254 // RFC 5321, section 4.5.3.1.3

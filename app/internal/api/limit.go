@@ -11,6 +11,8 @@ import (
 	"slipway/app/internal/limit"
 )
 
+const window = time.Minute
+
 // budget is how often one client may ask for some routes; see RateLimit of the config file.
 type budget struct {
 	name string
@@ -32,8 +34,8 @@ func (a *api) limited(b budget, h handler) handler {
 		if most == 0 {
 			return h(w, r)
 		}
-		decision := a.Limiter.Take(r.Context(), b.name+":"+b.of(a, r), most)
-		w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, b.name, most, seconds(limit.Window)))
+		decision := a.Limiter.Take(r.Context(), b.name+":"+b.of(a, r), limit.Rate{Most: most, Window: window})
+		w.Header().Set("RateLimit-Policy", fmt.Sprintf(`"%s";q=%d;w=%d`, b.name, most, seconds(window)))
 		w.Header().Set("RateLimit", fmt.Sprintf(`"%s";r=%d;t=%d`, b.name, decision.Remaining, seconds(decision.Reset)))
 		if !decision.Allowed {
 			w.Header().Set("Retry-After", fmt.Sprint(max(1, seconds(decision.RetryAfter))))

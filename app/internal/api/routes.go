@@ -29,6 +29,7 @@ type api struct {
 	cursors   cursors
 	passwords *auth.Passwords
 	access    *auth.AccessTokens
+	accounts  accountNames
 }
 
 // New is the whole surface: what is not listed here answers 404, or 405 with the methods that are.
@@ -38,6 +39,7 @@ func New(options Options) http.Handler {
 		cursors:   newCursors(options.SigningKeys),
 		passwords: auth.NewPasswords(options.Metrics.Overloads.WithLabelValues("passwords").Inc),
 		access:    auth.NewAccessTokens(options.SigningKeys...),
+		accounts:  newAccountNames(options.SigningKeys),
 	}
 	routes, codes := a.routes(), documentedCodes()
 	for pattern := range routes {

@@ -30,9 +30,9 @@ func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("find user: %w", err)
 	}
 	// Without a user the hash is empty: that takes as long, and never matches.
-	matches, err := a.passwords.Matches(r.Context(), password, user.PasswordHash)
+	matches, err := a.checkPassword(w, r, email, password, user.PasswordHash)
 	if err != nil {
-		return fmt.Errorf("check password: %w", err)
+		return err
 	}
 	if !matches {
 		return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong")

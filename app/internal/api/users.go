@@ -27,12 +27,15 @@ type userView struct {
 type signUp struct{ name, email, password string }
 
 func decodeSignUp(b *body) (signUp, error) {
-	wanted := signUp{
-		name:     b.name("name", longestName),
-		email:    b.email("email"),
-		password: b.secret("password", shortestPassword, longestPassword),
-	}
+	wanted := signUp{name: b.name("name", longestName), email: b.email("email")}
+	wanted.password = b.newPassword("password", namesOf(wanted.name, wanted.email)...)
 	return wanted, b.end("the user")
+}
+
+// namesOf is what a user is known by.
+func namesOf(name, email string) []string {
+	mailbox, _, _ := strings.Cut(email, "@")
+	return []string{name, email, mailbox}
 }
 
 func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {

@@ -42,7 +42,7 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 	if cfg.Env != want {
 		t.Errorf("got %+v, want %+v", cfg.Env, want)
 	}
-	if want := (config.File{LogLevel: "info", PageSize: config.PageSize{Default: 20, Max: 100}, RateLimit: config.RateLimit{Requests: 6000, Logins: 60}}); cfg.File != want {
+	if want := (config.File{LogLevel: "info", PageSize: config.PageSize{Default: 20, Max: 100}, RateLimit: config.RateLimit{Requests: 6000, Logins: 60, Guesses: 10}}); cfg.File != want {
 		t.Errorf("got %+v, want %+v", cfg.File, want)
 	}
 }
@@ -59,7 +59,7 @@ func TestWhatIsSetWins(t *testing.T) {
 		t.Errorf("environment not taken: %+v", cfg.Env)
 	}
 	t.Run("and a key the file leaves out keeps its default, logLevel that of LOG_LEVEL", func(t *testing.T) {
-		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm", RateLimit: config.RateLimit{Requests: 6000, Logins: 60}}
+		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm", RateLimit: config.RateLimit{Requests: 6000, Logins: 60, Guesses: 10}}
 		if cfg.File != want {
 			t.Errorf("got %+v, want %+v", cfg.File, want)
 		}

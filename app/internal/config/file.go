@@ -18,10 +18,11 @@ type File struct {
 	RateLimit RateLimit `json:"rateLimit"`
 }
 
-// RateLimit is how often a client may ask per minute; 0 is no limit.
+// RateLimit is how often a client may ask, per minute where nothing else is said; 0 is no limit.
 type RateLimit struct {
 	Requests int `json:"requests"` // of a user, or of an address without one
 	Logins   int `json:"logins"`   // of an address: sign-up, login, refresh
+	Guesses  int `json:"guesses"`  // of an address, for one account's password, in ten minutes
 }
 
 // PageSize is how many items a list answers with: Default when the client does not say, Max at most.
@@ -39,7 +40,7 @@ const (
 // ReadFile reads CONFIG_FILE; keys it does not have keep their default, logLevel that of LOG_LEVEL.
 // The error joins one line per mistake and is never about a part of the file: take all of it or nothing.
 func (e Env) ReadFile() (File, error) {
-	result := File{LogLevel: e.LogLevel, PageSize: PageSize{Default: 20, Max: 100}, RateLimit: RateLimit{Requests: 6000, Logins: 60}}
+	result := File{LogLevel: e.LogLevel, PageSize: PageSize{Default: 20, Max: 100}, RateLimit: RateLimit{Requests: 6000, Logins: 60, Guesses: 10}}
 	if e.ConfigFile == "" {
 		return result, nil
 	}
@@ -61,7 +62,7 @@ func (f File) check() error {
 	for _, limit := range []struct {
 		name  string
 		value int
-	}{{"requests", f.RateLimit.Requests}, {"logins", f.RateLimit.Logins}} {
+	}{{"requests", f.RateLimit.Requests}, {"logins", f.RateLimit.Logins}, {"guesses", f.RateLimit.Guesses}} {
 		if limit.value < 0 || limit.value > highestLimit {
 			mistakes = append(mistakes, fmt.Errorf("rateLimit.%s: %d is not from 0 (no limit) to %d", limit.name, limit.value, highestLimit))
 		}

@@ -10,8 +10,13 @@ import (
 	"slipway/app/internal/metrics"
 )
 
-// Window is the time a number of requests is allowed in.
-const Window = time.Minute
+// Rate is how many requests are allowed in which time.
+type Rate struct {
+	Most   int
+	Window time.Duration
+}
+
+func (r Rate) share() time.Duration { return r.Window / time.Duration(r.Most) }
 
 // Decision is about one request.
 type Decision struct {
@@ -34,6 +39,8 @@ func New(client *redis.Client, m *metrics.Metrics) *Limiter {
 	return &Limiter{redis: client, metrics: m}
 }
 
+const prefix = "slipway:limit:"
+
 // The generic cell rate algorithm: each request moves the client's time ahead of the clock by its share of the window,
 // and it may not get ahead by more than the window. One number per client, and no edge to gather requests at.
 var take = redis.NewScript(`
@@ -44,28 +51,27 @@ if ahead > tonumber(ARGV[2]) then return {0, ahead} end
 redis.call('SET', KEYS[1], string.format('%.0f', now + ahead), 'PX', math.ceil(ahead / 1000))
 return {1, ahead}`)
 
-// Take asks for one request of a client that may make so many in a Window.
-func (l *Limiter) Take(ctx context.Context, client string, most int) Decision {
-	share := Window / time.Duration(most)
+// Take asks for one request of a client with this rate.
+func (l *Limiter) Take(ctx context.Context, client string, rate Rate) Decision {
 	where := "shared"
-	allowed, ahead, err := l.takeShared(ctx, client, share)
+	allowed, ahead, err := l.takeShared(ctx, client, rate)
 	if err != nil {
 		where = "local"
-		allowed, ahead = l.local.take(client, share, time.Now())
+		allowed, ahead = l.local.take(client, rate, time.Now())
 	}
 	result := "refused"
 	if allowed {
 		result = "allowed"
 	}
 	l.metrics.Limited.WithLabelValues(where, result).Inc()
-	return decide(allowed, ahead, share, most)
+	return decide(allowed, ahead, rate)
 }
 
-func (l *Limiter) takeShared(ctx context.Context, client string, share time.Duration) (allowed bool, ahead time.Duration, err error) {
+func (l *Limiter) takeShared(ctx context.Context, client string, rate Rate) (allowed bool, ahead time.Duration, err error) {
 	if l.redis == nil {
 		return false, 0, redis.ErrClosed
 	}
-	answer, err := take.Run(ctx, l.redis, []string{"slipway:limit:" + client}, share.Microseconds(), Window.Microseconds()).Int64Slice()
+	answer, err := take.Run(ctx, l.redis, []string{prefix + client}, rate.share().Microseconds(), rate.Window.Microseconds()).Int64Slice()
 	if err != nil || len(answer) != 2 {
 		return false, 0, redis.ErrClosed
 	}
@@ -73,9 +79,34 @@ func (l *Limiter) takeShared(ctx context.Context, client string, share time.Dura
 }
 
 // decide: ahead is where the request moves the client to, or would.
-func decide(allowed bool, ahead, share time.Duration, most int) Decision {
+func decide(allowed bool, ahead time.Duration, rate Rate) Decision {
 	if !allowed {
-		return Decision{Limit: most, Reset: ahead - share, RetryAfter: ahead - Window}
+		return Decision{Limit: rate.Most, Reset: ahead - rate.share(), RetryAfter: ahead - rate.Window}
 	}
-	return Decision{Allowed: true, Limit: most, Remaining: int((Window - ahead) / share), Reset: ahead}
+	return Decision{Allowed: true, Limit: rate.Most, Remaining: int((rate.Window - ahead) / rate.share()), Reset: ahead}
+}
+
+// Forget gives a client all that its rate allows again.
+func (l *Limiter) Forget(ctx context.Context, client string) {
+	if l.redis != nil {
+		l.redis.Del(ctx, prefix+client) // if that fails, time does it
+	}
+	l.local.forget(client)
+}
+
+// Exempt has IsExempt return true for a client, for some time.
+func (l *Limiter) Exempt(ctx context.Context, client string, lifetime time.Duration) {
+	if l.redis == nil || l.redis.Set(ctx, prefix+"exempt:"+client, 1, lifetime).Err() != nil {
+		l.local.exempt(client, time.Now().Add(lifetime))
+	}
+}
+
+// IsExempt reports whether Exempt was called for this client not too long ago.
+func (l *Limiter) IsExempt(ctx context.Context, client string) bool {
+	if l.redis != nil {
+		if found, err := l.redis.Exists(ctx, prefix+"exempt:"+client).Result(); err == nil && found == 1 {
+			return true
+		}
+	}
+	return l.local.isExempt(client, time.Now())
 }

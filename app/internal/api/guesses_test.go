@@ -1,0 +1,160 @@
+package api_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"slipway/app/internal/api"
+	"slipway/app/internal/config"
+	"slipway/app/internal/limit"
+	"slipway/app/internal/metrics"
+	"slipway/app/internal/redis/redistest"
+	"slipway/app/internal/store"
+)
+
+// guarded is a service with an account, whose clients say where they come from.
+func guarded(t *testing.T, limiters ...*limit.Limiter) *service {
+	s := newService(t, &store.Memory{})
+	s.file.RateLimit = config.RateLimit{Guesses: 3}
+	options := s.options()
+	options.TrustedProxies = trust(t, "1")
+	for _, limiter := range limiters {
+		options.Limiter = limiter
+	}
+	s.Handler = api.New(options)
+	s.wantStatus(http.StatusCreated, "POST", "/v1/users", `{"name": "Ada", "email": "ada@example.org", "password": "correct horse"}`)
+	return s
+}
+
+func (s *service) wantLogin(want int, from, email, password string) http.Header {
+	s.t.Helper()
+	return s.wantStatus(want, "POST", "/v1/sessions", fmt.Sprintf(`{"email": %q, "password": %q}`, email, password), "X-Forwarded-For", from)
+}
+
+func TestGuessingThePasswordOfAnAccountIsSlowedDown(t *testing.T) {
+	s := guarded(t)
+	for range 3 {
+		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
+	}
+	refused := s.wantLogin(429, "192.0.2.1", "ADA@example.org", "correct horse")
+	if got := refused.Get("Retry-After"); got != "200" { // a third of ten minutes
+		t.Errorf("Retry-After is %q", got)
+	}
+	s.wantLogin(201, "192.0.2.2", "ada@example.org", "correct horse") // its owner, elsewhere
+	s.wantLogin(401, "192.0.2.1", "bob@example.org", "wrong horse")   // another account
+	for _, series := range []string{`{result="failed"} 4`, `{result="throttled"} 1`, `{result="succeeded"} 1`} {
+		if got := s.scrape(); !strings.Contains(got, "app_login_attempts_total"+series+"\n") {
+			t.Errorf("%s is missing", series)
+		}
+	}
+	if log := s.log.String(); strings.Count(log, "login throttled") != 1 || strings.Contains(log, "ada@") || strings.Contains(log, "horse") {
+		t.Errorf("logged:\n%s", log)
+	}
+}
+
+func TestAnAccountThatDoesNotExistIsGuardedInTheSameWay(t *testing.T) {
+	s := guarded(t)
+	for _, want := range []int{401, 401, 401, 429} {
+		s.wantLogin(want, "192.0.2.1", "eve@example.org", "wrong horse")
+	}
+}
+
+func TestALoginForgetsTheWrongOnesBefore(t *testing.T) {
+	s := guarded(t)
+	for range 3 {
+		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
+		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
+		s.wantLogin(201, "192.0.2.1", "ada@example.org", "correct horse")
+	}
+}
+
+func TestManyAddressesTogetherGetNoFurtherAndDoNotLockOutWhereTheOwnerLogsInFrom(t *testing.T) {
+	guessFromManyAddresses(t, guarded(t))
+}
+
+func TestReplicasCountGuessesTogether(t *testing.T) {
+	client, _ := redistest.Client(t)
+	guessFromManyAddresses(t, guarded(t, limit.New(client, metrics.New("test"))))
+}
+
+func guessFromManyAddresses(t *testing.T, s *service) {
+	t.Helper()
+	s.wantLogin(201, "198.51.100.1", "ada@example.org", "correct horse")
+	throttled := 0
+	for at := range 40 {
+		answer := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "wrong horse"}`, "X-Forwarded-For", fmt.Sprint("192.0.2.", at))
+		if answer.Code == http.StatusTooManyRequests {
+			throttled++
+		}
+	}
+	if throttled != 11 { // 30 in all, of which the owner's first login is one
+		t.Errorf("%d of 40 were throttled", throttled)
+	}
+	s.wantLogin(429, "192.0.2.200", "ada@example.org", "correct horse")
+	s.wantLogin(201, "198.51.100.1", "ada@example.org", "correct horse")
+}
+
+func TestWithoutRedisGuessesAreStillSlowedDown(t *testing.T) {
+	client, line := redistest.Client(t)
+	s := guarded(t, limit.New(client, metrics.New("test")))
+	line.Cut()
+	for _, want := range []int{401, 401, 401, 429} {
+		s.wantLogin(want, "192.0.2.1", "ada@example.org", "wrong horse")
+	}
+}
+
+func TestManyLoginsAtOnceGetTheirTurnSoonOrAreSentAway(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	options := s.options()
+	options.Logger = slog.New(slog.DiscardHandler)
+	s.Handler = api.New(options)
+	var turnedAway atomic.Int32
+	var all sync.WaitGroup
+	for range 100 * runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			answer := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "correct horse"}`)
+			switch {
+			case answer.Code == http.StatusServiceUnavailable && answer.Header().Get("Retry-After") == "1":
+				turnedAway.Add(1)
+			case answer.Code != http.StatusUnauthorized:
+				t.Errorf("%d %v %s", answer.Code, answer.Header(), answer.Body)
+			}
+		})
+	}
+	all.Wait()
+	got := turnedAway.Load()
+	if counted := fmt.Sprintf(`app_overloads_total{what="passwords"} %d`, got); got == 0 || !strings.Contains(s.scrape(), counted+"\n") {
+		t.Errorf("%d were sent away", got)
+	}
+}
+
+func TestAPasswordThatIsGuessedFirstIsRefused(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for password, want := range map[string]string{
+		"password123":        "is one of those that are guessed first: choose another one",
+		"QWERTYUIOP":         "is one of those that are guessed first: choose another one",
+		"1111111111":         "is one of those that are guessed first: choose another one",
+		"ada.lovelace@x.org": "must not be your name or your e-mail address",
+		"Ada.Lovelace":       "must not be your name or your e-mail address",
+		"countess of lace":   "must not be your name or your e-mail address",
+		"1234":               "must have at least 10 characters",
+		"countess of lace 1": "",
+	} {
+		answer := s.do("POST", "/v1/users", fmt.Sprintf(`{"name": "Countess of Lace", "email": "ada.lovelace@x.org", "password": %q}`, password))
+		if want == "" {
+			if answer.Code != http.StatusCreated {
+				t.Errorf("%s: %d %s", password, answer.Code, answer.Body)
+			}
+			continue
+		}
+		if p := s.problem(answer); len(p.Errors) != 1 || p.Errors[0].Field != "password" || p.Errors[0].Detail != want {
+			t.Errorf("%s: %+v", password, p)
+		}
+	}
+}
