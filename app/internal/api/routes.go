@@ -26,20 +26,22 @@ type Options struct {
 
 type api struct {
 	Options
-	cursors   cursors
-	passwords *auth.Passwords
-	access    *auth.AccessTokens
-	accounts  accountNames
+	cursors     cursors
+	passwords   *auth.Passwords
+	access      *auth.AccessTokens
+	accounts    accountNames
+	refreshKeys auth.RefreshKeys
 }
 
 // New is the whole surface: what is not listed here answers 404, or 405 with the methods that are.
 func New(options Options) http.Handler {
 	a := &api{
-		Options:   options,
-		cursors:   newCursors(options.SigningKeys),
-		passwords: auth.NewPasswords(options.Metrics.Overloads.WithLabelValues("passwords").Inc),
-		access:    auth.NewAccessTokens(options.SigningKeys...),
-		accounts:  newAccountNames(options.SigningKeys),
+		Options:     options,
+		cursors:     newCursors(options.SigningKeys),
+		passwords:   auth.NewPasswords(options.Metrics.Overloads.WithLabelValues("passwords").Inc),
+		access:      auth.NewAccessTokens(options.SigningKeys...),
+		accounts:    newAccountNames(options.SigningKeys),
+		refreshKeys: auth.NewRefreshKeys(options.SigningKeys...),
 	}
 	routes, codes := a.routes(), documentedCodes()
 	for pattern := range routes {

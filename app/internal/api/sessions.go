@@ -57,8 +57,8 @@ func decodeRefresh(b *body) (session store.ID, secret auth.RefreshSecret, err er
 	return session, secret, b.end("the refresh")
 }
 
-// refresh takes each refresh token once. One that comes again was stolen, from one of the two who use it: the session
-// ends for both.
+// refresh accepts each refresh token once, and for store.RenewalGrace again with the same answer: answers get lost, and
+// two tabs may send one token. A token that comes later than that may be stolen, so the session ends for all who know it.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(r, largestAccount)
 	if err != nil {
@@ -68,13 +68,13 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	next := auth.NewRefreshSecret()
-	session, err := a.Store.RenewSession(r.Context(), id, current.Hash(), next.Hash(), newEnd())
-	if errors.Is(err, store.ErrNotFound) {
-		return refuse(http.StatusUnauthorized, "the session has ended, or this refresh token was used before: log in again")
-	}
-	if err != nil {
+	session, err := a.Store.RenewSession(r.Context(), id, current.Hash(), a.refreshKeys.Next(id, current).Hash(), newEnd())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("renew session: %w", err)
+	}
+	next, ok := a.refreshKeys.Successor(id, current, session.Hash)
+	if err != nil || !ok {
+		return refuse(http.StatusUnauthorized, "the session has ended, or this refresh token was used before: log in again")
 	}
 	return a.writeTokens(w, http.StatusOK, session, next)
 }

@@ -6,8 +6,13 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"slipway/app/internal/api"
+	"slipway/app/internal/config"
 	"slipway/app/internal/store"
 )
 
@@ -73,18 +78,53 @@ func TestAWrongPasswordAndAnUnknownUserLookTheSame(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenWorksOnceAndUsedTwiceEndsTheSession(t *testing.T) {
+func TestARefreshWhoseAnswerIsLostGivesTheSameTokenToRetriesAtAnyReplica(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	first := s.signUpAndIn()
 	second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
 	if first.RefreshToken == second.RefreshToken {
 		t.Error("it is the same token")
 	}
-	for _, token := range []string{first.RefreshToken, second.RefreshToken} {
-		answer := s.refresh(token)
-		if s.problem(answer); answer.Code != http.StatusUnauthorized {
-			t.Errorf("got %d", answer.Code)
+	options := s.options()
+	options.SigningKeys = []config.Secret{config.NewSecret("the next key, while it is rolled out"), signingKey}
+	for _, replica := range []http.Handler{s.Handler, api.New(options)} {
+		s.Handler = replica
+		for range 10 {
+			if again := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK); again.RefreshToken != second.RefreshToken {
+				t.Error("a retry gets another token than the first request")
+			}
 		}
+	}
+	s.tokensOf(s.refresh(second.RefreshToken), http.StatusOK)
+}
+
+func TestARefreshTokenThatIsUsedAgainAfterTheGraceEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newService(t, &store.Memory{})
+		first := s.signUpAndIn()
+		second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
+		time.Sleep(store.RenewalGrace)
+		for _, token := range []string{first.RefreshToken, second.RefreshToken} {
+			answer := s.refresh(token)
+			if s.problem(answer); answer.Code != http.StatusUnauthorized {
+				t.Errorf("got %d", answer.Code)
+			}
+		}
+	})
+}
+
+func TestOfTwoTabsThatRefreshAtOnceBothCanGoOn(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	first := s.signUpAndIn()
+	var answers [8]*httptest.ResponseRecorder
+	var tabs sync.WaitGroup
+	for at := range answers {
+		tabs.Go(func() { answers[at] = s.refresh(first.RefreshToken) })
+	}
+	tabs.Wait()
+	for _, answer := range answers {
+		given := s.tokensOf(answer, http.StatusOK)
+		s.tokensOf(s.refresh(given.RefreshToken), http.StatusOK)
 	}
 }
 

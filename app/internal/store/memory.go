@@ -74,7 +74,7 @@ func (m *Memory) AddSession(_ context.Context, user ID, hash SecretHash, expires
 	if len(m.sessions) >= Capacity {
 		return Session{}, ErrFull
 	}
-	session := Session{m.ids.Next(now), user, hash, expiresAt}
+	session := Session{ID: m.ids.Next(now), User: user, Hash: hash, ExpiresAt: expiresAt}
 	m.sessions = put(m.sessions, session.ID, session)
 	return session, nil
 }
@@ -94,12 +94,15 @@ func (m *Memory) RenewSession(_ context.Context, id ID, current, next SecretHash
 	if !found {
 		return Session{}, ErrNotFound
 	}
-	if session.Hash != current || !Now().Before(session.ExpiresAt) {
+	now := Now()
+	switch session.Renewal(current, now) {
+	case Ended:
 		delete(m.sessions, id)
 		return Session{}, ErrNotFound
+	case Renewed:
+		session.PreviousHash, session.Hash, session.RenewedAt, session.ExpiresAt = session.Hash, next, now, expiresAt
+		m.sessions[id] = session
 	}
-	session.Hash, session.ExpiresAt = next, expiresAt
-	m.sessions[id] = session
 	return session, nil
 }
 

@@ -29,6 +29,31 @@ func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
 	}
 }
 
+func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &store.Memory{}
+		session, err := kept.AddSession(t.Context(), store.ID{1}, store.SecretHash{1}, store.Now().Add(time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		renew := func(current byte) error {
+			_, err := kept.RenewSession(t.Context(), session.ID, store.SecretHash{current}, store.SecretHash{2}, store.Now().Add(time.Hour))
+			return err
+		}
+		for range 2 {
+			if err := renew(1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(store.RenewalGrace - time.Millisecond)
+		}
+		for hash := byte(1); hash <= 2; hash++ {
+			if err := renew(hash); !errors.Is(err, store.ErrNotFound) {
+				t.Errorf("hash %d: %v", hash, err)
+			}
+		}
+	})
+}
+
 func TestSessionsThatHaveEndedMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := &store.Memory{}

@@ -28,6 +28,37 @@ type Session struct {
 	ID, User  ID
 	Hash      SecretHash
 	ExpiresAt time.Time
+
+	PreviousHash SecretHash // before the last renewal
+	RenewedAt    time.Time  // zero: never
+}
+
+// RenewalGrace is how long after a renewal the token before it is accepted, for clients that lost the answer.
+const RenewalGrace = 30 * time.Second
+
+// Renewal is what becomes of a session when a refresh token is used.
+type Renewal int
+
+const (
+	// Ended is for sessions that are over, and for tokens that were used before: somebody else knows the token.
+	Ended Renewal = iota
+	// Renewed is for the token of the session.
+	Renewed
+	// Repeated is for the token before, within RenewalGrace: the session stays as it is.
+	Repeated
+)
+
+// Renewal decides what the use of a token with this hash means for the session.
+func (s Session) Renewal(hash SecretHash, now time.Time) Renewal {
+	switch {
+	case !now.Before(s.ExpiresAt):
+		return Ended
+	case hash == s.Hash:
+		return Renewed
+	case hash == s.PreviousHash && now.Before(s.RenewedAt.Add(RenewalGrace)):
+		return Repeated
+	}
+	return Ended
 }
 
 // ShopDraft is what a user says about a new shop.
@@ -92,9 +123,9 @@ type Store interface {
 	UserByEmail(ctx context.Context, email string) (User, error)
 
 	AddSession(ctx context.Context, user ID, hash SecretHash, expiresAt time.Time) (Session, error)
-	// RenewSession replaces the hash and the end of a session that has not ended. A session is ended, and
-	// ErrNotFound returned, when current is not its hash: that token was used before, so one of the two who know
-	// it stole it.
+	// RenewSession replaces the hash and the end of a session whose hash is current. If current was its hash until
+	// less than RenewalGrace ago, the session is returned as it is, so that its Hash tells which renewal won. With any
+	// other hash the session ends, and ErrNotFound is returned: the token was used before, so it may be stolen.
 	RenewSession(ctx context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error)
 	// EndSession does nothing for a session that does not exist.
 	EndSession(ctx context.Context, id ID) error

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/sync/singleflight"
+
 	"slipway/app/internal/config"
 	"slipway/app/internal/httpserver"
 )
@@ -23,7 +25,7 @@ type Options struct {
 type site struct {
 	Options
 	api      *client
-	renewals renewals
+	renewals singleflight.Group
 }
 
 // New is all pages: what is not listed here is a page too, which says 404, or 405.

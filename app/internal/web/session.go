@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"sync"
 	"time"
 
 	"slipway/app/internal/auth"
@@ -18,8 +17,6 @@ const (
 	refreshCookie = "__Host-refresh"
 	// accessMargin is how much earlier than the API the browser takes an access token for expired.
 	accessMargin = 15 * time.Second
-	// renewedFor is how long a browser may still send the refresh token it had before.
-	renewedFor = 30 * time.Second
 )
 
 // visitor is who asks: from where, and with which session.
@@ -114,7 +111,7 @@ func (s *site) asUser(w http.ResponseWriter, r *http.Request, who visitor, wante
 	if who.refresh == "" {
 		return errEnded
 	}
-	renewed, err := s.renewals.of(who.refresh, func() (tokens, error) { return s.renew(r.Context(), who) })
+	renewed, err := s.renew(r.Context(), who)
 	if is(err, http.StatusUnauthorized) || is(err, http.StatusUnprocessableEntity) {
 		return errEnded
 	}
@@ -126,34 +123,19 @@ func (s *site) asUser(w http.ResponseWriter, r *http.Request, who visitor, wante
 	return s.api.do(r.Context(), who, wanted)
 }
 
-// renew goes on when the browser has gone: the token it has is used up from now on.
-func (s *site) renew(ctx context.Context, who visitor) (renewed tokens, err error) {
-	err = s.api.do(context.WithoutCancel(ctx), who, call{
-		method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
-		body: map[string]string{"refreshToken": who.refresh},
-	})
-	return renewed, err
-}
-
-// renewals has each refresh token used once, as a second use ends the session: requests that come with the same one,
-// at once or before the browser knows the new one, share what the first is given.
-//
-// That holds within this process. Two replicas that get one token at the same time end the session, as the API cannot
-// tell that from theft. It takes a double click after a quarter of an hour of silence whose two requests go to two
-// replicas, and costs a login; sharing tokens between replicas would need a place to keep them, which is worse.
-type renewals struct{ byToken sync.Map }
-
-func (r *renewals) of(token string, renew func() (tokens, error)) (tokens, error) {
-	once, _ := r.byToken.LoadOrStore(token, sync.OnceValues(func() (tokens, error) {
-		renewed, err := renew()
-		if err != nil {
-			r.byToken.Delete(token)
-		} else {
-			time.AfterFunc(renewedFor, func() { r.byToken.Delete(token) })
-		}
+// renew shares one renewal between requests that come with the same token at the same time. The API answers tokens that
+// come again within seconds, here or at another replica, with the same new token. The renewal continues when the browser
+// has gone, because the browser may come back later than that.
+func (s *site) renew(ctx context.Context, who visitor) (tokens, error) {
+	renewed, err, _ := s.renewals.Do(who.refresh, func() (any, error) {
+		var renewed tokens
+		err := s.api.do(context.WithoutCancel(ctx), who, call{
+			method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
+			body: map[string]string{"refreshToken": who.refresh},
+		})
 		return renewed, err
-	}))
-	return once.(func() (tokens, error))()
+	})
+	return renewed.(tokens), err
 }
 
 // toLogin is the address of the login that leads back to a page of this site.

@@ -220,4 +220,4 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // NeededVersion is the last of the migrations.
-const NeededVersion = 5
+const NeededVersion = 6

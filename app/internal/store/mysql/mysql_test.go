@@ -52,6 +52,34 @@ func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
 	})
 }
 
+func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
+	s, options := migrated(t)
+	user, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := store.Now().Add(time.Hour)
+	session, err := s.AddSession(t.Context(), user.ID, store.SecretHash{1}, end)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renew := func(current byte) error {
+		_, err := s.RenewSession(t.Context(), session.ID, store.SecretHash{current}, store.SecretHash{2}, end)
+		return err
+	}
+	for range 2 {
+		if err := renew(1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mysqltest.Exec(t, options, "UPDATE sessions SET renewed_at = ?", store.Now().Add(-store.RenewalGrace))
+	for hash := byte(1); hash <= 2; hash++ {
+		if err := renew(hash); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("hash %d: %v", hash, err)
+		}
+	}
+}
+
 func TestManyRunnersMigrateOnce(t *testing.T) {
 	options := mysqltest.Database(t)
 	var runners sync.WaitGroup
@@ -95,7 +123,7 @@ func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
 	if err := migrate(t.Context(), options, steps); err != nil {
 		t.Errorf("after it was repaired: %v", err)
 	}
-	if err := open(t, options).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "the schema has version 3, this program needs 5: run `api migrate`") {
+	if err := open(t, options).Check(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("the schema has version 3, this program needs %d: run `api migrate`", mysql.NeededVersion)) {
 		t.Errorf("got %v", err)
 	}
 }

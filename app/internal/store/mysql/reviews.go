@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"strings"
-	"time"
 
 	"slipway/app/internal/store"
 )
@@ -25,49 +24,6 @@ func (s *Store) AddUser(ctx context.Context, draft store.UserDraft) (store.User,
 
 func (s *Store) UserByEmail(ctx context.Context, email string) (store.User, error) {
 	return first(query(ctx, s, scanUser, "SELECT "+userColumns+" FROM users WHERE email = ?", email))
-}
-
-// AddSession forgets the user's sessions that are over: nothing else does.
-func (s *Store) AddSession(ctx context.Context, user store.ID, hash store.SecretHash, expiresAt time.Time) (store.Session, error) {
-	now := store.Now()
-	session := store.Session{ID: s.ids.Next(now), User: user, Hash: hash, ExpiresAt: expiresAt}
-	return session, s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE user_id = ? AND expires_at <= ?", user[:], now); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO sessions (id, user_id, hash, expires_at) VALUES (?, ?, ?, ?)",
-			session.ID[:], user[:], hash[:], expiresAt)
-		return err
-	})
-}
-
-func (s *Store) RenewSession(ctx context.Context, id store.ID, current, next store.SecretHash, expiresAt time.Time) (store.Session, error) {
-	session := store.Session{ID: id, Hash: next, ExpiresAt: expiresAt}
-	renewed := false
-	err := s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		var hash []byte
-		var end time.Time
-		err := tx.QueryRowContext(ctx, "SELECT user_id, hash, expires_at FROM sessions WHERE id = ? FOR UPDATE", id[:]).
-			Scan((*key)(&session.User), &hash, &end)
-		if err != nil {
-			return err
-		}
-		renewed = string(hash) == string(current[:]) && store.Now().Before(end)
-		if renewed {
-			_, err = tx.ExecContext(ctx, "UPDATE sessions SET hash = ?, expires_at = ? WHERE id = ?", next[:], expiresAt, id[:])
-		} else {
-			_, err = tx.ExecContext(ctx, "DELETE FROM sessions WHERE id = ?", id[:])
-		}
-		return err
-	})
-	if err == nil && !renewed {
-		err = store.ErrNotFound
-	}
-	return session, err
-}
-
-func (s *Store) EndSession(ctx context.Context, id store.ID) error {
-	return s.exec(ctx, "DELETE FROM sessions WHERE id = ?", id[:])
 }
 
 const shopColumns = "id, created_at, name, city, description, reviews, stars, likes"

@@ -43,3 +43,19 @@ func Database(t *testing.T) mysql.Options {
 	number, _ := strconv.Atoi(port)
 	return mysql.Options{Host: host, Port: number, Database: name, User: settings.User, Password: config.NewSecret(settings.Passwd)}
 }
+
+// Exec changes the database behind the store's back.
+func Exec(t *testing.T, options mysql.Options, statement string, args ...any) {
+	t.Helper()
+	settings := driver.NewConfig()
+	settings.Net, settings.Addr = "tcp", net.JoinHostPort(options.Host, strconv.Itoa(options.Port))
+	settings.DBName, settings.User, settings.Passwd = options.Database, options.User, options.Password.Reveal()
+	server, err := sql.Open("mysql", settings.FormatDSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	if _, err := server.ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
