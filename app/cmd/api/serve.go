@@ -28,6 +28,7 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) er
 	defer backends.close()
 	defer inBackground(
 		func(ctx context.Context) { watchStore(ctx, backends.store, p.health, p.logger) },
+		func(ctx context.Context) { sweepSessions(ctx, backends.store, p.logger) },
 		backends.work,
 	)()
 	checkStore(ctx, backends.store, p.health, p.logger)

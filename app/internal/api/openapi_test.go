@@ -168,6 +168,16 @@ func (d document) check(method, path string, answer *httptest.ResponseRecorder) 
 	}
 }
 
+// session returns the id of the session of these tokens.
+func session(s *service, of tokens) string {
+	s.t.Helper()
+	who, err := s.tokens.Check(of.AccessToken)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return who.Session.String()
+}
+
 func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	d := s.document()
@@ -219,6 +229,10 @@ func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	ask("GET", "/v1/leaderboard", "/v1/leaderboard?limit=x", "")
 	ask("GET", "/v1/openapi.json", "/v1/openapi.json", "")
 	ask("GET", "/version", "/version", "")
+	ask("GET", "/v1/sessions", "/v1/sessions", "", "Authorization", "Bearer "+given.AccessToken)
+	ask("DELETE", "/v1/sessions/others", "/v1/sessions/others", "", "Authorization", "Bearer "+given.AccessToken)
+	ask("DELETE", "/v1/sessions/{id}", "/v1/sessions/"+session(s, given), "", "Authorization", "Bearer "+given.AccessToken)
+	ask("DELETE", "/v1/sessions/{id}", "/v1/sessions/"+unknown, "", "Authorization", "Bearer "+given.AccessToken)
 	ask("DELETE", "/v1/sessions", "/v1/sessions", "", s.as(1)...)
 	for _, route := range api.RoutesForTest() {
 		if !covered[route] {

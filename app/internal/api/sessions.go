@@ -16,6 +16,10 @@ func decodeLogin(b *body) (email, password string, err error) {
 	return email, password, b.end("the login")
 }
 
+func wrongLogin() error {
+	return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong")
+}
+
 func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(r, largestAccount)
 	if err != nil {
@@ -35,10 +39,13 @@ func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !matches {
-		return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong")
+		return wrongLogin()
 	}
 	secret := auth.NewRefreshSecret()
-	session, err := a.Store.AddSession(r.Context(), user.ID, secret.Hash(), newEnd())
+	session, err := a.Store.AddSession(r.Context(), user, secret.Hash(), newEnd())
+	if errors.Is(err, store.ErrNotFound) { // the password was changed, or the account deleted, meanwhile
+		return wrongLogin()
+	}
 	if err != nil {
 		return fmt.Errorf("add session: %w", err)
 	}
@@ -94,8 +101,50 @@ func (a *api) writeTokens(w http.ResponseWriter, status int, session store.Sessi
 
 // logOut ends the session: it cannot be refreshed any more. The access token stays valid until it expires.
 func (a *api) logOut(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	if err := a.Store.EndSession(r.Context(), who.Session); err != nil {
+	err := a.Store.EndSession(r.Context(), who.User, who.Session)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("end session: %w", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+type sessionView struct {
+	ID         store.ID  `json:"id"`
+	CreatedAt  time.Time `json:"createdAt"`
+	LastUsedAt time.Time `json:"lastUsedAt"`
+	ExpiresAt  time.Time `json:"expiresAt"`
+	Current    bool      `json:"current"`
+}
+
+// listSessions has no pages: a user has store.SessionsPerUser sessions at most.
+func (a *api) listSessions(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	sessions, err := a.Store.Sessions(r.Context(), who.User)
+	if err != nil {
+		return fmt.Errorf("list sessions: %w", err)
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Items []sessionView `json:"items"`
+	}{views(sessions, func(s store.Session) sessionView {
+		return sessionView{s.ID, s.ID.Time(), s.LastUsed(), s.ExpiresAt, s.ID == who.Session}
+	})})
+}
+
+func (a *api) endSession(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	if err := a.Store.EndSession(r.Context(), who.User, id); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (a *api) endOtherSessions(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	if err := a.Store.EndOtherSessions(r.Context(), who.User, who.Session); err != nil {
+		return fmt.Errorf("end other sessions: %w", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -95,6 +95,9 @@ func TestAnIDIsAUUIDOfVersion7ThatTellsItsTime(t *testing.T) {
 	if want := fmt.Sprintf("%012x", 946684800000); id[:8]+id[9:13] != want {
 		t.Errorf("%s does not begin with %s", id, want)
 	}
+	if parsed, err := store.ParseID(id); err != nil || !parsed.Time().Equal(time.UnixMilli(946684800000)) {
+		t.Errorf("%s was made at %v, %v", id, parsed.Time(), err)
+	}
 	if id[14] != '7' || !strings.ContainsRune("89ab", rune(id[19])) {
 		t.Errorf("%s has not version 7 and the RFC's variant", id)
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 )
 
 // Capacity of a memory store: this many users, sessions, shops and reviews each, and ten times as many likes.
@@ -17,8 +16,8 @@ const Capacity = 10_000
 type Memory struct {
 	mu       sync.RWMutex
 	ids      IDs
-	users    map[string]User // by e-mail address
-	names    map[ID]string   // of users
+	users    map[ID]User
+	emails   map[string]ID // ids of users by e-mail address
 	sessions map[ID]Session
 	shops    []Shop   // oldest first, and so sorted by id
 	reviews  []Review // oldest first, and so sorted by id
@@ -30,22 +29,6 @@ type authorship struct{ shop, author ID }
 
 type like struct{ review, user ID }
 
-func (m *Memory) AddUser(_ context.Context, draft UserDraft) (User, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, taken := m.users[draft.Email]; taken {
-		return User{}, ErrTaken
-	}
-	if len(m.users) >= Capacity {
-		return User{}, ErrFull
-	}
-	now := Now()
-	user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
-	m.users = put(m.users, draft.Email, user)
-	m.names = put(m.names, user.ID, user.Name)
-	return user, nil
-}
-
 // put makes the map first where there is none.
 func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
 	if to == nil {
@@ -53,64 +36,6 @@ func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
 	}
 	to[key] = value
 	return to
-}
-
-func (m *Memory) UserByEmail(_ context.Context, email string) (User, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if user, found := m.users[email]; found {
-		return user, nil
-	}
-	return User{}, ErrNotFound
-}
-
-func (m *Memory) AddSession(_ context.Context, user ID, hash SecretHash, expiresAt time.Time) (Session, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	now := Now()
-	if len(m.sessions) >= Capacity {
-		m.forgetEndedSessions(now)
-	}
-	if len(m.sessions) >= Capacity {
-		return Session{}, ErrFull
-	}
-	session := Session{ID: m.ids.Next(now), User: user, Hash: hash, ExpiresAt: expiresAt}
-	m.sessions = put(m.sessions, session.ID, session)
-	return session, nil
-}
-
-func (m *Memory) forgetEndedSessions(now time.Time) {
-	for id, session := range m.sessions {
-		if !now.Before(session.ExpiresAt) {
-			delete(m.sessions, id)
-		}
-	}
-}
-
-func (m *Memory) RenewSession(_ context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	session, found := m.sessions[id]
-	if !found {
-		return Session{}, ErrNotFound
-	}
-	now := Now()
-	switch session.Renewal(current, now) {
-	case Ended:
-		delete(m.sessions, id)
-		return Session{}, ErrNotFound
-	case Renewed:
-		session.PreviousHash, session.Hash, session.RenewedAt, session.ExpiresAt = session.Hash, next, now, expiresAt
-		m.sessions[id] = session
-	}
-	return session, nil
-}
-
-func (m *Memory) EndSession(_ context.Context, id ID) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.sessions, id)
-	return nil
 }
 
 func (m *Memory) AddShop(_ context.Context, _ ID, draft ShopDraft) (Shop, error) {
@@ -181,7 +106,7 @@ func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error)
 		return Review{}, ErrFull
 	}
 	now := Now()
-	review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.names[draft.Author]}
+	review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.users[draft.Author].Name}
 	m.reviews = append(m.reviews, review)
 	m.written = put(m.written, authorship{draft.Shop, draft.Author}, true)
 	return review, nil

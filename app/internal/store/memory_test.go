@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,11 @@ func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
 func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := &store.Memory{}
-		session, err := kept.AddSession(t.Context(), store.ID{1}, store.SecretHash{1}, store.Now().Add(time.Hour))
+		user, err := kept.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		session, err := kept.AddSession(t.Context(), user, store.SecretHash{1}, store.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,8 +62,17 @@ func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 func TestSessionsThatHaveEndedMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := &store.Memory{}
-		login := func() error {
-			_, err := full.AddSession(t.Context(), store.ID{1}, store.SecretHash{}, store.Now().Add(time.Minute))
+		var user store.User
+		logins := 0
+		login := func() (err error) {
+			if logins%store.SessionsPerUser == 0 {
+				user, err = full.AddUser(t.Context(), store.UserDraft{Email: fmt.Sprint(logins)})
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			logins++
+			_, err = full.AddSession(t.Context(), user, store.SecretHash{}, store.Now().Add(time.Minute))
 			return err
 		}
 		for range store.Capacity {

@@ -36,6 +36,18 @@ type Session struct {
 // RenewalGrace is how long after a renewal the token before it is accepted, for clients that lost the answer.
 const RenewalGrace = 30 * time.Second
 
+// SessionsPerUser is how many sessions a user can have: one more login ends the session that expires first, which is the
+// one that was not used for longest.
+const SessionsPerUser = 20
+
+// LastUsed returns when the session was renewed last, or else when it began.
+func (s Session) LastUsed() time.Time {
+	if s.RenewedAt.IsZero() {
+		return s.ID.Time()
+	}
+	return s.RenewedAt
+}
+
 // Renewal is what becomes of a session when a refresh token is used.
 type Renewal int
 
@@ -122,13 +134,21 @@ type Store interface {
 	AddUser(ctx context.Context, draft UserDraft) (User, error)
 	UserByEmail(ctx context.Context, email string) (User, error)
 
-	AddSession(ctx context.Context, user ID, hash SecretHash, expiresAt time.Time) (Session, error)
+	// AddSession returns ErrNotFound if the user's password is not the one of user any more. It ends the sessions of the
+	// user beyond SessionsPerUser.
+	AddSession(ctx context.Context, user User, hash SecretHash, expiresAt time.Time) (Session, error)
+	// Sessions returns the sessions of a user that are not over, the one that expires last first.
+	Sessions(ctx context.Context, user ID) ([]Session, error)
 	// RenewSession replaces the hash and the end of a session whose hash is current. If current was its hash until
 	// less than RenewalGrace ago, the session is returned as it is, so that its Hash tells which renewal won. With any
 	// other hash the session ends, and ErrNotFound is returned: the token was used before, so it may be stolen.
 	RenewSession(ctx context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error)
-	// EndSession does nothing for a session that does not exist.
-	EndSession(ctx context.Context, id ID) error
+	// EndSession returns ErrNotFound if the user has no such session.
+	EndSession(ctx context.Context, user, id ID) error
+	// EndOtherSessions ends all sessions of a user but one.
+	EndOtherSessions(ctx context.Context, user, keep ID) error
+	// SweepSessions deletes the sessions of all users that are over.
+	SweepSessions(ctx context.Context) error
 
 	AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error)
 	Shop(ctx context.Context, id ID) (Shop, error)

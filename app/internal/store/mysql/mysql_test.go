@@ -59,7 +59,7 @@ func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	end := store.Now().Add(time.Hour)
-	session, err := s.AddSession(t.Context(), user.ID, store.SecretHash{1}, end)
+	session, err := s.AddSession(t.Context(), user, store.SecretHash{1}, end)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,6 +77,27 @@ func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 		if err := renew(hash); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("hash %d: %v", hash, err)
 		}
+	}
+}
+
+func TestASweepDeletesTheSessionsThatAreOverHoweverMany(t *testing.T) {
+	s, options := migrated(t)
+	user, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddSession(t.Context(), user, store.SecretHash{1}, store.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	mysqltest.Exec(t, options, `INSERT INTO sessions (id, user_id, hash, expires_at)
+		WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 900)
+		SELECT UNHEX(MD5(a.number * 1000 + b.number)), user_id, hash, UTC_TIMESTAMP() - INTERVAL 1 SECOND
+		FROM sessions, numbers a, numbers b WHERE b.number <= 3`)
+	if err := s.SweepSessions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := mysqltest.Count(t, options, "sessions"); left != 1 {
+		t.Errorf("%d sessions are left", left)
 	}
 }
 

@@ -3,6 +3,7 @@ package mysql
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"slipway/app/internal/store"
@@ -20,18 +21,36 @@ func scanSession(r row) (session store.Session, err error) {
 	return session, err
 }
 
-// AddSession forgets the user's sessions that are over: nothing else does.
-func (s *Store) AddSession(ctx context.Context, user store.ID, hash store.SecretHash, expiresAt time.Time) (store.Session, error) {
-	now := store.Now()
-	session := store.Session{ID: s.ids.Next(now), User: user, Hash: hash, ExpiresAt: expiresAt}
+// AddSession locks the user, so that no login with the previous password ends after SetPassword, and no two logins at the
+// same time count the same sessions.
+func (s *Store) AddSession(ctx context.Context, user store.User, hash store.SecretHash, expiresAt time.Time) (store.Session, error) {
+	session := store.Session{ID: s.ids.Next(store.Now()), User: user.ID, Hash: hash, ExpiresAt: expiresAt}
 	return session, s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE user_id = ? AND expires_at <= ?", user[:], now); err != nil {
+		if err := lockUser(ctx, tx, user); err != nil {
 			return err
 		}
 		_, err := tx.ExecContext(ctx, "INSERT INTO sessions (id, user_id, hash, expires_at) VALUES (?, ?, ?, ?)",
-			session.ID[:], user[:], hash[:], expiresAt)
+			session.ID[:], user.ID[:], hash[:], expiresAt)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = ? AND id NOT IN (SELECT id FROM (
+			SELECT id FROM sessions WHERE user_id = ? ORDER BY expires_at DESC, id DESC LIMIT ?) kept)`,
+			user.ID[:], user.ID[:], store.SessionsPerUser)
 		return err
 	})
+}
+
+// lockUser returns sql.ErrNoRows if the user is gone, or has another password by now.
+func lockUser(ctx context.Context, tx *sql.Tx, user store.User) error {
+	var exists bool
+	return tx.QueryRowContext(ctx, "SELECT TRUE FROM users WHERE id = ? AND password_hash = ? FOR UPDATE", user.ID[:], user.PasswordHash).
+		Scan(&exists)
+}
+
+func (s *Store) Sessions(ctx context.Context, user store.ID) ([]store.Session, error) {
+	return query(ctx, s, scanSession, "SELECT "+sessionColumns+" FROM sessions WHERE user_id = ? AND expires_at > ? ORDER BY expires_at DESC, id DESC",
+		user[:], store.Now())
 }
 
 // RenewSession locks the session: of two renewals at the same time the later one sees the hash of the earlier one.
@@ -60,6 +79,42 @@ func (s *Store) RenewSession(ctx context.Context, id store.ID, current, next sto
 	return session, err
 }
 
-func (s *Store) EndSession(ctx context.Context, id store.ID) error {
-	return s.exec(ctx, "DELETE FROM sessions WHERE id = ?", id[:])
+func (s *Store) EndSession(ctx context.Context, user, id store.ID) error {
+	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		return deleteOne(ctx, tx, "DELETE FROM sessions WHERE user_id = ? AND id = ?", user[:], id[:])
+	})
+}
+
+// deleteOne returns sql.ErrNoRows if the statement deletes nothing.
+func deleteOne(ctx context.Context, tx *sql.Tx, statement string, args ...any) error {
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return err
+	}
+	deleted, err := result.RowsAffected()
+	if err == nil && deleted == 0 {
+		err = sql.ErrNoRows
+	}
+	return err
+}
+
+const endOtherSessions = "DELETE FROM sessions WHERE user_id = ? AND id <> ?"
+
+func (s *Store) EndOtherSessions(ctx context.Context, user, keep store.ID) error {
+	return s.exec(ctx, endOtherSessions, user[:], keep[:])
+}
+
+// SweepSessions deletes a limited number at a time, so that logins need not wait for the locks of a long statement.
+func (s *Store) SweepSessions(ctx context.Context) error {
+	for {
+		err := s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+			return deleteOne(ctx, tx, "DELETE FROM sessions WHERE expires_at <= ? LIMIT 1000", store.Now())
+		})
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }

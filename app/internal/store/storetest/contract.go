@@ -26,6 +26,11 @@ func Contract(t *testing.T, empty func(t *testing.T) store.Store) {
 		"a refresh token that comes again at once changes nothing":       aLostAnswerIsRepeated,
 		"a refresh token of two renewals ago ends the session":           anOldTokenEndsTheSession,
 		"a session ends when it is over or ended":                        sessionsEnd,
+		"a user lists and ends sessions, and only their own":             ownSessions,
+		"of too many sessions the one unused for longest ends":           tooManySessions,
+		"logins at the same time do not make too many sessions":          loginsAtOnce,
+		"a password that was changed meanwhile does not log in":          staleLogin,
+		"a sweep leaves the sessions that are not over":                  sweep,
 		"all who use the same token at once get the same session":        oneRenewalWins,
 		"ids sort by the time they were made":                            idsSort,
 		"a shop is found by its id":                                      shopIsFound,
@@ -57,10 +62,15 @@ func must[T any](t *testing.T) func(value T, err error) T {
 	}
 }
 
-func (s stores) user(name string) store.ID {
+func (s stores) member(name string) store.User {
 	s.t.Helper()
 	draft := store.UserDraft{Email: name + "@example.org", Name: name, PasswordHash: "hash of " + name}
-	return must[store.User](s.t)(s.AddUser(s.t.Context(), draft)).ID
+	return must[store.User](s.t)(s.AddUser(s.t.Context(), draft))
+}
+
+func (s stores) user(name string) store.ID {
+	s.t.Helper()
+	return s.member(name).ID
 }
 
 func (s stores) shop(name string) store.ID {

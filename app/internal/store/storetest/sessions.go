@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"slices"
 	"time"
 
 	"slipway/app/internal/store"
@@ -8,7 +9,12 @@ import (
 
 func (s stores) session(end time.Time) store.Session {
 	s.t.Helper()
-	return must[store.Session](s.t)(s.AddSession(s.t.Context(), s.user("ada"), store.SecretHash{1}, end))
+	return s.login(s.member("ada"), end)
+}
+
+func (s stores) login(user store.User, end time.Time) store.Session {
+	s.t.Helper()
+	return must[store.Session](s.t)(s.AddSession(s.t.Context(), user, store.SecretHash{1}, end))
 }
 
 func inAnHour() time.Time { return store.Now().Add(time.Hour) }
@@ -45,16 +51,85 @@ func anOldTokenEndsTheSession(s stores) {
 }
 
 func sessionsEnd(s stores) {
-	over := s.session(store.Now().Add(-time.Second))
+	ada := s.member("ada")
+	over := s.login(ada, store.Now().Add(-time.Second))
 	_, err := s.renew(over.ID, 1, 2)
 	s.wants(err, store.ErrNotFound)
 
-	ended := must[store.Session](s.t)(s.AddSession(s.t.Context(), over.User, store.SecretHash{1}, inAnHour()))
-	for range 2 {
-		s.wants(s.EndSession(s.t.Context(), ended.ID), nil)
-	}
+	ended := s.login(ada, inAnHour())
+	s.wants(s.EndSession(s.t.Context(), ada.ID, ended.ID), nil)
+	s.wants(s.EndSession(s.t.Context(), ada.ID, ended.ID), store.ErrNotFound)
 	_, err = s.renew(ended.ID, 1, 2)
 	s.wants(err, store.ErrNotFound)
+}
+
+func (s stores) wantSessions(user store.ID, want ...store.Session) {
+	s.t.Helper()
+	if got := must[[]store.Session](s.t)(s.Sessions(s.t.Context(), user)); !slices.Equal(got, want) {
+		s.t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func ownSessions(s stores) {
+	ada, bob := s.member("ada"), s.member("bob")
+	s.login(ada, store.Now().Add(-time.Second))
+	first, second, third := s.login(ada, inAnHour()), s.login(ada, inAnHour().Add(time.Second)), s.login(ada, inAnHour().Add(time.Minute))
+	other := s.login(bob, inAnHour())
+	s.wantSessions(ada.ID, third, second, first)
+	s.wants(s.EndSession(s.t.Context(), bob.ID, second.ID), store.ErrNotFound)
+	s.wants(s.EndSession(s.t.Context(), ada.ID, second.ID), nil)
+	s.wantSessions(ada.ID, third, first)
+	s.wants(s.EndOtherSessions(s.t.Context(), ada.ID, first.ID), nil)
+	s.wantSessions(ada.ID, first)
+	s.wantSessions(bob.ID, other)
+}
+
+func tooManySessions(s stores) {
+	ada, bob := s.member("ada"), s.member("bob")
+	other := s.login(bob, store.Now().Add(time.Minute))
+	used := s.login(ada, store.Now().Add(time.Minute))
+	var want []store.Session
+	for number := range store.SessionsPerUser {
+		want = append(want, s.login(ada, inAnHour().Add(time.Duration(number)*time.Minute)))
+		if number == 0 {
+			s.wants(second(s.RenewSession(s.t.Context(), used.ID, used.Hash, store.SecretHash{2}, inAnHour().Add(24*time.Hour))), nil)
+		}
+	}
+	slices.Reverse(want)
+	got := must[[]store.Session](s.t)(s.Sessions(s.t.Context(), ada.ID))
+	if len(got) != store.SessionsPerUser || got[0].ID != used.ID || !slices.Equal(got[1:], want[:len(want)-1]) {
+		s.t.Errorf("got %+v, want %v and %+v", got, used.ID, want)
+	}
+	s.wantSessions(bob.ID, other)
+}
+
+func second[T any](_ T, err error) error { return err }
+
+func loginsAtOnce(s stores) {
+	ada := s.member("ada")
+	together(store.SessionsPerUser+5, func(int) { s.login(ada, inAnHour()) })
+	if got := must[[]store.Session](s.t)(s.Sessions(s.t.Context(), ada.ID)); len(got) != store.SessionsPerUser {
+		s.t.Errorf("%d sessions", len(got))
+	}
+}
+
+func staleLogin(s stores) {
+	ada := s.member("ada")
+	ada.PasswordHash = "hash before"
+	_, err := s.AddSession(s.t.Context(), ada, store.SecretHash{1}, inAnHour())
+	s.wants(err, store.ErrNotFound)
+	_, err = s.AddSession(s.t.Context(), store.User{ID: store.ID{1}}, store.SecretHash{1}, inAnHour())
+	s.wants(err, store.ErrNotFound)
+}
+
+func sweep(s stores) {
+	ada := s.member("ada")
+	over, kept := s.login(ada, store.Now()), s.login(ada, inAnHour())
+	for range 2 {
+		s.wants(s.SweepSessions(s.t.Context()), nil)
+	}
+	s.wantSessions(ada.ID, kept)
+	s.wants(s.EndSession(s.t.Context(), ada.ID, over.ID), store.ErrNotFound)
 }
 
 func oneRenewalWins(s stores) {

@@ -47,6 +47,22 @@ func Database(t *testing.T) mysql.Options {
 // Exec changes the database behind the store's back.
 func Exec(t *testing.T, options mysql.Options, statement string, args ...any) {
 	t.Helper()
+	if _, err := connect(t, options).ExecContext(t.Context(), statement, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Count returns the number of rows of a table.
+func Count(t *testing.T, options mysql.Options, table string) (rows int) {
+	t.Helper()
+	if err := connect(t, options).QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	return rows
+}
+
+func connect(t *testing.T, options mysql.Options) *sql.DB {
+	t.Helper()
 	settings := driver.NewConfig()
 	settings.Net, settings.Addr = "tcp", net.JoinHostPort(options.Host, strconv.Itoa(options.Port))
 	settings.DBName, settings.User, settings.Passwd = options.Database, options.User, options.Password.Reveal()
@@ -54,8 +70,6 @@ func Exec(t *testing.T, options mysql.Options, statement string, args ...any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
-	if _, err := server.ExecContext(t.Context(), statement, args...); err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { server.Close() })
+	return server
 }
