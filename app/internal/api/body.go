@@ -9,8 +9,9 @@ import (
 	"net/mail"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 
 	"slipway/app/internal/auth"
 )
@@ -84,8 +85,8 @@ func (b *body) take(field string) (content json.RawMessage, given bool) {
 
 // name is one line that must be there.
 func (b *body) name(field string, longest int) string {
-	text, fine := b.text(field, longest, unicode.IsControl)
-	if fine && strings.TrimSpace(text) == "" {
+	text, fine := b.text(field, longest, normalName, nameMistake)
+	if fine && text == "" {
 		b.refuse(field, "must not be empty")
 	}
 	return text
@@ -93,19 +94,22 @@ func (b *body) name(field string, longest int) string {
 
 // line may be left out.
 func (b *body) line(field string, longest int) string {
-	text, _ := b.text(field, longest, unicode.IsControl)
+	text, _ := b.text(field, longest, normalName, nameMistake)
 	return text
 }
 
 // lines may be left out, and may have several lines.
 func (b *body) lines(field string, longest int) string {
-	text, _ := b.text(field, longest, func(char rune) bool { return char != '\n' && unicode.IsControl(char) })
+	text, _ := b.text(field, longest, norm.NFC.String, linesMistake)
 	return text
 }
 
+// normalName makes one name of those that look the same but for how they are encoded, and for the space around them.
+func normalName(text string) string { return strings.TrimSpace(norm.NFC.String(text)) }
+
 // secret may have any character, and is not shown in what is wrong with it.
 func (b *body) secret(field string, shortest, longest int) string {
-	text, fine := b.text(field, longest, func(rune) bool { return false })
+	text, fine := b.text(field, longest, unchanged, func(string) string { return "" })
 	if fine && utf8.RuneCountInString(text) < shortest {
 		b.refuse(field, fmt.Sprintf("must have at least %d characters", shortest))
 	}
@@ -133,11 +137,13 @@ func guessable(password string, knownBy ...string) (mistake string) {
 	return ""
 }
 
+func unchanged(text string) string { return text }
+
 const longestEmail = 254 // RFC 5321, section 4.5.3.1.3
 
 // email is returned in lower case: nobody expects two accounts for two spellings.
 func (b *body) email(field string) string {
-	text, fine := b.text(field, longestEmail, unicode.IsControl)
+	text, fine := b.text(field, longestEmail, unchanged, nameMistake)
 	if !fine {
 		return ""
 	}
@@ -147,23 +153,27 @@ func (b *body) email(field string) string {
 	return strings.ToLower(text)
 }
 
-func (b *body) text(field string, longest int, unwanted func(rune) bool) (text string, fine bool) {
+// text reads a string, normalizes it, and refuses it if it is too long or if mistake finds one.
+func (b *body) text(field string, longest int, normalize, mistake func(string) string) (text string, fine bool) {
 	content, given := b.take(field)
 	if !given {
 		return "", true
 	}
 	var value *string // so that null is seen
-	switch err := json.Unmarshal(content, &value); {
-	case err != nil || value == nil:
+	if err := json.Unmarshal(content, &value); err != nil || value == nil {
 		b.refuse(field, "must be a string")
-	case utf8.RuneCountInString(*value) > longest:
-		b.refuse(field, fmt.Sprintf("must have at most %d characters", longest))
-	case strings.ContainsFunc(*value, unwanted):
-		b.refuse(field, "must not have control characters")
-	default:
-		return *value, true
+		return "", false
 	}
-	return "", false
+	text = normalize(*value)
+	if utf8.RuneCountInString(text) > longest {
+		b.refuse(field, fmt.Sprintf("must have at most %d characters", longest))
+		return "", false
+	}
+	if wrong := mistake(text); wrong != "" {
+		b.refuse(field, wrong)
+		return "", false
+	}
+	return text, true
 }
 
 // number must be there.

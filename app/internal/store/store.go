@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // UserDraft is a sign-up. The e-mail address is in lower case; the password is hashed already.
@@ -194,4 +196,6 @@ func (r Rating) Score() int {
 }
 
 // SearchText is the form in which a shop is searched; apply it to what is searched for too.
-func SearchText(parts ...string) string { return strings.ToLower(strings.Join(parts, "\n")) }
+func SearchText(parts ...string) string {
+	return strings.ToLower(norm.NFC.String(strings.Join(parts, "\n")))
+}
