@@ -225,6 +225,48 @@ func TestWhatPeopleWriteStaysText(t *testing.T) {
 	b.get(shop.path).want(200, canary)
 }
 
+// backwards is a text of a script that is read from right to left.
+const backwards = "שלום"
+
+func TestTheDirectionOfWhatPeopleWriteEndsWithIt(t *testing.T) {
+	s := newSurroundings(t)
+	b := s.browser()
+	b.submit(b.get("/signup"), "/signup", "name", backwards, "email", "ada@example.org", "password", password)
+	b.submit(b.get("/login"), "/login", "email", "ada@example.org", "password", password)
+	shop := b.submit(b.get("/shops/new"), "/shops", "name", backwards, "city", backwards, "description", backwards)
+	b.submit(shop, shop.path+"/reviews", "stars", "5", "text", backwards)
+	refused := b.submit(b.get("/shops/new"), "/shops", "name", backwards, "description", backwards+"\u202e")
+	for _, on := range []seen{b.get(shop.path), b.get("/"), b.get("/leaders"), b.get("/?search=" + url.QueryEscape(backwards)), refused} {
+		on.t = t
+		on.checkDirections()
+	}
+}
+
+// checkDirections fails unless each text of a visitor is in an element of its own that isolates its direction.
+func (s seen) checkDirections() {
+	s.t.Helper()
+	texts := 0
+	for node := range s.root.Descendants() {
+		if strings.Contains(attribute(node, "value"), backwards) {
+			texts++
+			if attribute(node, "dir") != "auto" {
+				s.t.Errorf("the value of %s on %s has no direction of its own", attribute(node, "name"), s.path)
+			}
+		}
+		parent := node.Parent
+		if node.Type != html.TextNode || !strings.Contains(node.Data, backwards) || parent.Data == "title" {
+			continue
+		}
+		texts++
+		if parent.Data != "bdi" && attribute(parent, "dir") != "auto" {
+			s.t.Errorf("%q in %s on %s has no direction of its own", node.Data, parent.Data, s.path)
+		}
+	}
+	if texts == 0 {
+		s.t.Errorf("%s has no text of a visitor:\n%s", s.path, s.source)
+	}
+}
+
 func TestEveryPageIsValidEnough(t *testing.T) {
 	s := newSurroundings(t)
 	b := s.browser()
