@@ -97,9 +97,9 @@ func (s *service) add(name string) (location string) {
 }
 
 type problem struct {
-	Title, Detail, RequestID string
-	Status                   int
-	Errors                   []struct{ Field, Detail string }
+	Type, Title, Detail, RequestID string
+	Status                         int
+	Errors                         []struct{ Field, Detail string }
 }
 
 // problem reads an answer as RFC 9457 wants it.
@@ -114,7 +114,47 @@ func (s *service) problem(answer *httptest.ResponseRecorder) (p problem) {
 	if p.Status != answer.Code || p.Title != http.StatusText(answer.Code) || p.RequestID != answer.Header().Get("X-Request-Id") || p.RequestID == "" {
 		s.t.Errorf("the body does not say what the answer says: %+v in a %d", p, answer.Code)
 	}
+	s.checkType(p)
 	return p
+}
+
+// checkType fails unless the type of the problem leads to what explains it.
+func (s *service) checkType(p problem) {
+	s.t.Helper()
+	var explained struct {
+		Type, Description string
+		Status            int
+	}
+	answer := s.do("GET", p.Type, "")
+	if err := json.Unmarshal(answer.Body.Bytes(), &explained); err != nil || explained.Type != p.Type || explained.Status != p.Status || explained.Description == "" {
+		s.t.Errorf("%q of a %d leads to %d %s", p.Type, p.Status, answer.Code, answer.Body)
+	}
+}
+
+func TestProblemsOfOneStatusAreToldApartByTheirType(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	given := s.signUpAndIn()
+	shop := s.add("x")
+	s.review(shop, 1, 5)
+	s.want(http.StatusNoContent, "DELETE", "/v1/sessions", "", given.header()...)
+	for _, request := range []struct {
+		method, target, body, token, name string
+	}{
+		{"POST", "/v1/users", adasSignUp, "", "email-taken"},
+		{"POST", shop + "/reviews", `{"stars": 1}`, s.as(1)[1], "already-reviewed"},
+		{"POST", "/v1/sessions", `{"email": "ada@example.org", "password": "wrong"}`, "", "login-wrong"},
+		{"POST", "/v1/sessions/refresh", `{"refreshToken": "` + given.RefreshToken + `"}`, "", "session-ended"},
+		{"POST", "/v1/shops", `{"name": "x"}`, "", "access-token-missing"},
+		{"POST", "/v1/shops", `{"name": "x"}`, "Bearer x", "access-token-invalid"},
+		{"POST", "/v1/shops", `{`, s.as(1)[1], "malformed-body"},
+		{"GET", "/v1/shops?limit=0", "", "", "invalid-query"},
+	} {
+		p := s.problem(s.do(request.method, request.target, request.body, "Authorization", request.token))
+		if want := "/v1/problems/" + request.name; p.Type != want {
+			t.Errorf("%s %s: %s, want %s", request.method, request.target, p.Type, want)
+		}
+	}
+	s.want(http.StatusNotFound, "GET", "/v1/problems/nothing", "")
 }
 
 func (p problem) fields() (fields []string) {

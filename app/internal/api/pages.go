@@ -51,7 +51,7 @@ func refuseQuery(wrong []fieldError) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "the query is not valid", wrong...)
+	return refuse(http.StatusBadRequest, "the query is not valid", wrong...).as("invalid-query")
 }
 
 // writePage answers one page, with the URL of the next one in `next` and Link (RFC 8288) if there is one. What is added

@@ -12,6 +12,7 @@ import (
 
 // problem is an error a client is told about (RFC 9457).
 type problem struct {
+	Type      problemName  `json:"type"`
 	Title     string       `json:"title"`
 	Status    int          `json:"status"`
 	Detail    string       `json:"detail,omitempty"`
@@ -28,7 +29,7 @@ type fieldError struct {
 func (p *problem) Error() string { return p.Detail }
 
 func refuse(status int, detail string, fields ...fieldError) *problem {
-	return &problem{Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
+	return &problem{Type: nameOfStatus(status), Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
 }
 
 // answerError is the only place that turns an error into an answer. What a client need not know is logged, not shown.

@@ -56,7 +56,7 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 	}
 	review, err := a.Store.AddReview(r.Context(), store.ReviewDraft{Shop: shop, Author: who.User, Stars: stars, Text: text})
 	if errors.Is(err, store.ErrTaken) {
-		return refuse(http.StatusConflict, "you have reviewed this shop already")
+		return refuse(http.StatusConflict, "you have reviewed this shop already").as("already-reviewed")
 	}
 	if err != nil {
 		return fmt.Errorf("add review: %w", err)

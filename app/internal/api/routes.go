@@ -68,6 +68,8 @@ func (a *api) routes() map[string]handler {
 		"DELETE /v1/reviews/{id}/like": a.limited(requests, a.setLike(a.Store.Unlike)),
 		"GET /v1/leaderboard":          a.limited(requests, a.leaderboard),
 		"GET /v1/openapi.json":         a.openapi,
+		"GET /v1/problems":             listProblemTypes,
+		"GET /v1/problems/{name}":      getProblemType,
 		"GET /version":                 a.version,
 	}
 }

@@ -17,7 +17,7 @@ func decodeLogin(b *body) (email, password string, err error) {
 }
 
 func wrongLogin() error {
-	return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong")
+	return refuse(http.StatusUnauthorized, "the e-mail address or the password is wrong").as("login-wrong")
 }
 
 func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
@@ -81,7 +81,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	}
 	next, ok := a.refreshKeys.Successor(id, current, session.Hash)
 	if err != nil || !ok {
-		return refuse(http.StatusUnauthorized, "the session has ended, or this refresh token was used before: log in again")
+		return refuse(http.StatusUnauthorized, "the session has ended, or this refresh token was used before: log in again").as("session-ended")
 	}
 	return a.writeTokens(w, http.StatusOK, session, next)
 }

@@ -53,7 +53,7 @@ func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
 	}
 	user, err := a.Store.AddUser(r.Context(), store.UserDraft{Email: wanted.email, Name: wanted.name, PasswordHash: hash})
 	if errors.Is(err, store.ErrTaken) {
-		return refuse(http.StatusConflict, "there is a user with this e-mail address", fieldError{"email", "is taken"})
+		return refuse(http.StatusConflict, "there is a user with this e-mail address", fieldError{"email", "is taken"}).as("email-taken")
 	}
 	if err != nil {
 		return fmt.Errorf("add user: %w", err)
@@ -72,7 +72,7 @@ func (a *api) signedIn(h func(w http.ResponseWriter, r *http.Request, who auth.I
 		who, err := a.access.Check(token)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-			return refuse(http.StatusUnauthorized, "the access token is not valid, or not any more: POST /v1/sessions/refresh gives a new one")
+			return refuse(http.StatusUnauthorized, "the access token is not valid, or not any more: POST /v1/sessions/refresh gives a new one").as("access-token-invalid")
 		}
 		return h(w, r, who)
 	}
