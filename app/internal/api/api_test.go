@@ -206,6 +206,7 @@ func TestAShopABrowserHasIsNotSentAgain(t *testing.T) {
 type page struct {
 	Items []struct{ Name string }
 	Next  string
+	Prev  string
 }
 
 func (s *service) list(target string) (p page) {
@@ -214,8 +215,15 @@ func (s *service) list(target string) (p page) {
 	if err := json.Unmarshal(answer.Body.Bytes(), &p); answer.Code != http.StatusOK || err != nil {
 		s.t.Fatalf("GET %s: %d %s", target, answer.Code, answer.Body)
 	}
-	if link := answer.Header().Get("Link"); p.Next != "" && link != "<"+p.Next+`>; rel="next"` || p.Next == "" && link != "" {
-		s.t.Errorf("Link %q and next %q differ", link, p.Next)
+	var links []string
+	if p.Next != "" {
+		links = append(links, "<"+p.Next+`>; rel="next"`)
+	}
+	if p.Prev != "" {
+		links = append(links, "<"+p.Prev+`>; rel="prev"`)
+	}
+	if got := answer.Header().Values("Link"); !slices.Equal(got, links) {
+		s.t.Errorf("Link is %q, want %q", got, links)
 	}
 	return p
 }
@@ -243,6 +251,36 @@ func TestPagesHaveEachShopOnceNewestFirst(t *testing.T) {
 	}
 	if want := []string{"3", "3", "1"}; !slices.Equal(sizes, want) {
 		t.Errorf("pages of %v, want %v", sizes, want)
+	}
+}
+
+func TestThePreviousPageIsTheOneAPageWasReachedFrom(t *testing.T) {
+	s := newService(t, &store.Memory{})
+	for number := range 7 {
+		s.add(fmt.Sprint(number))
+	}
+	var forth []page
+	for next := "/v1/shops?limit=3&query="; next != ""; next = forth[len(forth)-1].Next {
+		forth = append(forth, s.list(next))
+	}
+	if len(forth) != 3 || forth[0].Prev != "" {
+		t.Fatalf("pages %v", forth)
+	}
+	on := forth[2]
+	for _, want := range []page{forth[1], forth[0]} {
+		if on = s.list(on.Prev); !slices.Equal(on.Items, want.Items) || on.Next != want.Next {
+			t.Errorf("got %+v, want %+v", on, want)
+		}
+	}
+	if on.Prev != "" {
+		t.Errorf("the first page has a previous one, %s", on.Prev)
+	}
+	s.add("newer")
+	if on = s.list(forth[1].Prev); len(on.Items) != 3 || on.Prev == "" {
+		t.Errorf("with a newer shop it is %+v", on)
+	}
+	if on = s.list(on.Prev); len(on.Items) != 1 || on.Items[0].Name != "newer" || on.Prev != "" || on.Next == "" {
+		t.Errorf("the newer shop is on %+v", on)
 	}
 }
 
@@ -501,7 +539,7 @@ type broken struct {
 	list func() ([]store.Shop, error)
 }
 
-func (b *broken) Shops(context.Context, string, store.ID, int) ([]store.Shop, error) { return b.list() }
+func (b *broken) Shops(context.Context, string, store.Page) ([]store.Shop, error) { return b.list() }
 
 func TestAPanicIsA500ThatTellsTheLogAndNotTheClient(t *testing.T) {
 	s := newService(t, &broken{list: func() ([]store.Shop, error) { panic("canary") }})

@@ -11,7 +11,13 @@ import (
 	"slipway/app/internal/store"
 )
 
-// cursors turns the place a page ends at into text that means nothing to clients, and takes back only its own.
+// cursor is the place a page begins at: it has the entries that are older than this one, or newer.
+type cursor struct {
+	id    store.ID
+	newer bool
+}
+
+// cursors turns the place a page begins at into text that means nothing to clients, and takes back only its own.
 type cursors struct{ keys [][]byte } // the first signs
 
 const macSize = 16
@@ -28,25 +34,32 @@ func newCursors(signingKeys []config.Secret) (c cursors) {
 	return c
 }
 
-func (c cursors) encode(last store.ID) string { return encodeCursor(c.keys[0], last) }
+func (c cursors) encode(from cursor) string { return encodeCursor(c.keys[0], from) }
 
-func encodeCursor(key []byte, last store.ID) string {
+// encodeCursor signs the direction without writing it: a cursor to older entries is the text it was before there were
+// others, and so means the same to the previous version of this program.
+func encodeCursor(key []byte, from cursor) string {
 	hash := hmac.New(sha256.New, key)
-	hash.Write(last[:])
-	return base64.RawURLEncoding.EncodeToString(append(last[:], hash.Sum(nil)[:macSize]...))
+	hash.Write(from.id[:])
+	if from.newer {
+		hash.Write([]byte("newer"))
+	}
+	return base64.RawURLEncoding.EncodeToString(append(from.id[:], hash.Sum(nil)[:macSize]...))
 }
 
 var errForeignCursor = errors.New("is not a cursor this service gave out")
 
-func (c cursors) decode(text string) (store.ID, error) {
-	var last store.ID
+func (c cursors) decode(text string) (cursor, error) {
+	var id store.ID
 	content, _ := base64.RawURLEncoding.DecodeString(text)
-	copy(last[:], content)
+	copy(id[:], content)
 	for _, key := range c.keys {
-		// Texts are compared, not bytes: base64 reads several texts as the same bytes.
-		if hmac.Equal([]byte(text), []byte(encodeCursor(key, last))) {
-			return last, nil
+		for _, from := range []cursor{{id, false}, {id, true}} {
+			// Texts are compared, not bytes: base64 reads several texts as the same bytes.
+			if hmac.Equal([]byte(text), []byte(encodeCursor(key, from))) {
+				return from, nil
+			}
 		}
 	}
-	return store.ID{}, errForeignCursor
+	return cursor{}, errForeignCursor
 }

@@ -12,8 +12,9 @@ import (
 
 func FuzzOnlyACursorGivenOutIsTaken(f *testing.F) {
 	c := newCursors([]config.Secret{config.NewSecret("fuzz")})
-	given := c.encode(store.ID{1, 2, 3})
+	given := c.encode(cursor{id: store.ID{1, 2, 3}})
 	f.Add(given)
+	f.Add(c.encode(cursor{store.ID{1, 2, 3}, true}))
 	f.Add(given + "\n")
 	for _, lastBits := range "ABCD" {
 		f.Add(given[:len(given)-1] + string(lastBits))

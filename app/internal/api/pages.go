@@ -14,25 +14,30 @@ import (
 
 // page is the part of a list a client asked for.
 type page struct {
-	limit  int
-	before store.ID // the zero ID: from the newest on
+	limit int
+	from  cursor // the zero cursor: from the newest on
 }
 
-// more is the limit a store is asked with: one beyond it tells that there is a next page.
-func (p page) more() int { return p.limit + 1 }
+// stored is what a store is asked for: one entry beyond the limit tells that there is a further page.
+func (p page) stored() store.Page {
+	if p.from.newer {
+		return store.Page{After: p.from.id, Limit: p.limit + 1}
+	}
+	return store.Page{Before: p.from.id, Limit: p.limit + 1}
+}
 
 // readPage reads limit and cursor, and names both if both are wrong. A limit above the maximum is lowered to it: the
 // maximum may change between two pages.
 func (a *api) readPage(query url.Values) (page, error) {
 	limit, wrong := a.readLimit(query)
-	var before store.ID
+	var from cursor
 	if query.Has("cursor") {
 		var err error
-		if before, err = a.cursors.decode(query.Get("cursor")); err != nil {
+		if from, err = a.cursors.decode(query.Get("cursor")); err != nil {
 			wrong = append(wrong, fieldError{"cursor", err.Error()})
 		}
 	}
-	return page{limit, before}, refuseQuery(wrong)
+	return page{limit, from}, refuseQuery(wrong)
 }
 
 func (a *api) readLimit(query url.Values) (limit int, wrong []fieldError) {
@@ -54,21 +59,51 @@ func refuseQuery(wrong []fieldError) error {
 	return refuse(http.StatusBadRequest, "the query is not valid", wrong...).as("invalid-query")
 }
 
-// writePage answers one page, with the URL of the next one in `next` and Link (RFC 8288) if there is one. What is added
-// meanwhile is newer than all that follows, so pages neither repeat nor skip anything.
-func writePage[T, View any](a *api, w http.ResponseWriter, r *http.Request, p page, found []T, id func(T) store.ID, view func(T) View) error {
-	var next string
-	if len(found) > p.limit {
+// cut returns what belongs to the page, and where the next and the previous page begin; the zero cursor is for none.
+func cut[T any](p page, found []T, id func(T) store.ID) (items []T, next, prev cursor) {
+	further := len(found) > p.limit
+	switch {
+	case further && p.from.newer:
+		found = found[1:]
+	case further:
 		found = found[:p.limit]
-		query := r.URL.Query()
-		query.Set("cursor", a.cursors.encode(id(found[p.limit-1])))
-		next = r.URL.Path + "?" + query.Encode()
-		w.Header().Set("Link", "<"+next+`>; rel="next"`)
 	}
-	return writeJSON(w, http.StatusOK, struct {
+	if len(found) == 0 {
+		return found, next, prev
+	}
+	// A page that was reached from another one has that one beside it.
+	reached := p.from != (cursor{})
+	if further && !p.from.newer || reached && p.from.newer {
+		next = cursor{id: id(found[len(found)-1])}
+	}
+	if further && p.from.newer || reached && !p.from.newer {
+		prev = cursor{id: id(found[0]), newer: true}
+	}
+	return found, next, prev
+}
+
+// link returns the URL of the page that begins there, and adds it to Link; "" if there is none.
+func (a *api) link(w http.ResponseWriter, r *http.Request, relation string, from cursor) string {
+	if from == (cursor{}) {
+		return ""
+	}
+	query := r.URL.Query()
+	query.Set("cursor", a.cursors.encode(from))
+	target := r.URL.Path + "?" + query.Encode()
+	w.Header().Add("Link", "<"+target+`>; rel="`+relation+`"`)
+	return target
+}
+
+// writePage answers one page, with the URLs of the next and the previous one in `next`, `prev` and Link (RFC 8288) if
+// there are any. What is added meanwhile is newer than all that follows, so next pages neither repeat nor skip anything.
+func writePage[T, View any](a *api, w http.ResponseWriter, r *http.Request, p page, found []T, id func(T) store.ID, view func(T) View) error {
+	found, next, prev := cut(p, found, id)
+	answer := struct {
 		Items []View `json:"items"`
 		Next  string `json:"next,omitempty"`
-	}{views(found, view), next})
+		Prev  string `json:"prev,omitempty"`
+	}{views(found, view), a.link(w, r, "next", next), a.link(w, r, "prev", prev)}
+	return writeJSON(w, http.StatusOK, answer)
 }
 
 // views is never nil: an empty list is [], not null.

@@ -81,7 +81,7 @@ func (a *api) listReviews(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reviews, err := a.Store.Reviews(r.Context(), shop, page.before, page.more())
+	reviews, err := a.Store.Reviews(r.Context(), shop, page.stored())
 	if err != nil {
 		return fmt.Errorf("list reviews: %w", err)
 	}

@@ -75,7 +75,7 @@ func (a *api) listShops(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	shops, err := a.Store.Shops(r.Context(), text, page.before, page.more())
+	shops, err := a.Store.Shops(r.Context(), text, page.stored())
 	if err != nil {
 		return fmt.Errorf("list shops: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -59,30 +60,43 @@ func (m *Memory) Shop(_ context.Context, id ID) (Shop, error) {
 	return Shop{}, ErrNotFound
 }
 
-func (m *Memory) Shops(_ context.Context, text string, before ID, limit int) ([]Shop, error) {
+func (m *Memory) Shops(_ context.Context, text string, page Page) ([]Shop, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	end := len(m.shops)
-	if before != (ID{}) {
-		end, _ = m.findShop(before)
-	}
 	text = SearchText(text)
-	return lastMatching(m.shops[:end], limit, func(shop Shop) bool {
+	return pageOf(m.shops, page, m.findShop, func(shop Shop) bool {
 		return strings.Contains(SearchText(shop.Name, shop.City), text)
 	}), nil
 }
 
-// lastMatching returns at most limit of them, the last one first.
-func lastMatching[T any](all []T, limit int, matches func(T) bool) (found []T) {
-	for _, each := range slices.Backward(all) {
-		if len(found) == limit {
+// pageOf returns a page of what matches, newest first. find returns the place of an id, or the place it would have.
+func pageOf[T any](all []T, page Page, find func(ID) (at int, found bool), matches func(T) bool) (result []T) {
+	end := len(all)
+	if page.Before != (ID{}) {
+		end, _ = find(page.Before)
+	}
+	if page.After == (ID{}) {
+		return firstMatching(slices.Backward(all[:end]), page.Limit, matches)
+	}
+	start, found := find(page.After)
+	if found {
+		start++
+	}
+	result = firstMatching(slices.All(all[start:end]), page.Limit, matches)
+	slices.Reverse(result)
+	return result
+}
+
+func firstMatching[T any](all iter.Seq2[int, T], limit int, matches func(T) bool) (result []T) {
+	for _, each := range all {
+		if len(result) == limit {
 			break
 		}
 		if matches(each) {
-			found = append(found, each)
+			result = append(result, each)
 		}
 	}
-	return found
+	return result
 }
 
 func (m *Memory) Leaders(_ context.Context, limit int) ([]Shop, error) {
@@ -112,17 +126,13 @@ func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error)
 	return review, nil
 }
 
-func (m *Memory) Reviews(_ context.Context, shop, before ID, limit int) ([]Review, error) {
+func (m *Memory) Reviews(_ context.Context, shop ID, page Page) ([]Review, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if _, found := m.findShop(shop); !found {
 		return nil, ErrNotFound
 	}
-	end := len(m.reviews)
-	if before != (ID{}) {
-		end, _ = m.findReview(before)
-	}
-	return lastMatching(m.reviews[:end], limit, func(review Review) bool { return review.Shop == shop }), nil
+	return pageOf(m.reviews, page, m.findReview, func(review Review) bool { return review.Shop == shop }), nil
 }
 
 func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {

@@ -25,7 +25,7 @@ func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
 	if _, err := full.AddShop(t.Context(), store.ID{}, store.ShopDraft{}); !errors.Is(err, store.ErrFull) {
 		t.Errorf("got %v", err)
 	}
-	if page, err := full.Shops(t.Context(), "", store.ID{}, 1); err != nil || len(page) != 1 {
+	if page, err := full.Shops(t.Context(), "", store.Page{Limit: 1}); err != nil || len(page) != 1 {
 		t.Errorf("got %v, %v", page, err)
 	}
 }

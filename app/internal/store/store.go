@@ -113,6 +113,13 @@ type Review struct {
 	Likes      int
 }
 
+// Page is a part of a list, newest first: at most Limit entries, the newest that are older than Before or, if After is
+// given, the oldest that are newer than After. With neither it is the beginning of the list.
+type Page struct {
+	Before, After ID
+	Limit         int
+}
+
 // Change is what has to be counted again: the likes of a review and the rating of its shop. The zero Review is none.
 type Change struct{ Shop, Review ID }
 
@@ -154,16 +161,15 @@ type Store interface {
 
 	AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error)
 	Shop(ctx context.Context, id ID) (Shop, error)
-	// Shops returns at most limit shops older than before, newest first; the zero ID starts at the newest. Text
-	// is searched in name and city, in upper or lower case.
-	Shops(ctx context.Context, text string, before ID, limit int) ([]Shop, error)
+	// Shops returns a page of the shops that have the text in name or city, in upper or lower case.
+	Shops(ctx context.Context, text string, page Page) ([]Shop, error)
 	// Leaders returns the shops with the best scores, best first, and of equal ones the oldest.
 	Leaders(ctx context.Context, limit int) ([]Shop, error)
 
 	// AddReview returns ErrTaken for a second review of the same shop by the same author.
 	AddReview(ctx context.Context, draft ReviewDraft) (Review, error)
-	// Reviews returns at most limit reviews older than before, newest first, or ErrNotFound for an unknown shop.
-	Reviews(ctx context.Context, shop, before ID, limit int) ([]Review, error)
+	// Reviews returns a page of the reviews of a shop, or ErrNotFound for an unknown shop.
+	Reviews(ctx context.Context, shop ID, page Page) ([]Review, error)
 	// Like may be called again without effect. It says what has to be counted again.
 	Like(ctx context.Context, review, user ID) (Change, error)
 	// Unlike is the reverse of Like.

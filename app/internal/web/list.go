@@ -8,21 +8,29 @@ import (
 // list is a page of a list as the API has it.
 type list[T any] struct {
 	Items []T
-	Next  string // URL of the API, or ""
+	// URLs of the API, or ""
+	Next, Prev string
 }
 
-// around is where one can go from a page of a list, or "".
-type around struct{ First, Next string }
+// pageLinks are the paths of the other pages of a list, or "".
+type pageLinks struct{ First, Previous, Next string }
 
-// around are the pages of the list at this path, asked with these names and values, seen from the page at cursor.
-func (l list[T]) around(path, cursor string, asked ...string) (a around) {
+// links returns the other pages of the list at this path and with this query, relative to the page at cursor.
+func (l list[T]) links(path, cursor string, pairs ...string) (links pageLinks) {
 	if cursor != "" {
-		a.First = path + query(asked...)
+		links.First = path + query(pairs...)
 	}
-	if next, err := url.Parse(l.Next); err == nil && next.Query().Has("cursor") {
-		a.Next = path + query(append(asked, "cursor", next.Query().Get("cursor"))...)
+	links.Previous, links.Next = atCursor(l.Prev, path, pairs), atCursor(l.Next, path, pairs)
+	return links
+}
+
+// atCursor returns the path and query of the page at the cursor of a URL of the API, or "" if that has none.
+func atCursor(apiURL, path string, pairs []string) string {
+	parsed, err := url.Parse(apiURL)
+	if err != nil || !parsed.Query().Has("cursor") {
+		return ""
 	}
-	return a
+	return path + query(slices.Concat(pairs, []string{"cursor", parsed.Query().Get("cursor")})...)
 }
 
 // query has the names and values that are not empty.

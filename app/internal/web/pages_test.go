@@ -75,6 +75,9 @@ func TestSearchAndPagesHaveEachShopOnce(t *testing.T) {
 	if want := []string{"Bakery 4", "Bakery 3", "Bakery 2", "Bakery 1", "Bakery 0"}; !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
 	}
+	if names := within(b.get(on.link("prev")).byID("found"), "h2"); len(names) != 2 || text(names[0]) != "Bakery 2" {
+		t.Errorf("the page before is %s", on.link("prev"))
+	}
 	if first := on.withText("First page"); attribute(first, "href") != "/?search=BAKERY" {
 		t.Errorf("the first page is %s", attribute(first, "href"))
 	}

@@ -43,7 +43,7 @@ func (s *site) get(ctx context.Context, who visitor, path string, answer any) er
 type shopsContent struct {
 	Search         string
 	Shops, Leaders []shop
-	Around         around
+	Pages          pageLinks
 }
 
 func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) error {
@@ -61,7 +61,7 @@ func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) er
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	content := shopsContent{search, shops.Items, leaders, shops.around("/", cursor, "search", search)}
+	content := shopsContent{search, shops.Items, leaders, shops.links("/", cursor, "search", search)}
 	title := "Shops"
 	if search != "" {
 		title = "Shops with “" + search + "”"
@@ -111,7 +111,7 @@ type shopContent struct {
 	Shop    shop
 	Reviews []review
 	Same    string // query of this page
-	Around  around
+	Pages   pageLinks
 }
 
 func (s *site) showShop(w http.ResponseWriter, r *http.Request, who visitor) error {
@@ -132,6 +132,6 @@ func (s *site) showShopWith(w http.ResponseWriter, r *http.Request, who visitor,
 		return err
 	}
 	content.Reviews, content.Same = reviews.Items, query("cursor", cursor)
-	content.Around = reviews.around(shopPath(content.Shop.ID), cursor)
+	content.Pages = reviews.links(shopPath(content.Shop.ID), cursor)
 	return s.show(w, r, who, page{Name: "shop", Title: content.Shop.Name, Status: f.Status, Content: content, Form: f})
 }

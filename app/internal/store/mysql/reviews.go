@@ -46,23 +46,12 @@ func (s *Store) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
 	return first(query(ctx, s, scanShop, "SELECT "+shopColumns+" FROM shops WHERE id = ?", id[:]))
 }
 
-// newest is after all ids, so that a first page needs no statement of its own.
-var newest = store.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-
-func start(before store.ID) []byte {
-	if before == (store.ID{}) {
-		before = newest
-	}
-	return before[:]
-}
-
 var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
 // Shops walks from the newest on and stops at limit: a search for what few shops have reads all of them.
-func (s *Store) Shops(ctx context.Context, text string, before store.ID, limit int) ([]store.Shop, error) {
+func (s *Store) Shops(ctx context.Context, text string, page store.Page) ([]store.Shop, error) {
 	pattern := "%" + escapeLike.Replace(store.SearchText(text)) + "%"
-	return query(ctx, s, scanShop, "SELECT "+shopColumns+" FROM shops WHERE id < ? AND search_text LIKE ? ORDER BY id DESC LIMIT ?",
-		start(before), pattern, limit)
+	return queryPage(ctx, s, scanShop, page, "SELECT "+shopColumns+" FROM shops WHERE search_text LIKE ?", "id", pattern)
 }
 
 func (s *Store) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
@@ -89,10 +78,9 @@ func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.R
 	return review, err
 }
 
-func (s *Store) Reviews(ctx context.Context, shop, before store.ID, limit int) ([]store.Review, error) {
-	reviews, err := query(ctx, s, scanReview, `SELECT r.id, r.created_at, r.shop_id, r.author_id, u.name, r.stars, r.text, r.likes
-		FROM reviews r JOIN users u ON u.id = r.author_id WHERE r.shop_id = ? AND r.id < ? ORDER BY r.id DESC LIMIT ?`,
-		shop[:], start(before), limit)
+func (s *Store) Reviews(ctx context.Context, shop store.ID, page store.Page) ([]store.Review, error) {
+	reviews, err := queryPage(ctx, s, scanReview, page, `SELECT r.id, r.created_at, r.shop_id, r.author_id, u.name, r.stars, r.text, r.likes
+		FROM reviews r JOIN users u ON u.id = r.author_id WHERE r.shop_id = ?`, "r.id", shop[:])
 	if err == nil && len(reviews) == 0 {
 		_, err = s.Shop(ctx, shop)
 	}

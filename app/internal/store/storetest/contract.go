@@ -35,6 +35,7 @@ func Contract(t *testing.T, empty func(t *testing.T) store.Store) {
 		"ids sort by the time they were made":                            idsSort,
 		"a shop is found by its id":                                      shopIsFound,
 		"pages have each shop once, newest first":                        pagesOfShops,
+		"pages lead back the way they came":                              pagesBack,
 		"shops are searched in name and city":                            search,
 		"the best shops lead":                                            leaders,
 		"a user reviews a shop once":                                     oneReview,
@@ -170,7 +171,7 @@ func pagesOfShops(s stores) {
 	}
 	var got []string
 	for before := (store.ID{}); ; {
-		page := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", before, 7))
+		page := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", store.Page{Before: before, Limit: 7}))
 		if len(page) == 0 {
 			break
 		}
@@ -179,6 +180,42 @@ func pagesOfShops(s stores) {
 		s.shop("added between pages")
 	}
 	s.wantNames(got, want...)
+}
+
+func pagesBack(s stores) {
+	ada := s.user("ada")
+	var shops, reviews []store.ID
+	for number := range 5 {
+		shops = append(shops, s.shop(fmt.Sprint("wanted ", number)))
+		s.shop("other")
+		reviews = append(reviews, s.review(shops[0], s.user(fmt.Sprint(number)), 3))
+		s.review(s.shop("other"), ada, 3)
+	}
+	for _, each := range []struct {
+		after int
+		limit int
+		want  []int
+	}{{0, 2, []int{2, 1}}, {0, 10, []int{4, 3, 2, 1}}, {3, 2, []int{4}}, {4, 2, nil}} {
+		var wantShops, wantReviews []store.ID
+		for _, number := range each.want {
+			wantShops, wantReviews = append(wantShops, shops[number]), append(wantReviews, reviews[number])
+		}
+		found := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "wanted", store.Page{After: shops[each.after], Limit: each.limit}))
+		if got := ids(found, func(shop store.Shop) store.ID { return shop.ID }); !slices.Equal(got, wantShops) {
+			s.t.Errorf("%+v: got %v, want %v", each, got, wantShops)
+		}
+		written := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shops[0], store.Page{After: reviews[each.after], Limit: each.limit}))
+		if got := ids(written, func(review store.Review) store.ID { return review.ID }); !slices.Equal(got, wantReviews) {
+			s.t.Errorf("%+v: got %v, want %v", each, got, wantReviews)
+		}
+	}
+}
+
+func ids[T any](all []T, id func(T) store.ID) (result []store.ID) {
+	for _, each := range all {
+		result = append(result, id(each))
+	}
+	return result
 }
 
 func search(s stores) {
@@ -190,7 +227,7 @@ func search(s stores) {
 	for text, want := range map[string][]string{
 		"äPF": {"Äpfel & Co"}, "a\u0308pf": {"Äpfel & Co"}, "wien": {"a_b", "Äpfel & Co"}, "%": {"100% Juice"}, "_": {"a_b"}, `\`: {`back\slash`}, "apf": nil, "co\nwien": {"Äpfel & Co"},
 	} {
-		s.wantNames(names(must[[]store.Shop](s.t)(s.Shops(s.t.Context(), text, store.ID{}, 10)), shopName), want...)
+		s.wantNames(names(must[[]store.Shop](s.t)(s.Shops(s.t.Context(), text, store.Page{Limit: 10})), shopName), want...)
 	}
 }
 
@@ -235,7 +272,7 @@ func pagesOfReviews(s stores) {
 		s.review(other, author, 1)
 	}
 	for before := (store.ID{}); ; {
-		page := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, before, 2))
+		page := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.Page{Before: before, Limit: 2}))
 		if len(page) == 0 {
 			break
 		}
@@ -247,17 +284,17 @@ func pagesOfReviews(s stores) {
 	if !slices.Equal(got, want) {
 		s.t.Errorf("got %v, want %v", got, want)
 	}
-	newest := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.ID{}, 1))[0]
+	newest := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.Page{Limit: 1}))[0]
 	if newest.AuthorName != "4" || newest.Stars != 5 || newest.Text != "größer\n<b>" || newest.Shop != shop || newest.CreatedAt.IsZero() {
 		s.t.Errorf("got %+v", newest)
 	}
-	_, err := s.Reviews(s.t.Context(), store.ID{1}, store.ID{}, 1)
+	_, err := s.Reviews(s.t.Context(), store.ID{1}, store.Page{Limit: 1})
 	s.wants(err, store.ErrNotFound)
 }
 
 func (s stores) likesOf(shop store.ID) int {
 	s.t.Helper()
-	return must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.ID{}, 1))[0].Likes
+	return must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shop, store.Page{Limit: 1}))[0].Likes
 }
 
 func likes(s stores) {
