@@ -170,14 +170,14 @@ func TestAnAddedShopIsWhereLocationPoints(t *testing.T) {
 	if posted.Code != http.StatusCreated {
 		t.Fatalf("%d %s", posted.Code, posted.Body)
 	}
-	got := s.do("GET", posted.Header().Get("Location"), "")
+	got := s.do("GET", posted.Header().Get("Location"), "", s.as(1)...)
 	if !strings.Contains(posted.Body.String(), `"<a> & b"`) {
 		t.Errorf("escaped for HTML: %s", posted.Body)
 	}
 	if got.Code != http.StatusOK || got.Body.String() != posted.Body.String() {
 		t.Errorf("got %d %s, posted %s", got.Code, got.Body, posted.Body)
 	}
-	if want := `"name":"<a> & b","city":"Köln","description":"größer\nbesser","rating":{"average":null,"reviews":0,"likes":0}}`; !strings.HasSuffix(got.Body.String(), want+"\n") {
+	if want := `"name":"<a> & b","city":"Köln","description":"größer\nbesser","rating":{"average":null,"reviews":0,"likes":0},"mine":true}`; !strings.HasSuffix(got.Body.String(), want+"\n") {
 		t.Errorf("shop is %s", got.Body)
 	}
 }
@@ -425,7 +425,7 @@ func TestWhatIsNotRoutedIsAProblemToo(t *testing.T) {
 		{"GET", "/v1/shops/not-a-uuid/reviews", 404, ""},
 		{"GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901/reviews", 404, ""},
 		{"GET", "/v1/users", 405, "POST"},
-		{"POST", "/v1/shops/x", 405, "GET, HEAD"},
+		{"POST", "/v1/shops/x", 405, "GET, HEAD, PUT, DELETE"},
 		{"POST", "/version", 405, "GET, HEAD"},
 	} {
 		t.Run(unrouted.method+" "+unrouted.path, func(t *testing.T) {

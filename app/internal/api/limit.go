@@ -9,6 +9,7 @@ import (
 
 	"slipway/app/internal/config"
 	"slipway/app/internal/limit"
+	"slipway/app/internal/store"
 )
 
 const window = time.Minute
@@ -49,10 +50,8 @@ func seconds(span time.Duration) int { return int(math.Ceil(span.Seconds())) }
 
 // client is the user who asks, or the address of who has not logged in.
 func (a *api) client(r *http.Request) string {
-	if token, is := bearer(r); is {
-		if who, err := a.access.Check(token); err == nil {
-			return "user:" + who.User.String()
-		}
+	if user := a.viewer(r); user != (store.ID{}) {
+		return "user:" + user.String()
 	}
 	return a.address(r)
 }

@@ -224,6 +224,23 @@ func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 		ask(method, "/v1/reviews/{id}/like", "/v1/reviews/"+unknown+"/like", "", s.as(2)...)
 		ask(method, "/v1/reviews/{id}/like", "/v1/reviews/"+first+"/like", "")
 	}
+	ask("GET", "/v1/shops/{id}/reviews/mine", reviews+"/mine", "", s.as(2)...)
+	ask("GET", "/v1/shops/{id}/reviews/mine", reviews+"/mine", "", s.as(3)...)
+	ask("GET", "/v1/shops/{id}/reviews", reviews, "", s.as(2)...)
+	for target, route := range map[string]string{"/v1/shops/" + shop: "/v1/shops/{id}", "/v1/reviews/" + first: "/v1/reviews/{id}"} {
+		changed := map[string]string{"/v1/shops/{id}": `{"name": "y"}`, "/v1/reviews/{id}": `{"stars": 1}`}[route]
+		ask("GET", route, target, "", s.as(1)...)
+		ask("PUT", route, target, changed, s.as(1)...)
+		ask("PUT", route, target, `{}`, s.as(1)...)
+		ask("PUT", route, target, changed, s.as(2)...)
+		ask("PUT", route, target, changed)
+		ask("DELETE", route, target, "", s.as(2)...)
+		ask("DELETE", route, target, "")
+	}
+	ask("DELETE", "/v1/shops/{id}", "/v1/shops/"+shop, "", s.as(1)...)
+	ask("DELETE", "/v1/reviews/{id}", "/v1/reviews/"+first, "", s.as(1)...)
+	ask("DELETE", "/v1/reviews/{id}", "/v1/reviews/"+first, "", s.as(1)...)
+	ask("DELETE", "/v1/shops/{id}", "/v1/shops/"+id(ask("POST", "/v1/shops", "/v1/shops", `{"name": "x"}`, s.as(1)...)), "", s.as(1)...)
 	ask("GET", "/v1/shops", "/v1/shops", "")
 	ask("GET", "/v1/leaderboard", "/v1/leaderboard", "")
 	ask("GET", "/v1/leaderboard", "/v1/leaderboard?limit=x", "")

@@ -124,6 +124,7 @@ func writeKept(w http.ResponseWriter, r *http.Request, value any) error {
 	etag := fmt.Sprintf(`"%x"`, sha256.Sum256(content))
 	w.Header().Set("ETag", etag)
 	w.Header().Set("Cache-Control", "private, no-cache")
+	w.Header().Set("Vary", "Authorization")
 	if matches(r.Header.Values("If-None-Match"), etag) {
 		w.WriteHeader(http.StatusNotModified)
 		return nil

@@ -39,6 +39,8 @@ func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &p):
 	case errors.Is(err, store.ErrNotFound):
 		p = refuse(http.StatusNotFound, "there is nothing with this id")
+	case errors.Is(err, store.ErrNotYours):
+		p = refuse(http.StatusForbidden, "this is not yours: only who added or wrote it can change it")
 	case errors.Is(err, store.ErrFull):
 		p = refuse(http.StatusInsufficientStorage, "nothing further can be stored")
 	case r.Context().Err() != nil: // the client has gone: nobody reads this

@@ -24,6 +24,9 @@ type reviewView struct {
 	Stars     int        `json:"stars"`
 	Text      string     `json:"text"`
 	Likes     int        `json:"likes"`
+	// nil: nobody has logged in
+	Mine      *bool `json:"mine,omitempty"`
+	LikedByMe *bool `json:"likedByMe,omitempty"`
 }
 
 type authorView struct {
@@ -31,8 +34,30 @@ type authorView struct {
 	Name string   `json:"name"`
 }
 
-func viewReview(r store.Review) reviewView {
-	return reviewView{r.ID, r.CreatedAt, r.Shop, authorView{r.Author, r.AuthorName}, r.Stars, r.Text, r.Likes}
+// viewReviews shows these reviews to this user, or to nobody in particular.
+func (a *api) viewReviews(ctx context.Context, viewer store.ID, reviews ...store.Review) (func(store.Review) reviewView, error) {
+	var liked map[store.ID]bool
+	if viewer != (store.ID{}) {
+		var err error
+		ids := views(reviews, func(review store.Review) store.ID { return review.ID })
+		if liked, err = a.Store.Liked(ctx, viewer, ids); err != nil {
+			return nil, fmt.Errorf("find likes: %w", err)
+		}
+	}
+	return func(r store.Review) reviewView {
+		return reviewView{
+			r.ID, r.CreatedAt, r.Shop, authorView{r.Author, r.AuthorName}, r.Stars, r.Text, r.Likes,
+			ifSomebody(viewer, r.Author == viewer), ifSomebody(viewer, liked[r.ID]),
+		}
+	}, nil
+}
+
+func (a *api) writeReview(w http.ResponseWriter, r *http.Request, status int, viewer store.ID, review store.Review) error {
+	view, err := a.viewReviews(r.Context(), viewer, review)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, status, view(review))
 }
 
 func decodeReview(b *body) (stars int, text string, err error) {
@@ -62,7 +87,69 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 		return fmt.Errorf("add review: %w", err)
 	}
 	a.announceLater(r.Context(), store.Change{Shop: shop})
-	return writeJSON(w, http.StatusCreated, viewReview(review))
+	return a.writeReview(w, r, http.StatusCreated, who.User, review)
+}
+
+func (a *api) getReview(w http.ResponseWriter, r *http.Request) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	review, err := a.Store.Review(r.Context(), id)
+	if err != nil {
+		return fmt.Errorf("get review: %w", err)
+	}
+	return a.writeReview(w, r, http.StatusOK, a.viewer(r), review)
+}
+
+func (a *api) getOwnReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	shop, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	review, err := a.Store.ReviewBy(r.Context(), shop, who.User)
+	if err != nil {
+		return fmt.Errorf("get own review: %w", err)
+	}
+	return a.writeReview(w, r, http.StatusOK, who.User, review)
+}
+
+// updateReview answers an error if the change cannot be announced, as setLike does: the client may do it again.
+func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	stars, text, err := decodeReview(body)
+	if err != nil {
+		return err
+	}
+	review, err := a.Store.UpdateReview(r.Context(), id, who.User, stars, text)
+	if err != nil {
+		return fmt.Errorf("update review: %w", err)
+	}
+	if err := a.Announce(r.Context(), store.Change{Shop: review.Shop}); err != nil {
+		return fmt.Errorf("announce change: %w", err)
+	}
+	return a.writeReview(w, r, http.StatusOK, who.User, review)
+}
+
+func (a *api) deleteReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	change, err := a.Store.DeleteReview(r.Context(), id, who.User)
+	if err != nil {
+		return fmt.Errorf("delete review: %w", err)
+	}
+	a.announceLater(r.Context(), change)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // announceLater is for what must not be done again: the client could not repeat it if counting failed.
@@ -85,7 +172,11 @@ func (a *api) listReviews(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("list reviews: %w", err)
 	}
-	return writePage(a, w, r, page, reviews, func(review store.Review) store.ID { return review.ID }, viewReview)
+	view, err := a.viewReviews(r.Context(), a.viewer(r), reviews...)
+	if err != nil {
+		return err
+	}
+	return writePage(a, w, r, page, reviews, func(review store.Review) store.ID { return review.ID }, view)
 }
 
 // setLike answers an error if the change cannot be announced: the client may do it again, and only then it counts.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -21,6 +22,7 @@ type shopView struct {
 	CreatedAt time.Time `json:"createdAt"`
 	store.ShopDraft
 	Rating ratingView `json:"rating"`
+	Mine   *bool      `json:"mine,omitempty"` // nil: nobody has logged in
 }
 
 type ratingView struct {
@@ -29,13 +31,24 @@ type ratingView struct {
 	Likes   int      `json:"likes"`
 }
 
-func viewShop(shop store.Shop) shopView {
-	rating := ratingView{Reviews: shop.Rating.Reviews, Likes: shop.Rating.Likes}
-	if average, ok := shop.Rating.Average(); ok {
-		average = math.Round(average*100) / 100
-		rating.Average = &average
+// viewShop shows shops to this user, or to nobody in particular.
+func viewShop(viewer store.ID) func(store.Shop) shopView {
+	return func(shop store.Shop) shopView {
+		rating := ratingView{Reviews: shop.Rating.Reviews, Likes: shop.Rating.Likes}
+		if average, ok := shop.Rating.Average(); ok {
+			average = math.Round(average*100) / 100
+			rating.Average = &average
+		}
+		return shopView{shop.ID, shop.CreatedAt, shop.ShopDraft, rating, ifSomebody(viewer, shop.Creator == viewer)}
 	}
-	return shopView{shop.ID, shop.CreatedAt, shop.ShopDraft, rating}
+}
+
+// ifSomebody returns nil unless there is a viewer for whom the value is true or false.
+func ifSomebody(viewer store.ID, value bool) *bool {
+	if viewer == (store.ID{}) {
+		return nil
+	}
+	return &value
 }
 
 func decodeShop(b *body) (store.ShopDraft, error) {
@@ -61,7 +74,7 @@ func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity)
 		return fmt.Errorf("add shop: %w", err)
 	}
 	w.Header().Set("Location", "/v1/shops/"+shop.ID.String())
-	return writeJSON(w, http.StatusCreated, viewShop(shop))
+	return writeJSON(w, http.StatusCreated, viewShop(who.User)(shop))
 }
 
 // listShops searches too: each page has only shops whose name or city has the text of `query` in it.
@@ -79,7 +92,7 @@ func (a *api) listShops(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("list shops: %w", err)
 	}
-	return writePage(a, w, r, page, shops, func(shop store.Shop) store.ID { return shop.ID }, viewShop)
+	return writePage(a, w, r, page, shops, func(shop store.Shop) store.ID { return shop.ID }, viewShop(a.viewer(r)))
 }
 
 func (a *api) getShop(w http.ResponseWriter, r *http.Request) error {
@@ -91,7 +104,43 @@ func (a *api) getShop(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("get shop: %w", err)
 	}
-	return writeKept(w, r, viewShop(shop))
+	return writeKept(w, r, viewShop(a.viewer(r))(shop))
+}
+
+func (a *api) updateShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	draft, err := decodeShop(body)
+	if err != nil {
+		return err
+	}
+	shop, err := a.Store.UpdateShop(r.Context(), id, who.User, draft)
+	if err != nil {
+		return fmt.Errorf("update shop: %w", err)
+	}
+	return writeJSON(w, http.StatusOK, viewShop(who.User)(shop))
+}
+
+func (a *api) deleteShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	id, err := pathID(r)
+	if err != nil {
+		return err
+	}
+	err = a.Store.DeleteShop(r.Context(), id, who.User)
+	if errors.Is(err, store.ErrInUse) {
+		return refuse(http.StatusConflict, "others have reviewed this shop: it can be changed, but not deleted").as("shop-has-reviews")
+	}
+	if err != nil {
+		return fmt.Errorf("delete shop: %w", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
 }
 
 // pathID treats what is no id as an id that nothing has.
@@ -115,5 +164,5 @@ func (a *api) leaderboard(w http.ResponseWriter, r *http.Request) error {
 	}
 	return writeKept(w, r, struct {
 		Items []shopView `json:"items"`
-	}{views(shops, viewShop)})
+	}{views(shops, viewShop(a.viewer(r)))})
 }

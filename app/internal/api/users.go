@@ -78,6 +78,19 @@ func (a *api) signedIn(h func(w http.ResponseWriter, r *http.Request, who auth.I
 	}
 }
 
+// viewer returns the user of a valid access token, or the zero ID: reading needs none.
+func (a *api) viewer(r *http.Request) store.ID {
+	token, is := bearer(r)
+	if !is {
+		return store.ID{}
+	}
+	who, err := a.access.Check(token)
+	if err != nil {
+		return store.ID{}
+	}
+	return who.User
+}
+
 func bearer(r *http.Request) (token string, is bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return token, strings.EqualFold(scheme, "Bearer")

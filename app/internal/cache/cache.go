@@ -25,7 +25,7 @@ const (
 	loadTimeout = time.Second
 
 	// The number changes with the shape of what is kept: two versions of the program run at a time.
-	prefix = "slipway:cache:1:"
+	prefix = "slipway:cache:2:"
 )
 
 // What is kept instead of a value.
@@ -66,12 +66,34 @@ func (s *Store) Recount(ctx context.Context, change store.Change) error {
 	if err := s.Store.Recount(ctx, change); err != nil {
 		return err
 	}
-	err := s.redis.Set(ctx, prefix+"shop:"+change.Shop.String(), changed, changedLife).Err()
-	s.count("shop", "forget", err)
-	if err != nil {
+	if err := s.forget(ctx, change.Shop); err != nil {
 		return fmt.Errorf("%w: %w", store.ErrStale, err)
 	}
 	return nil
+}
+
+// UpdateShop forgets the shop after it is changed. If Redis does not answer then, the old shop lives for shopLife at most.
+func (s *Store) UpdateShop(ctx context.Context, id, user store.ID, draft store.ShopDraft) (store.Shop, error) {
+	shop, err := s.Store.UpdateShop(ctx, id, user, draft)
+	if err == nil {
+		s.forget(context.WithoutCancel(ctx), id)
+	}
+	return shop, err
+}
+
+// DeleteShop forgets the shop, as UpdateShop does.
+func (s *Store) DeleteShop(ctx context.Context, id, user store.ID) error {
+	err := s.Store.DeleteShop(ctx, id, user)
+	if err == nil {
+		s.forget(context.WithoutCancel(ctx), id)
+	}
+	return err
+}
+
+func (s *Store) forget(ctx context.Context, shop store.ID) error {
+	err := s.redis.Set(ctx, prefix+"shop:"+shop.String(), changed, changedLife).Err()
+	s.count("shop", "forget", err)
+	return err
 }
 
 // cached asks once for all who want the same at the same time: what many read is not loaded many times when it expires.

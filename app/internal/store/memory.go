@@ -1,12 +1,9 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -39,36 +36,6 @@ func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
 	return to
 }
 
-func (m *Memory) AddShop(_ context.Context, _ ID, draft ShopDraft) (Shop, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.shops) >= Capacity {
-		return Shop{}, ErrFull
-	}
-	now := Now()
-	shop := Shop{ID: m.ids.Next(now), CreatedAt: now, ShopDraft: draft}
-	m.shops = append(m.shops, shop)
-	return shop, nil
-}
-
-func (m *Memory) Shop(_ context.Context, id ID) (Shop, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if at, found := m.findShop(id); found {
-		return m.shops[at], nil
-	}
-	return Shop{}, ErrNotFound
-}
-
-func (m *Memory) Shops(_ context.Context, text string, page Page) ([]Shop, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	text = SearchText(text)
-	return pageOf(m.shops, page, m.findShop, func(shop Shop) bool {
-		return strings.Contains(SearchText(shop.Name, shop.City), text)
-	}), nil
-}
-
 // pageOf returns a page of what matches, newest first. find returns the place of an id, or the place it would have.
 func pageOf[T any](all []T, page Page, find func(ID) (at int, found bool), matches func(T) bool) (result []T) {
 	end := len(all)
@@ -97,68 +64,6 @@ func firstMatching[T any](all iter.Seq2[int, T], limit int, matches func(T) bool
 		}
 	}
 	return result
-}
-
-func (m *Memory) Leaders(_ context.Context, limit int) ([]Shop, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	leaders := slices.Clone(m.shops)
-	slices.SortStableFunc(leaders, func(a, b Shop) int { return cmp.Compare(b.Rating.Score(), a.Rating.Score()) })
-	return leaders[:min(limit, len(leaders))], nil
-}
-
-func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, found := m.findShop(draft.Shop); !found {
-		return Review{}, ErrNotFound
-	}
-	if m.written[authorship{draft.Shop, draft.Author}] {
-		return Review{}, ErrTaken
-	}
-	if len(m.reviews) >= Capacity {
-		return Review{}, ErrFull
-	}
-	now := Now()
-	review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.users[draft.Author].Name}
-	m.reviews = append(m.reviews, review)
-	m.written = put(m.written, authorship{draft.Shop, draft.Author}, true)
-	return review, nil
-}
-
-func (m *Memory) Reviews(_ context.Context, shop ID, page Page) ([]Review, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if _, found := m.findShop(shop); !found {
-		return nil, ErrNotFound
-	}
-	return pageOf(m.reviews, page, m.findReview, func(review Review) bool { return review.Shop == shop }), nil
-}
-
-func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at, found := m.findReview(review)
-	if !found {
-		return Change{}, ErrNotFound
-	}
-	given := like{review, user}
-	if len(m.likes) >= 10*Capacity && !m.likes[given] {
-		return Change{}, ErrFull
-	}
-	m.likes = put(m.likes, given, true)
-	return Change{m.reviews[at].Shop, review}, nil
-}
-
-func (m *Memory) Unlike(_ context.Context, review, user ID) (Change, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	at, found := m.findReview(review)
-	if !found {
-		return Change{}, ErrNotFound
-	}
-	delete(m.likes, like{review, user})
-	return Change{m.reviews[at].Shop, review}, nil
 }
 
 func (m *Memory) Recount(_ context.Context, change Change) error {
@@ -194,12 +99,3 @@ func (m *Memory) countLikes(review ID) (count int) {
 
 // Check never fails: memory is always there.
 func (m *Memory) Check(context.Context) error { return nil }
-
-// findShop gives the place of the id, or the place it would have.
-func (m *Memory) findShop(id ID) (at int, found bool) {
-	return slices.BinarySearchFunc(m.shops, id, func(shop Shop, id ID) int { return bytes.Compare(shop.ID[:], id[:]) })
-}
-
-func (m *Memory) findReview(id ID) (at int, found bool) {
-	return slices.BinarySearchFunc(m.reviews, id, func(review Review, id ID) int { return bytes.Compare(review.ID[:], id[:]) })
-}

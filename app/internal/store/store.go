@@ -85,6 +85,7 @@ type ShopDraft struct {
 // Shop is a stored draft with what its reviews amounted to when they were counted last.
 type Shop struct {
 	ID        ID        `json:"id"`
+	Creator   ID        `json:"creator"` // zero: the user is gone
 	CreatedAt time.Time `json:"createdAt"`
 	ShopDraft
 	Rating Rating `json:"rating"`
@@ -128,6 +129,10 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTaken says that what may exist once exists already.
 	ErrTaken = errors.New("exists already")
+	// ErrNotYours says that only somebody else may do this.
+	ErrNotYours = errors.New("belongs to somebody else")
+	// ErrInUse says that what others added to it keeps it from being deleted.
+	ErrInUse = errors.New("others have added to it")
 	// ErrFull says that the store takes nothing further.
 	ErrFull = errors.New("the store is full")
 	// ErrUnavailable says that the store cannot answer now, and may later.
@@ -161,6 +166,11 @@ type Store interface {
 
 	AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error)
 	Shop(ctx context.Context, id ID) (Shop, error)
+	// UpdateShop returns ErrNotYours unless the user added the shop.
+	UpdateShop(ctx context.Context, id, user ID, draft ShopDraft) (Shop, error)
+	// DeleteShop deletes the user's review of the shop too. It returns ErrNotYours unless the user added the shop, and
+	// ErrInUse if others have reviewed it.
+	DeleteShop(ctx context.Context, id, user ID) error
 	// Shops returns a page of the shops that have the text in name or city, in upper or lower case.
 	Shops(ctx context.Context, text string, page Page) ([]Shop, error)
 	// Leaders returns the shops with the best scores, best first, and of equal ones the oldest.
@@ -168,12 +178,22 @@ type Store interface {
 
 	// AddReview returns ErrTaken for a second review of the same shop by the same author.
 	AddReview(ctx context.Context, draft ReviewDraft) (Review, error)
+	Review(ctx context.Context, id ID) (Review, error)
+	// ReviewBy returns the review of a shop by this author.
+	ReviewBy(ctx context.Context, shop, author ID) (Review, error)
+	// UpdateReview returns ErrNotYours unless the user wrote the review.
+	UpdateReview(ctx context.Context, id, user ID, stars int, text string) (Review, error)
+	// DeleteReview deletes the likes of the review too. It returns ErrNotYours unless the user wrote the review.
+	DeleteReview(ctx context.Context, id, user ID) (Change, error)
 	// Reviews returns a page of the reviews of a shop, or ErrNotFound for an unknown shop.
 	Reviews(ctx context.Context, shop ID, page Page) ([]Review, error)
 	// Like may be called again without effect. It says what has to be counted again.
 	Like(ctx context.Context, review, user ID) (Change, error)
 	// Unlike is the reverse of Like.
 	Unlike(ctx context.Context, review, user ID) (Change, error)
+
+	// Liked returns which of these reviews the user likes.
+	Liked(ctx context.Context, user ID, reviews []ID) (map[ID]bool, error)
 
 	// Recount counts again what changed, from the reviews and likes themselves: doing it twice changes nothing.
 	Recount(ctx context.Context, change Change) error

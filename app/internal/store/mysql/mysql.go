@@ -194,7 +194,7 @@ func unreachable(err error) bool {
 
 func translate(err error) error {
 	switch code := number(err); {
-	case err == nil, errors.Is(err, store.ErrNotFound):
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrNotYours), errors.Is(err, store.ErrInUse):
 		return err
 	case errors.Is(err, sql.ErrNoRows), code == noParent:
 		return store.ErrNotFound

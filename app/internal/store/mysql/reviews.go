@@ -1,62 +1,13 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
-	"errors"
 	"strings"
 
 	"slipway/app/internal/store"
 )
-
-const userColumns = "id, created_at, email, name, password_hash"
-
-func scanUser(r row) (user store.User, err error) {
-	return user, r.Scan((*key)(&user.ID), &user.CreatedAt, &user.Email, &user.Name, &user.PasswordHash)
-}
-
-func (s *Store) AddUser(ctx context.Context, draft store.UserDraft) (store.User, error) {
-	now := store.Now()
-	user := store.User{ID: s.ids.Next(now), CreatedAt: now, UserDraft: draft}
-	return user, s.exec(ctx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?)",
-		user.ID[:], now, draft.Email, draft.Name, draft.PasswordHash)
-}
-
-func (s *Store) UserByEmail(ctx context.Context, email string) (store.User, error) {
-	return first(query(ctx, s, scanUser, "SELECT "+userColumns+" FROM users WHERE email = ?", email))
-}
-
-const shopColumns = "id, created_at, name, city, description, reviews, stars, likes"
-
-func scanShop(r row) (shop store.Shop, err error) {
-	return shop, r.Scan((*key)(&shop.ID), &shop.CreatedAt, &shop.Name, &shop.City, &shop.Description,
-		&shop.Rating.Reviews, &shop.Rating.Stars, &shop.Rating.Likes)
-}
-
-func (s *Store) AddShop(ctx context.Context, creator store.ID, draft store.ShopDraft) (store.Shop, error) {
-	now := store.Now()
-	shop := store.Shop{ID: s.ids.Next(now), CreatedAt: now, ShopDraft: draft}
-	return shop, s.exec(ctx, `INSERT INTO shops (id, created_at, creator_id, name, city, description, search_text, score)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		shop.ID[:], now, creator[:], draft.Name, draft.City, draft.Description,
-		store.SearchText(draft.Name, draft.City), shop.Rating.Score())
-}
-
-func (s *Store) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
-	return first(query(ctx, s, scanShop, "SELECT "+shopColumns+" FROM shops WHERE id = ?", id[:]))
-}
-
-var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
-
-// Shops walks from the newest on and stops at limit: a search for what few shops have reads all of them.
-func (s *Store) Shops(ctx context.Context, text string, page store.Page) ([]store.Shop, error) {
-	pattern := "%" + escapeLike.Replace(store.SearchText(text)) + "%"
-	return queryPage(ctx, s, scanShop, page, "SELECT "+shopColumns+" FROM shops WHERE search_text LIKE ?", "id", pattern)
-}
-
-func (s *Store) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
-	return query(ctx, s, scanShop, "SELECT "+shopColumns+" FROM shops ORDER BY score DESC, id LIMIT ?", limit)
-}
 
 func scanReview(r row) (review store.Review, err error) {
 	return review, r.Scan((*key)(&review.ID), &review.CreatedAt, (*key)(&review.Shop), (*key)(&review.Author), &review.AuthorName,
@@ -79,8 +30,7 @@ func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.R
 }
 
 func (s *Store) Reviews(ctx context.Context, shop store.ID, page store.Page) ([]store.Review, error) {
-	reviews, err := queryPage(ctx, s, scanReview, page, `SELECT r.id, r.created_at, r.shop_id, r.author_id, u.name, r.stars, r.text, r.likes
-		FROM reviews r JOIN users u ON u.id = r.author_id WHERE r.shop_id = ?`, "r.id", shop[:])
+	reviews, err := queryPage(ctx, s, scanReview, page, selectReviews+" WHERE r.shop_id = ?", "r.id", shop[:])
 	if err == nil && len(reviews) == 0 {
 		_, err = s.Shop(ctx, shop)
 	}
@@ -108,48 +58,68 @@ func (s *Store) setLike(ctx context.Context, statement string, review, user stor
 	return change, err
 }
 
-// Recount locks the review, then its shop: of two counts at the same time the later one sees what the earlier one saw.
-func (s *Store) Recount(ctx context.Context, change store.Change) error {
-	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		if err := recountReview(ctx, tx, change.Review); err != nil {
+const selectReviews = `SELECT r.id, r.created_at, r.shop_id, r.author_id, u.name, r.stars, r.text, r.likes
+	FROM reviews r JOIN users u ON u.id = r.author_id`
+
+func (s *Store) Review(ctx context.Context, id store.ID) (store.Review, error) {
+	return first(query(ctx, s, scanReview, selectReviews+" WHERE r.id = ?", id[:]))
+}
+
+func (s *Store) ReviewBy(ctx context.Context, shop, author store.ID) (store.Review, error) {
+	return first(query(ctx, s, scanReview, selectReviews+" WHERE r.shop_id = ? AND r.author_id = ?", shop[:], author[:]))
+}
+
+func (s *Store) UpdateReview(ctx context.Context, id, user store.ID, stars int, text string) (review store.Review, err error) {
+	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		if review, err = lockReviewOf(ctx, tx, id, user); err != nil {
 			return err
 		}
-		return recountShop(ctx, tx, change.Shop)
+		review.Stars, review.Text = stars, text
+		_, err = tx.ExecContext(ctx, "UPDATE reviews SET stars = ?, text = ? WHERE id = ?", stars, text, id[:])
+		return err
 	})
+	return review, err
 }
 
-func recountReview(ctx context.Context, tx *sql.Tx, review store.ID) error {
-	if there, err := lock(ctx, tx, "reviews", review); !there {
+func (s *Store) DeleteReview(ctx context.Context, id, user store.ID) (change store.Change, err error) {
+	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		review, err := lockReviewOf(ctx, tx, id, user)
+		if err != nil {
+			return err
+		}
+		change.Shop = review.Shop
+		_, err = tx.ExecContext(ctx, "DELETE FROM reviews WHERE id = ?", id[:])
 		return err
-	}
-	var likes int
-	if err := tx.QueryRowContext(ctx, "SELECT COUNT(*) FROM likes WHERE review_id = ?", review[:]).Scan(&likes); err != nil {
-		return err
-	}
-	_, err := tx.ExecContext(ctx, "UPDATE reviews SET likes = ? WHERE id = ?", likes, review[:])
-	return err
+	})
+	return change, err
 }
 
-func recountShop(ctx context.Context, tx *sql.Tx, shop store.ID) error {
-	if there, err := lock(ctx, tx, "shops", shop); !there {
-		return err
+// lockReviewOf locks the review alone, and not its author.
+func lockReviewOf(ctx context.Context, tx *sql.Tx, id, user store.ID) (store.Review, error) {
+	if there, err := lock(ctx, tx, "reviews", id); err != nil || !there {
+		return store.Review{}, cmp.Or(err, sql.ErrNoRows)
 	}
-	var r store.Rating
-	err := tx.QueryRowContext(ctx, "SELECT COUNT(*), COALESCE(SUM(stars), 0), COALESCE(SUM(likes), 0) FROM reviews WHERE shop_id = ?", shop[:]).
-		Scan(&r.Reviews, &r.Stars, &r.Likes)
-	if err != nil {
-		return err
+	review, err := scanReview(tx.QueryRowContext(ctx, selectReviews+" WHERE r.id = ?", id[:]))
+	if err == nil && review.Author != user {
+		err = store.ErrNotYours
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE shops SET reviews = ?, stars = ?, likes = ?, score = ? WHERE id = ?",
-		r.Reviews, r.Stars, r.Likes, r.Score(), shop[:])
-	return err
+	return review, err
 }
 
-// lock is a statement of its own: the next one sees all that was committed before the lock was got.
-func lock(ctx context.Context, tx *sql.Tx, table string, id store.ID) (there bool, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT TRUE FROM "+table+" WHERE id = ? FOR UPDATE", id[:]).Scan(&there)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
+func (s *Store) Liked(ctx context.Context, user store.ID, reviews []store.ID) (map[store.ID]bool, error) {
+	liked := map[store.ID]bool{}
+	if len(reviews) == 0 {
+		return liked, nil
 	}
-	return there, err
+	args := []any{user[:]}
+	for _, review := range reviews {
+		args = append(args, review[:])
+	}
+	scan := func(r row) (id store.ID, err error) { return id, r.Scan((*key)(&id)) }
+	statement := "SELECT review_id FROM likes WHERE user_id = ? AND review_id IN (?" + strings.Repeat(", ?", len(reviews)-1) + ")"
+	found, err := query(ctx, s, scan, statement, args...)
+	for _, id := range found {
+		liked[id] = true
+	}
+	return liked, err
 }
