@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,8 +68,13 @@ func (s *service) options() api.Options {
 // as is the header of a request by the user of this number.
 func (s *service) as(number byte) []string {
 	s.t.Helper()
-	token, err := s.tokens.Issue(auth.Identity{User: store.ID{number, 6: 0x70, 8: 0x80}, Session: store.ID{6: 0x70, 8: 0x80}})
-	if err != nil {
+	email := fmt.Sprint(number, "@example.org")
+	user, err := s.store.UserByEmail(s.t.Context(), email)
+	if errors.Is(err, store.ErrNotFound) {
+		user, err = s.store.AddUser(s.t.Context(), store.UserDraft{Email: email, Name: fmt.Sprint("user ", number)})
+	}
+	token, issueErr := s.tokens.Issue(auth.Identity{User: user.ID, Session: store.ID{6: 0x70, 8: 0x80}})
+	if err := errors.Join(err, issueErr); err != nil {
 		s.t.Fatal(err)
 	}
 	return []string{"Authorization", "Bearer " + token}

@@ -81,6 +81,8 @@ func FuzzAnyOtherBodyIsValidOrA4xx(f *testing.F) {
 		func(b *body) error { _, err := decodeSignUp(b); return err },
 		func(b *body) error { _, _, err := decodeLogin(b); return err },
 		func(b *body) error { _, _, err := decodeRefresh(b); return err },
+		func(b *body) error { _, _, err := decodePasswordChange(b); return err },
+		func(b *body) error { _, err := decodeDeletion(b); return err },
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, decode := range decoders {

@@ -255,6 +255,15 @@ func TestEveryAnswerIsAsTheDocumentSays(t *testing.T) {
 	ask("DELETE", "/v1/sessions/{id}", "/v1/sessions/"+session(s, given), "", "Authorization", "Bearer "+given.AccessToken)
 	ask("DELETE", "/v1/sessions/{id}", "/v1/sessions/"+unknown, "", "Authorization", "Bearer "+given.AccessToken)
 	ask("DELETE", "/v1/sessions", "/v1/sessions", "", s.as(1)...)
+	ask("GET", "/v1/users/me", "/v1/users/me", "", given.header()...)
+	ask("GET", "/v1/users/me", "/v1/users/me", "")
+	change := `{"currentPassword": "canary horse battery", "newPassword": "another horse battery"}`
+	for range 2 { // the second time it is another password
+		ask("PUT", "/v1/users/me/password", "/v1/users/me/password", change, given.header()...)
+	}
+	for _, password := range []string{"canary horse battery", "another horse battery", "another horse battery"} {
+		ask("POST", "/v1/users/me/deletion", "/v1/users/me/deletion", `{"password": "`+password+`"}`, given.header()...)
+	}
 	for _, route := range api.RoutesForTest() {
 		if !covered[route] {
 			t.Errorf("%s was not tried", route)

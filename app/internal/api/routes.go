@@ -53,6 +53,9 @@ func New(options Options) http.Handler {
 func (a *api) routes() map[string]handler {
 	return map[string]handler{
 		"POST /v1/users":                  a.limited(logins, a.addUser),
+		"GET /v1/users/me":                a.limited(requests, a.signedIn(a.getMe)),
+		"PUT /v1/users/me/password":       a.limited(logins, a.signedIn(a.changePassword)),
+		"POST /v1/users/me/deletion":      a.limited(logins, a.signedIn(a.deleteMe)),
 		"POST /v1/sessions":               a.limited(logins, a.logIn),
 		"DELETE /v1/sessions":             a.limited(requests, a.signedIn(a.logOut)),
 		"GET /v1/sessions":                a.limited(requests, a.signedIn(a.listSessions)),

@@ -70,6 +70,9 @@ func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity)
 		return err
 	}
 	shop, err := a.Store.AddShop(r.Context(), who.User, draft)
+	if errors.Is(err, store.ErrNotFound) {
+		return accountDeleted()
+	}
 	if err != nil {
 		return fmt.Errorf("add shop: %w", err)
 	}

@@ -24,6 +24,10 @@ type userView struct {
 	Email     string    `json:"email"`
 }
 
+func viewUser(user store.User) userView {
+	return userView{user.ID, user.CreatedAt, user.Name, user.Email}
+}
+
 type signUp struct{ name, email, password string }
 
 func decodeSignUp(b *body) (signUp, error) {
@@ -58,7 +62,7 @@ func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("add user: %w", err)
 	}
-	return writeJSON(w, http.StatusCreated, userView{user.ID, user.CreatedAt, user.Name, user.Email})
+	return writeJSON(w, http.StatusCreated, viewUser(user))
 }
 
 // signedIn gives the handler who asks, or answers 401.

@@ -148,6 +148,7 @@ func TestWithoutAValidTokenNothingIsWritten(t *testing.T) {
 	for _, request := range [][2]string{
 		{"POST", "/v1/shops"}, {"POST", shop + "/reviews"}, {"PUT", "/v1/reviews/x/like"}, {"DELETE", "/v1/reviews/x/like"}, {"DELETE", "/v1/sessions"},
 		{"PUT", shop}, {"DELETE", shop}, {"PUT", "/v1/reviews/x"}, {"DELETE", "/v1/reviews/x"}, {"DELETE", "/v1/sessions/others"},
+		{"PUT", "/v1/users/me/password"}, {"POST", "/v1/users/me/deletion"},
 	} {
 		for given, want := range map[string]string{"": "Bearer", "Basic YTpi": "Bearer", "Bearer a.b.c": `Bearer error="invalid_token"`} {
 			answer := s.do(request[0], request[1], `{"name": "y", "stars": 1}`, "Authorization", given)

@@ -48,7 +48,11 @@ func newSetup(t *testing.T) *setup {
 	t.Helper()
 	client, line := redistest.Client(t)
 	behind := &counted{}
-	shop, err := behind.AddShop(t.Context(), store.ID{}, store.ShopDraft{Name: "größer"})
+	user, err := behind.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shop, err := behind.AddShop(t.Context(), user.ID, store.ShopDraft{Name: "größer"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +110,7 @@ func TestWhatIsNotThereIsRememberedForAMoment(t *testing.T) {
 func TestAShopIsReadAnewOnceItIsCounted(t *testing.T) {
 	s := newSetup(t)
 	s.wantShop(1)
-	if _, err := s.AddReview(t.Context(), store.ReviewDraft{Shop: s.shop.ID, Stars: 5}); err != nil {
+	if _, err := s.AddReview(t.Context(), store.ReviewDraft{Shop: s.shop.ID, Author: s.shop.Creator, Stars: 5}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Recount(t.Context(), store.Change{Shop: s.shop.ID}); err != nil {
@@ -145,7 +149,7 @@ func TestWhatWasKeptTogetherDoesNotExpireTogether(t *testing.T) {
 	s := newSetup(t)
 	lives := map[time.Duration]bool{}
 	for range 10 {
-		shop, err := s.AddShop(t.Context(), store.ID{}, store.ShopDraft{Name: "x"})
+		shop, err := s.AddShop(t.Context(), s.shop.Creator, store.ShopDraft{Name: "x"})
 		if err != nil {
 			t.Fatal(err)
 		}

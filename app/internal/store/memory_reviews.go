@@ -10,7 +10,7 @@ import (
 func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, found := m.findShop(draft.Shop); !found {
+	if _, found := m.findShop(draft.Shop); !found || !m.exists(draft.Author) {
 		return Review{}, ErrNotFound
 	}
 	if m.written[authorship{draft.Shop, draft.Author}] {
@@ -39,7 +39,7 @@ func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at, found := m.findReview(review)
-	if !found {
+	if !found || !m.exists(user) {
 		return Change{}, ErrNotFound
 	}
 	given := like{review, user}

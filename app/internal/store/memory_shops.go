@@ -11,6 +11,9 @@ import (
 func (m *Memory) AddShop(_ context.Context, creator ID, draft ShopDraft) (Shop, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if !m.exists(creator) {
+		return Shop{}, ErrNotFound
+	}
 	if len(m.shops) >= Capacity {
 		return Shop{}, ErrFull
 	}

@@ -17,12 +17,16 @@ func TestTheMemoryStoreDoesWhatAStoreDoes(t *testing.T) {
 
 func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
 	full := &store.Memory{}
+	user, err := full.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range store.Capacity {
-		if _, err := full.AddShop(t.Context(), store.ID{}, store.ShopDraft{Name: "x"}); err != nil {
+		if _, err := full.AddShop(t.Context(), user.ID, store.ShopDraft{Name: "x"}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := full.AddShop(t.Context(), store.ID{}, store.ShopDraft{}); !errors.Is(err, store.ErrFull) {
+	if _, err := full.AddShop(t.Context(), user.ID, store.ShopDraft{}); !errors.Is(err, store.ErrFull) {
 		t.Errorf("got %v", err)
 	}
 	if page, err := full.Shops(t.Context(), "", store.Page{Limit: 1}); err != nil || len(page) != 1 {

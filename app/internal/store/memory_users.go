@@ -1,6 +1,9 @@
 package store
 
-import "context"
+import (
+	"context"
+	"maps"
+)
 
 func (m *Memory) AddUser(_ context.Context, draft UserDraft) (User, error) {
 	m.mu.Lock()
@@ -25,4 +28,61 @@ func (m *Memory) UserByEmail(_ context.Context, email string) (User, error) {
 		return user, nil
 	}
 	return User{}, ErrNotFound
+}
+
+func (m *Memory) User(_ context.Context, id ID) (User, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if user, found := m.users[id]; found {
+		return user, nil
+	}
+	return User{}, ErrNotFound
+}
+
+func (m *Memory) SetPassword(_ context.Context, user User, hash string, keep ID) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.knows(user) {
+		return ErrNotFound
+	}
+	user.PasswordHash = hash
+	m.users[user.ID] = user
+	m.endOtherSessions(user.ID, keep)
+	return nil
+}
+
+func (m *Memory) DeleteUser(_ context.Context, user User) (changes []Change, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.knows(user) {
+		return nil, ErrNotFound
+	}
+	m.deleteReviews(func(review Review) bool {
+		if review.Author == user.ID {
+			changes = append(changes, Change{Shop: review.Shop})
+			return true
+		}
+		return false
+	})
+	maps.DeleteFunc(m.likes, func(given like, _ bool) bool {
+		if at, found := m.findReview(given.review); found && given.user == user.ID {
+			changes = append(changes, Change{m.reviews[at].Shop, given.review})
+		}
+		return given.user == user.ID
+	})
+	for at := range m.shops {
+		if m.shops[at].Creator == user.ID {
+			m.shops[at].Creator = ID{}
+		}
+	}
+	m.endOtherSessions(user.ID, ID{})
+	delete(m.emails, user.Email)
+	delete(m.users, user.ID)
+	return changes, nil
+}
+
+// exists tells whether there is a user with this id.
+func (m *Memory) exists(user ID) bool {
+	_, found := m.users[user]
+	return found
 }

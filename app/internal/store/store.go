@@ -142,11 +142,19 @@ var (
 )
 
 // Store is safe for concurrent use. What it adds gets an ID that sorts after those this process made before. Each
-// method may return ErrUnavailable, each Add method ErrFull.
+// method may return ErrUnavailable, each Add method ErrFull, and each method that adds something of a user ErrNotFound if
+// that user is gone.
 type Store interface {
 	// AddUser returns ErrTaken when somebody signed up with this e-mail address before.
 	AddUser(ctx context.Context, draft UserDraft) (User, error)
 	UserByEmail(ctx context.Context, email string) (User, error)
+	User(ctx context.Context, id ID) (User, error)
+	// SetPassword replaces the user's password, and ends all their sessions but one. It returns ErrNotFound if the
+	// password is not the one of user any more.
+	SetPassword(ctx context.Context, user User, hash string, keep ID) error
+	// DeleteUser deletes a user with their sessions, reviews and likes, and says what has to be counted again. Their
+	// shops stay, as others have reviewed them, and belong to nobody. It returns ErrNotFound as SetPassword does.
+	DeleteUser(ctx context.Context, user User) ([]Change, error)
 
 	// AddSession returns ErrNotFound if the user's password is not the one of user any more. It ends the sessions of the
 	// user beyond SessionsPerUser.

@@ -157,6 +157,17 @@ func (k *key) Scan(value any) error {
 	return nil
 }
 
+// optionalKey is an ID that may be NULL, which is the zero ID.
+type optionalKey store.ID
+
+func (k *optionalKey) Scan(value any) error {
+	if value == nil {
+		*k = optionalKey{}
+		return nil
+	}
+	return (*key)(k).Scan(value)
+}
+
 // Numbers of errors, from https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 const (
 	duplicate   = 1062
@@ -220,4 +231,4 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // NeededVersion is the last of the migrations.
-const NeededVersion = 6
+const NeededVersion = 7

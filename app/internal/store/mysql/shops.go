@@ -11,7 +11,7 @@ import (
 const shopColumns = "id, creator_id, created_at, name, city, description, reviews, stars, likes"
 
 func scanShop(r row) (shop store.Shop, err error) {
-	return shop, r.Scan((*key)(&shop.ID), (*key)(&shop.Creator), &shop.CreatedAt, &shop.Name, &shop.City, &shop.Description,
+	return shop, r.Scan((*key)(&shop.ID), (*optionalKey)(&shop.Creator), &shop.CreatedAt, &shop.Name, &shop.City, &shop.Description,
 		&shop.Rating.Reviews, &shop.Rating.Stars, &shop.Rating.Likes)
 }
 
