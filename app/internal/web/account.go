@@ -22,8 +22,9 @@ func signUpForm() form {
 
 // reasons are what a login page may be asked to say; nothing else can be put on it from outside.
 var reasons = map[string]string{
-	"new":   "Your account is there. Log in to use it.",
-	"ended": "Your session has ended. Log in to go on.",
+	"new":     "Your account is there. Log in to use it.",
+	"ended":   "Your session has ended. Log in to go on.",
+	"deleted": "Your account is deleted, with your reviews and likes.",
 }
 
 func (s *site) newAccount(w http.ResponseWriter, r *http.Request, who visitor) error {
@@ -72,7 +73,7 @@ func (s *site) logIn(w http.ResponseWriter, r *http.Request, who visitor) error 
 // logOut ends the session in this browser whatever the API says: what it cannot end now, nobody has the token of.
 func (s *site) logOut(w http.ResponseWriter, r *http.Request, who visitor) error {
 	if who.SignedIn() {
-		if err := s.asUser(w, r, who, call{method: http.MethodDelete, path: "/v1/sessions"}); err != nil {
+		if err := s.asUser(w, r, &who, call{method: http.MethodDelete, path: "/v1/sessions"}); err != nil {
 			s.Logger.WarnContext(r.Context(), "a session was not ended, only forgotten", "error", err)
 		}
 	}

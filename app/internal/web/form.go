@@ -41,6 +41,13 @@ func (f field) Described() (ids string) {
 	return ids
 }
 
+// fill puts in the values the form begins with, by the names of the fields.
+func (f *form) fill(values map[string]string) {
+	for at := range f.Fields {
+		f.Fields[at].Value = values[f.Fields[at].Name]
+	}
+}
+
 // body has the values as the API takes them; stars that are no number are left out, as if none were chosen.
 func (f *form) body() map[string]any {
 	values := map[string]any{}

@@ -27,7 +27,7 @@ type page struct {
 	Path         string
 }
 
-var pages = parse("shops", "shop", "leaders", "form", "problem")
+var pages = parse("shops", "shop", "leaders", "form", "edit", "account", "problem")
 
 func parse(names ...string) map[string]*template.Template {
 	shared := template.Must(template.New("layout.html").Funcs(template.FuncMap{

@@ -29,7 +29,10 @@ func TestAVisitorSignsUpReviewsLikesAndLogsOut(t *testing.T) {
 	like := reviewed.action("/like")
 	liked := b.submit(reviewed, like)
 	liked.want(200, "1 review · 1 like")
-	b.submit(liked, like).want(200, "1 review · 1 like")
+	if strings.Contains(liked.source, `action="`+like+`"`) {
+		t.Error("a review that the visitor likes can be liked again")
+	}
+	b.post(like, nil).want(200, "1 review · 1 like")
 	b.submit(liked, strings.Replace(like, "/like", "/unlike", 1)).want(200, "4 of 5 stars 1 review", "0 likes")
 	b.get("/leaders").want(200, "Tea & Cake", "4 of 5 stars")
 	b.submit(home, "/logout").want(200, "Log in")
@@ -131,6 +134,18 @@ func TestReviewsHavePagesAndALikeStaysOnItsPage(t *testing.T) {
 	}
 }
 
+// ownReview is where the visitor edits their review.
+func (s seen) ownReview() string {
+	s.t.Helper()
+	for _, link := range s.all("a") {
+		if href := attribute(link, "href"); strings.Contains(href, "/reviews/") {
+			return href
+		}
+	}
+	s.t.Fatalf("no review can be edited:\n%s", s.source)
+	return ""
+}
+
 func (s seen) likes() string {
 	for _, form := range s.all("form") {
 		if action := attribute(form, "action"); strings.Contains(action, "/like") {
@@ -181,7 +196,7 @@ func TestWhatIsWrongStandsBesideTheFieldAndNothingIsLostButPasswords(t *testing.
 	starless := b.submit(b.get(shop), shop+"/reviews", "text", "kept too")
 	starless.want(422, "Tea", "Stars must be a whole number from 1 to 5.", "kept too")
 	b.submit(b.get(shop), shop+"/reviews", "stars", "3")
-	b.submit(b.get(shop), shop+"/reviews", "stars", "3").want(409, "You have reviewed this shop already.")
+	b.post(shop+"/reviews", url.Values{"stars": {"3"}}).want(409, "You have reviewed this shop already.")
 }
 
 func TestALoginLeadsBackToWhereItWasAskedForAndNowhereElse(t *testing.T) {
@@ -239,7 +254,7 @@ func TestTheDirectionOfWhatPeopleWriteEndsWithIt(t *testing.T) {
 	shop := b.submit(b.get("/shops/new"), "/shops", "name", backwards, "city", backwards, "description", backwards)
 	b.submit(shop, shop.path+"/reviews", "stars", "5", "text", backwards)
 	refused := b.submit(b.get("/shops/new"), "/shops", "name", backwards, "description", backwards+"\u202e")
-	for _, on := range []seen{b.get(shop.path), b.get("/"), b.get("/leaders"), b.get("/?search=" + url.QueryEscape(backwards)), refused} {
+	for _, on := range []seen{b.get(shop.path), b.get(shop.path + "/edit"), b.get(b.get(shop.path).ownReview()), b.get("/account"), b.get("/"), b.get("/leaders"), b.get("/?search=" + url.QueryEscape(backwards)), refused} {
 		on.t = t
 		on.checkDirections()
 	}
@@ -278,7 +293,8 @@ func TestEveryPageIsValidEnough(t *testing.T) {
 	b.addShop("Shoes")
 	b.addShop("Books")
 	b.submit(b.get(shop), shop+"/reviews", "stars", "5", "text", "Good")
-	member := []seen{b.get("/"), b.get("/leaders"), b.get(shop), b.get("/shops/new"), b.submit(b.get("/shops/new"), "/shops", "city", "x"), b.get("/nowhere")}
+	member := []seen{b.get("/"), b.get("/leaders"), b.get(shop), b.get("/shops/new"), b.get(shop + "/edit"), b.get(b.get(shop).ownReview()),
+		b.get("/account"), b.post("/account/password", nil), b.submit(b.get("/shops/new"), "/shops", "city", "x"), b.get("/nowhere")}
 	nobody := s.browser()
 	guest := []seen{nobody.get("/"), nobody.get("/?search=tea"), nobody.get(shop), nobody.get("/login"), nobody.get("/signup"),
 		nobody.submit(nobody.get("/signup"), "/signup", "password", "x"), nobody.get("/?cursor=old"), nobody.get("/shops/none")}

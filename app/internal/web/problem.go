@@ -15,7 +15,7 @@ type problemContent struct{ Explanation, RetryAfter, RequestID string }
 // explanations are what people read instead of a status. All else is a failure of ours.
 var explanations = map[int][2]string{
 	http.StatusBadRequest:            {"That did not work", "What was asked is not valid. The link may be an old one."},
-	http.StatusForbidden:             {"That is not allowed", "Open the page again and send it from there."},
+	http.StatusForbidden:             {"That is not allowed", "It belongs to somebody else, or was sent from another site."},
 	http.StatusNotFound:              {"There is nothing here", "The page may have been moved, or its address has a mistake."},
 	http.StatusMethodNotAllowed:      {"That did not work", "This address cannot be used in that way."},
 	http.StatusRequestEntityTooLarge: {"That is too much", "The form holds more than can be sent."},

@@ -18,7 +18,7 @@ func (s *site) addReview(w http.ResponseWriter, r *http.Request, who visitor) er
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
-	err := s.asUser(w, r, who, call{method: http.MethodPost, path: "/v1/shops/" + url.PathEscape(shop) + "/reviews", body: f.body()})
+	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops/" + url.PathEscape(shop) + "/reviews", body: f.body()})
 	if f.refuse(err) {
 		return s.showShopWith(w, r, who, f)
 	}
@@ -28,11 +28,11 @@ func (s *site) addReview(w http.ResponseWriter, r *http.Request, who visitor) er
 	return redirect(w, r, shopPath(shop)+"#reviews")
 }
 
-// setLike likes with PUT, and takes it back with DELETE. The API does not tell who likes what, so that both are offered.
+// setLike likes with PUT, and takes it back with DELETE.
 func (s *site) setLike(method string) handler {
 	return func(w http.ResponseWriter, r *http.Request, who visitor) error {
 		review := r.PathValue("review")
-		if err := s.asUser(w, r, who, call{method: method, path: "/v1/reviews/" + url.PathEscape(review) + "/like"}); err != nil {
+		if err := s.asUser(w, r, &who, call{method: method, path: "/v1/reviews/" + url.PathEscape(review) + "/like"}); err != nil {
 			return err
 		}
 		same := query("cursor", r.URL.Query().Get("cursor"))

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"slipway/app/internal/auth"
@@ -39,6 +40,8 @@ func (s *site) visitor(r *http.Request) visitor {
 	switch path := r.URL.Path; {
 	case path == "/login" || path == "/signup":
 		who.back = local(r.URL.Query().Get("back"))
+	case strings.HasPrefix(path, "/account"):
+		who.back = "/account"
 	case r.Method == http.MethodGet:
 		who.back = r.URL.RequestURI()
 	}
@@ -98,44 +101,63 @@ func (s *site) signedIn(h handler) handler {
 
 // asUser asks the API with an access token, and with a new one if that is over: a 401 says that nothing was done, so
 // that asking again is no repetition. Returns errEnded if the session is over as well.
-//
-// Only what needs a token comes here. Pages are read without one, so that a browser that opens ten of them at once
-// renews nothing.
-func (s *site) asUser(w http.ResponseWriter, r *http.Request, who visitor, wanted call) error {
+func (s *site) asUser(w http.ResponseWriter, r *http.Request, who *visitor, wanted call) error {
 	if who.access != "" {
 		wanted.token = who.access
-		if err := s.api.do(r.Context(), who, wanted); !is(err, http.StatusUnauthorized) {
+		if err := s.api.do(r.Context(), *who, wanted); !is(err, http.StatusUnauthorized) {
 			return err
 		}
 	}
+	if err := s.renew(w, r, who); err != nil {
+		return err
+	}
+	wanted.token = who.access
+	return s.api.do(r.Context(), *who, wanted)
+}
+
+// renewForReading renews an access token that the browser has dropped, so that a page shows what is the visitor's own.
+// Without one the page is what everybody sees, and can still be read.
+func (s *site) renewForReading(w http.ResponseWriter, r *http.Request, who *visitor) {
+	if who.access != "" || who.refresh == "" {
+		return
+	}
+	err := s.renew(w, r, who)
+	switch {
+	case errors.Is(err, errEnded):
+		forget(w)
+		who.access, who.refresh = "", ""
+	case err != nil:
+		s.Logger.WarnContext(r.Context(), "the page is shown without what is the visitor's own", "error", err)
+	}
+}
+
+// renew gives the visitor and their browser new tokens, or returns errEnded.
+//
+// Requests that come with the same token at the same time share one renewal. The API answers tokens that come again
+// within seconds, here or at another replica, with the same new token. The renewal continues when the browser has gone,
+// because the browser may come back later than that.
+func (s *site) renew(w http.ResponseWriter, r *http.Request, who *visitor) error {
 	if who.refresh == "" {
 		return errEnded
 	}
-	renewed, err := s.renew(r.Context(), who)
+	renewed, err, _ := s.renewals.Do(who.refresh, func() (any, error) {
+		var renewed tokens
+		err := s.api.do(context.WithoutCancel(r.Context()), *who, call{
+			method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
+			body: map[string]string{"refreshToken": who.refresh},
+		})
+		return renewed, err
+	})
 	if is(err, http.StatusUnauthorized) || is(err, http.StatusUnprocessableEntity) {
 		return errEnded
 	}
 	if err != nil {
 		return err
 	}
-	remember(w, renewed)
-	wanted.token = renewed.AccessToken
-	return s.api.do(r.Context(), who, wanted)
-}
-
-// renew shares one renewal between requests that come with the same token at the same time. The API answers tokens that
-// come again within seconds, here or at another replica, with the same new token. The renewal continues when the browser
-// has gone, because the browser may come back later than that.
-func (s *site) renew(ctx context.Context, who visitor) (tokens, error) {
-	renewed, err, _ := s.renewals.Do(who.refresh, func() (any, error) {
-		var renewed tokens
-		err := s.api.do(context.WithoutCancel(ctx), who, call{
-			method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
-			body: map[string]string{"refreshToken": who.refresh},
-		})
-		return renewed, err
-	})
-	return renewed.(tokens), err
+	given := renewed.(tokens)
+	remember(w, given)
+	who.access, who.refresh = given.AccessToken, given.RefreshToken
+	return nil
 }
 
 // toLogin is the address of the login that leads back to a page of this site.

@@ -55,15 +55,36 @@ func TestAnAccessTokenThatIsOverIsRenewedUnnoticed(t *testing.T) {
 	}
 }
 
-func TestReadingRenewsNothing(t *testing.T) {
+func TestOnlyPagesThatShowWhatIsTheVisitorsOwnRenewTheSession(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	for path, want := range map[string]int{"/": 0, "/leaders": 0, "/shops/new": 0, shop: 1, shop + "/edit": 1, "/account": 1} {
+		before := s.count("POST", refreshPath)
+		b.setCookie("__Host-access", "")
+		b.get(path).want(200, "Log out")
+		if got := s.count("POST", refreshPath) - before; got != want {
+			t.Errorf("%s: renewed %d times, want %d", path, got, want)
+		}
+	}
+}
+
+func TestAShopIsShownThoughTheSessionHasEndedOrCannotBeRenewed(t *testing.T) {
 	s := newSurroundings(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
-	for _, path := range []string{"/", "/leaders", shop, "/shops/new"} {
-		b.get(path).want(200, "Log out")
-	}
-	if got := s.count("POST", refreshPath); got != 0 {
-		t.Errorf("renewed %d times", got)
+	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+		if r.URL.Path == refreshPath {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		api.ServeHTTP(w, r)
+	})
+	b.get(shop).want(200, "Tea", "Log out")
+	s.meddle(nil)
+	b.setCookie("__Host-refresh", "stale")
+	b.get(shop).want(200, "Tea", "Log in")
+	if b.hasCookie("__Host-refresh") {
+		t.Error("the browser keeps a token that is over")
 	}
 }
 

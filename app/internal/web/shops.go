@@ -16,6 +16,7 @@ type shop struct {
 		Average        *float64 // nil: no review yet
 		Reviews, Likes int
 	}
+	Mine bool
 }
 
 type review struct {
@@ -25,7 +26,15 @@ type review struct {
 	Stars     float64 // whole ones
 	Text      string
 	Likes     int
+	Mine      bool
+	LikedByMe *bool // nil: not known
 }
+
+// CanLike tells whether a page offers to like the review. If it is not known what the visitor likes, it offers both.
+func (r review) CanLike() bool { return r.LikedByMe == nil || !*r.LikedByMe }
+
+// CanUnlike tells whether a page offers to take back a like.
+func (r review) CanUnlike() bool { return r.LikedByMe == nil || *r.LikedByMe }
 
 const fewLeaders, allLeaders = "5", "25"
 
@@ -95,7 +104,7 @@ func (s *site) addShop(w http.ResponseWriter, r *http.Request, who visitor) erro
 		return err
 	}
 	var added shop
-	err := s.asUser(w, r, who, call{method: http.MethodPost, path: "/v1/shops", body: f.body(), answer: &added})
+	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops", body: f.body(), answer: &added})
 	if f.refuse(err) {
 		return s.show(w, r, who, page{Name: "form", Title: "Add a shop", Status: f.Status, Form: f})
 	}
@@ -109,6 +118,7 @@ func shopPath(id string) string { return "/shops/" + url.PathEscape(id) }
 
 type shopContent struct {
 	Shop    shop
+	Own     *review // the visitor's; nil: none, or not known
 	Reviews []review
 	Same    string // query of this page
 	Pages   pageLinks
@@ -120,15 +130,20 @@ func (s *site) showShop(w http.ResponseWriter, r *http.Request, who visitor) err
 
 // showShopWith shows the shop with a form that may have been filled in already.
 func (s *site) showShopWith(w http.ResponseWriter, r *http.Request, who visitor, f form) error {
+	s.renewForReading(w, r, &who)
 	id, cursor := url.PathEscape(r.PathValue("id")), r.URL.Query().Get("cursor")
 	var content shopContent
 	var reviews list[review]
-	both, ctx := errgroup.WithContext(r.Context())
-	both.Go(func() error { return s.get(ctx, who, "/v1/shops/"+id, &content.Shop) })
-	both.Go(func() error {
+	all, ctx := errgroup.WithContext(r.Context())
+	all.Go(func() error { return s.get(ctx, who, "/v1/shops/"+id, &content.Shop) })
+	all.Go(func() error {
 		return s.get(ctx, who, "/v1/shops/"+id+"/reviews"+query("cursor", cursor), &reviews)
 	})
-	if err := both.Wait(); err != nil {
+	all.Go(func() (err error) {
+		content.Own, err = s.ownReview(ctx, who, id)
+		return err
+	})
+	if err := all.Wait(); err != nil {
 		return err
 	}
 	content.Reviews, content.Same = reviews.Items, query("cursor", cursor)
