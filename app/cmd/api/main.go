@@ -94,8 +94,8 @@ func help(stdout io.Writer) error {
   api version
   api --help
 
-HTTP_PORT:  /v1/users  /v1/sessions  /v1/shops  /v1/reviews  /v1/leaderboard  /v1/openapi.json  /version
-api web:    /  /shops  /leaders  /signup  /login  /logout
+HTTP_PORT:  /v1/users  /v1/sessions  /v1/shops  /v1/reviews  /v1/leaderboard  /v1/problems  /v1/openapi.json  /version
+api web:    /  /shops  /leaders  /signup  /login  /logout  /account
 ADMIN_PORT: /livez  /readyz  /startupz  /metrics  /config
 
 Environment (default):
