@@ -169,6 +169,39 @@ def test_somebody_signs_up_adds_a_shop_finds_it_reviews_it_likes_that_and_logs_o
     assert read(browser, "h1") == "Log in"
 
 
+@pytest.mark.feature("E4", part="what is a visitor's own, in a browser")
+def test_a_visitor_corrects_a_review_changes_the_password_and_deletes_the_account(browser: webdriver.Chrome):
+    email, password, shop = f"leaving-{RUN}@example.org", secrets.token_urlsafe(), f"Coffee House {RUN}"
+    browser.get(f"{SITE}/signup")
+    fill(browser, name="Kim", email=email, password=PASSWORD)
+    press(browser, "Sign up")
+    log_in(browser, email)
+    browser.get(f"{SITE}/shops/new")
+    fill(browser, name=shop)
+    press(browser, "Add the shop")
+    address = browser.current_url
+    browser.find_element(By.CSS_SELECTOR, "label[for=stars-1]").click()
+    fill(browser, text="Too litle.")
+    press(browser, "Send the review")
+
+    follow(browser, "Edit or delete your review")
+    fill(browser, text="Too little.")
+    press(browser, "Save the review")
+    assert "Too little." in read(browser, "aside")
+    follow(browser, "Account")
+    fill(browser, currentPassword=PASSWORD, newPassword=password)
+    press(browser, "Change the password")
+    assert "Your password is changed" in read(browser, "main")
+    fill(browser, password=password)
+    press(browser, "Delete the account")
+    assert "Your account is deleted" in read(browser, "main")
+
+    browser.get(address)
+    assert read(browser, "h1") == shop
+    assert "Too little." not in read(browser, "main")
+    assert "Log in" in read(browser, "header")
+
+
 def test_the_keyboard_reaches_the_search_box_right_after_the_skip_link(browser: webdriver.Chrome):
     browser.get(SITE)
     focused = browser.switch_to.active_element
