@@ -35,14 +35,14 @@ func (a *api) getMe(w http.ResponseWriter, r *http.Request, who auth.Identity) e
 
 // confirm returns the user who asks if this is their password, and otherwise names the field that has it. An access
 // token alone is not enough for what cannot be taken back.
-func (a *api) confirm(r *http.Request, who auth.Identity, field, password string) (store.User, error) {
+func (a *api) confirm(w http.ResponseWriter, r *http.Request, who auth.Identity, field, password string) (store.User, error) {
 	user, err := a.me(r, who)
 	if err != nil {
 		return store.User{}, err
 	}
-	matches, err := a.passwords.Matches(r.Context(), password, user.PasswordHash)
+	matches, err := a.checkPassword(w, r, user.Email, password, user.PasswordHash)
 	if err != nil {
-		return store.User{}, fmt.Errorf("check password: %w", err)
+		return store.User{}, err
 	}
 	if !matches {
 		return store.User{}, notThePassword(field)
@@ -56,13 +56,13 @@ func notThePassword(field string) error {
 
 func decodePasswordChange(b *body) (current, next string, err error) {
 	current = b.secret("currentPassword", 1, longestPassword)
-	next = b.secret("newPassword", shortestPassword, longestPassword)
+	next = b.newPassword("newPassword")
 	return current, next, b.end("the change of the password")
 }
 
 // changePassword ends the other sessions: whoever knew the old password may have one.
 func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestAccount)
 	if err != nil {
 		return err
 	}
@@ -70,9 +70,12 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Id
 	if err != nil {
 		return err
 	}
-	user, err := a.confirm(r, who, "currentPassword", current)
+	user, err := a.confirm(w, r, who, "currentPassword", current)
 	if err != nil {
 		return err
+	}
+	if mistake := guessable(next, namesOf(user.Name, user.Email)...); mistake != "" {
+		return refuse(http.StatusUnprocessableEntity, "the new password is refused", fieldError{"newPassword", mistake})
 	}
 	hash, err := a.passwords.Hash(r.Context(), next)
 	if err != nil {
@@ -96,7 +99,7 @@ func decodeDeletion(b *body) (password string, err error) {
 
 // deleteMe deletes what is the user's alone. What they reviewed is counted again without them.
 func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r)
+	body, err := readBody(r, largestAccount)
 	if err != nil {
 		return err
 	}
@@ -104,7 +107,7 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who auth.Identity
 	if err != nil {
 		return err
 	}
-	user, err := a.confirm(r, who, "password", password)
+	user, err := a.confirm(w, r, who, "password", password)
 	if err != nil {
 		return err
 	}

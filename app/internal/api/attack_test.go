@@ -15,18 +15,20 @@ import (
 
 // bodies of all routes that read one, valid ones.
 var valid = map[string]map[string]any{
-	"/v1/users":            {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
-	"/v1/sessions":         {"email": "ada@example.org", "password": "correct horse"},
-	"/v1/sessions/refresh": {"refreshToken": strings.Repeat("A", 64)},
-	"/v1/shops":            {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
-	"/v1/shops/ID/reviews": {"stars": 5, "text": "great"},
+	"/v1/users":             {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
+	"/v1/sessions":          {"email": "ada@example.org", "password": "correct horse"},
+	"/v1/sessions/refresh":  {"refreshToken": strings.Repeat("A", 64)},
+	"/v1/shops":             {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
+	"/v1/shops/ID/reviews":  {"stars": 5, "text": "great"},
+	"/v1/users/me/deletion": {"password": "correct horse"},
 }
 
 func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 	const count = 1000
-	options := newService(t, &store.Memory{}).options()
+	data := &store.Memory{}
+	options := newService(t, data).options()
 	options.MaxBodyBytes = 16 << 10
-	s := newService(t, &store.Memory{})
+	s := newService(t, data)
 	s.Handler = api.New(options)
 	// One hash is meant to be slow, and very slow under the race detector.
 	hash := attack.CPU(func() { auth.NewPasswords(func() {}).Hash(t.Context(), "x") })

@@ -41,6 +41,7 @@ var problemTypes = []problemType{
 	{"already-reviewed", http.StatusConflict, "A user reviews a shop once. PUT /v1/reviews/{id} changes the review."},
 	{"shop-has-reviews", http.StatusConflict, "A shop that others have reviewed cannot be deleted: their reviews are not yours."},
 	{"body-too-large", http.StatusRequestEntityTooLarge, "The body is larger than this route accepts. `detail` has the limit."},
+	{"uri-too-long", http.StatusRequestURITooLong, "The path and the query together are longer than the API accepts."},
 	{"unsupported-media-type", http.StatusUnsupportedMediaType, "The body has to be JSON, and Content-Type application/json."},
 	{"invalid-fields", http.StatusUnprocessableEntity, "Fields of the body are not valid; `errors` names them."},
 	{"too-many-requests", http.StatusTooManyRequests, "The client has used up its requests. Repeat it after the seconds in `Retry-After`."},

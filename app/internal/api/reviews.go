@@ -120,7 +120,7 @@ func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r)
+	body, err := readBody(r, largestText)
 	if err != nil {
 		return err
 	}

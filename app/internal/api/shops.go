@@ -115,7 +115,7 @@ func (a *api) updateShop(w http.ResponseWriter, r *http.Request, who auth.Identi
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r)
+	body, err := readBody(r, largestText)
 	if err != nil {
 		return err
 	}
