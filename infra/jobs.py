@@ -29,16 +29,21 @@ NOT_FOUND = 404
 def migration(
     scope: Scope, image: AppImage, config: pod.Config, after: Sequence[pulumi.Resource]
 ) -> batch.v1.Job | None:
-    """The Job a new version waits for; None for a service without. A Job of its own for each image and each setting."""
+    """Declare the Job a new version waits for; None for a service without one.
+
+    Its name comes from the whole pod template, which Kubernetes cannot change in place: whatever changes in it makes a
+    new Job beside the finished one.
+    """
     job = scope.service.migration
     if job is None:
         return None
     name = f"{scope.title}-migration"
-    content = pulumi.Output.all(image=image.reference, env=config.env, secret=config.secret or "")
+    template = pod.job_template(name, scope, job, image, config)
+    text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
     return batch.v1.Job(
         name,
-        metadata=scope.meta(content.apply(lambda parts: content_name(name, {**parts, "args": " ".join(job.args)}))),
-        spec=_spec(scope, job, name, image, config),
+        metadata=scope.meta(text.apply(lambda text: content_name(name, {"template": text}))),
+        spec=_spec(job, template),
         opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=_hooks(scope, name))),
     )
 
@@ -85,7 +90,9 @@ def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v
     """A CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"
-        by_the_clock(scope, name, schedule, _spec(scope, schedule, name, image, config), account)
+        by_the_clock(
+            scope, name, schedule, _spec(schedule, pod.job_template(name, scope, schedule, image, config)), account
+        )
 
 
 def by_the_clock(
@@ -109,9 +116,7 @@ def by_the_clock(
     )
 
 
-def _spec(scope: Scope, job: Job, name: str, image: AppImage, config: pod.Config) -> batch.v1.JobSpecArgs:
+def _spec(job: Job, template: core.v1.PodTemplateSpecArgs) -> batch.v1.JobSpecArgs:
     return batch.v1.JobSpecArgs(
-        backoff_limit=job.retries,
-        active_deadline_seconds=job.deadline_seconds,
-        template=pod.job_template(name, scope, job, image, config),
+        backoff_limit=job.retries, active_deadline_seconds=job.deadline_seconds, template=template
     )

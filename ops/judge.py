@@ -119,7 +119,8 @@ def _replaces(change: Change) -> Iterator[Reason]:
     if change.before and change.after is None and change.kind in _SERVES:
         yield Class.REPLACES, "is deleted: what it served is gone"
     why = _made_anew(change)
-    if why and (change.kind in _SERVES or why != _RENAMED):
+    # Nothing serves from a Job: when another one takes its place, no request is lost.
+    if why and change.kind != "Job" and (change.kind in _SERVES or why != _RENAMED):
         yield Class.REPLACES, f"cannot be changed in place, is deleted and made anew: {why}"
 
 
@@ -182,6 +183,8 @@ def _rolls(change: Change) -> Iterator[Reason]:
     if content and change.is_content_named:
         effect = "it runs again" if change.kind == "Job" else "the pods that read it roll"
         yield Class.ROLLS_PODS, f"has new content, and so a new name: {effect}: {_told(content)}"
+    elif change.kind == "Job" and (why := _made_anew(change)):
+        yield Class.ROLLS_PODS, f"is deleted and made anew, and runs again: {why}"
     template = [field for field in content if field.path.startswith("spec.template")]
     if template and change.kind in _WORKLOADS:
         # What a person changed comes before what follows from it.

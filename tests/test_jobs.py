@@ -7,7 +7,11 @@ from typing import Any
 import jobs
 import pytest
 
+from ops import models
+from ops.changes import compare
+from ops.judge import judge_all
 from ops.recorder import Program
+from ops.verdict import Class, forbidden_in
 from tests.conftest import Changed, declared
 from tests.lightkube_server import Server, named
 
@@ -69,6 +73,57 @@ def test_each_image_and_each_setting_gets_a_migration_of_its_own(changed: Change
     names = [name(changed("dev", {**JOBS, **changes})) for changes in ({}, *others)]
     assert len(set(names)) == 3
     assert name(declared("dev", JOBS)) == names[0]
+
+
+def migration(program: Program) -> dict[str, Any]:
+    return program.manifests()["Job", "api-migration"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"services.api.migration.args": ["migrate -v"]},
+        {"services.api.migration.args": ["migrate", "-v"]},
+        {"services.api.resources.memory": "96Mi"},
+        {"services.api.resources.cpuLimit": "2"},
+        {"services.api.file": None},
+        {"services.api.needs": ["mysql"]},
+    ],
+    ids=str,
+)
+def test_whatever_changes_in_the_pods_of_a_migration_makes_a_new_job(changed: Changed, changes: dict[str, Any]):
+    """Kubernetes changes no Job's pods in place: under its old name the Job would be deleted and made anew."""
+    base = {**JOBS, "services.api.migration.args": ["migrate"]}
+    before, after = migration(changed("dev", base)), migration(changed("dev", {**base, **changes}))
+    assert before["spec"]["template"] != after["spec"]["template"]
+    assert before["metadata"]["name"] != after["metadata"]["name"]
+
+
+def test_two_lists_of_arguments_that_read_alike_are_two_jobs(changed: Changed):
+    one, two = ({**JOBS, "services.api.migration.args": args} for args in (["migrate -v"], ["migrate", "-v"]))
+    assert migration(changed("dev", one))["metadata"]["name"] != migration(changed("dev", two))["metadata"]["name"]
+
+
+def test_how_often_and_how_long_a_migration_is_tried_makes_no_new_job(changed: Changed):
+    """Both can be changed in place, and a migration that has ended need not run again for them."""
+    patient = {**JOBS, "services.api.migration": {"args": ["migrate"], "retries": 5, "deadlineSeconds": 900}}
+    before, after = migration(changed("dev", JOBS)), migration(changed("dev", patient))
+    assert before["spec"] != after["spec"]
+    assert before["metadata"]["name"] == after["metadata"]["name"]
+
+
+def test_the_verdict_calls_a_migration_that_runs_again_no_downtime(changed: Changed):
+    """prod forbids what replaces; a change of a service's memory or arguments is none of that."""
+    models_of = [
+        models.of_program(changed("prod", {"services.api.migration": {"args": args}, "services.api.resources": size}))
+        for args, size in (
+            (["migrate", "-v"], {"cpu": "250m", "memory": "256Mi"}),
+            (["migrate -v"], {"cpu": "250m", "memory": "300Mi"}),
+        )
+    ]
+    verdicts = {verdict.change.name: verdict for verdict in judge_all(compare(*models_of))}
+    assert verdicts["Job/api-migration"].classes == [Class.ROLLS_PODS]
+    assert not {class_ for verdict in verdicts.values() for class_ in verdict.classes} & forbidden_in("prod")
 
 
 @pytest.mark.feature("D6", part="declared")
