@@ -10,19 +10,36 @@ from collections.abc import Iterator
 
 from mistakes import Mistake
 from naming import CANARY
-from settings import BACKING, MYSQL_BACKUP, Mysql, Resources, Service, Settings, mebibytes, millicores, password_of
+from settings import (
+    BACKING,
+    MYSQL_BACKUP,
+    Mysql,
+    Resources,
+    Service,
+    Settings,
+    Tls,
+    mebibytes,
+    millicores,
+    password_of,
+)
 
 # A rollout adds one pod, and the pods that leave still count until they are gone.
 ROLLOUT_FACTOR = 2
 # A Job's name has 63 characters, and that of a canary's migration is `<name>-canary-migration-<hash>`.
 LONGEST_WITH_CANARY = 37
+# The controller puts 11 more characters behind it for each Job.
+LONGEST_CRON_JOB = 52
+# Objects that Kubernetes, or this program, makes in each namespace, of kinds that a service has under its own name.
+TAKEN = {"default": "ServiceAccount", "default-deny": "NetworkPolicy", "acme-solvers": "NetworkPolicy"}
 
 
 def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
     """Everything about the settings as a whole that the stack could not be brought up with, or must not be."""
     yield from _needs(settings)
     yield from _addresses(settings)
+    yield from _namespace(settings)
     yield from _names(settings)
+    yield from _cron_jobs(settings)
     yield from _canaries(settings)
     yield from _secret_sources(settings)
     yield from _images(settings)
@@ -82,6 +99,7 @@ def _needs(settings: Settings) -> Iterator[Mistake]:
 
 def _addresses(settings: Settings) -> Iterator[Mistake]:
     taken: dict[tuple[str, str], str] = {}
+    certificates: dict[str, tuple[str, str]] = {}
     for name, service in settings.services.items():
         if service.ingress is None:
             continue
@@ -90,17 +108,62 @@ def _addresses(settings: Settings) -> Iterator[Mistake]:
             at = ("services", name, "ingress", "path")
             yield Mistake(at, f"{host}{path} is already served by {other}", service.ingress.path, f"/{name}")
         taken[host, path] = name
+        certificate = _certificate(name, service.ingress.tls)
+        other, of_other = certificates.setdefault(host, (name, certificate)) if certificate else (name, "")
+        if certificate and certificate != of_other:
+            at = ("services", name, "ingress", "tls")
+            rule = (
+                f"{host} has a certificate already, that of {other}; one of the two would be served. Take the same one"
+            )
+            yield Mistake(at, rule, None, f"{{secretName: {of_other}}}")
+
+
+def _certificate(name: str, tls: Tls | None) -> str:
+    """Return the name of the Secret with a certificate of its own; those made from `secretFiles` are all the same."""
+    if tls is None or tls.secret_files:
+        return ""
+    return tls.secret_name or f"{name}-tls"
+
+
+def _namespace(settings: Settings) -> Iterator[Mistake]:
+    cluster = settings.cluster
+    foreign = {cluster.ingress_namespace: "the ingress controller's", cluster.monitoring_namespace: "monitoring's"}
+    if settings.namespace == "default" or settings.namespace.startswith("kube-"):
+        owner = "the cluster's own"
+    else:
+        owner = foreign.get(settings.namespace, "")
+    if owner:
+        rule = f"is {owner} and there already; the stack makes one for itself, and deletes it when it goes"
+        yield Mistake(("namespace",), rule, settings.namespace, "slipway-dev")
 
 
 def _names(settings: Settings) -> Iterator[Mistake]:
     for name, service in settings.services.items():
         if name in BACKING or name == MYSQL_BACKUP:
             yield Mistake(("services", name), "is the name of a backing service; call it something else")
+        if name in TAKEN:
+            rule = f"is taken: there is a {TAKEN[name]} of this name in each namespace; call it something else"
+            yield Mistake(("services", name), rule)
         for job in service.jobs:
             if f"{name}-{job}" in settings.services:
                 key = ("migration",) if job == "migration" else ("schedules", job)
                 rule = f"its objects would be named {name}-{job}, as those of the service of that name are"
                 yield Mistake(("services", name, *key), rule)
+
+
+def _cron_jobs(settings: Settings) -> Iterator[Mistake]:
+    """`a` with `b-c` and `a-b` with `c` would both be `a-b-c`."""
+    taken: dict[str, str] = {}
+    for name, service in settings.services.items():
+        for job in service.schedules:
+            composed, at = f"{name}-{job}", ("services", name, "schedules", job)
+            if len(composed) > LONGEST_CRON_JOB:
+                rule = f"its CronJob would be named {composed}, which has {len(composed)} characters; Kubernetes takes"
+                yield Mistake(at, f"{rule} {LONGEST_CRON_JOB}")
+            if (other := taken.setdefault(composed, name)) != name:
+                yield Mistake(
+                    at, f"its CronJob would be named {composed}, as one of {other} is; call it something else"
+                )
 
 
 def _canaries(settings: Settings) -> Iterator[Mistake]:
@@ -110,6 +173,10 @@ def _canaries(settings: Settings) -> Iterator[Mistake]:
             yield Mistake((*at, "canary", "percent"), service.too_few_for(service.canary))
         if f"{name}-{CANARY}" in settings.services:
             yield Mistake((*at, "rollout"), f"its canary would be named {name}-{CANARY}, as another service is")
+        for need in service.needs:
+            if (policy := f"{name}-{CANARY}-{need}") in settings.services:
+                rule = f"its canary's connection to {need} would be named {policy}, as another service is"
+                yield Mistake((*at, "rollout"), rule)
         if service.migration and len(name) > LONGEST_WITH_CANARY:
             rule = f"a service with a migration and rollout: canary has a name of at most {LONGEST_WITH_CANARY}"
             yield Mistake(at, f"{rule} characters; this one has {len(name)}")

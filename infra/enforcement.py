@@ -8,7 +8,7 @@ from typing import Any
 import monitor
 import pulumi
 from google.protobuf.json_format import MessageToDict
-from policies import RULES, Finding, Waiver, check
+from policies import RULES, Finding, Waiver, check, grouped
 from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
 from rules import SECRET, UNKNOWN, Object
 
@@ -35,14 +35,14 @@ def watch(waivers: Sequence[Waiver]) -> None:
     def ending() -> None:
         findings = check(declared, stack, waivers)
         _refuse(stack, findings)
-        for finding in findings:
-            pulumi.log.warn(finding.told)
+        for line in grouped(findings):
+            pulumi.log.warn(line)
 
     monitor.observe(registering=registering, ending=ending)
 
 
 def _refuse(stack: str, findings: Sequence[Finding]) -> None:
-    lines = [f"  {finding.told}" for finding in findings if finding.level == "mandatory"]
+    lines = [f"  {line}" for line in grouped(finding for finding in findings if finding.level == "mandatory")]
     if lines:
         broken = "1 house rule is" if len(lines) == 1 else f"{len(lines)} house rules are"
         raise pulumi.RunError("\n".join([f"{broken} broken in stack {stack} (docs/policies.md).", *lines]))

@@ -8,6 +8,7 @@ import checks
 import network
 import pulumi
 from connection import connect_for_retained
+from image_names import login_of
 from naming import PART_OF, labels
 from pulumi_kubernetes import Provider, core, meta
 from settings import REGISTRY_PASSWORD, Quota, Registry, Settings
@@ -84,9 +85,11 @@ class Environment(pulumi.ComponentResource):
         )
 
     def _pull_secret(self, settings: Settings, registry: Registry) -> pulumi.Output[str]:
-        host = settings.image.repository.partition("/")[0]
+        registry_login = login_of(settings.image.repository)
         login = settings.secret(REGISTRY_PASSWORD).apply(
-            lambda password: json.dumps({"auths": {host: {"username": registry.username, "password": password}}})
+            lambda password: json.dumps(
+                {"auths": {registry_login: {"username": registry.username, "password": password}}}
+            )
         )
         secret = core.v1.Secret(
             "registry",

@@ -6,16 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
 from rules import SERVING, Container, Part, Pod, Problem, Rules, Stack, dig, quantity, selects
-from settings import DEFAULT_WRITE_TIMEOUT, FORGOTTEN_SECONDS, Cron, TimeZone, seconds
+from settings import DEFAULT_WRITE_TIMEOUT, FORGOTTEN_SECONDS, seconds
 
 RULES = Rules()
 
 Problems = Iterator[Problem]
 
 MINIMUM_ID = 10000
-TIMES: dict[str, TypeAdapter[str]] = {"schedule": TypeAdapter(Cron), "timeZone": TypeAdapter(TimeZone)}
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 HANDLERS = ("httpGet", "grpc", "exec", "tcpSocket")
 # What Pod Security "restricted" allows.
@@ -201,15 +199,6 @@ def memory_is_reserved(container: Container) -> Problems:
         yield container.wrong(
             "resources.requests.memory", f"the limit is {container.get('resources.limits.memory')}; make them one"
         )
-
-
-@RULES.each(containers, "SW103")
-def requests_fit(container: Container) -> Problems:
-    """No request is above its limit: the API server refuses the pod."""
-    for resource, request in container.mapping("resources.requests").items():
-        limit = container.get(f"resources.limits.{resource}")
-        if (quantity(request) or 0) > (quantity(limit) or float("inf")):
-            yield container.wrong(f"resources.requests.{resource}", f"at most the limit, {limit}")
 
 
 @RULES.each(containers, "SW104")
@@ -451,13 +440,3 @@ def jobs_do_not_serve(stack: Stack) -> Problems:
 def no_bare_pods(found: Part) -> Problems:
     """Every pod has an owner: nobody would replace it when its node goes."""
     yield found.wrong("kind", "use a Deployment or a Job")
-
-
-@RULES.each(schedules, "SW206")
-def schedule_times(schedule: Part) -> Problems:
-    """A schedule's times are times: the API server refuses it, or it would never run."""
-    for key, form in TIMES.items():
-        try:
-            form.validate_python(schedule.text(f"spec.{key}"))
-        except ValidationError as error:
-            yield schedule.wrong(f"spec.{key}", error.errors()[0]["msg"].removeprefix("Value error, "))

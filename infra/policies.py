@@ -1,7 +1,8 @@
 """House rules: what holds for every object of every stack, in each run of the program.
 
 `check` holds the objects of a stack against all rules. In local and dev a finding is advice; everywhere else it ends
-the run. A rule can be waived in the stack file, for a reason and until a day (`slipway:waivers`).
+the run. A rule can be waived in the stack file, for a reason and until a day (`slipway:waivers`). What the API server
+would refuse (api_validation.py, SA...) ends the run everywhere, and cannot be waived.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal, Protocol
 
+import api_validation
 import connections
 import pod_rules
 import references
@@ -22,7 +24,9 @@ ADVISED = ("local", "dev")
 """Environments in which a finding is advice only."""
 
 RULES: dict[str, Rule] = {
-    rule.id: rule for rule in (*pod_rules.RULES, *stack_rules.RULES, *connections.RULES, *references.RULES)
+    rule.id: rule
+    for module in (api_validation, pod_rules, stack_rules, connections, references)
+    for rule in module.RULES
 }
 
 
@@ -81,21 +85,38 @@ def check(
 ) -> list[Finding]:
     """Every rule the objects of one stack break, but for those waived today. `rules`: those only, not all."""
     stack, level = Stack(objects), level_in(environment)
+    judging = RULES.values() if rules is None else rules
     today = today or date.today()
     valid = [waiver for waiver in waivers if waiver.until >= today]
     found = {
-        Finding(label(problem.object), problem.path, rule.id, level, problem.message)
-        for rule in (RULES.values() if rules is None else rules)
+        Finding(label(problem.object), problem.path, rule.id, level_in(environment, rule), problem.message)
+        for rule in judging
         if level == "mandatory" or not rule.guarded
         for problem in rule.find(stack)
     }
-    kept = [finding for finding in found if not any(_waives(waiver, finding) for waiver in valid)]
+    waivable = {rule.id for rule in RULES.values() if not rule.always}
+    kept = [
+        finding
+        for finding in found
+        if finding.rule not in waivable or not any(_waives(waiver, finding) for waiver in valid)
+    ]
     return sorted([*kept, *(_stale_waivers(waivers, level, today) if rules is None else ())])
 
 
-def level_in(environment: str) -> Level:
-    """How much a finding weighs there."""
-    return "advisory" if environment in ADVISED else "mandatory"
+def level_in(environment: str, rule: Rule | None = None) -> Level:
+    """Return how much a finding weighs there, of this rule or of most."""
+    return "advisory" if environment in ADVISED and not (rule and rule.always) else "mandatory"
+
+
+def grouped(findings: Iterable[Finding]) -> list[str]:
+    """Return one line for each cause: what is wrong with many objects in the same way is told once."""
+    groups: dict[tuple[str, str], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.rule, finding.message), []).append(finding)
+    return [
+        f"{first.told}; the same at {len(others)} more places" if others else first.told
+        for first, *others in groups.values()
+    ]
 
 
 def label(found: Object) -> str:
@@ -120,6 +141,10 @@ def _stale_waivers(waivers: Sequence[Waiver], level: Level, today: date) -> Iter
             yield Finding(at, "until", "SW903", level, f"was {waiver.until}; keep the rule, or decide anew")
 
 
+def _advice(rule: Rule) -> str:
+    return "-" if rule.guarded else "mandatory" if rule.always else "advisory"
+
+
 def document() -> str:
     """docs/policies.md: all rules as Markdown."""
     advised = ", ".join(ADVISED)
@@ -128,13 +153,11 @@ def document() -> str:
         "# House rules",
         "",
         "What holds for every object of every stack. Each run of the program looks (infra/enforcement.py), and so does",
-        "`pulumi preview --policy-pack policy`, from outside. A rule is waived by an entry of `slipway:waivers`.",
+        "`pulumi preview --policy-pack policy`, from outside. A rule is waived by an entry of `slipway:waivers`,",
+        "unless it is about what the API server would refuse (SA...).",
         "",
         f"| id | what holds | or else | {advised} | elsewhere |",
         "|---|---|---|---|---|",
     ]
-    lines += [
-        f"| {rule.id} | {rule.title} | {rule.reason} | {'-' if rule.guarded else 'advisory'} | mandatory |"
-        for rule in RULES.values()
-    ]
+    lines += [f"| {rule.id} | {rule.title} | {rule.reason} | {_advice(rule)} | mandatory |" for rule in RULES.values()]
     return "\n".join(lines) + "\n"

@@ -24,7 +24,6 @@ from rules import (
     dig,
     known,
     port_number,
-    selects,
     told_ports,
 )
 from settings import RESERVED_ENV, ROOT
@@ -47,12 +46,10 @@ LOGIN = "kubernetes.io/dockerconfigjson"
 
 @RULES.together("SR001")
 def own_pods(stack: Stack) -> Problems:
-    """A workload selects its own pods: the API server refuses it, or it adopts another one's pods."""
+    """A workload selects its own pods only: it would adopt another one's pods."""
     for workload in stack.of(*SERVING):
         [pod] = Stack([workload.object]).pods
         labels = workload.get("spec.selector.matchLabels")
-        if not labels or not selects(labels, pod.labels):
-            yield workload.wrong("spec.selector.matchLabels", f"the pods have {pod.labels}; select two of those")
         # Those of a canary have an owner already, so the release beside it does not adopt them.
         others = [other for other in stack.selected(labels) if other.object is not workload.object]
         if others := [
@@ -104,17 +101,6 @@ def same_ports(stack: Stack) -> Problems:
             told = variables.get(f"{str(port.get('name')).upper()}_PORT")
             if told not in (None, port.text("containerPort")):
                 yield port.wrong("containerPort", f"the app is told {told}; make them one")
-
-
-@RULES.together("SR006")
-def unique_in_pod(stack: Stack) -> Problems:
-    """Names of containers and ports are unique in a pod: a name would lead to either."""
-    for pod in stack.pods:
-        yield from _twice([(container, "name", container.label) for container in pod.containers])
-        ports = [port for container in pod.containers for port in container.parts("ports")]
-        for key in ("name", "containerPort"):
-            yield from _twice([(port, key, port.get(key)) for port in ports])
-        yield from _twice([(volume, "name", volume.get("name")) for volume in pod.parts("volumes")])
 
 
 @RULES.together("SR007")
@@ -209,22 +195,12 @@ def configuration_keys(stack: Stack) -> Problems:
 
 @RULES.together("SR023")
 def mounts(stack: Stack) -> Problems:
-    """Mounts and volumes fit each other: the API server refuses the pod, or a file is missing."""
+    """Every volume is mounted: a file is missing."""
     for pod in stack.pods:
-        volumes = [volume.get("name") for volume in pod.parts("volumes")]
         mounted = [mount for container in pod.containers for mount in container.parts("volumeMounts")]
-        for mount in mounted:
-            if mount.get("name") not in volumes:
-                yield mount.wrong(
-                    "name", f"the pod has {', '.join(map(str, volumes)) or 'no volume'}; use one of those"
-                )
         for volume in pod.parts("volumes"):
             if volume.get("name") not in [mount.get("name") for mount in mounted]:
                 yield volume.wrong("name", "no container mounts it; mount it or take it out")
-        for container in pod.containers:
-            yield from _twice(
-                [(mount, "mountPath", mount.get("mountPath")) for mount in container.parts("volumeMounts")]
-            )
 
 
 @RULES.together("SR024")
@@ -394,16 +370,6 @@ def namespaces(stack: Stack) -> Problems:
             yield found.wrong("metadata.namespace", f"the stack's namespace is {_names(stack, 'Namespace')}")
 
 
-@RULES.together("SR042")
-def unique_names(stack: Stack) -> Problems:
-    """Every object has a name of its own: Pulumi would invent one, or one would overwrite the other."""
-    for found in stack.objects:
-        if not found.get("metadata.name"):
-            yield found.wrong("metadata.name", "give one")
-    names = [(found, (found.kind, found.get("metadata.namespace"), found.name)) for found in stack.objects]
-    yield from _twice([(found, "metadata.name", name) for found, name in names if found.name != UNKNOWN])
-
-
 # What the rules above look up
 
 
@@ -413,16 +379,6 @@ def _service_ports(service: Part) -> list[Any]:
 
 def _names(stack: Stack, kind: str) -> str:
     return ", ".join(sorted(found.name for found in stack.of(kind))) or "none"
-
-
-def _twice(places: list[tuple[Part, str, Any]]) -> Problems:
-    """The places whose value an earlier one has already."""
-    seen: list[Any] = []
-    for part, at, value in places:
-        if value in seen:
-            yield part.wrong(at, "is taken already; give another")
-        if value is not None:
-            seen.append(value)
 
 
 Source = tuple[Part, str, str, Any, list[tuple[str, Any]]]

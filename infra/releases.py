@@ -89,10 +89,10 @@ def declare(
 
 
 def content(settings: Settings) -> dict[str, Any]:
-    """What a release says besides its image: every setting given, without those that tell where secrets are."""
-    given = settings.model_dump(
-        mode="json", by_alias=True, exclude_unset=True, exclude={"image", "image_files", "release", *SECRET_SOURCES}
-    )
+    """What a release says besides its image: every setting given, without those that are about secrets."""
+    left_out: dict[str, Any] = dict.fromkeys(("image", "image_files", "release", *SECRET_SOURCES), True)
+    left_out["services"] = {"__all__": {"secret_lengths"}}
+    given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)
     return given

@@ -303,6 +303,8 @@ class Rule:
     """Whether one object is enough to tell that it is broken."""
     guarded: bool
     """Whether it holds where findings are mandatory only; elsewhere less is fine."""
+    always: bool = False
+    """Whether it is mandatory in every environment and cannot be waived: an update would fail."""
 
 
 Thing = TypeVar("Thing")
@@ -312,6 +314,10 @@ Look: TypeAlias = Callable[[Thing], Iterable[Problem]]
 class Rules(list[Rule]):
     """The rules of one module, in reading order."""
 
+    def __init__(self, *, always: bool = False) -> None:
+        super().__init__()
+        self._always = always
+
     def each(self, things: Callable[[Stack], Iterable[Thing]], id: str) -> Callable[[Look[Thing]], Look[Thing]]:
         """Register a rule about every single thing of a kind; its docstring is what holds, and what it is for."""
 
@@ -320,7 +326,10 @@ class Rules(list[Rule]):
                 for thing in things(stack):
                     yield from _as_far_as_known(look, thing)
 
-            self.append(Rule(id, *_words(look), lambda stack: _as_far_as_known(find, stack), alone=True, guarded=False))
+            def judge(stack: Stack) -> Iterator[Problem]:
+                return _as_far_as_known(find, stack)
+
+            self.append(Rule(id, *_words(look), judge, alone=True, guarded=False, always=self._always))
             return look
 
         return register
@@ -332,7 +341,7 @@ class Rules(list[Rule]):
             def find(stack: Stack) -> Iterator[Problem]:
                 return _as_far_as_known(look, stack)
 
-            self.append(Rule(id, *_words(look), find, alone=False, guarded=guarded))
+            self.append(Rule(id, *_words(look), find, alone=False, guarded=guarded, always=self._always))
             return look
 
         return register

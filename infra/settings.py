@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pulumi
+from image_names import normalized
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -73,9 +75,13 @@ def _not_nothing(quantity: str) -> None:
 
 def _network(text: str) -> None:
     try:
-        ip_network(text)
+        network = ip_network(text)
     except ValueError as error:
         raise ValueError(f"should be a range of addresses such as 10.20.0.0/16: {error}") from None
+    if text.rpartition("/")[2] != str(network.prefixlen):
+        raise ValueError(f"should be a range of addresses without leading zeros, /{network.prefixlen}")
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped:
+        raise ValueError("should be a range of IPv4 addresses as such: Kubernetes takes none inside of IPv6")
 
 
 def _time_zone(name: str) -> None:
@@ -98,20 +104,43 @@ def _day(text: object) -> object:
         raise ValueError(f"is no day of the calendar: {error}") from None
 
 
-_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
+_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 6))
+_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 def _cron(schedule: str) -> None:
-    """Five fields of numbers, ranges, lists and steps; what the CronJob controller would refuse is refused here."""
+    """Five fields of numbers, ranges, lists and steps; what the API server would refuse is refused here."""
     fields = schedule.split()
     if len(fields) != len(_CRON_FIELDS):
         raise ValueError(f"has {len(fields)} fields instead of 5 (minute hour day month weekday)")
     for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
         for part in field.split(","):
-            match = re.fullmatch(r"(\*|([0-9]+)(?:-([0-9]+))?)(?:/([1-9][0-9]*))?", part)
+            match = re.fullmatch(r"(\*|([0-9]+)(?:-([0-9]+))?)(?:/([1-9][0-9]{0,3}))?", part)
             bounds = [int(number) for number in match.group(2, 3) if number] if match else []
             if not match or bounds != sorted(bounds) or not all(low <= number <= high for number in bounds):
-                raise ValueError(f"{name} is {field!r}: numbers from {low} to {high}, `*`, lists, ranges and steps")
+                sunday = "; Sunday is 0" if low == 0 and high == 6 else ""
+                raise ValueError(
+                    f"{name} is {field!r}: numbers from {low} to {high}{sunday}, `*`, lists, ranges and steps"
+                )
+    _, _, days, months, weekdays = fields
+    longest = max(_LONGEST_MONTHS[month - 1] for month in _months(months))
+    earliest = min(int(part.partition("-")[0].partition("/")[0].replace("*", "1")) for part in days.split(","))
+    if weekdays == "*" and earliest > longest:
+        raise ValueError(f"day of month is {days!r}, which no month of {months!r} has: it would never run")
+
+
+def _months(field: str) -> Iterator[int]:
+    """Return the months that one field of a schedule names."""
+    for part in field.split(","):
+        given, _, step = part.partition("/")
+        first, _, last = given.replace("*", "1-12").partition("-")
+        yield from range(int(first), (12 if step else int(first)) + 1 if not last else int(last) + 1, int(step or 1))
+
+
+def _path(path: str) -> None:
+    """Refuse what the API server refuses in the path of an Ingress or HTTPRoute."""
+    if "//" in path or re.search(r"/\.\.?(/|$)", path):
+        raise ValueError("should be a path without //, /./ and /../")
 
 
 _LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -128,7 +157,7 @@ Host = Annotated[
         "a host name such as api.example.com: lower case, no wildcard, no address", rf"({_LABEL}\.)+(?=[a-z]){_LABEL}"
     ),
 ]
-UrlPath = Annotated[str, Form("a path such as /v1", r"/[-A-Za-z0-9._~/]*")]
+UrlPath = Annotated[str, Form("a path such as /v1", r"/[-A-Za-z0-9._~/]*", _path)]
 SecretName = Annotated[
     str,
     Form(
@@ -137,16 +166,22 @@ SecretName = Annotated[
 ]
 LabelKey = Annotated[
     str,
-    Form("the name of a label such as app.kubernetes.io/name", r"([a-z0-9.-]+/)?[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"),
+    Form(
+        "the name of a label such as app.kubernetes.io/name",
+        rf"({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+    ),
 ]
 LabelValue = Annotated[
     str,
-    Form("the value of a label: up to 63 letters, digits, `-`, `_` and `.`", r"[A-Za-z0-9]([-\w.]{0,61}[A-Za-z0-9])?"),
+    Form(
+        "the value of a label: up to 63 letters, digits, `-`, `_` and `.`",
+        r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?",
+    ),
 ]
 EnvName = Annotated[str, Form("the name of a variable such as LOG_LEVEL", r"[A-Z][A-Z0-9_]*")]
 Cpu = Annotated[
     str,
-    Form("CPUs such as 250m, 2 or 0.5", r"[1-9][0-9]*m|[0-9]{1,4}(\.[0-9]{1,3})?", _not_nothing, numbers=True),
+    Form("CPUs such as 250m, 2 or 0.5", r"[1-9][0-9]{0,6}m|[0-9]{1,4}(\.[0-9]{1,3})?", _not_nothing, numbers=True),
 ]
 Memory = Annotated[str, Form("a quantity such as 64Mi or 1Gi", r"[1-9][0-9]*(Mi|Gi)", most=12)]
 Repository = Annotated[
@@ -155,23 +190,31 @@ Repository = Annotated[
         "a registry and a name without tag, such as registry.example.com/slipway/api",
         r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+",
     ),
+    AfterValidator(normalized),
 ]
 PinnedImage = Annotated[
     str,
     Form(
         "an image by digest, such as registry.example.com/mysql:8.4@sha256: and 64 hexadecimal digits",
-        r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:\w[\w.-]{0,127})?@sha256:[0-9a-f]{64}",
+        r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5}(?=/))?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+        r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?@sha256:[0-9a-f]{64}",
         most=500,
     ),
+    AfterValidator(normalized),
 ]
-ServerName = Annotated[str, Form("a host name or address such as mysql.example.com", r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")]
+ServerName = Annotated[str, Form("a host name or address such as mysql.example.com", rf"({_LABEL}\.)*{_LABEL}")]
 SqlName = Annotated[str, Form("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")]
 TimeZone = Annotated[str, Form("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _time_zone)]
 Cidr = Annotated[str, Form("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _network)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Length = Annotated[int, Field(ge=1, le=4096)]
 Day = Annotated[date, BeforeValidator(_day)]
 Tag = Annotated[
     str, Form("a tag such as src-0123456789abcdef, at most 63", r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
+]
+# As the value of the label that tells the stacks apart it has `slipway-` before it, and 63 characters in all.
+StackName = Annotated[
+    str, Form("the name of a stack: up to 55 letters, digits, `-`, `_` and `.`", r"[A-Za-z0-9_.-]{0,54}[A-Za-z0-9]")
 ]
 Revision = Annotated[str, Form("8 hexadecimal digits, as ./slipway history lists them", r"[0-9a-f]{8}")]
 Digest = Annotated[str, Form("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
@@ -179,10 +222,11 @@ StorePath = Annotated[str, Form("a path such as slipway/prod", r"(([A-Za-z0-9._-
 HttpUrl = Annotated[
     str,
     Form(
-        "an address such as http://prometheus.example.com:9090", r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-\w./~]*)?"
+        "an address such as http://prometheus.example.com:9090",
+        r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./~]*)?",
     ),
 ]
-Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]*[smh]")]
+Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]{0,5}[smh]")]
 RuleId = Annotated[str, Form("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check=_cron)]
 
@@ -212,6 +256,8 @@ DEFAULT_WRITE_TIMEOUT = "15s"
 # How long proxies and ingress go on sending requests to a pod that leaves. Measured through an ingress at 50 requests a
 # second: 1 s lost requests in two of three runs, 2 s lost none.
 FORGOTTEN_SECONDS = 2
+# The container runtime needs 6 MiB for itself, and refuses to start a container with less.
+LEAST_MEBIBYTES = 8
 # These it sets for services that need a backing service.
 BACKING_ENV = frozenset({"MYSQL_HOST", "MYSQL_PORT", "MYSQL_DATABASE", "MYSQL_USER", "REDIS_HOST", "REDIS_PORT"})
 
@@ -278,7 +324,7 @@ class Image(Section):
     """The image to run (source: prebuilt)."""
     tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
     """Its tag, which pods name beside the digest and are labelled with (source: prebuilt). Default: none."""
-    from_: DnsLabel | None = Field(default=None, alias="from", examples=["dev"])
+    from_: StackName | None = Field(default=None, alias="from", examples=["dev"])
     """Name of the stack whose image is taken over (source: promote)."""
 
     @model_validator(mode="after")
@@ -313,6 +359,12 @@ class Resources(Section):
     def cpu_at_most(self) -> str:
         """CPU limit in force."""
         return self.cpu_limit or max("1", self.cpu, key=millicores)
+
+    @model_validator(mode="after")
+    def _container_starts(self) -> Self:
+        if mebibytes(self.memory) < LEAST_MEBIBYTES:
+            raise ValueError(f"memory ({self.memory}) is less than the {LEAST_MEBIBYTES}Mi a container needs to start")
+        return self
 
     @model_validator(mode="after")
     def _request_fits_limit(self) -> Self:
@@ -506,6 +558,8 @@ class Service(Section):
     """Content of the app's config.yaml. A change is picked up by running pods, without a restart."""
     secrets: list[SecretName] = Field(default=[], examples=[["signing-key"]])
     """Secrets the app reads as files of these names. Each one is a `secure:` value `slipway:<name>`."""
+    secret_lengths: dict[SecretName, Length] = Field(default={}, examples=[{"signing-key": 32}])
+    """Fewest characters of single secrets: with fewer the app does not start. Outside local and dev, all have 16."""
     selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"app": "api"}])
     """Labels by which a Deployment that was there before the stack finds its pods: Kubernetes cannot change them, and
     `./slipway adopt` tells them. Default: those of all services."""
@@ -591,6 +645,13 @@ class Service(Section):
         return self
 
     @model_validator(mode="after")
+    def _secrets_are_no_sections(self) -> Self:
+        taken = {field.alias or name for name, field in Settings.model_fields.items()} | {"service", "candidate"}
+        if names := sorted(taken & {*self.secrets}):
+            raise ValueError(f"secrets: {', '.join(names)} is the name of a section of the stack file; call it another")
+        return self
+
+    @model_validator(mode="after")
     def _selector_stays(self) -> Self:
         if changing := sorted(key for key in self.selector if key in CHANGING_LABELS or key.startswith("slipway/")):
             raise ValueError(
@@ -668,6 +729,14 @@ class Mysql(Backing):
     """How much the server gets (source: cluster). Half of the memory is its buffer pool."""
     backup: Backup | None = Backup()
     """Dumps by the clock (source: cluster); null: none. A managed server is backed up by who manages it."""
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        if self.source == "cluster" and self.database in ("mysql", "sys", "information_schema", "performance_schema"):
+            raise ValueError(f"database: {self.database} is one of the server's own; call it something else")
+        if self.source == "cluster" and self.user in ("root", "mysql", "mariadb"):
+            raise ValueError(f"user: {self.user} is one of the server's own; call it something else")
+        return self
 
 
 class Redis(Backing):

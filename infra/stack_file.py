@@ -20,7 +20,7 @@ import pulumi
 from engine_yaml import Node, Unreadable, read
 from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse
 from pulumi.runtime import config as pulumi_config
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 from settings import (
     BACKING,
@@ -30,6 +30,7 @@ from settings import (
     ROOT,
     SECRET_SOURCES,
     Settings,
+    StackName,
     password_of,
 )
 
@@ -44,6 +45,8 @@ SECTIONS = frozenset(field.alias or name for name, field in Settings.model_field
 # Where anything will do for a secret, as long as there is one.
 FORGIVING = ("local", "dev")
 LEAST_SECRET = 16
+# What the API server takes, all keys of one Secret together.
+LARGEST_SECRET = 2**20
 _PLACEHOLDER = re.compile(
     r"(your|my|the)?(changeme|changeit|change|replaceme|replace|password|passwd|pass|secret|signingkey|apikey|key|token"
     r"|todo|tbd|fixme|example|sample|default|dummy|placeholder|test|testing|foo|bar|admin|root|none|null)+"
@@ -192,7 +195,7 @@ def _laid_over(own: Node, under: Node | None) -> Node:
 
 def judged(stack: str, tree: Node, mistakes: Iterable[Mistake]) -> Settings:
     """The settings in an effective tree; `pulumi.RunError` with these mistakes and all others if there is one."""
-    found = [*mistakes, *_unknown_names(tree), *_given_twice(tree)]
+    found = [*mistakes, *_stack_name(stack), *_unknown_names(tree), *_given_twice(tree)]
     settings, wrong = _validated({name: node.plain() for name, node in tree.items().items() if name in SECTIONS})
     found += wrong
     if settings:
@@ -200,6 +203,17 @@ def judged(stack: str, tree: Node, mistakes: Iterable[Mistake]) -> Settings:
     if found or not settings:
         refuse(stack, found, lambda key: tree.nearest(key).place)
     return settings
+
+
+def _stack_name(stack: str) -> Iterator[Mistake]:
+    """Every object carries the stack's name in a label: one mistake here, not one in each of them."""
+    try:
+        TypeAdapter(StackName).validate_python(stack)
+    except ValidationError as error:
+        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
+        yield Mistake(
+            (), f"the stack's name {rule}; this one has {len(stack)} characters. Rename it: pulumi stack rename"
+        )
 
 
 def _unknown_names(tree: Node) -> Iterator[Mistake]:
@@ -320,6 +334,7 @@ def _secret_mistakes(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[
         yield from _missing_files(
             "secretFiles", folder, [*needed_secrets(tree), *(CERTIFICATE_FILES if _has_own_ca(tree) else ())]
         )
+        yield from _unfit_files(tree, folder)
         return
     for name in needed_secrets(tree):
         command = f"pulumi config set --secret {name} -s {stack}"
@@ -327,16 +342,35 @@ def _secret_mistakes(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[
             yield Mistake((name,), f"secret is missing or empty; set it: {command}")
         elif name not in _secret_keys():
             yield Mistake((name,), f"secret stands there in clear; encrypt it: {command}")
-        elif stack not in FORGIVING and (weakness := _weakness(texts[name])):
+        elif weakness := _weakness(texts[name], least_length(tree, name), forgiving=stack in FORGIVING):
             yield Mistake((name,), f"secret {weakness}; set another: {command}")
 
 
-def _weakness(secret: str) -> str | None:
-    """What is wrong with a secret that guards something; never the secret itself."""
+def least_length(tree: Node, name: str) -> int:
+    """Return how many characters the services demand of a secret; 0 if none of them says."""
+    lengths = [service.nearest(("secretLengths", name)).value for service in _services(tree).values()]
+    return max((length for length in lengths if isinstance(length, int)), default=0)
+
+
+def _weakness(secret: str, least: int, *, forgiving: bool) -> str | None:
+    """Return what is wrong with a secret, without the secret itself. What the app refuses is refused everywhere."""
     letters = re.sub(r"[^a-z]", "", secret.lower())
-    if _PLACEHOLDER.fullmatch(letters) or len({*secret.lower()}) < 5 or secret in "1234567890" * 9:
+    placeholder = _PLACEHOLDER.fullmatch(letters) or len({*secret.lower()}) < 5 or secret in "1234567890" * 9
+    if placeholder and not forgiving:
         return "is a placeholder"
-    return f"is shorter than {LEAST_SECRET} characters" if len(secret) < LEAST_SECRET else None
+    shortest = least if forgiving else max(least, LEAST_SECRET)
+    return f"is shorter than {shortest} characters" if len(secret.strip().encode()) < shortest else None
+
+
+def _unfit_files(tree: Node, folder: str) -> Iterator[Mistake]:
+    """Secrets in files that the app or the API server refuses."""
+    for name in needed_secrets(tree):
+        file, least = ROOT / folder / name, least_length(tree, name)
+        size = len(file.read_bytes().strip()) if file.is_file() else least
+        if 0 < size < least:
+            yield Mistake(("secretFiles",), f"{folder}/{name} is shorter than the {least} characters the app demands")
+        if size > LARGEST_SECRET:
+            yield Mistake(("secretFiles",), f"{folder}/{name} has {size} bytes; a Secret holds {LARGEST_SECRET}")
 
 
 def _encrypted(node: Node, at: Key) -> Iterator[Key]:

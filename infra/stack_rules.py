@@ -18,8 +18,6 @@ SIZES = ("cpu", "memory", "ephemeral-storage")
 
 Problems = Iterator[Problem]
 HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-NAME = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-LABEL_VALUE = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]{0,61})?[A-Za-z0-9])?")
 LABELS = tuple(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of", "managed-by"))
 # What would change is not in a selector: it can never be edited. That a pod is a canary's never changes.
 SELECTOR = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
@@ -36,14 +34,6 @@ def everything(stack: Stack) -> list[Part]:
 
 
 # Scaling and disruption
-
-
-@RULES.each(scalers, "SW301")
-def bounds(scaler: Part) -> Problems:
-    """An autoscaler's bounds leave room: the API server refuses a minimum above the maximum."""
-    fewest, most = scaler.get("spec.minReplicas"), scaler.get("spec.maxReplicas")
-    if not isinstance(fewest, int) or not isinstance(most, int) or not 1 <= fewest <= most:
-        yield scaler.wrong("spec.minReplicas", f"give a number from 1 to maxReplicas ({most})")
 
 
 @RULES.together("SW302", guarded=True)
@@ -112,8 +102,6 @@ def _guarded(stack: Stack, budget: Part) -> list[Any]:
 def _budget(budget: Part, fewest: int) -> Problems:
     """A budget lets a pod go at all times, and never all of several at once."""
     stay, leave = budget.get("spec.minAvailable"), budget.get("spec.maxUnavailable")
-    if stay is not None and leave is not None:
-        yield budget.wrong("spec.minAvailable", "the API server takes it or maxUnavailable, not both; take it out")
     if stay is not None and _share(stay, fewest) >= fewest:
         yield budget.wrong("spec.minAvailable", f"with {fewest} pods no node could be drained; use maxUnavailable: 1")
     if (stay, leave) == (None, None) or (leave is not None and _share(leave, fewest) < 1):
@@ -189,20 +177,6 @@ def addresses_once(stack: Stack) -> Problems:
                 other = taken.setdefault((rule.text("host"), path.text("path")), ingress.name)
                 if other != ingress.name:
                     yield path.wrong("path", f"{rule.text('host')} has it already, for {other}; give another")
-
-
-@RULES.each(lambda stack: stack.of("Service"), "SW409")
-def service_ports(service: Part) -> Problems:
-    """A Service's ports are told apart: the API server refuses it."""
-    taken: list[Any] = []
-    for port in service.parts("spec.ports"):
-        number = port.get("port")
-        if not isinstance(number, int) or not 1 <= number <= 65535:
-            yield port.wrong("port", "give a number from 1 to 65535")
-        for key, value in (("port", (number, port.get("protocol") or "TCP")), ("name", port.text("name"))):
-            if value in taken:
-                yield port.says(key, "is that of another port of this Service too; give another")
-            taken.append(value)
 
 
 # Configuration and secrets
@@ -408,16 +382,3 @@ def no_administrators(binding: Part) -> Problems:
     """Nobody is made an administrator: the whole cluster would hang on one password."""
     if binding.get("roleRef.name") in ("cluster-admin", "admin", "edit"):
         yield binding.wrong("roleRef.name", "write a Role with just what is needed")
-
-
-@RULES.each(everything, "SW610")
-def names(found: Part) -> Problems:
-    """Names and labels have the form Kubernetes asks for: the API server refuses the object."""
-    if not NAME.fullmatch(found.text("metadata.name")):
-        yield found.wrong("metadata.name", "use lower-case letters, digits and `-`")
-    for at, labels in _labels(found):
-        for label, value in labels.items():
-            if not LABEL_VALUE.fullmatch(str(value)):
-                yield found.says(
-                    at, f"give {label} the value {value}; use letters, digits, `-`, `_` and `.`, 63 at most"
-                )

@@ -90,6 +90,18 @@ def _held_data(change: Change) -> str:
     return _HOLDS_DATA.get(change.kind, "")
 
 
+# What Kubernetes refuses. ---------------------------------------------------------------------------------------------
+
+
+def _is_refused(change: Change) -> Iterator[Reason]:
+    """Yield what the API server refuses of an object that stays; what is made anew is no change to it."""
+    if change.kind != "PersistentVolumeClaim" or _made_anew(change):
+        return
+    for field in change.edited:
+        if field.path == "spec.resources.requests.storage" and size.is_less(field):
+            yield Class.REFUSED, f"a volume only grows, and Kubernetes refuses a smaller claim: {field.text}"
+
+
 # Service that stops. --------------------------------------------------------------------------------------------------
 
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
@@ -192,4 +204,4 @@ def _rolls(change: Change) -> Iterator[Reason]:
         yield Class.ROLLS_PODS, _told(template).replace("spec.template.spec.", "")
 
 
-_RULES: tuple[Rule, ...] = (_loses_data, _replaces, _interrupts, _weakens, _exposes, _rolls)
+_RULES: tuple[Rule, ...] = (_is_refused, _loses_data, _replaces, _interrupts, _weakens, _exposes, _rolls)

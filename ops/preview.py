@@ -33,7 +33,7 @@ from ops import models
 from ops.changes import ABSENT, Change, compare
 from ops.judge import judge_all
 from ops.recorder import stack_config, stacks
-from ops.verdict import Class, Reason, Verdict, forbidden_in
+from ops.verdict import Class, Reason, Verdict, barred_in
 
 EXIT_FORBIDDEN = 2
 """The preview went well, and what it found may not pass."""
@@ -60,7 +60,7 @@ class Preview:
     @property
     def forbidden(self) -> list[tuple[Verdict, Reason]]:
         """The changes the environment does not let pass, each with the first reason why."""
-        barred = forbidden_in(self.stack) - self.allowed
+        barred = barred_in(self.stack, self.allowed)
         found = [(verdict, [r for r in verdict.reasons if r[0] in barred]) for verdict in self.changes]
         return [(verdict, min(reasons, key=lambda reason: reason[0].rank)) for verdict, reasons in found if reasons]
 
@@ -161,7 +161,7 @@ def command(names: list[str], base: str | None, allow: list[str], *, as_json: bo
 
 def allowed(flags: Iterable[str]) -> frozenset[Class]:
     """The classes of `--allow`; `models.NoModel` for one that there is not."""
-    known = {class_.flag: class_ for class_ in Class}
+    known = {class_.flag: class_ for class_ in Class if class_ is not Class.REFUSED}
     if unknown := sorted(set(flags) - known.keys()):
         raise models.NoModel(f"--allow {unknown[0]}: no such class. One of: {', '.join(known)}.")
     return frozenset(known[flag] for flag in flags)
@@ -170,13 +170,18 @@ def allowed(flags: Iterable[str]) -> frozenset[Class]:
 def refused(found: Iterable[Preview]) -> bool:
     """Whether an environment forbids something; what, and what to do if it is meant, is told on stderr."""
     told = [
-        f"error: {preview.stack} forbids what {class_.value}: {verdict.change.name} {text}. "
-        f"If it is meant, pass --allow {class_.flag}.\n"
+        f"error: {preview.stack} forbids what {class_.value}: {verdict.change.name} {text}. {_way_out(class_)}\n"
         for preview in found
         for verdict, (class_, text) in preview.forbidden
     ]
     sys.stderr.write("".join(told))
     return bool(told)
+
+
+def _way_out(class_: Class) -> str:
+    if class_ is Class.REFUSED:
+        return "No option lets it pass: take the change back."
+    return f"If it is meant, pass --allow {class_.flag}."
 
 
 def _why(verdict: Verdict, most: int = 4) -> list[str]:

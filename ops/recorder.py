@@ -30,7 +30,16 @@ from pulumi.runtime.stack import run_in_stack
 from pulumi.runtime.sync_await import _ensure_event_loop, _sync_await  # pyright: ignore[reportPrivateUsage]
 from rules import SECRET
 from settings import BACKING
-from stack_file import RELEASE, candidate_in, effective, handed_over, needed_secrets, read_defaults, read_files
+from stack_file import (
+    RELEASE,
+    candidate_in,
+    effective,
+    handed_over,
+    least_length,
+    needed_secrets,
+    read_defaults,
+    read_files,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 INFRA = ROOT / "infra"
@@ -92,7 +101,9 @@ class Program:
 def stacks() -> list[str]:
     """Every stack that has a file, in the order of promotion."""
     order = ["local", "dev", "staging", "prod"]
-    found = [file.name.split(".")[1] for file in (ROOT / "stacks").glob("Pulumi.*.yaml")]
+    files = (ROOT / "stacks").glob("Pulumi.*.yaml")
+    # A stack's name may hold dots, as in prod.eu.
+    found = [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
     return sorted(found, key=lambda stack: (order.index(stack) if stack in order else len(order), stack))
 
 
@@ -217,7 +228,9 @@ def _secret_values(values: dict[str, Json]) -> dict[str, str]:
     own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items()}
     shared = Node({}) if RELEASE in own else read_defaults().settings
     candidate = candidate_in(own) or Node({})
-    return dict.fromkeys(needed_secrets(effective(Node.of(own), shared)) | needed_secrets(candidate), STAND_IN)
+    tree = effective(Node.of(own), shared)
+    needed = needed_secrets(tree) | needed_secrets(candidate)
+    return {name: STAND_IN.ljust(max(least_length(tree, name), least_length(candidate, name)), ".") for name in needed}
 
 
 def _decrypted(value: Json) -> Json:

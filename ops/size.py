@@ -38,7 +38,7 @@ def lowered(change: Change, after: Model) -> list[str]:
         field.text
         for field in change.edited
         for path, (default, sign) in _SIZE.get(change.kind, {}).items()
-        if re.search(path, field.path) and _is_less(field, default, sign)
+        if re.search(path, field.path) and is_less(field, default, sign)
     ]
     return [*found, *_given_up(change, after)]
 
@@ -51,11 +51,12 @@ def _given_up(change: Change, after: Model) -> Iterator[str]:
             scalers = [at(found, "spec") for key, found in after.items() if key.startswith("HorizontalPodAutoscaler/")]
             owned = [spec.get("minReplicas", 1) for spec in scalers if at(spec, "scaleTargetRef").get("name") == name]
             least = Field(field.path, field.before, min(owned, default=1))
-            if _is_less(least, None, 1):
+            if is_less(least, None, 1):
                 yield f"{least.text}, where an autoscaler begins" if owned else least.text
 
 
-def _is_less(field: Field, default: int | None, sign: int) -> bool:
+def is_less(field: Field, default: int | None = None, sign: int = 1) -> bool:
+    """Return whether a number or quantity is lowered; raised, with sign -1."""
     before, after = (_number(default if value is ABSENT else value) for value in (field.before, field.after))
     return before is not None and after is not None and sign * after < sign * before
 

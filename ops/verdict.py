@@ -12,6 +12,7 @@ from ops.changes import Change
 class Class(Enum):
     """What a change does, the most dangerous first. The value is what one types and reads."""
 
+    REFUSED = "is refused"
     LOSES_DATA = "loses data"
     REPLACES = "replaces (downtime)"
     WEAKENS_SECURITY = "weakens security"
@@ -34,11 +35,13 @@ class Class(Enum):
         return list(Class).index(self)
 
 
-_ALL_HARM = frozenset({Class.LOSES_DATA, Class.REPLACES, Class.WEAKENS_SECURITY, Class.EXPOSES})
+# Nobody can let it pass: Kubernetes does not take the change.
+_IMPOSSIBLE = frozenset({Class.REFUSED})
+_ALL_HARM = _IMPOSSIBLE | {Class.LOSES_DATA, Class.REPLACES, Class.WEAKENS_SECURITY, Class.EXPOSES}
 FORBIDDEN = {
-    "local": frozenset[Class](),
-    "dev": frozenset[Class](),
-    "staging": frozenset({Class.LOSES_DATA}),
+    "local": _IMPOSSIBLE,
+    "dev": _IMPOSSIBLE,
+    "staging": _IMPOSSIBLE | {Class.LOSES_DATA},
     "prod": _ALL_HARM,
 }
 
@@ -46,6 +49,11 @@ FORBIDDEN = {
 def forbidden_in(stack: str) -> frozenset[Class]:
     """What an environment does not let pass unless it is allowed by name; one of any other name is held to prod's."""
     return FORBIDDEN.get(stack, _ALL_HARM)
+
+
+def barred_in(stack: str, allowed: frozenset[Class]) -> frozenset[Class]:
+    """Return the classes that may not pass with these allowed. What Kubernetes refuses cannot be allowed."""
+    return forbidden_in(stack) - (allowed - _IMPOSSIBLE)
 
 
 Reason: TypeAlias = tuple[Class, str]

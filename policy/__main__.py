@@ -59,7 +59,7 @@ def policy(rule: Rule, level: policies.Level) -> Policy:
     def tell(urns: list[str], report: ReportViolation) -> None:
         stack = urns[0].split("::")[0].removeprefix("urn:pulumi:")
         objects = [asked[urn] for urn in urns if urn in asked]
-        if objects and level == policies.level_in(stack):
+        if objects and level == policies.level_in(stack, rule):
             for finding in policies.check(objects, stack, waivers(stack), rules=[rule]):
                 report(f"{finding.object}: {finding.path} {finding.message}", None)
 

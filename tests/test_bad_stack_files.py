@@ -14,6 +14,7 @@ from unittest.mock import Mock
 import pulumi
 import pytest
 import stack_file
+import yaml
 from settings import ROOT
 
 from ops import recorder
@@ -43,6 +44,7 @@ config:
 """
 # Stands in some of the files where a secret has no business; no message may repeat it.
 CANARY = "hunter2-Hunter2-4711"
+SERVER = "mysql:8.4@sha256:" + "0" * 64
 
 Row = tuple[str, str, str, str]
 API = "      autoscaling:"
@@ -122,6 +124,8 @@ EDITS: dict[str, list[Row]] = {
         ("cpu: 50m", "cpu: 0", "services.api.resources.cpu", "more than 0"),
         ("cpu: 50m", "cpu: 0.0001", "services.api.resources.cpu", "CPUs such as 250m"),
         ("cpu: 50m", "cpu: half", "services.api.resources.cpu", "CPUs such as 250m"),
+        ("cpu: 50m", f"cpu: {'9' * 20}m", "services.api.resources.cpu", "CPUs such as 250m"),
+        ("memory: 64Mi", "memory: 7Mi", "services.api.resources", "less than the 8Mi a container needs to start"),
     ],
     "host and path": [
         (HOST, "host: '*.example.com'", "services.api.ingress.host", "no wildcard"),
@@ -138,6 +142,23 @@ EDITS: dict[str, list[Row]] = {
         (HOST, "host: -api.example.com", "services.api.ingress.host", "a host name"),
         ("path: /v1", "path: v1", "services.api.ingress.path", "a path such as /v1"),
         ("path: /v1", "path: /v1?x=1", "services.api.ingress.path", "a path such as /v1"),
+        ("path: /v1", "path: /v1//x", "services.api.ingress.path", "a path without //"),
+        ("path: /v1", "path: /v1/../x", "services.api.ingress.path", "a path without //, /./ and /../"),
+        ("path: /v1", "path: /v1/..", "services.api.ingress.path", "a path without //, /./ and /../"),
+        ("path: /v1", "path: /.", "services.api.ingress.path", "a path without //, /./ and /../"),
+        (
+            "    api:\n",
+            f"    web: {{ingress: {{{HOST}, path: /, tls: {{issuer: dev-ca}}}}}}\n    api:\n",
+            "services.web.ingress.tls",
+            "has a certificate already, that of api; one of the two would be served. Take the same one. Example: tls: "
+            "{secretName: api-tls}",
+        ),
+        (
+            "    api:\n",
+            f"    web: {{ingress: {{{HOST}, path: /, tls: {{secretName: other}}}}}}\n    api:\n",
+            "services.web.ingress.tls",
+            "Example: tls: {secretName: api-tls}",
+        ),
     ],
     "not legal for Kubernetes": [
         ("slipway-dev", "Slipway_Dev", "namespace", "lower-case letters"),
@@ -156,6 +177,66 @@ EDITS: dict[str, list[Row]] = {
         (API, "      needs: [api]\n" + API, "services.api.needs.0", "need not name itself"),
         ("source: build", "source: build\n    repository: r.example.com/api:v1", "image.repository", "without tag"),
         ("source: build", "source: prebuilt\n    digest: latest", "image.digest", "64 hexadecimal digits"),
+        ("10.20.0.0/16", "10.0.0.0/08", "services.api.egress.0.cidr", "without leading zeros, /8"),
+        ("10.20.0.0/16", "'::ffff:10.0.0.0/104'", "services.api.egress.0.cidr", "takes none inside of IPv6"),
+        (API, "      selector: {a..b/app: api}\n" + API, "services.api.selector.a..b/app", "the name of a label"),
+        (API, "      selector: {-a/app: api}\n" + API, "services.api.selector.-a/app", "the name of a label"),
+        (API, "      selector: {appé: api}\n" + API, "services.api.selector.appé", "the name of a label"),
+        (API, "      selector: {app: apiéa}\n" + API, "services.api.selector.app", "the value of a label"),
+    ],
+    "composed and taken names": [
+        ("slipway-dev", "default", "namespace", "is the cluster's own and there already"),
+        ("slipway-dev", "kube-system", "namespace", "is the cluster's own and there already"),
+        ("slipway-dev", "ingress", "namespace", "is the ingress controller's and there already"),
+        (
+            "context: dev\n  slipway:image:\n    source: build\n  slipway:namespace: slipway-dev",
+            "context: dev\n    monitoringNamespace: prom\n  slipway:image: {}\n  slipway:namespace: prom",
+            "namespace",
+            "is monitoring's and there already",
+        ),
+        ("    api:\n", "    default: {}\n    api:\n", "services.default", "there is a ServiceAccount of this name"),
+        ("    api:\n", "    default-deny: {}\n    api:\n", "services.default-deny", "there is a NetworkPolicy of"),
+        ("    api:\n", "    mysql: {}\n    api:\n", "services.mysql", "the name of a backing service"),
+        ("    api:\n", "    redis: {}\n    api:\n", "services.redis", "the name of a backing service"),
+        (
+            "    api:\n",
+            f"    api-report: {{schedules: {{x: {{args: [x], {CRON}}}}}}}\n    api:\n",
+            "services.api.schedules.report",
+            "its objects would be named api-report, as those of the service of that name are",
+        ),
+        (
+            "      schedules:\n",
+            f"      schedules:\n        b-c: {{args: [x], {CRON}}}\n    api-b:\n      schedules:\n"
+            f"        c: {{args: [x], {CRON}}}\n",
+            "services.api-b.schedules.c",
+            "its CronJob would be named api-b-c, as one of api is",
+        ),
+        (
+            "    api:\n",
+            f"    {'a' * 13}:\n      schedules:\n        {'r' * 39}: {{args: [x], {CRON}}}\n    api:\n",
+            f"services.{'a' * 13}.schedules.{'r' * 39}",
+            "which has 53 characters; Kubernetes takes 52",
+        ),
+        ("secrets: [signing-key]", "secrets: [image]", "services.api", "image is the name of a section"),
+        ("secrets: [signing-key]", "secrets: [service]", "services.api", "service is the name of a section"),
+        (
+            "  slipway:services:",
+            f"  slipway:mysql: {{database: mysql, image: {SERVER}}}\n  slipway:services:",
+            "mysql",
+            "database: mysql is one of the server's own",
+        ),
+        (
+            "  slipway:services:",
+            f"  slipway:mysql: {{user: root, image: {SERVER}}}\n  slipway:services:",
+            "mysql",
+            "user: root is one of the server's own",
+        ),
+        (
+            "  slipway:services:",
+            "  slipway:mysql: {source: managed, host: a..b, cidr: 10.0.0.0/8}\n  slipway:services:",
+            "mysql.host",
+            "a host name or address",
+        ),
     ],
     "cron": [
         (CRON, "cron: 30 3 * *", "services.api.schedules.report.cron", "has 4 fields instead of 5"),
@@ -165,6 +246,12 @@ EDITS: dict[str, list[Row]] = {
         (CRON, "cron: '*/0 * * * *'", "services.api.schedules.report.cron", "minute is '*/0'"),
         (CRON, "cron: '@daily'", "services.api.schedules.report.cron", "has 1 fields instead of 5"),
         (CRON, "cron: 30 3 * * MON", "services.api.schedules.report.cron", "day of week is 'MON'"),
+        (CRON, "cron: 30 3 * * 7", "services.api.schedules.report.cron", "from 0 to 6; Sunday is 0"),
+        (CRON, "cron: 30 3 * * 5-7", "services.api.schedules.report.cron", "from 0 to 6; Sunday is 0"),
+        (CRON, f"cron: '*/{'9' * 20} 3 * * *'", "services.api.schedules.report.cron", "minute is"),
+        (CRON, "cron: 30 3 30 2 *", "services.api.schedules.report.cron", "it would never run"),
+        (CRON, "cron: '30 3 31 4-6/2,9,11 *'", "services.api.schedules.report.cron", "it would never run"),
+        (CRON, "cron: 30 3 30-31 2/12 *", "services.api.schedules.report.cron", "it would never run"),
         ("Asia/Tokyo", "asia/tokyo", "services.api.schedules.report.timeZone", "an IANA time zone"),
         ("Asia/Tokyo", "Asia/Tokio", "services.api.schedules.report.timeZone", 'did you mean "Asia/Tokyo"'),
     ],
@@ -284,7 +371,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     stacks = tmp_path / "stacks"
     stacks.mkdir()
     monkeypatch.setattr(stack_file, "STACKS", stacks)
-    monkeypatch.setattr(recorder, "stacks", lambda: ["dev", "staging", "prod", "prod-eu"])
+    monkeypatch.setattr(recorder, "stacks", lambda: [file.name[7:-5] for file in stacks.glob("Pulumi.*.yaml")])
     (stacks / "defaults.yaml").write_text((ROOT / "stacks" / "defaults.yaml").read_text())
 
     def declared(text: str | bytes, stack: str = "dev", defaults: str | None = None) -> Program:
@@ -348,6 +435,19 @@ ACCEPTED: list[Row] = [
     ("config:\n", "encryptionsalt: v1:x\nconfig:\n  kubernetes:context: x\n", "", "what belongs to Pulumi"),
     ("slipway:namespace", "namespace", "", "a key without the project"),
     ("  slipway:image:", "  slipway:signing-key: {secure: AAABA}\n  slipway:image:", "", "an encrypted secret"),
+    (CRON, "cron: 30 3 31 2 1", "", "a day that never is, or each Monday"),
+    (CRON, "cron: 30 3 29 2 *", "", "a leap day"),
+    (CRON, "cron: 30 3 31 */2 *", "", "months with 31 days"),
+    (CRON, "cron: '5/10 0-23/5 * 1,12 0-6'", "", "lists, ranges and steps"),
+    ("memory: 64Mi", "memory: 8Mi", "", "the least memory"),
+    ("path: /v1", "path: /.well-known/..a/b..", "", "dots in a path"),
+    ("10.20.0.0/16", "'2001:DB8::/32'", "", "a range of IPv6"),
+    (
+        "    api:\n",
+        f"    web: {{ingress: {{{HOST}, path: /, tls: {{secretName: api-tls}}}}}}\n    api:\n",
+        "",
+        "two services on one host with one certificate",
+    ),
     ("debug}", '"größer 😀\\n\\t"}', "", "unicode, lines and tabs"),
 ]
 
@@ -438,7 +538,8 @@ STRICT = BASE.replace("source: build", "source: prebuilt\n    digest: sha256:" +
         ("***", "is a placeholder"),
         ("TODO", "is a placeholder"),
         ("1234567890123456", "is a placeholder"),
-        ("kT9-vQ2_mR7+zL4", "is shorter than 16 characters"),
+        ("kT9-vQ2_mR7+zL4", "is shorter than 32 characters"),
+        ("kT9-vQ2_mR7+zL4wkT9-vQ2_mR7+zL4", "is shorter than 32 characters"),
     ],
 )
 @pytest.mark.feature("J3", part="no default secret")
@@ -461,10 +562,75 @@ def test_only_local_and_dev_may_have_a_placeholder(put: Put, given: dict[str, st
 
 
 def test_a_real_secret_is_accepted_in_prod_and_any_in_dev(put: Put, given: dict[str, str]):
-    given["signing-key"] = "kT9-vQ2_mR7+zL4w"
+    given["signing-key"] = "kT9-vQ2_mR7+zL4w" * 2
     assert put(STRICT, "prod").resources
-    given["signing-key"] = "changeme"
+    given["signing-key"] = "changeme" * 4
     assert put(BASE, "dev").resources
+
+
+@pytest.mark.parametrize(("stack", "text"), [("dev", BASE), ("prod", STRICT)])
+def test_a_secret_that_the_app_refuses_is_refused_in_every_environment(
+    put: Put, given: dict[str, str], stack: str, text: str
+):
+    """With a shorter one the app does not start: dev may have a weak one, not one that keeps its pods from running."""
+    given["signing-key"] = "kT9-vQ2_mR7+zL4w" * 2
+    assert put(text, stack).resources
+    given["signing-key"] = given["signing-key"][1:]
+    assert "slipway:signing-key: secret is shorter than 32 characters; set another" in refusal(put, text, stack)
+
+
+def test_a_secret_without_a_length_of_its_own_has_sixteen_characters_where_it_matters(put: Put, given: dict[str, str]):
+    text = STRICT.replace("secrets: [signing-key]", "secrets: [signing-key, mail-token]")
+    given |= {"signing-key": "kT9-vQ2_mR7+zL4w" * 2, "mail-token": "kT9-vQ2_mR7+zL4"}
+    assert "slipway:mail-token: secret is shorter than 16 characters" in refusal(put, text, "prod")
+
+
+def test_the_length_that_defaults_demand_is_the_app_s_own():
+    source = (ROOT / "app" / "internal" / "config" / "secret.go").read_text()
+    [shortest] = re.findall(r"shortestSigningKey = (\d+)", source)
+    lengths = yaml.safe_load((ROOT / "stacks" / "defaults.yaml").read_text())["config"]["slipway:services"]["api"]
+    assert lengths["secretLengths"] == {"signing-key": int(shortest), "signing-key-previous": int(shortest)}
+
+
+def test_files_of_secrets_are_judged_as_well(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A short one keeps the app from starting, and a Secret of more than 1 MiB is refused by the API server."""
+    monkeypatch.setattr(recorder, "STAND_IN", "short")
+    monkeypatch.setattr(recorder, "least_length", lambda *_: 0)
+    text = edited("  slipway:image:", "  slipway:secretFiles: folder\n  slipway:image:")
+    assert "signing-key is shorter than the 32 characters the app demands" in refusal(put, text)
+    monkeypatch.setattr(recorder, "STAND_IN", "x" * (2**20 + 1))
+    assert "signing-key has 1048577 bytes; a Secret holds 1048576" in refusal(put, text)
+
+
+@pytest.mark.parametrize(
+    ("stack", "words"),
+    [
+        ("d" * 56, "up to 55 letters, digits, `-`, `_` and `.`; this one has 56 characters"),
+        ("d" * 100, "this one has 100 characters"),
+        ("prod-", "up to 55 letters, digits, `-`, `_` and `.`"),
+    ],
+)
+def test_a_stack_name_that_fits_no_label_is_one_mistake(put: Put, stack: str, words: str):
+    """Every object carries it: without this one line there would be one for each object."""
+    told = refusal(put, BASE, stack)
+    assert "has 1 mistake;" in told
+    assert words in told
+
+
+@pytest.mark.parametrize("stack", ["d" * 55, "dev.eu", "Dev_2"])
+def test_a_stack_name_that_fits_a_label_is_accepted(put: Put, stack: str):
+    assert put(STRICT, stack).resources
+
+
+def test_a_stack_whose_name_has_a_dot_is_among_those_there_are(
+    put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.undo()
+    monkeypatch.setattr(recorder, "ROOT", tmp_path)
+    (tmp_path / "stacks").mkdir(exist_ok=True)
+    for name in ("dev", "prod.eu", "prod.us.east"):
+        (tmp_path / "stacks" / f"Pulumi.{name}.yaml").write_text(BASE)
+    assert recorder.stacks() == ["dev", "prod.eu", "prod.us.east"]
 
 
 def test_the_command_line_tells_a_mistake_without_a_traceback(

@@ -70,9 +70,9 @@ def test_a_new_value_makes_a_new_secret_and_so_rolls_the_pods(given: dict[str, s
         [mounted] = [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
         return manifests["Secret", "api-secret"]["metadata"]["name"], mounted
 
-    given["signing-key"] = "one"
+    given["signing-key"] = "one" * 11
     before = names()
-    given["signing-key"] = "two"
+    given["signing-key"] = "two" * 11
     after = names()
     assert before[0] == before[1]
     assert after[0] == after[1]
@@ -81,7 +81,7 @@ def test_a_new_value_makes_a_new_secret_and_so_rolls_the_pods(given: dict[str, s
 
 @pytest.mark.feature("B10", part="program")
 def test_no_value_of_a_secret_is_declared_outside_of_secret_inputs(given: dict[str, str]):
-    given["signing-key"] = "canary-4711"
+    given["signing-key"] = "canary-4711" * 3
     program = declare("dev")
     assert "canary" not in repr([resource.inputs for resource in program.resources])
     assert "canary" not in repr(program.outputs)

@@ -123,7 +123,8 @@ def test_a_file_that_only_reads_differently_has_changed_all_the_same():
 
 def test_an_environment_nobody_made_rules_for_is_held_to_those_of_prod():
     assert set(FORBIDDEN) == set(stacks())
-    assert forbidden_in("prod-2") == forbidden_in("prod") > forbidden_in("staging") > forbidden_in("dev") == frozenset()
+    assert forbidden_in("prod-2") == forbidden_in("prod") > forbidden_in("staging") > forbidden_in("dev")
+    assert forbidden_in("dev") == frozenset({Class.REFUSED})
 
 
 CONTAINER = {"name": "api", "image": "r/api@sha256:aa", "resources": {"limits": {"memory": "64Mi"}}}
