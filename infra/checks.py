@@ -73,6 +73,8 @@ def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
         if isinstance(server, Mysql) and server.backup:
             # One by the clock, and one that somebody asked for.
             yield 2, server.backup.resources
+    # cert-manager's, while it has a certificate made or renewed; each takes what it asks for by default.
+    yield len(settings.solved), Resources(cpu="10m", memory="64Mi")
 
 
 def _canary_pods(service: Service) -> int:

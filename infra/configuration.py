@@ -7,14 +7,13 @@ keeps its name: running pods read it again.
 
 from __future__ import annotations
 
+import external_secrets
 import pod
 import pulumi
 import yaml
 from naming import content_name
 from pulumi_kubernetes import core
-from pulumi_kubernetes.apiextensions import CustomResource
 from scope import Scope
-from settings import SecretStore
 
 
 def declare(scope: Scope) -> pod.Config:
@@ -28,7 +27,7 @@ def declare(scope: Scope) -> pod.Config:
 def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
     """The object that holds these secrets, one key each; its name changes with what is in it."""
     if scope.settings.secret_store:
-        return _external_secret(scope, names, scope.settings.secret_store)
+        return external_secrets.declare(scope, names, scope.settings.secret_store, opts)
     values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
     # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
     name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.title}-secret", data)))
@@ -72,29 +71,3 @@ def _file(scope: Scope) -> pulumi.Output[str] | None:
         opts=scope.child(),
     )
     return file.metadata.name
-
-
-def _external_secret(scope: Scope, names: list[str], store: SecretStore) -> str:
-    """An order to the External Secrets Operator; named by what is ordered, since the content is not known here."""
-    keys = {name: f"{store.path}/{name}".lstrip("/") for name in names}
-    versions = {name: store.versions[name] for name in names if name in store.versions}
-    name = content_name(f"{scope.title}-secret", {**keys, **{f"{name}@": value for name, value in versions.items()}})
-    CustomResource(
-        f"{scope.title}-secret",
-        api_version="external-secrets.io/v1",
-        kind="ExternalSecret",
-        metadata=scope.meta(name),
-        spec={
-            "secretStoreRef": {"kind": store.kind, "name": store.name},
-            "refreshInterval": store.refresh,
-            "target": {"name": name, "creationPolicy": "Owner", "template": {"type": "Opaque"}},
-            "data": [
-                {"secretKey": secret, "remoteRef": {"key": key, "version": versions.get(secret)}}
-                if secret in versions
-                else {"secretKey": secret, "remoteRef": {"key": key}}
-                for secret, key in keys.items()
-            ],
-        },
-        opts=scope.child(),
-    )
-    return name

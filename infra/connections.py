@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from naming import SOLVER_PODS
 from rules import Part, Pod, Problem, Rules, Stack, port_number, selects, told_ports
 
 RULES = Rules()
@@ -63,6 +64,8 @@ def policy_types(policy: Part) -> Problems:
 def policy_pods(stack: Stack) -> Problems:
     """A NetworkPolicy's labels fit pods: the connection would be closed, or the pods open."""
     for policy in stack.of("NetworkPolicy"):
+        if _is_foreign(policy):
+            continue
         if not stack.selected(policy.get("spec.podSelector.matchLabels")):
             yield policy.wrong("spec.podSelector.matchLabels", "no pod has these labels")
         for rule, peers in _policy_rules(policy):
@@ -149,6 +152,11 @@ def dns(stack: Stack) -> Problems:
 
 
 # What the rules above look up
+
+
+def _is_foreign(policy: Part) -> bool:
+    """Whether it is for pods that are not the stack's: cert-manager makes and removes its own."""
+    return policy.get("spec.podSelector.matchLabels") == SOLVER_PODS
 
 
 def _policy_rules(policy: Part) -> Iterator[tuple[Part, str]]:

@@ -36,6 +36,8 @@ class Environment(pulumi.ComponentResource):
         self._quota(settings.quota)
         self._defaults()
         network.closed(self.namespace, self._child)
+        if any(held.solved for held in self._to_hold):
+            network.open_for_challenges(self.namespace, settings.cluster, self._child)
         self.pull_secret = self._pull_secret(settings, settings.registry) if settings.registry else None
         self.register_outputs({"namespace": self.namespace})
 
@@ -62,8 +64,9 @@ class Environment(pulumi.ComponentResource):
                     "requests.cpu": quota.cpu or f"{max(map(checks.needed_millicores, self._to_hold))}m",
                     "requests.memory": memory,
                     "limits.memory": memory,
-                    # The only way in is the ingress.
-                    "services.nodeports": "0",
+                    # The only way in is the ingress. By default cert-manager answers a challenge by a Service with a
+                    # node port, and no certificate would come without; the NetworkPolicies keep others out of it.
+                    "services.nodeports": str(max(len(held.solved) for held in self._to_hold)),
                     "services.loadbalancers": "0",
                 }
             ),

@@ -19,6 +19,8 @@ RELEASE = "release"
 # What tells the pods of a canary from those of the release in force (canary.py).
 TRACK = "slipway/track"
 CANARY = "canary"
+# The pods that cert-manager starts in a stack's namespace to answer HTTP-01 challenges.
+SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
 # On what finds pods by other labels than ours: which ones.
 SELECTOR = "slipway/selector"
 # 8 hex digits: 1 in 4 billion that two versions of one object share a name.

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import pod
 import pulumi
-from naming import PART_OF, labels, pods_of
+from naming import PART_OF, SOLVER_PODS, labels, pods_of
 from pulumi_kubernetes import meta, networking
 from scope import Scope
-from settings import Backing, Egress, Service
+from settings import Backing, Cluster, Egress, Service
 
 Peer = networking.v1.NetworkPolicyPeerArgs
 Port = networking.v1.NetworkPolicyPortArgs
+SOLVERS = "acme-solvers"
+# cert-manager's own port for them.
+SOLVER_PORT = 8089
 DNS_PORTS = [Port(port=53, protocol=protocol) for protocol in ("UDP", "TCP")]
 
 
@@ -37,6 +40,27 @@ def closed(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
     )
 
 
+def open_for_challenges(namespace: pulumi.Input[str], cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
+    """Let the ingress controller reach the pods by which cert-manager answers HTTP-01 challenges."""
+    entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=_controllers(cluster), ports=[_port(SOLVER_PORT)])
+    networking.v1.NetworkPolicy(
+        SOLVERS,
+        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(PART_OF, "environment")),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS),
+            policy_types=["Ingress", "Egress"],
+            ingress=[entered],
+        ),
+        opts=opts,
+    )
+
+
+def _controllers(cluster: Cluster) -> list[networking.v1.NetworkPolicyPeerArgs]:
+    """Who brings requests from outside: pods of the ingress controller, or load balancers by their addresses."""
+    blocks = [Peer(ip_block=networking.v1.IPBlockArgs(cidr=cidr)) for cidr in cluster.ingress_cidrs]
+    return [Peer(namespace_selector=_name(cluster.ingress_namespace)), *blocks]
+
+
 def declared_edges(scope: Scope) -> None:
     """The NetworkPolicy of a service and its jobs: who may come in, and where they may go."""
     _policy(scope, scope.name, _incoming(scope), _outgoing(scope))
@@ -52,7 +76,7 @@ def edges_of_canary(scope: Scope, before: Service) -> None:
         if inside and need not in before.needs:
             port = scope.settings.backing[need].port if need in scope.settings.backing else pod.HTTP_PORT
             peer = Peer(pod_selector=meta.v1.LabelSelectorArgs(match_labels=own))
-            entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=[_tcp(port)])
+            entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=[peer], ports=[_port(port)])
             _policy(scope, f"{scope.title}-{need}", [entered], [], pods_of(need))
 
 
@@ -60,7 +84,7 @@ def edges_of_server(scope: Scope, port: int, helper: str | None) -> None:
     """Those of a backing service: who needs it comes in, and so does its own helper; it goes nowhere itself."""
     clients = [name for name in scope.settings.services if scope.name in scope.settings.services[name].needs]
     pods = [Peer(pod_selector=_pods(name)) for name in (*clients, *([helper] if helper else []))]
-    entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=pods, ports=[_tcp(port)])
+    entered = networking.v1.NetworkPolicyIngressRuleArgs(from_=pods, ports=[_port(port)])
     _policy(scope, scope.name, [entered] if pods else [], [])
     if helper:
         _policy(scope, helper, [], [_inside(scope.name, port)])
@@ -94,13 +118,13 @@ def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
         if scope.name in service.needs
     ]
     if scope.service.ingress:
-        clients.append(Peer(namespace_selector=_name(scope.settings.cluster.ingress_namespace)))
+        clients += _controllers(scope.settings.cluster)
     rules: list[networking.v1.NetworkPolicyIngressRuleArgs] = []
     if clients:
-        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=[_tcp(pod.HTTP_PORT)]))
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=[_port(pod.HTTP_PORT)]))
     if monitoring := scope.settings.cluster.monitoring_namespace:
         scraper = Peer(namespace_selector=_name(monitoring))
-        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=[scraper], ports=[_tcp(pod.ADMIN_PORT)]))
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=[scraper], ports=[_port(pod.ADMIN_PORT)]))
     return rules
 
 
@@ -118,18 +142,18 @@ def _to_backing(name: str, backing: Backing) -> networking.v1.NetworkPolicyEgres
 
 
 def _inside(name: str, port: int) -> networking.v1.NetworkPolicyEgressRuleArgs:
-    return networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_tcp(port)])
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_port(port)])
 
 
 def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:
     block = networking.v1.IPBlockArgs(cidr=egress.cidr)
     return networking.v1.NetworkPolicyEgressRuleArgs(
-        to=[Peer(ip_block=block)], ports=[_tcp(port) for port in egress.ports]
+        to=[Peer(ip_block=block)], ports=[_port(port, egress.protocol, egress.last_port) for port in egress.ports]
     )
 
 
-def _tcp(port: int) -> networking.v1.NetworkPolicyPortArgs:
-    return Port(port=port, protocol="TCP")
+def _port(port: int, protocol: str = "TCP", last: int | None = None) -> networking.v1.NetworkPolicyPortArgs:
+    return Port(port=port, protocol=protocol, end_port=last)
 
 
 def _pods(service: str) -> meta.v1.LabelSelectorArgs:

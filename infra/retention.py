@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+import external_secrets
 import monitor
 import pulumi
 import releases
@@ -67,6 +68,7 @@ def collect(api: Client, stack: str) -> None:
     for kind, objects in candidates.items():
         for name in superseded(objects, named):
             api.delete(resource(CONFIGURATION[kind], kind), name)
+    external_secrets.delete_superseded(api, labels, named)
     releases.delete_old(api, stack)
 
 

@@ -226,7 +226,6 @@ HttpUrl = Annotated[
         r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./~]*)?",
     ),
 ]
-Period = Annotated[str, Form("a period such as 30m or 1h", r"[1-9][0-9]{0,5}[smh]")]
 RuleId = Annotated[str, Form("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, Form("a schedule of five fields such as 30 3 * * *", check=_cron)]
 
@@ -295,8 +294,17 @@ class Cluster(Section):
     """Regular expression the context's server URL has to match in full. Default: any server."""
     ingress_namespace: DnsLabel = Field(default="ingress", examples=["ingress-nginx"])
     """Namespace of the ingress or gateway controller: services with an address accept its connections."""
+    ingress_cidrs: list[Cidr] = Field(default=[], examples=[["10.30.0.0/16"]])
+    """Addresses of load balancers that connect to pods directly, as those of clouds do: services with an address accept
+    their connections, too."""
     monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
     """Namespace whose pods may scrape /metrics. Default: nobody."""
+
+    @model_validator(mode="after")
+    def _not_everybody(self) -> Self:
+        if wide := [cidr for cidr in self.ingress_cidrs if cidr.endswith("/0")]:
+            raise ValueError(f"ingressCidrs: {wide[0]} is everybody; name the load balancers' own range")
+        return self
 
     @model_validator(mode="after")
     def _server_is_a_pattern(self) -> Self:
@@ -497,7 +505,17 @@ class Egress(Section):
     cidr: Cidr = Field(examples=["10.20.0.0/16"])
     """Range of addresses."""
     ports: list[Port] = Field(min_length=1, examples=[[3306]])
-    """TCP ports."""
+    """Ports."""
+    last_port: Port | None = Field(default=None, examples=[3310])
+    """Last port of a range that begins with the one port in `ports`. Default: just the ports themselves."""
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    """Transport protocol."""
+
+    @model_validator(mode="after")
+    def _a_range_has_two_ends(self) -> Self:
+        if self.last_port and (len(self.ports) != 1 or self.last_port < self.ports[0]):
+            raise ValueError(f"lastPort ({self.last_port}): goes with one port in ports, and is not less than that")
+        return self
 
 
 class Job(Section):
@@ -775,12 +793,27 @@ class SecretStore(Section):
     """Name of the store object."""
     kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
     """Kind of the store object."""
+    entries: Literal["values", "maps", "one-map"] = Field(examples=["maps"])
+    """How secrets lie in the store: values: the entry `path`/`name` is the secret · maps: it is a map, whose key
+    `property` holds the secret (Vault) · one-map: the entry `path` is a map of all secrets by name."""
+    property: StorePath = Field(default="value", examples=["value"])
+    """Key of the secret in its map (entries: maps)."""
     path: StorePath = Field(default="", examples=["slipway/prod"])
-    """Where in the store the secrets lie: `path`/`name` is looked up. Default: at its top."""
+    """Where in the store the secrets lie. Default: at its top."""
     versions: dict[SecretName, str] = Field(default={}, examples=[{"signing-key": "2"}])
     """Version of single secrets. A change rolls the services that read that secret. Default: the newest."""
-    refresh: Period = Field(default="1h", examples=["1h"])
-    """How often the store is read again."""
+    rotation: str = Field(default="", max_length=63, examples=["2027-01-31"])
+    """Any text. The store is read once for each release; another text has all secrets read anew, and rolls the pods."""
+
+    @model_validator(mode="after")
+    def _a_secret_is_one_value(self) -> Self:
+        if self.entries == "one-map" and not self.path:
+            raise ValueError("path: is required with entries: one-map; it names the map")
+        if self.entries != "maps" and "property" in self.model_fields_set:
+            raise ValueError("property goes with entries: maps, and only with it")
+        if not self.property:
+            raise ValueError("property: should name a key; an empty one takes the whole map for the secret")
+        return self
 
 
 class Waiver(Section):
@@ -851,6 +884,12 @@ class Settings(Section):
     def trying(self) -> list[str]:
         """The services whose new versions are tried as canaries."""
         return [name for name, service in self.services.items() if service.rollout == "canary"]
+
+    @property
+    def solved(self) -> list[str]:
+        """The hosts for which cert-manager may answer challenges: those of an Ingress with an issuer."""
+        routed = [service.ingress for service in self.services.values() if service.ingress]
+        return sorted({ingress.host for ingress in routed if ingress.tls and ingress.tls.issuer})
 
     def needed_by(self, service: str) -> dict[str, Mysql | Redis]:
         """Those of them that a service needs."""

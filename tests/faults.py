@@ -27,7 +27,7 @@ EVERYTHING: dict[str, Any] = {
         "ingress": {"host": "www.example.com", "gateway": {"name": "public", "namespace": "ingress"}},
     },
 }
-EXTERNAL: dict[str, Any] = {"secretStore": {"name": "vault", "path": "slipway/prod"}}
+EXTERNAL: dict[str, Any] = {"secretStore": {"name": "vault", "entries": "maps", "path": "slipway/prod"}}
 """Secrets come from an external store."""
 
 

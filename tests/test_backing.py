@@ -95,7 +95,9 @@ def test_a_service_without_secrets_of_its_own_finds_the_password_all_the_same(ch
 
 
 def test_the_external_store_is_asked_for_the_passwords_by_the_servers_too(changed: Changed):
-    program = changed("dev", {**CLUSTER, "secretStore": {"name": "vault", "versions": {"mysql-password": "4"}}})
+    program = changed(
+        "dev", {**CLUSTER, "secretStore": {"name": "vault", "entries": "values", "versions": {"mysql-password": "4"}}}
+    )
     orders = {name: o["spec"]["data"] for (kind, name), o in program.manifests().items() if kind == "ExternalSecret"}
     assert orders["mysql-secret"] == [
         {"secretKey": "mysql-password", "remoteRef": {"key": "mysql-password", "version": "4"}}

@@ -184,6 +184,33 @@ EDITS: dict[str, list[Row]] = {
         (API, "      selector: {appé: api}\n" + API, "services.api.selector.appé", "the name of a label"),
         (API, "      selector: {app: apiéa}\n" + API, "services.api.selector.app", "the value of a label"),
     ],
+    "connections and stores": [
+        ("ports: [3306]", "ports: [1, 2], lastPort: 9", "services.api.egress.0", "goes with one port in ports"),
+        ("ports: [3306]", "ports: [9], lastPort: 8", "services.api.egress.0", "is not less than that"),
+        ("ports: [3306]", "ports: [9], lastPort: 65536", "services.api.egress.0.lastPort", "less than or equal to"),
+        ("ports: [3306]", "ports: [9], protocol: udp", "services.api.egress.0.protocol", "'TCP', 'UDP' or 'SCTP'"),
+        ("context: dev", "context: dev\n    ingressCidrs: [0.0.0.0/0]", "cluster", "0.0.0.0/0 is everybody"),
+        ("context: dev", "context: dev\n    ingressCidrs: [10.0.0.1]", "cluster.ingressCidrs.0", "range of addresses"),
+        ("slipway-dev", "slipway-dev\n  slipway:secretStore: {name: vault}", "secretStore.entries", "is required"),
+        (
+            "slipway-dev",
+            "slipway-dev\n  slipway:secretStore: {name: vault, entries: one-map}",
+            "secretStore",
+            "path: is required with entries: one-map",
+        ),
+        (
+            "slipway-dev",
+            "slipway-dev\n  slipway:secretStore: {name: vault, entries: values, property: value}",
+            "secretStore",
+            "property goes with entries: maps",
+        ),
+        (
+            "slipway-dev",
+            "slipway-dev\n  slipway:secretStore: {name: vault, entries: maps, property: ''}",
+            "secretStore",
+            "an empty one takes the whole map for the secret",
+        ),
+    ],
     "composed and taken names": [
         ("slipway-dev", "default", "namespace", "is the cluster's own and there already"),
         ("slipway-dev", "kube-system", "namespace", "is the cluster's own and there already"),

@@ -214,7 +214,7 @@ def test_a_stack_that_asks_for_canaries_is_in_the_end_the_same_with_room_for_the
 def test_a_quota_without_room_for_it_is_refused(changed: Changed):
     bounds = {"services.api.autoscaling": {"min": 2, "max": 2}, **API_ONLY, "quota": {"pods": 10}}
     assert changed("dev", bounds).resources
-    with pytest.raises(pulumi.RunError, match=r"quota\.pods: is less than .*\(11\)"):
+    with pytest.raises(pulumi.RunError, match=r"quota\.pods: is less than .*\(12\)"):
         changed("dev", {**bounds, **CANARY})
 
 

@@ -9,7 +9,7 @@ import pytest
 from ops.recorder import Program
 from tests.conftest import WITHOUT_STORES, Changed
 
-STORE = {"secretStore": {"name": "vault", "path": "slipway/dev"}}
+STORE = {"secretStore": {"name": "vault", "entries": "values", "path": "slipway/dev"}}
 TWO = {"services.web": {"secrets": ["session-key"]}}
 
 

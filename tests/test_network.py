@@ -76,3 +76,50 @@ def test_metrics_are_open_to_the_monitoring_namespace_only_where_there_is_one(ch
         "kubernetes.io/metadata.name": "monitoring"
     }
     assert scrape["ports"] == [{"port": 9090, "protocol": "TCP"}]
+
+
+def test_egress_may_be_of_another_protocol_and_to_a_range_of_ports(changed: Changed):
+    rtp = {"cidr": "10.0.0.0/8", "ports": [30000], "lastPort": 32000, "protocol": "UDP"}
+    plain = {"cidr": "10.1.0.0/16", "ports": [443, 8443]}
+    rules = policy(changed("dev", {"services.api.egress": [rtp, plain]}), "api")["egress"][-2:]
+    assert [rule["ports"] for rule in rules] == [
+        [{"port": 30000, "endPort": 32000, "protocol": "UDP"}],
+        [{"port": 443, "protocol": "TCP"}, {"port": 8443, "protocol": "TCP"}],
+    ]
+
+
+def test_load_balancers_are_let_in_by_their_addresses_to_services_with_an_address_only(changed: Changed):
+    changes = {"cluster.ingressCidrs": ["10.30.0.0/16"], "services.inner": {"resources": {"memory": "64Mi"}}}
+    program = changed("dev", changes)
+    assert {"ipBlock": {"cidr": "10.30.0.0/16"}} in peers(policy(program, "web")["ingress"], "from")
+    assert not policy(program, "inner").get("ingress")
+
+
+ISSUED = {"services.api.ingress": {"host": "api.example.com", "tls": {"issuer": "letsencrypt"}}}
+GIVEN = {f"services.{name}.ingress.tls": {"secretName": "tls"} for name in ("api", "web")}
+
+
+def test_the_pods_that_answer_cert_manager_s_challenges_are_reached_by_the_ingress_controller_alone(changed: Changed):
+    opened = policy(changed("dev", {**ISSUED, "cluster.ingressCidrs": ["10.30.0.0/16"]}), "acme-solvers")
+    assert opened["podSelector"]["matchLabels"] == {"acme.cert-manager.io/http01-solver": "true"}
+    [rule] = opened["ingress"]
+    assert rule["ports"] == [{"port": 8089, "protocol": "TCP"}]
+    assert rule["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+        {"ipBlock": {"cidr": "10.30.0.0/16"}},
+    ]
+    assert not opened.get("egress")
+
+
+def test_the_quota_has_room_for_a_solver_of_each_host_and_its_node_port(changed: Changed):
+    """By default cert-manager makes a pod of 10m and 64Mi and a Service of type NodePort for each challenge."""
+    issued, given = (
+        changed("dev", changes).manifests()["ResourceQuota", "quota"]["spec"]["hard"] for changes in ({}, GIVEN)
+    )
+    assert (issued["services.nodeports"], given["services.nodeports"]) == ("2", "0")
+    assert int(issued["pods"]) - int(given["pods"]) == 2
+    assert int(issued["requests.memory"].removesuffix("Mi")) - int(given["requests.memory"].removesuffix("Mi")) == 128
+
+
+def test_without_an_issuer_nothing_is_open_for_challenges(changed: Changed):
+    assert ("NetworkPolicy", "acme-solvers") not in changed("dev", GIVEN).manifests()

@@ -111,7 +111,7 @@ def test_no_secret_nor_where_one_is_found_is_in_the_record(program: Declare, sta
 
 
 def test_another_version_of_a_secret_is_the_same_release(changed: Changed):
-    store = {"name": "vault", "path": "slipway/dev"}
+    store = {"name": "vault", "entries": "values", "path": "slipway/dev"}
     one, two = (changed("dev", {"secretStore": {**store, "versions": {"signing-key": n}}}) for n in "12")
     assert recorded(one) == recorded(two)
 

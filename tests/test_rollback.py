@@ -81,10 +81,10 @@ def test_a_candidate_is_handed_over_beside_the_release_with_the_secrets_of_both(
 
 
 def test_where_secrets_come_from_is_today_s_too(files: Path):
-    store = "  slipway:secretStore: {name: vault, versions: {signing-key: '7'}}\n"
+    store = "  slipway:secretStore: {name: vault, entries: values, versions: {signing-key: '7'}}\n"
     (files / "Pulumi.dev.yaml").write_text(STACK_FILE + store)
     config = composed("dev", RELEASE)["config"]
-    assert config["slipway:secretStore"] == {"name": "vault", "versions": {"signing-key": "7"}}
+    assert config["slipway:secretStore"] == {"name": "vault", "entries": "values", "versions": {"signing-key": "7"}}
     assert "slipway:signing-key" not in config
 
 

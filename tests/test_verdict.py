@@ -47,7 +47,11 @@ def test_there_are_fixtures_of_every_class():
         ({"services.api.file.notice": "hello"}, {"ConfigMap/api-file": "config-only"}),
         ({"services.api.autoscaling.cpuPercent": 50}, {"HorizontalPodAutoscaler/api": "config-only"}),
         ({"services.api.ingress.host": "x.example.com"}, {"Ingress/api": "exposes"}),
-        ({"services.api.ingress": None}, {"Ingress/api": "replaces", "NetworkPolicy/api": "config-only"}),
+        (
+            {"services.api.ingress": None},
+            # No certificate is made for it any more, so the quota needs less room for cert-manager.
+            {"Ingress/api": "replaces", "NetworkPolicy/api": "config-only", "ResourceQuota/quota": "scales-down"},
+        ),
         (
             {"cluster.monitoringNamespace": "monitoring"},
             {"NetworkPolicy/api": "exposes", "NetworkPolicy/web": "exposes"},

@@ -170,7 +170,7 @@ def test_a_need_nobody_meets_is_refused(changed: Changed, name: str, hint: str):
 
 def test_a_quota_too_small_for_a_rollout_is_refused_with_the_number_it_takes(changed: Changed):
     with pytest.raises(
-        pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(4\).*Example: pods: 4"
+        pulumi.RunError, match=r"quota\.pods: is less than the services need .* \(5\).*Example: pods: 5"
     ):
         changed("dev", {"quota": {"pods": 3}})
 

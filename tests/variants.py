@@ -17,7 +17,7 @@ WEB = {
     "secrets": ["signing-key"],
 }
 GATEWAY = {"host": "api.example.com", "gateway": {"name": "public", "namespace": "ingress"}}
-STORE = {"name": "vault", "path": "slipway/prod", "versions": {"signing-key": "2"}}
+STORE = {"name": "vault", "entries": "maps", "path": "slipway/prod", "versions": {"signing-key": "2"}}
 
 # Name -> stack it starts from, and what is changed there.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -54,7 +54,9 @@ STACK_FILES = [
         "plain HTTP at a Gateway",
         {INGRESS: {"host": "api.example.com", "gateway": {"name": "a", "namespace": "b", "listener": "http"}}},
     ),
-    in_stack_file("secrets from two places", {"secretStore": {"name": "a"}, "secretFiles": "secrets"}),
+    in_stack_file(
+        "secrets from two places", {"secretStore": {"name": "a", "entries": "values"}, "secretFiles": "secrets"}
+    ),
     in_stack_file("a cluster without a context", {"cluster": {}}),
     in_stack_file("a namespace of the cluster's own", {"namespace": "kube-system"}),
     in_stack_file("no service", {"services": {"api": None}}),
