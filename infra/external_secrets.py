@@ -11,8 +11,8 @@ import re
 from typing import Any
 
 import pulumi
+from kinds import resource
 from lightkube import ApiError, Client
-from lightkube.generic_resource import create_namespaced_resource
 from naming import HASH_LENGTH, content_name
 from pulumi_kubernetes.apiextensions import CustomResource
 from scope import Scope
@@ -57,7 +57,7 @@ def _reference(store: SecretStore, name: str) -> dict[str, str]:
 
 def delete_superseded(api: Client, labels: dict[str, Any], named: set[str]) -> None:
     """Delete the ExternalSecrets with these labels whose Secret no pod template names; the Secrets go with them."""
-    kind = create_namespaced_resource(GROUP, VERSION, KIND, "externalsecrets")
+    kind = resource(f"{GROUP}/{VERSION}", KIND)
     try:
         present = [str(found.metadata.name) for found in api.list(kind, labels=labels) if found.metadata]
     except ApiError as error:
