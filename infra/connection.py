@@ -47,11 +47,18 @@ def _options(cluster: Cluster, access: Access | None) -> dict[str, Any]:
         "context": cluster.context,
         # What `pulumi destroy` and `refresh` use, which do not run this program. Never None: the SDK would put the
         # value of KUBECONFIG there, a path of this machine or several of them, which the provider cannot read.
-        "kubeconfig": pinned(access) if access else "",
+        "kubeconfig": _kubeconfig(access),
         # Only a new context means a new cluster; an edited kubeconfig must not replace every object.
         "cluster_identifier": cluster.context,
         "enable_server_side_apply": True,
     }
+
+
+def _kubeconfig(access: Access | None) -> str:
+    try:
+        return pinned(access) if access else ""
+    except KubeconfigError as error:  # a certificate authority that cannot be read
+        raise pulumi.RunError(f"{error}. Mend the kubeconfig; nothing was changed.") from None
 
 
 def check_context(cluster: Cluster) -> Access | None:
@@ -118,4 +125,7 @@ def _client(context: str, server: str | None, namespace: str, _kubeconfig: str |
     # Kept, since each new one would run the exec plugin of the kubeconfig again.
     from api_client import client as connected  # noqa: PLC0415
 
-    return connected(accepted(Cluster(context=context, server=server), pulumi.get_stack()), namespace)
+    try:
+        return connected(accepted(Cluster(context=context, server=server), pulumi.get_stack()), namespace)
+    except KubeconfigError as error:
+        raise pulumi.RunError(f"the API server cannot be asked: {error}") from None

@@ -10,13 +10,14 @@ import socket
 import ssl
 import urllib.parse
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import yaml
+import api_client
+import httpx2
+from kubeconfig import KubeconfigError, load
 
 from . import secrets, stack_file
 from .certificates import issue_ingress
-from .host import unreachable
 from .names import CONTEXT
 from .places import Places, home, quoted
 from .problems import Problem
@@ -67,7 +68,7 @@ class Deployment:
         """Secrets, login, and the stack; what is there is left alone."""
         told = [f"made {name}" for name in secrets.make(self.places)]
         if self.context != CONTEXT:
-            check_context(self.context, kubeconfigs(), task)
+            check_context(self.context, task)
             issue_ingress(self.places)
         if secrets.repair(self.places.stack_file, self.places.passphrase):
             told.append("dropped an encryption salt of another passphrase from stacks/Pulumi.local.yaml")
@@ -200,35 +201,20 @@ def get(url: str, path: str, ca: Path) -> tuple[int, str]:
         return answer.status, answer.read().decode(errors="replace").strip()
 
 
-def kubeconfigs() -> list[Path]:
-    """The user's own, as kubectl finds them."""
-    named = os.environ.get("KUBECONFIG", "")
-    return [Path(path) for path in named.split(os.pathsep) if path] or [home() / ".kube" / "config"]
-
-
-def named(configs: list[dict[str, Any]], section: str, entry: str, field: str) -> dict[str, str]:
-    """Name -> one field of its entry, over all files; the first file wins, as with kubectl."""
-    entries = [found for config in configs for found in cast("list[dict[str, Any]]", config.get(section) or [])]
-    return {str(found["name"]): str(found[entry][field]) for found in reversed(entries)}
-
-
-def check_context(context: str, files: list[Path], task: Task) -> None:
-    """Problem unless one of these kubeconfigs has the context, and its server answers."""
+def check_context(context: str, task: Task) -> None:
+    """Problem unless the user's kubeconfig has the context, and its server answers."""
     where = f"stacks/Pulumi.local.yaml: slipway:cluster.context: {context}"
-    configs = [cast("dict[str, Any]", yaml.safe_load(file.read_text()) or {}) for file in files if file.is_file()]
-    clusters = named(configs, "clusters", "cluster", "server")
-    contexts = named(configs, "contexts", "context", "cluster")
-    if context not in contexts:
-        known = ", ".join(contexts) or "none"
+    try:
+        access = load().access(context)
+        server = api_client.http(access)
+    except KubeconfigError as error:
+        raise Problem(f"{where}: {error}", f"name another context, or {CONTEXT} for the native cluster") from None
+    try:
+        with server:
+            server.get("/version")
+    except httpx2.TransportError as error:
         raise Problem(
-            f"{where}: no such kube context in {', '.join(map(str, files))} (there: {known})",
-            f"name one of these, or {CONTEXT} for the native cluster",
-        )
-    server = clusters.get(contexts[context], "")
-    reason = unreachable(server, 5)
-    if reason and "CERTIFICATE" not in reason.upper():
-        raise Problem(
-            f"{where}: its API server {server} cannot be reached: {reason}",
+            f"{where}: its API server {access.server} cannot be reached: {error or type(error).__name__}",
             f"start that cluster, or name {CONTEXT} for the native cluster",
-        )
-    task.say(f"kube context {context} ({server}), already there")
+        ) from None
+    task.say(f"kube context {context} ({access.server}), already there")

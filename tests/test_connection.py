@@ -13,13 +13,14 @@ from typing import Any
 import pulumi
 import pytest
 import yaml
-from connection import check_context, check_server
+from connection import check_context, check_server, client
 from credentials import Credentials
 from exec_credential import pinned
 from kubeconfig import Access, Kubeconfig, KubeconfigError, load
 from settings import Cluster
 
 from ops.recorder import INFRA
+from tests import api_server
 from tests.conftest import Changed
 
 
@@ -96,6 +97,23 @@ def test_an_update_whose_exec_program_is_missing_ends_before_anything_changes(ku
     plugin = {"exec": {"command": "/none/such", "apiVersion": "client.authentication.k8s.io/v1"}}
     with pytest.raises(pulumi.RunError, match=r"/none/such is not installed.*; nothing was changed"):
         check_server(Access("dev", {"server": "https://127.0.0.1:9"}, plugin))
+
+
+def test_a_certificate_authority_that_cannot_be_read_is_one_message_in_a_preview_too(
+    changed: Changed, monkeypatch: pytest.MonkeyPatch
+):
+    cluster = {"server": "https://10.0.0.1:6443", "certificate-authority": "/none/such.crt"}
+    monkeypatch.setattr("connection.load", lambda: Kubeconfig({"dev": {"cluster": "c"}}, {"c": cluster}))
+    with pytest.raises(pulumi.RunError, match=r"context 'dev' names /none/such.crt, which cannot be read"):
+        changed("dev", {})
+
+
+def test_a_hook_whose_exec_program_has_gone_since_ends_in_one_message(kubeconfig: Path, tmp_path: Path):
+    content = yaml.safe_load(kubeconfig.read_text())
+    content["users"][0]["user"] = {"exec": {"command": "/none/such", "apiVersion": "client.authentication.k8s.io/v1"}}
+    kubeconfig.write_text(yaml.safe_dump(content))
+    with pytest.raises(pulumi.RunError, match=r"the API server cannot be asked: .* /none/such is not installed"):
+        client(api_server.settings())
 
 
 # --- what `pulumi destroy` and `pulumi refresh` use, which run no program

@@ -23,7 +23,7 @@ def task(tmp_path: Path) -> Task:
 
 def kubeconfig(path: Path, context: str, server: str) -> Path:
     cluster = {"name": "c", "cluster": {"server": server}}
-    contexts = {"name": context, "context": {"cluster": "c", "user": "u"}}
+    contexts = {"name": context, "context": {"cluster": "c"}}
     path.write_text(yaml.safe_dump({"clusters": [cluster], "contexts": [contexts]}))
     return path
 
@@ -48,18 +48,24 @@ def test_the_reason_is_what_pulumi_first_calls_an_error() -> None:
     assert first_error("Duration: 3s\n") == ""
 
 
-def test_a_context_that_is_not_there_names_those_that_are(tmp_path: Path, task: Task) -> None:
-    file = kubeconfig(tmp_path / "config", "kind-dev", "https://127.0.0.1:9")
+def test_a_context_that_is_not_there_names_those_that_are(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "kind-dev", "https://127.0.0.1:9")))
     with pytest.raises(Problem) as caught:
-        check_context("kind-kind", [file], task)
-    assert "stacks/Pulumi.local.yaml: slipway:cluster.context: kind-kind: no such kube context" in caught.value.cause
-    assert "(there: kind-dev)" in caught.value.cause
+        check_context("kind-kind", task)
+    assert (
+        "stacks/Pulumi.local.yaml: slipway:cluster.context: kind-kind: context 'kind-kind' is not" in caught.value.cause
+    )
+    assert "(contexts there: kind-dev)" in caught.value.cause
 
 
-def test_a_cluster_that_does_not_answer_is_told_with_its_address(tmp_path: Path, task: Task) -> None:
-    file = kubeconfig(tmp_path / "config", "kind-kind", "https://127.0.0.1:9")
+def test_a_cluster_that_does_not_answer_is_told_with_its_address(
+    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "kind-kind", "https://127.0.0.1:9")))
     with pytest.raises(Problem, match=r"API server https://127\.0\.0\.1:9 cannot be reached: .*refused"):
-        check_context("kind-kind", [file], task)
+        check_context("kind-kind", task)
 
 
 def test_the_users_pulumi_settings_do_not_lead_the_local_stack_elsewhere(
