@@ -15,30 +15,31 @@ import (
 
 // bodies of all routes that read one, valid ones.
 var valid = map[string]map[string]any{
-	"/v1/users":             {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
-	"/v1/sessions":          {"email": "ada@example.org", "password": "correct horse"},
-	"/v1/sessions/refresh":  {"refreshToken": strings.Repeat("A", 64)},
-	"/v1/shops":             {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
-	"/v1/shops/ID/reviews":  {"stars": 5, "text": "great"},
-	"/v1/users/me/deletion": {"password": "correct horse"},
+	"POST /v1/users":             {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
+	"POST /v1/sessions":          {"email": "ada@example.org", "password": "correct horse"},
+	"POST /v1/sessions/refresh":  {"refreshToken": strings.Repeat("A", 64)},
+	"POST /v1/shops":             {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
+	"PUT /v1/shops/ID":           {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
+	"POST /v1/shops/ID/reviews":  {"stars": 5, "text": "great"},
+	"PUT /v1/users/me/password":  {"currentPassword": "wrong horse", "newPassword": "another horse battery"},
+	"POST /v1/users/me/deletion": {"password": "wrong horse"},
 }
 
 func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 	const count = 1000
-	data := &store.Memory{}
-	options := newService(t, data).options()
+	s := newService(t, &store.Memory{})
+	options := s.options()
 	options.MaxBodyBytes = 16 << 10
-	s := newService(t, data)
 	s.Handler = api.New(options)
 	// One hash is meant to be slow, and very slow under the race detector.
 	hash := attack.CPU(func() { auth.NewPasswords(func() {}).Hash(t.Context(), "x") })
 	shop := strings.TrimPrefix(s.add("Bakery"), "/v1/shops/")
-	for path, fields := range valid {
-		t.Run(path, func(t *testing.T) {
-			target := strings.Replace(path, "ID", shop, 1)
+	for route, fields := range valid {
+		t.Run(route, func(t *testing.T) {
+			method, target, _ := strings.Cut(strings.Replace(route, "ID", shop, 1), " ")
 			for at, body := range attack.Bodies(count, 1, fields) {
 				attack.WithinCPU(t, hash, func() {
-					answer := s.do("POST", target, body, s.as(1)...)
+					answer := s.do(method, target, body, s.as(1)...)
 					if answer.Body.Len() > attack.LargestAnswer || answer.Code == http.StatusInternalServerError {
 						t.Errorf("body %d: %d and %d bytes", at, answer.Code, answer.Body.Len())
 					}
