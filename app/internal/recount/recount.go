@@ -75,14 +75,15 @@ func (q *Queue) Announce(ctx context.Context, change store.Change) error {
 	return q.countNow(ctx, change)
 }
 
-// countNow has one count of a review run at a time, and all that come meanwhile share the next: each would wait for the
-// same row. The count that runs is no use to them: it may have begun before their change was there.
+// countNow recounts a change in this request. Calls for the same change that arrive during a recount share the next one,
+// because the running one may have started before their change was committed. The key is the whole change: new reviews of
+// different shops all have the zero Review. Recounts of one shop wait in turn, as they would for its row in the store.
 func (q *Queue) countNow(ctx context.Context, change store.Change) error {
-	turn, name := &q.turns[change.Review[len(change.Review)-1]], change.Review.String()
-	_, err, _ := q.direct.Do(name, func() (any, error) {
+	turn, key := &q.turns[change.Shop[len(change.Shop)-1]], change.Shop.String()+change.Review.String()
+	_, err, _ := q.direct.Do(key, func() (any, error) {
 		turn.Lock()
 		defer turn.Unlock()
-		q.direct.Forget(name)
+		q.direct.Forget(key)
 		return nil, q.counter.Recount(context.WithoutCancel(ctx), change)
 	})
 	if errors.Is(err, store.ErrStale) { // as was to be expected: Redis is away

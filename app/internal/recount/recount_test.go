@@ -147,6 +147,30 @@ func TestWithoutRedisAllThatComeDuringACountShareTheNext(t *testing.T) {
 	}
 }
 
+func TestWithoutRedisNewReviewsOfDifferentShopsAreAllCounted(t *testing.T) {
+	client, line := redistest.Client(t)
+	c := &counter{}
+	queue := newQueue(client, c)
+	line.Cut()
+	changes := make([]store.Change, 20)
+	for at := range changes {
+		changes[at].Shop = ids.Next(store.Now()) // a new review changes no likes: Review is the zero id
+	}
+	c.mu.Lock() // the first count takes its time
+	var announced sync.WaitGroup
+	for _, change := range changes {
+		announced.Go(func() { announce(t, queue, change) })
+	}
+	time.Sleep(500 * time.Millisecond)
+	c.mu.Unlock()
+	announced.Wait()
+	for at, change := range changes {
+		if c.count(change) != 1 {
+			t.Errorf("shop %d was counted %d times", at, c.count(change))
+		}
+	}
+}
+
 func TestWithoutRedisItIsCountedAtOnce(t *testing.T) {
 	client, line := redistest.Client(t)
 	c, change := &counter{}, newChange()
