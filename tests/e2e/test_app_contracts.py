@@ -31,7 +31,7 @@ def mysql(tmp_path: Path) -> Generator[str]:
     run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root")
     users = tmp_path / "users.sql"
     # One statement a line: the server reads no more of each.
-    users.write_text(f"CREATE USER t@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO t@'%';\n")
+    users.write_text(f"CREATE USER t@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO t@'%' WITH GRANT OPTION;\n")
     # What is thrown away need not wait for the disk.
     quick = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF")
     options = (

@@ -20,6 +20,8 @@ type Line struct {
 	listener net.Listener
 	ends     []net.Conn
 	frozen   bool
+	accepted int // connections so far
+	silenced int // so many of them, the first ones, hang
 }
 
 // To is a line to the server at this address. It works until it is cut.
@@ -50,7 +52,14 @@ func (l *Line) Cut() {
 	for _, end := range l.ends {
 		end.Close()
 	}
-	l.ends = nil
+	l.ends, l.silenced = nil, 0
+}
+
+// FailOver has the open connections hang, while new ones work, as after a failover from a server that lost its power.
+func (l *Line) FailOver() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.silenced = l.accepted
 }
 
 // Freeze lets everything hang, as a network does that loses all packets.
@@ -89,18 +98,20 @@ func (l *Line) accept(listener net.Listener) {
 		}
 		l.mu.Lock()
 		l.ends = append(l.ends, near, far)
+		l.accepted++
+		number := l.accepted
 		l.mu.Unlock()
-		go l.pass(near, far)
-		go l.pass(far, near)
+		go l.pass(number, near, far)
+		go l.pass(number, far, near)
 	}
 }
 
-func (l *Line) pass(from, to net.Conn) {
+func (l *Line) pass(number int, from, to net.Conn) {
 	defer to.Close()
 	content := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(content)
-		for l.isFrozen() {
+		for l.hangs(number) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if err != nil {
@@ -112,8 +123,8 @@ func (l *Line) pass(from, to net.Conn) {
 	}
 }
 
-func (l *Line) isFrozen() bool {
+func (l *Line) hangs(number int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.frozen
+	return l.frozen || number <= l.silenced
 }

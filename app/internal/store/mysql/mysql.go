@@ -7,6 +7,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"strconv"
 	"time"
@@ -15,7 +16,6 @@ import (
 
 	"slipway/app/internal/config"
 	"slipway/app/internal/store"
-	"slipway/app/internal/tracing"
 )
 
 // Options says where the server is and who asks.
@@ -34,20 +34,34 @@ const (
 
 	// Ten replicas stay below the 151 connections a server takes by default.
 	mostConnections    = 14
-	connectionLifetime = 3 * time.Minute // so that they move to another server some time after a failover
+	connectionLifetime = 3 * time.Minute // bounds how long reads go on at a server that is no longer the primary
 )
 
 func (o Options) address() string { return net.JoinHostPort(o.Host, strconv.Itoa(o.Port)) }
 
-func (o Options) connector(readTimeout time.Duration) (driver.Connector, error) {
+// connector connects without a limit for statements if timeout is 0.
+func (o Options) connector(timeout time.Duration) (driver.Connector, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", o.address()
 	settings.DBName, settings.User, settings.Passwd = o.Database, o.User, o.Password.Reveal()
-	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = connectTimeout, readTimeout, readTimeout
+	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = connectTimeout, timeout, timeout
 	settings.ParseTime, settings.Loc = true, time.UTC
 	settings.InterpolateParams = true // one round trip, not two
 	settings.Logger = &mysql.NopLogger{}
+	if timeout > 0 {
+		settings.Params = statementLimits(timeout)
+	}
 	return mysql.NewConnector(settings)
+}
+
+// statementLimits has the server stop a statement shortly before its client gives up, which does not stop it: an abandoned
+// search would go on using the server, and a write that waits for a lock would still be done after it was answered as failed.
+// MySQL limits reads (max_execution_time) and waits for locks (seconds); MariaDB limits every statement. Each executes the
+// comment that is meant for it: https://mariadb.com/kb/en/comment-syntax/
+func statementLimits(timeout time.Duration) map[string]string {
+	limit := timeout * 8 / 9
+	return map[string]string{"innodb_lock_wait_timeout": fmt.Sprintf("%d /*!50708 , max_execution_time = %d */ /*M!100101 , max_statement_time = %.3f */",
+		int(math.Ceil(limit.Seconds())), limit.Milliseconds(), limit.Seconds())}
 }
 
 // Store implements store.Store.
@@ -71,151 +85,6 @@ func Open(options Options) (*Store, error) {
 
 // Close ends all connections.
 func (s *Store) Close() error { return s.db.Close() }
-
-// transaction is what runs in one call.
-type transaction = func(ctx context.Context, tx *sql.Tx) error
-
-// call runs one transaction within callTimeout, again if it lost a deadlock, and translates the error. It reads what is
-// committed at each statement, so that what is counted under a lock is counted exactly.
-func (s *Store) call(ctx context.Context, do transaction) (err error) {
-	ctx, end := tracing.Call(ctx, "mysql", "transaction")
-	defer func() { end(err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	const attempts = 5
-	for attempt := 1; ; attempt++ {
-		err := s.attempt(ctx, do)
-		if attempt == attempts || number(err) != deadlock {
-			return translate(err)
-		}
-	}
-}
-
-func (s *Store) attempt(ctx context.Context, do transaction) error {
-	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback() // does nothing after a commit
-	if err := do(ctx, tx); err != nil {
-		return err
-	}
-	return tx.Commit()
-}
-
-// query runs one statement that needs no transaction.
-func query[T any](ctx context.Context, s *Store, scan func(row) (T, error), statement string, args ...any) (found []T, err error) {
-	ctx, end := tracing.Call(ctx, "mysql", statement)
-	defer func() { end(err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	rows, err := s.db.QueryContext(ctx, statement, args...)
-	if err != nil {
-		return nil, translate(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		each, err := scan(rows)
-		if err != nil {
-			return nil, translate(err)
-		}
-		found = append(found, each)
-	}
-	return found, translate(rows.Err())
-}
-
-func first[T any](found []T, err error) (T, error) {
-	if err == nil && len(found) == 0 {
-		err = store.ErrNotFound
-	}
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return found[0], nil
-}
-
-func (s *Store) exec(ctx context.Context, statement string, args ...any) (err error) {
-	ctx, end := tracing.Call(ctx, "mysql", statement)
-	defer func() { end(err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	_, err = s.db.ExecContext(ctx, statement, args...)
-	return translate(err)
-}
-
-type row interface{ Scan(into ...any) error }
-
-// key is an ID as MySQL knows it.
-type key store.ID
-
-func (k *key) Scan(value any) error {
-	content, _ := value.([]byte)
-	if copy(k[:], content) != len(k) {
-		return fmt.Errorf("%T of %d bytes is no id", value, len(content))
-	}
-	return nil
-}
-
-// optionalKey is an ID that may be NULL, which is the zero ID.
-type optionalKey store.ID
-
-func (k *optionalKey) Scan(value any) error {
-	if value == nil {
-		*k = optionalKey{}
-		return nil
-	}
-	return (*key)(k).Scan(value)
-}
-
-// Numbers of errors, from https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
-const (
-	duplicate   = 1062
-	deadlock    = 1213
-	noParent    = 1452
-	noSuchTable = 1146
-)
-
-// These say that the server is there and cannot be used now, whatever was asked.
-var unusable = map[uint16]bool{
-	1040: true, // too many connections
-	1044: true, // access to the database denied
-	1045: true, // access denied
-	1049: true, // unknown database
-	1053: true, // shutdown in progress
-	1205: true, // waited too long for a lock
-	1213: true, // deadlock, too often
-	1290: true, // read only, as the old primary is after a failover
-
-	noSuchTable: true, // not migrated yet, or restored just now
-}
-
-func number(err error) uint16 {
-	var answered *mysql.MySQLError
-	if errors.As(err, &answered) {
-		return answered.Number
-	}
-	return 0
-}
-
-// unreachable says that the server did not answer at all.
-func unreachable(err error) bool {
-	return err != nil && number(err) == 0 && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, context.Canceled)
-}
-
-func translate(err error) error {
-	switch code := number(err); {
-	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrNotYours), errors.Is(err, store.ErrInUse):
-		return err
-	case errors.Is(err, sql.ErrNoRows), code == noParent:
-		return store.ErrNotFound
-	case code == duplicate:
-		return store.ErrTaken
-	case unusable[code], unreachable(err):
-		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
-	return err
-}
 
 // Check asks whether the server answers and the schema is the one this program needs, or a later one.
 func (s *Store) Check(ctx context.Context) error {
