@@ -8,12 +8,14 @@ import socket
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from source import toolchain
 
 from local import debian
+from local.certificates import SERVER, Folder, Leaf
 from tests.e2e.conftest import ROOT, eventually, provide, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -23,8 +25,25 @@ PASSWORD = secrets.token_hex(16)
 COVERED = {"api": 80, "store": 80, "store/mysql": 80, "cache": 80, "limit": 80, "recount": 80}
 
 
+@dataclass(frozen=True)
+class Redis:
+    """Where a Redis answers: without TLS at `url`, and with TLS on another port."""
+
+    url: str
+    tls_port: int
+
+
 @pytest.fixture
-def mysql(tmp_path: Path) -> Generator[str]:
+def certificates(tmp_path: Path) -> Folder:
+    """The certificate `server` for 127.0.0.1, and the authority `ca` that issued it."""
+    folder = Folder(tmp_path / "tls")
+    folder.authority("ca", "test")
+    folder.issue(Leaf("server", "test", (SERVER,), names=("127.0.0.1",)))
+    return folder
+
+
+@pytest.fixture
+def mysql(tmp_path: Path, certificates: Folder) -> Generator[str]:
     """DSN of a server of its own."""
     provide(tmp_path, {"mariadbd": "mariadb-server-core"})
     data, port = tmp_path / "mysql", free_port()
@@ -40,6 +59,9 @@ def mysql(tmp_path: Path) -> Generator[str]:
         f"--socket={tmp_path}/s",
         f"--init-file={users}",
         "--user=root",
+        f"--ssl-ca={certificates.certificate('ca')}",
+        f"--ssl-cert={certificates.certificate('server')}",
+        f"--ssl-key={certificates.key('server')}",
         *quick,
     )
     with running(port, "mariadbd", "--no-defaults", "--skip-name-resolve", "--bind-address=127.0.0.1", *options):
@@ -47,14 +69,24 @@ def mysql(tmp_path: Path) -> Generator[str]:
 
 
 @pytest.fixture
-def redis(tmp_path: Path) -> Generator[str]:
-    """URL of a server of its own."""
+def redis(tmp_path: Path, certificates: Folder) -> Generator[Redis]:
+    """A server of its own."""
     provide(tmp_path, {"redis-server": "redis-server"})
-    port = free_port()
+    port, tls_port = free_port(), free_port()
     settings = tmp_path / "redis.conf"
-    settings.write_text(f'bind 127.0.0.1\nport {port}\nrequirepass {PASSWORD}\nsave ""\ndir {tmp_path}\n')
+    settings.write_text(f"""bind 127.0.0.1
+port {port}
+requirepass {PASSWORD}
+save ""
+dir {tmp_path}
+tls-port {tls_port}
+tls-ca-cert-file {certificates.certificate("ca")}
+tls-cert-file {certificates.certificate("server")}
+tls-key-file {certificates.key("server")}
+tls-auth-clients no
+""")
     with running(port, "redis-server", str(settings)):
-        yield f"redis://:{PASSWORD}@127.0.0.1:{port}"
+        yield Redis(f"redis://:{PASSWORD}@127.0.0.1:{port}", tls_port)
 
 
 @contextmanager
@@ -81,8 +113,16 @@ def free_port() -> int:
         return server.getsockname()[1]
 
 
-def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race(mysql: str, redis: str):
-    servers = {"TEST_MYSQL_DSN": mysql, "TEST_REDIS_URL": redis, "GOTOOLCHAIN": toolchain(ROOT / "app" / "go.mod")}
+def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race(
+    mysql: str, redis: Redis, certificates: Folder
+):
+    servers = {
+        "TEST_MYSQL_DSN": mysql,
+        "TEST_REDIS_URL": redis.url,
+        "TEST_REDIS_TLS_PORT": str(redis.tls_port),
+        "GOTOOLCHAIN": toolchain(ROOT / "app" / "go.mod"),
+        "TEST_CA_FILE": str(certificates.certificate("ca")),
+    }
     # One package after the other: they share the servers.
     said = run("go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers).stdout
     assert "--- SKIP" not in said

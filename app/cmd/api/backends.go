@@ -44,7 +44,14 @@ func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b
 		b.announce, b.limiter, b.work = b.store.Recount, limit.New(nil, m), func(context.Context) {}
 		return b, nil
 	}
-	client := redis.Open(redis.Options{Host: cfg.Env.RedisHost, Port: int(cfg.Env.RedisPort), Password: cfg.Secrets.RedisPassword})
+	secured, err := cfg.Env.RedisTLS()
+	if err != nil {
+		return b, err
+	}
+	client := redis.Open(redis.Options{
+		Host: cfg.Env.RedisHost, Port: int(cfg.Env.RedisPort),
+		User: cfg.Env.RedisUser, Password: cfg.Secrets.RedisPassword, TLS: secured,
+	})
 	b.closers = append(b.closers, client.Close)
 	b.store = cache.New(b.store, client, m)
 	queue := recount.New(client, b.store, m, logger)
@@ -59,7 +66,11 @@ func (b *backends) openStore(cfg config.Config, logger *slog.Logger) error {
 		b.store = &store.Memory{}
 		return nil
 	}
-	opened, err := mysql.Open(mysqlOptions(cfg))
+	options, err := mysqlOptions(cfg)
+	if err != nil {
+		return err
+	}
+	opened, err := mysql.Open(options)
 	if err != nil {
 		return err
 	}
@@ -74,11 +85,12 @@ func (b *backends) close() {
 	}
 }
 
-func mysqlOptions(cfg config.Config) mysql.Options {
+func mysqlOptions(cfg config.Config) (mysql.Options, error) {
+	secured, err := cfg.Env.MySQLTLS()
 	return mysql.Options{
 		Host: cfg.Env.MySQLHost, Port: int(cfg.Env.MySQLPort), Database: cfg.Env.MySQLDatabase,
-		User: cfg.Env.MySQLUser, Password: cfg.Secrets.MySQLPassword,
-	}
+		User: cfg.Env.MySQLUser, Password: cfg.Secrets.MySQLPassword, TLS: secured,
+	}, err
 }
 
 // migrate brings the schema up to date. What fails is the error, and the last line of the output.
@@ -90,8 +102,12 @@ func migrate(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	if cfg.Env.MySQLHost == "" {
 		return errors.New("MYSQL_HOST is not set: there is no schema to migrate")
 	}
+	options, err := mysqlOptions(cfg)
+	if err != nil {
+		return err
+	}
 	logger := logging.New(stdout, string(cfg.Env.LogFormat), cfg.File.LogLevel.Slog())
-	return mysql.Migrate(ctx, mysqlOptions(cfg), mysql.Migrations(), migrateWait, logger)
+	return mysql.Migrate(ctx, options, mysql.Migrations(), migrateWait, logger)
 }
 
 // watchStore keeps readiness in step with the store until ctx ends.

@@ -36,8 +36,13 @@ type Env struct {
 	MySQLPort         Port     `json:"MYSQL_PORT"`
 	MySQLDatabase     string   `json:"MYSQL_DATABASE"`
 	MySQLUser         string   `json:"MYSQL_USER"`
+	MySQLTLSMode      TLSMode  `json:"MYSQL_TLS"`
+	MySQLCAFile       string   `json:"MYSQL_CA_FILE"`
 	RedisHost         string   `json:"REDIS_HOST"`
 	RedisPort         Port     `json:"REDIS_PORT"`
+	RedisUser         string   `json:"REDIS_USER"`
+	RedisTLSMode      TLSMode  `json:"REDIS_TLS"`
+	RedisCAFile       string   `json:"REDIS_CA_FILE"`
 	TrustedProxies    Proxies  `json:"TRUSTED_PROXIES"`
 	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 	APIURL            URL      `json:"API_URL"`
@@ -66,8 +71,13 @@ var Variables = []Variable{
 	{"MYSQL_PORT", "3306", "its port"},
 	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` makes"},
 	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
+	{"MYSQL_TLS", "disabled", "disabled, unverified (encrypted only) or verified (by certificate and host name)"},
+	{"MYSQL_CA_FILE", "", "PEM file of the authorities that may certify it; without one those of the system"},
 	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},
 	{"REDIS_PORT", "6379", "its port; it asks for a password if SECRETS_DIR has the file redis-password"},
+	{"REDIS_USER", "", "user of an access control list; without one Redis takes the password for its default user"},
+	{"REDIS_TLS", "disabled", "as MYSQL_TLS"},
+	{"REDIS_CA_FILE", "", "as MYSQL_CA_FILE"},
 	{"TRUSTED_PROXIES", "0", "how many proxies are in front, or their networks (10.42.0.0/16, 192.0.2.7): their X-Forwarded-For tells the client's address"},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
 	{"API_URL", "", "address of the API that `api web` shows, for example http://api:80; needed by `api web` only"},
@@ -110,6 +120,9 @@ func (e Env) check() error {
 	if e.RedisHost != "" && e.MySQLHost == "" {
 		mistakes = append(mistakes, errors.New("REDIS_HOST: set, but MYSQL_HOST is not: replicas would share a cache of what they do not share"))
 	}
+	_, mysqlErr := e.MySQLTLS()
+	_, redisErr := e.RedisTLS()
+	mistakes = append(mistakes, mysqlErr, redisErr)
 	for _, timeout := range []struct {
 		name  string
 		value Duration

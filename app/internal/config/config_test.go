@@ -2,9 +2,12 @@ package config_test
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -37,7 +40,8 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
 		MaxBodyBytes: 16 << 10, ShutdownTimeout: config.Duration(20 * time.Second),
-		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", RedisPort: 6379, TrustedProxies: "0",
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLTLSMode: "disabled",
+		RedisPort: 6379, RedisTLSMode: "disabled", TrustedProxies: "0",
 	}
 	if cfg.Env != want {
 		t.Errorf("got %+v, want %+v", cfg.Env, want)
@@ -163,6 +167,58 @@ func TestRedisIsNothingWithoutAStoreThatIsSharedToo(t *testing.T) {
 			t.Errorf("got %v, want %s", err, part)
 		}
 	}
+}
+
+func TestAServerIsVerifiedByTheAuthoritiesOfTheFileAndItsName(t *testing.T) {
+	model := httptest.NewTLSServer(nil)
+	defer model.Close()
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: model.Certificate().Raw}))
+	address := strings.TrimPrefix(model.URL, "https://")
+	for name, each := range map[string]struct {
+		variables map[string]string
+		want      string // part of the error; "": it connects
+	}{
+		"its authority":     {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "127.0.0.1"}, ""},
+		"another name":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "db.internal"}, "not db.internal"},
+		"the system's":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_HOST": "127.0.0.1"}, "unknown authority"},
+		"not verified":      {map[string]string{"MYSQL_TLS": "unverified", "MYSQL_HOST": "db.internal"}, ""},
+		"an unknown way":    {map[string]string{"MYSQL_TLS": "on"}, `MYSQL_TLS: "on" is not a way to use TLS`},
+		"no such file":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": "/does/not/exist"}, "MYSQL_CA_FILE: open /does/not/exist"},
+		"no certificate":    {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", "x")}, "has no certificate in PEM form"},
+		"a file for nobody": {map[string]string{"REDIS_CA_FILE": write(t, "ca.pem", authority)}, "REDIS_CA_FILE: nobody would read it, as REDIS_TLS is disabled"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each.variables["SECRETS_DIR"] = secretsDir(t)
+			cfg, err := config.Load(environment(each.variables))
+			if err == nil {
+				err = connect(address, cfg.Env)
+			}
+			if each.want == "" && err != nil || each.want != "" && (err == nil || !strings.Contains(err.Error(), each.want)) {
+				t.Errorf("got %v, want %q", err, each.want)
+			}
+		})
+	}
+}
+
+func secretsDir(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Dir(write(t, "signing-key", strings.Repeat("n", 32)))
+	if err := os.WriteFile(filepath.Join(folder, "mysql-password"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func connect(address string, env config.Env) error {
+	settings, err := env.MySQLTLS()
+	if err != nil {
+		return err
+	}
+	connection, err := tls.Dial("tcp", address, settings)
+	if err == nil {
+		connection.Close()
+	}
+	return err
 }
 
 func TestACollectorIsNamedByAURLThatHoldsNoPassword(t *testing.T) {

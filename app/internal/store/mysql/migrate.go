@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"embed"
 	"errors"
@@ -79,7 +80,7 @@ func explain(err error) error {
 func awaitServer(ctx context.Context, db *sql.DB, wait time.Duration, logger *slog.Logger) error {
 	for deadline := time.Now().Add(wait); ; {
 		err := db.PingContext(ctx)
-		if err == nil || !unreachable(err) || !time.Now().Before(deadline) {
+		if err == nil || !unreachable(err) || untrusted(err) || !time.Now().Before(deadline) {
 			return err
 		}
 		logger.Info("waiting for MySQL", "error", err)
@@ -89,6 +90,12 @@ func awaitServer(ctx context.Context, db *sql.DB, wait time.Duration, logger *sl
 		case <-time.After(min(time.Second, time.Until(deadline))):
 		}
 	}
+}
+
+// untrusted says that the server has no certificate that we accept, which waiting does not change.
+func untrusted(err error) bool {
+	var certificate *tls.CertificateVerificationError
+	return errors.As(err, &certificate)
 }
 
 const (

@@ -3,6 +3,7 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -25,6 +26,7 @@ type Options struct {
 	Database string
 	User     string
 	Password config.Secret
+	TLS      *tls.Config // nil: without
 }
 
 const (
@@ -44,6 +46,7 @@ func (o Options) connector(timeout time.Duration) (driver.Connector, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", o.address()
 	settings.DBName, settings.User, settings.Passwd = o.Database, o.User, o.Password.Reveal()
+	settings.TLS = o.TLS
 	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = connectTimeout, timeout, timeout
 	settings.ParseTime, settings.Loc = true, time.UTC
 	settings.InterpolateParams = true // one round trip, not two
