@@ -26,57 +26,80 @@ const (
 	migrateWait = time.Minute
 )
 
+// workConnections is the part of MYSQL_CONNECTIONS that counts behind the requests, each count within workTimeout.
+const (
+	workConnections = 2
+	workTimeout     = 30 * time.Second
+)
+
 // backends is what the API keeps its data in, and what it shares with other replicas.
 type backends struct {
 	store    store.Store
 	announce func(context.Context, store.Change) error
 	limiter  *limit.Limiter
-	work     func(context.Context) // in the background, until ctx ends
+	work     []func(context.Context) // in the background, until ctx ends
 	closers  []func() error
 }
 
 // openBackends connects to nothing: who is away now may come back.
 func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b backends, err error) {
-	if err := b.openStore(cfg, logger); err != nil {
+	if cfg.Env.MySQLHost == "" {
+		logger.Warn("MYSQL_HOST is not set: everything is kept in the memory of this process and does not outlive it")
+		b.store = &store.Memory{}
+		b.announce, b.limiter = b.store.Recount, limit.New(nil, m)
+		return b, nil
+	}
+	requests, counting, err := b.openMySQL(cfg)
+	if err != nil {
 		return b, err
 	}
 	if cfg.Env.RedisHost == "" {
-		b.announce, b.limiter, b.work = b.store.Recount, limit.New(nil, m), func(context.Context) {}
+		b.store, b.announce, b.limiter = requests, requests.Recount, limit.New(nil, m)
+		b.work = append(b.work, recount.NewSweeper(counting, counting, m, logger).Work)
 		return b, nil
 	}
-	secured, err := cfg.Env.RedisTLS()
+	client, err := b.openRedis(cfg)
 	if err != nil {
 		return b, err
+	}
+	cached, counter := cache.New(requests, client, m), cache.New(counting, client, m)
+	queue := recount.New(client, counter, cached, m, logger)
+	b.store, b.announce, b.limiter = cached, queue.Announce, limit.New(client, m)
+	b.work = append(b.work, queue.Work, recount.NewSweeper(counting, counter, m, logger).Work)
+	return b, nil
+}
+
+// openMySQL opens one pool for requests and one for what counts behind them, which may take longer and must not keep
+// requests waiting for a connection.
+func (b *backends) openMySQL(cfg config.Config) (requests, counting *mysql.Store, err error) {
+	options, err := mysqlOptions(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	options.Connections = int(cfg.Env.MySQLConnections) - workConnections
+	if requests, err = mysql.Open(options); err != nil {
+		return nil, nil, err
+	}
+	b.closers = append(b.closers, requests.Close)
+	options.Connections, options.Timeout = workConnections, workTimeout
+	if counting, err = mysql.Open(options); err != nil {
+		return nil, nil, err
+	}
+	b.closers = append(b.closers, counting.Close)
+	return requests, counting, nil
+}
+
+func (b *backends) openRedis(cfg config.Config) (*redis.Client, error) {
+	secured, err := cfg.Env.RedisTLS()
+	if err != nil {
+		return nil, err
 	}
 	client := redis.Open(redis.Options{
 		Host: cfg.Env.RedisHost, Port: int(cfg.Env.RedisPort),
 		User: cfg.Env.RedisUser, Password: cfg.Secrets.RedisPassword, TLS: secured,
 	})
 	b.closers = append(b.closers, client.Close)
-	b.store = cache.New(b.store, client, m)
-	queue := recount.New(client, b.store, m, logger)
-	b.announce, b.limiter, b.work = queue.Announce, limit.New(client, m), queue.Work
-	return b, nil
-}
-
-// openStore takes the embedded store where no server is named.
-func (b *backends) openStore(cfg config.Config, logger *slog.Logger) error {
-	if cfg.Env.MySQLHost == "" {
-		logger.Warn("MYSQL_HOST is not set: everything is kept in the memory of this process and does not outlive it")
-		b.store = &store.Memory{}
-		return nil
-	}
-	options, err := mysqlOptions(cfg)
-	if err != nil {
-		return err
-	}
-	opened, err := mysql.Open(options)
-	if err != nil {
-		return err
-	}
-	b.store = opened
-	b.closers = append(b.closers, opened.Close)
-	return nil
+	return client, nil
 }
 
 func (b *backends) close() {

@@ -264,6 +264,40 @@ func TestTenThousandLikesOfFiftyClientsOnThreeReplicasAreCountedExactly(t *testi
 	}
 }
 
+func TestACountBeforeWhichAProcessDiedIsDoneByAnother(t *testing.T) {
+	for name, redis := range map[string]bool{"with Redis": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			b := newBackend(t)
+			if redis {
+				b.addRedis()
+			}
+			b.migrate()
+			r := startRun(t, b.environment...)
+			shop := fmt.Sprint(r.post("/v1/shops", `{"name": "x"}`, b.tokens(1)[0])["id"])
+			dead, err := mysql.Open(b.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dead.Close()
+			author, err := dead.AddUser(t.Context(), store.UserDraft{Email: "author", Name: "author"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, _ := store.ParseID(shop)
+			if _, err := dead.AddReview(t.Context(), store.ReviewDraft{Shop: id, Author: author.ID, Stars: 4}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := mysqltest.Admin(t, b.options.Database).Exec("UPDATE recounts SET due_at = UTC_TIMESTAMP(3)"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the review is counted", func() bool {
+				body, _ := r.get(r.api, "/v1/shops/"+shop)
+				return strings.Contains(body, `"reviews":1`)
+			})
+		})
+	}
+}
+
 func TestRedisStoppedUnderLoadIsNoError(t *testing.T) {
 	b := newBackend(t)
 	b.addRedis()

@@ -26,11 +26,10 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) er
 		return err
 	}
 	defer backends.close()
-	defer inBackground(
+	defer inBackground(append(backends.work,
 		func(ctx context.Context) { watchStore(ctx, backends.store, p.health, p.logger) },
 		func(ctx context.Context) { sweepSessions(ctx, backends.store, p.logger) },
-		backends.work,
-	)()
+	)...)()
 	checkStore(ctx, backends.store, p.health, p.logger)
 	return p.serve(ctx, api.New(api.Options{
 		Options:     p.options(),

@@ -119,7 +119,7 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who auth.Identity
 		return fmt.Errorf("delete user: %w", err)
 	}
 	for _, change := range changes {
-		a.announceLater(r.Context(), change)
+		a.announce(r.Context(), change)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

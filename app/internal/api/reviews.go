@@ -86,7 +86,7 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 	if err != nil {
 		return fmt.Errorf("add review: %w", err)
 	}
-	a.announceLater(r.Context(), store.Change{Shop: shop})
+	a.announce(r.Context(), store.Change{Shop: shop})
 	return a.writeReview(w, r, http.StatusCreated, who.User, review)
 }
 
@@ -114,7 +114,6 @@ func (a *api) getOwnReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	return a.writeReview(w, r, http.StatusOK, who.User, review)
 }
 
-// updateReview answers an error if the change cannot be announced, as setLike does: the client may do it again.
 func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
@@ -132,9 +131,7 @@ func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	if err != nil {
 		return fmt.Errorf("update review: %w", err)
 	}
-	if err := a.Announce(r.Context(), store.Change{Shop: review.Shop}); err != nil {
-		return fmt.Errorf("announce change: %w", err)
-	}
+	a.announce(r.Context(), store.Change{Shop: review.Shop})
 	return a.writeReview(w, r, http.StatusOK, who.User, review)
 }
 
@@ -147,15 +144,16 @@ func (a *api) deleteReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	if err != nil {
 		return fmt.Errorf("delete review: %w", err)
 	}
-	a.announceLater(r.Context(), change)
+	a.announce(r.Context(), change)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-// announceLater is for what must not be done again: the client could not repeat it if counting failed.
-func (a *api) announceLater(ctx context.Context, change store.Change) {
+// announce has a change counted soon. If that fails it is counted later: the store remembers it. The change itself is
+// stored, so that no client is told otherwise.
+func (a *api) announce(ctx context.Context, change store.Change) {
 	if err := a.Announce(ctx, change); err != nil {
-		a.Logger.ErrorContext(ctx, "a shop is counted only at its next change", "shop", change.Shop, "error", err)
+		a.Logger.WarnContext(ctx, "a recount is postponed", "shop", change.Shop, "review", change.Review, "error", err)
 	}
 }
 
@@ -179,7 +177,6 @@ func (a *api) listReviews(w http.ResponseWriter, r *http.Request) error {
 	return writePage(a, w, r, page, reviews, func(review store.Review) store.ID { return review.ID }, view)
 }
 
-// setLike answers an error if the change cannot be announced: the client may do it again, and only then it counts.
 func (a *api) setLike(set func(ctx context.Context, review, user store.ID) (store.Change, error)) handler {
 	return a.signedIn(func(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
 		review, err := pathID(r)
@@ -190,9 +187,7 @@ func (a *api) setLike(set func(ctx context.Context, review, user store.ID) (stor
 		if err != nil {
 			return fmt.Errorf("set like: %w", err)
 		}
-		if err := a.Announce(r.Context(), change); err != nil {
-			return fmt.Errorf("announce change: %w", err)
-		}
+		a.announce(r.Context(), change)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	})

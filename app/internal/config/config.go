@@ -36,6 +36,7 @@ type Env struct {
 	MySQLPort         Port     `json:"MYSQL_PORT"`
 	MySQLDatabase     string   `json:"MYSQL_DATABASE"`
 	MySQLUser         string   `json:"MYSQL_USER"`
+	MySQLConnections  Count    `json:"MYSQL_CONNECTIONS"`
 	MySQLTLSMode      TLSMode  `json:"MYSQL_TLS"`
 	MySQLCAFile       string   `json:"MYSQL_CA_FILE"`
 	RedisHost         string   `json:"REDIS_HOST"`
@@ -47,6 +48,9 @@ type Env struct {
 	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 	APIURL            URL      `json:"API_URL"`
 }
+
+// FewestConnections is the least number of connections to MySQL that a process can work with.
+const FewestConnections = 4
 
 // Variable is one environment variable the program reads.
 type Variable struct{ Name, Default, Meaning string }
@@ -71,6 +75,7 @@ var Variables = []Variable{
 	{"MYSQL_PORT", "3306", "its port"},
 	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` makes"},
 	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
+	{"MYSQL_CONNECTIONS", "12", "most connections of this process; all replicas together have to stay below max_connections of the server"},
 	{"MYSQL_TLS", "disabled", "disabled, unverified (encrypted only) or verified (by certificate and host name)"},
 	{"MYSQL_CA_FILE", "", "PEM file of the authorities that may certify it; without one those of the system"},
 	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},
@@ -119,6 +124,9 @@ func (e Env) check() error {
 	}
 	if e.RedisHost != "" && e.MySQLHost == "" {
 		mistakes = append(mistakes, errors.New("REDIS_HOST: set, but MYSQL_HOST is not: replicas would share a cache of what they do not share"))
+	}
+	if e.MySQLConnections < FewestConnections {
+		mistakes = append(mistakes, fmt.Errorf("MYSQL_CONNECTIONS: %d is less than %d: requests and work behind them need some each", e.MySQLConnections, FewestConnections))
 	}
 	_, mysqlErr := e.MySQLTLS()
 	_, redisErr := e.RedisTLS()

@@ -40,7 +40,7 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
 		MaxBodyBytes: 16 << 10, ShutdownTimeout: config.Duration(20 * time.Second),
-		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLTLSMode: "disabled",
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLConnections: 12, MySQLTLSMode: "disabled",
 		RedisPort: 6379, RedisTLSMode: "disabled", TrustedProxies: "0",
 	}
 	if cfg.Env != want {
@@ -102,6 +102,7 @@ func TestAMistakeIsNamed(t *testing.T) {
 		{name: "one port for both", variable: "ADMIN_PORT", value: "8080", want: "ADMIN_PORT: 8080 is HTTP_PORT too"},
 		{name: "no time to send the body", variable: "HTTP_READ_TIMEOUT", value: "1s", want: "HTTP_READ_TIMEOUT: 1s is less than HTTP_READ_HEADER_TIMEOUT (5s)"},
 		{name: "no time to answer", variable: "HTTP_WRITE_TIMEOUT", value: "9s", want: "HTTP_WRITE_TIMEOUT: 9s is less than HTTP_READ_TIMEOUT (10s)"},
+		{name: "connections for nobody", variable: "MYSQL_CONNECTIONS", value: "3", want: "MYSQL_CONNECTIONS: 3 is less than 4"},
 		{name: "unknown key", file: "logLvl: debug\n", want: "logLvl"},
 		{name: "unknown nested key", file: "pageSize: {maximum: 5}\n", want: "maximum"},
 		{name: "key in other letters", file: "loglevel: debug\n", want: "loglevel"},

@@ -87,6 +87,18 @@ func (p Proxies) Forwarded() forwarded.Proxies {
 	return proxies
 }
 
+// Count is a number of things.
+type Count int
+
+func (c *Count) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseUint(string(text), 10, 8)
+	if err != nil {
+		return fmt.Errorf("%q is not a number from 0 to 255", text)
+	}
+	*c = Count(number)
+	return nil
+}
+
 // Bytes is a size of at least one byte.
 type Bytes int64
 

@@ -25,7 +25,7 @@ type Metrics struct {
 	Generation prometheus.Gauge
 	Cache      *prometheus.CounterVec // by kind: shop, leaders; result: hit, miss, keep, forget, error
 	Limited    *prometheus.CounterVec // by where: shared, local; result: allowed, refused
-	Recounts   *prometheus.CounterVec // by result: queued, direct, done, failed
+	Recounts   *prometheus.CounterVec // by result: queued, direct, overdue, done, failed
 	Logins     *prometheus.CounterVec // by result: succeeded, failed, throttled
 	Overloads  *prometheus.CounterVec // by what was full: bodies, passwords
 }

@@ -41,24 +41,26 @@ type Counter interface {
 	Recount(ctx context.Context, change store.Change) error
 }
 
-// Queue hands changes over to whichever replica has time. Each is counted at least once; as counting is not adding,
-// more than once is the same.
+// Queue hands changes over to whichever replica has time, so that they are counted soon. What it loses a Sweeper counts.
+// As counting is not adding, counting more than once is the same.
 type Queue struct {
 	redis   *redis.Client
-	counter Counter
+	counter Counter // of what is queued
+	direct  Counter // of what a request waits for
 	metrics *metrics.Metrics
 	logger  *slog.Logger
 	name    string // of this reader
 
-	direct singleflight.Group
-	turns  [256]sync.Mutex
+	flights singleflight.Group
+	turns   [256]sync.Mutex
 }
 
-// New makes a queue that Work has to be called for, in one replica at least.
-func New(client *redis.Client, counter Counter, m *metrics.Metrics, logger *slog.Logger) *Queue {
+// New makes a queue that Work has to be called for, in one replica at least. While Redis is away direct counts instead of
+// counter: somebody waits for it.
+func New(client *redis.Client, counter, direct Counter, m *metrics.Metrics, logger *slog.Logger) *Queue {
 	host, _ := os.Hostname()
 	name := fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano())
-	return &Queue{redis: client, counter: counter, metrics: m, logger: logger, name: name}
+	return &Queue{redis: client, counter: counter, direct: direct, metrics: m, logger: logger, name: name}
 }
 
 // Announce queues a change, or counts it right now if Redis is away.
@@ -80,17 +82,19 @@ func (q *Queue) Announce(ctx context.Context, change store.Change) error {
 // different shops all have the zero Review. Recounts of one shop wait in turn, as they would for its row in the store.
 func (q *Queue) countNow(ctx context.Context, change store.Change) error {
 	turn, key := &q.turns[change.Shop[len(change.Shop)-1]], change.Shop.String()+change.Review.String()
-	_, err, _ := q.direct.Do(key, func() (any, error) {
+	_, err, _ := q.flights.Do(key, func() (any, error) {
 		turn.Lock()
 		defer turn.Unlock()
-		q.direct.Forget(key)
-		return nil, q.counter.Recount(context.WithoutCancel(ctx), change)
+		q.flights.Forget(key)
+		return nil, q.direct.Recount(context.WithoutCancel(ctx), change)
 	})
-	if errors.Is(err, store.ErrStale) { // as was to be expected: Redis is away
+	if isStale(err) { // as was to be expected: Redis is away
 		return nil
 	}
 	return err
 }
+
+func isStale(err error) bool { return errors.Is(err, store.ErrStale) }
 
 // Work counts what is queued until ctx ends.
 func (q *Queue) Work(ctx context.Context) {
@@ -164,21 +168,27 @@ func (q *Queue) read(ctx context.Context) error {
 	return q.count(ctx, streams[0].Messages)
 }
 
-// count counts each change of a batch once, however often it is in it, and then takes its messages off the queue. Those
-// that fail stay there and are claimed later.
-func (q *Queue) count(ctx context.Context, messages []redis.XMessage) (failure error) {
+// count counts each change of a batch once, however often it is in it, and then takes its messages off the queue. A change
+// that could not be counted is left to the Sweeper, which takes its time: here it would come back every few seconds.
+func (q *Queue) count(ctx context.Context, messages []redis.XMessage) error {
 	finished, changes := sorted(messages)
 	for change, ids := range changes {
-		// A batch that was begun is finished, also when the process stops.
-		if err := q.counter.Recount(context.WithoutCancel(ctx), change); err != nil {
-			q.metrics.Recounts.WithLabelValues("failed").Inc()
-			failure = err
+		err := q.counter.Recount(ctx, change)
+		switch {
+		case err != nil && ctx.Err() != nil: // the process stops: another replica claims the rest
 			continue
+		case err == nil:
+			q.metrics.Recounts.WithLabelValues("done").Add(float64(len(ids)))
+		case isStale(err): // it is counted, and stays in the queue until the cache knows it
+			q.metrics.Recounts.WithLabelValues("failed").Inc()
+			continue
+		default:
+			q.metrics.Recounts.WithLabelValues("failed").Inc()
+			q.logger.WarnContext(ctx, "a recount failed and is postponed", "shop", change.Shop, "review", change.Review, "error", err)
 		}
-		q.metrics.Recounts.WithLabelValues("done").Add(float64(len(ids)))
 		finished = append(finished, ids...)
 	}
-	return errors.Join(failure, q.finish(context.WithoutCancel(ctx), finished))
+	return q.finish(context.WithoutCancel(ctx), finished)
 }
 
 // sorted gives the messages of each change, and those nobody can read.

@@ -3,7 +3,11 @@ package recount_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -55,7 +59,7 @@ func newChange() store.Change {
 }
 
 func newQueue(client *redis.Client, counter recount.Counter) *recount.Queue {
-	return recount.New(client, counter, metrics.New("test"), slog.New(slog.DiscardHandler))
+	return recount.New(client, counter, counter, metrics.New("test"), slog.New(slog.DiscardHandler))
 }
 
 // work runs the queue until the test ends.
@@ -113,20 +117,105 @@ func TestManyChangesOfTheSameAreCountedFewTimes(t *testing.T) {
 	}
 }
 
-func TestWhatFailedOrWasAbandonedIsCountedLater(t *testing.T) {
+func TestWhatADeadReaderTookIsCountedByAnother(t *testing.T) {
 	client, _ := redistest.Client(t)
-	c, change, abandoned := &counter{fails: 1}, newChange(), newChange()
+	c, abandoned := &counter{}, newChange()
 	queue := newQueue(client, c)
 	work(t, queue)
-	announce(t, queue, change)
 	eventually(t, "somebody listens", 5*time.Second, func() bool {
 		return client.XPending(t.Context(), "slipway:recounts", "counters").Val() != nil
 	})
 	// A reader that takes a message and dies.
 	announce(t, newQueue(client, c), abandoned)
 	client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "counters", Consumer: "dead", Streams: []string{"slipway:recounts", ">"}, Count: 1, Block: -1})
-	eventually(t, "both counted", 25*time.Second, func() bool { return c.count(change) > 0 && c.count(abandoned) > 0 })
+	eventually(t, "counted", 25*time.Second, func() bool { return c.count(abandoned) > 0 })
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+}
+
+func TestWhatCannotBeCountedDoesNotComeBackInTheQueue(t *testing.T) {
+	client, _ := redistest.Client(t)
+	c, change := &counter{fails: 1000}, newChange()
+	queue := newQueue(client, c)
+	work(t, queue)
+	announce(t, queue, change)
+	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if tries := 1000 - c.fails; tries != 1 {
+		t.Errorf("tried %d times", tries)
+	}
+}
+
+// backlog has each of these changes overdue until it is counted; it is handed out once.
+type backlog struct {
+	counter
+	overdue []store.Overdue
+	away    int // so many questions fail first
+}
+
+func (b *backlog) Overdue(_ context.Context, limit int) (overdue []store.Overdue, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.away > 0 {
+		b.away--
+		return nil, store.ErrUnavailable
+	}
+	count := min(limit, len(b.overdue))
+	overdue, b.overdue = b.overdue[:count], b.overdue[count:]
+	return overdue, nil
+}
+
+func sweep(t *testing.T, b *backlog, m *metrics.Metrics, out io.Writer) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var sweeper sync.WaitGroup
+	sweeper.Go(func() { recount.NewSweeper(b, b, m, slog.New(slog.NewTextHandler(out, nil))).Work(ctx) })
+	t.Cleanup(func() { cancel(); sweeper.Wait() })
+}
+
+func TestTheSweeperCountsWhatIsOverdueThoughTheStoreWasAway(t *testing.T) {
+	b := &backlog{away: 1}
+	for range 250 {
+		b.overdue = append(b.overdue, store.Overdue{Change: newChange()})
+	}
+	last := b.overdue[249].Change
+	sweep(t, b, metrics.New("test"), io.Discard)
+	eventually(t, "all counted", 20*time.Second, func() bool { return b.count(last) == 1 })
+}
+
+func TestAChangeThatCannotBeCountedIsReportedAndDoesNotKeepTheOthersWaiting(t *testing.T) {
+	var out logged
+	stuck, fine := store.Overdue{Change: newChange(), Tries: 3}, store.Overdue{Change: newChange()}
+	b := &backlog{counter: counter{fails: 1}, overdue: []store.Overdue{stuck, fine}}
+	m := metrics.New("test")
+	sweep(t, b, m, &out)
+	eventually(t, "the other is counted", 20*time.Second, func() bool { return b.count(fine.Change) == 1 })
+	if line := out.String(); !strings.Contains(line, "level=ERROR") || !strings.Contains(line, "shop="+stuck.Change.Shop.String()) || !strings.Contains(line, "tries=4") {
+		t.Errorf("logged %s", line)
+	}
+	page := httptest.NewRecorder()
+	m.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if !strings.Contains(page.Body.String(), `recounts_total{result="failed"} 1`) {
+		t.Error("it is not in the metrics")
+	}
+}
+
+// logged is a buffer for several goroutines.
+type logged struct {
+	mu sync.Mutex
+	strings.Builder
+}
+
+func (l *logged) Write(content []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.Write(content)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Builder.String()
 }
 
 func TestWithoutRedisAllThatComeDuringACountShareTheNext(t *testing.T) {

@@ -124,6 +124,12 @@ type Page struct {
 // Change is what has to be counted again: the likes of a review and the rating of its shop. The zero Review is none.
 type Change struct{ Shop, Review ID }
 
+// Overdue is a change that was not counted in time.
+type Overdue struct {
+	Change Change
+	Tries  int // recounts that failed since
+}
+
 var (
 	// ErrNotFound says that there is nothing with this id.
 	ErrNotFound = errors.New("not found")

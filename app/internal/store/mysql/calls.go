@@ -60,11 +60,11 @@ func readAll[T any](ctx context.Context, conn *sql.Conn, scan func(row) (T, erro
 	return found, rows.Err()
 }
 
-// try runs do on a connection within callTimeout, again where mayRepeat allows it, and translates the error.
+// try runs do on a connection within the timeout of the store, again where mayRepeat allows it, and translates the error.
 func (s *Store) try(ctx context.Context, name string, mayRepeat func(error, int) bool, do func(context.Context, *sql.Conn) error) (err error) {
 	ctx, end := tracing.Call(ctx, "mysql", name)
 	defer func() { end(err) }()
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, do)
@@ -87,7 +87,7 @@ func (s *Store) attempt(ctx context.Context, do func(context.Context, *sql.Conn)
 	if leavesServer(err) {
 		conn.Raw(func(any) error { return driver.ErrBadConn }) // database/sql closes such a connection
 		s.db.SetMaxIdleConns(0)                                // closes those that nobody uses
-		s.db.SetMaxIdleConns(mostConnections)
+		s.db.SetMaxIdleConns(s.connections)
 	}
 	return err
 }

@@ -19,7 +19,7 @@ import (
 	"slipway/app/internal/store/mysql/mysqltest"
 )
 
-const connections = 14
+const connections = 10
 
 // fillPool has the store open all its connections.
 func fillPool(t *testing.T, s *mysql.Store, admin *sql.DB) {

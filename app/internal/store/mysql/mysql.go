@@ -2,6 +2,7 @@
 package mysql
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -19,7 +20,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-// Options says where the server is and who asks.
+// Options says where the server is, who asks, and how much of it.
 type Options struct {
 	Host     string
 	Port     int
@@ -27,6 +28,9 @@ type Options struct {
 	User     string
 	Password config.Secret
 	TLS      *tls.Config // nil: without
+
+	Timeout     time.Duration // of one call; 0: what an answer of an API may take
+	Connections int           // at most; 0: a few
 }
 
 const (
@@ -34,8 +38,7 @@ const (
 	connectTimeout = 500 * time.Millisecond
 	callTimeout    = 900 * time.Millisecond
 
-	// Ten replicas stay below the 151 connections a server takes by default.
-	mostConnections    = 14
+	fewConnections     = 10
 	connectionLifetime = 3 * time.Minute // bounds how long reads go on at a server that is no longer the primary
 )
 
@@ -69,21 +72,24 @@ func statementLimits(timeout time.Duration) map[string]string {
 
 // Store implements store.Store.
 type Store struct {
-	db  *sql.DB
-	ids store.IDs
+	db          *sql.DB
+	ids         store.IDs
+	timeout     time.Duration
+	connections int
 }
 
 // Open does not connect: a server that is away now may come back.
 func Open(options Options) (*Store, error) {
-	connector, err := options.connector(callTimeout)
+	s := &Store{timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, fewConnections)}
+	connector, err := options.connector(s.timeout)
 	if err != nil {
 		return nil, err
 	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(mostConnections)
-	db.SetMaxIdleConns(mostConnections)
-	db.SetConnMaxLifetime(connectionLifetime)
-	return &Store{db: db}, nil
+	s.db = sql.OpenDB(connector)
+	s.db.SetMaxOpenConns(s.connections)
+	s.db.SetMaxIdleConns(s.connections)
+	s.db.SetConnMaxLifetime(connectionLifetime)
+	return s, nil
 }
 
 // Close ends all connections.
@@ -103,4 +109,4 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // NeededVersion is the last of the migrations.
-const NeededVersion = 7
+const NeededVersion = 17

@@ -24,7 +24,10 @@ func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.R
 		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO reviews (id, created_at, shop_id, author_id, stars, text) VALUES (?, ?, ?, ?, ?, ?)",
 			review.ID[:], now, draft.Shop[:], draft.Author[:], draft.Stars, draft.Text)
-		return err
+		if err != nil {
+			return err
+		}
+		return addRecount(ctx, tx, store.Change{Shop: draft.Shop})
 	})
 	return review, err
 }
@@ -52,8 +55,10 @@ func (s *Store) setLike(ctx context.Context, statement string, review, user stor
 		if err := tx.QueryRowContext(ctx, "SELECT shop_id FROM reviews WHERE id = ?", review[:]).Scan((*key)(&change.Shop)); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, statement, review[:], user[:])
-		return err
+		if _, err := tx.ExecContext(ctx, statement, review[:], user[:]); err != nil {
+			return err
+		}
+		return addRecount(ctx, tx, change)
 	})
 	return change, err
 }
@@ -75,8 +80,10 @@ func (s *Store) UpdateReview(ctx context.Context, id, user store.ID, stars int, 
 			return err
 		}
 		review.Stars, review.Text = stars, text
-		_, err = tx.ExecContext(ctx, "UPDATE reviews SET stars = ?, text = ? WHERE id = ?", stars, text, id[:])
-		return err
+		if _, err = tx.ExecContext(ctx, "UPDATE reviews SET stars = ?, text = ? WHERE id = ?", stars, text, id[:]); err != nil {
+			return err
+		}
+		return addRecount(ctx, tx, store.Change{Shop: review.Shop})
 	})
 	return review, err
 }
@@ -88,8 +95,10 @@ func (s *Store) DeleteReview(ctx context.Context, id, user store.ID) (change sto
 			return err
 		}
 		change.Shop = review.Shop
-		_, err = tx.ExecContext(ctx, "DELETE FROM reviews WHERE id = ?", id[:])
-		return err
+		if _, err = tx.ExecContext(ctx, "DELETE FROM reviews WHERE id = ?", id[:]); err != nil {
+			return err
+		}
+		return addRecount(ctx, tx, change)
 	})
 	return change, err
 }

@@ -59,6 +59,11 @@ func (s *Store) DeleteUser(ctx context.Context, user store.User) (changes []stor
 				return err
 			}
 		}
+		for _, change := range changes {
+			if err := addRecount(ctx, tx, change); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 	return changes, err
