@@ -53,6 +53,7 @@ func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b
 	if err != nil {
 		return b, err
 	}
+	b.work = append(b.work, func(ctx context.Context) { cleanUp(ctx, counting, logger) })
 	if cfg.Env.RedisHost == "" {
 		b.store, b.announce, b.limiter = requests, requests.Recount, limit.New(nil, m)
 		b.work = append(b.work, recount.NewSweeper(counting, counting, m, logger).Work)

@@ -264,6 +264,74 @@ func TestTenThousandLikesOfFiftyClientsOnThreeReplicasAreCountedExactly(t *testi
 	}
 }
 
+// addShop asks until it gets an answer that says what was done, as clients do.
+func addShop(t *testing.T, url, name, token, key string) {
+	for range 40 {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(`{"name": "`+name+`"}`))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Idempotency-Key", key)
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		answer.Body.Close()
+		switch answer.StatusCode {
+		case http.StatusCreated:
+			return
+		case http.StatusServiceUnavailable, http.StatusConflict:
+			time.Sleep(100 * time.Millisecond)
+		default:
+			t.Errorf("%s: %d", name, answer.StatusCode)
+			return
+		}
+	}
+	t.Errorf("%s was never added", name)
+}
+
+func TestClientsThatRepeatARequestWhileTheStoreFailsNeverAddTwice(t *testing.T) {
+	b := newBackend(t)
+	b.migrate()
+	r := startRun(t, b.environment...)
+	tokens := b.tokens(20)
+	const each = 15
+	var clients sync.WaitGroup
+	for number, token := range tokens {
+		clients.Go(func() {
+			for shop := range each {
+				name := fmt.Sprintf("%d-%d", number, shop)
+				addShop(t, "http://"+r.api+"/v1/shops", name, token, name)
+			}
+		})
+	}
+	done := make(chan bool)
+	go func() { clients.Wait(); close(done) }()
+	for failures, running := 0, true; running; failures++ {
+		select {
+		case <-done:
+			running = false
+		case <-time.After(30 * time.Millisecond):
+			b.line.Freeze() // what was sent before may be done; its answer is not seen
+			time.Sleep(50 * time.Millisecond)
+			b.line.Cut()
+			b.line.Mend()
+		}
+		if failures > 1000 {
+			t.Fatal("it takes too long")
+		}
+	}
+	var shops, names int
+	err := mysqltest.Admin(t, b.options.Database).QueryRow("SELECT COUNT(*), COUNT(DISTINCT name) FROM shops").Scan(&shops, &names)
+	if want := len(tokens) * each; err != nil || names != want || shops != want {
+		t.Errorf("there are %d shops with %d names, want %d (%v)", shops, names, want, err)
+	}
+}
+
 func TestACountBeforeWhichAProcessDiedIsDoneByAnother(t *testing.T) {
 	for name, redis := range map[string]bool{"with Redis": true, "without": false} {
 		t.Run(name, func(t *testing.T) {

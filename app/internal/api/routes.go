@@ -52,7 +52,7 @@ func New(options Options) http.Handler {
 
 func (a *api) routes() map[string]handler {
 	return map[string]handler{
-		"POST /v1/users":                  a.limited(logins, a.addUser),
+		"POST /v1/users":                  a.limited(logins, a.once(a.addUser)),
 		"GET /v1/users/me":                a.limited(requests, a.signedIn(a.getMe)),
 		"PUT /v1/users/me/password":       a.limited(logins, a.signedIn(a.changePassword)),
 		"POST /v1/users/me/deletion":      a.limited(logins, a.signedIn(a.deleteMe)),
@@ -63,10 +63,10 @@ func (a *api) routes() map[string]handler {
 		"DELETE /v1/sessions/others":      a.limited(requests, a.signedIn(a.endOtherSessions)),
 		"POST /v1/sessions/refresh":       a.limited(logins, a.refresh),
 		"GET /v1/shops":                   a.limited(requests, a.listShops),
-		"POST /v1/shops":                  a.limited(requests, a.signedIn(a.addShop)),
+		"POST /v1/shops":                  a.limited(requests, a.once(a.signedIn(a.addShop))),
 		"GET /v1/shops/{id}":              a.limited(requests, a.getShop),
 		"GET /v1/shops/{id}/reviews":      a.limited(requests, a.listReviews),
-		"POST /v1/shops/{id}/reviews":     a.limited(requests, a.signedIn(a.addReview)),
+		"POST /v1/shops/{id}/reviews":     a.limited(requests, a.once(a.signedIn(a.addReview))),
 		"PUT /v1/shops/{id}":              a.limited(requests, a.signedIn(a.updateShop)),
 		"DELETE /v1/shops/{id}":           a.limited(requests, a.signedIn(a.deleteShop)),
 		"GET /v1/shops/{id}/reviews/mine": a.limited(requests, a.signedIn(a.getOwnReview)),

@@ -48,7 +48,10 @@ func (l *Line) Port() int {
 func (l *Line) Cut() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.listener.Close()
+	if l.listener != nil {
+		l.listener.Close()
+		l.listener = nil
+	}
 	for _, end := range l.ends {
 		end.Close()
 	}
@@ -97,6 +100,12 @@ func (l *Line) accept(listener net.Listener) {
 			continue
 		}
 		l.mu.Lock()
+		if l.listener != listener { // cut meanwhile
+			l.mu.Unlock()
+			near.Close()
+			far.Close()
+			return
+		}
 		l.ends = append(l.ends, near, far)
 		l.accepted++
 		number := l.accepted

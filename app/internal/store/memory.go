@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"iter"
 	"slices"
 	"sync"
@@ -21,6 +22,7 @@ type Memory struct {
 	reviews  []Review // oldest first, and so sorted by id
 	written  map[authorship]bool
 	likes    map[like]bool
+	keys     map[[sha256.Size]byte]keptKey
 }
 
 type authorship struct{ shop, author ID }

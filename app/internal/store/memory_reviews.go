@@ -7,23 +7,25 @@ import (
 	"slices"
 )
 
-func (m *Memory) AddReview(_ context.Context, draft ReviewDraft) (Review, error) {
+func (m *Memory) AddReview(ctx context.Context, draft ReviewDraft) (Review, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, found := m.findShop(draft.Shop); !found || !m.exists(draft.Author) {
-		return Review{}, ErrNotFound
-	}
-	if m.written[authorship{draft.Shop, draft.Author}] {
-		return Review{}, ErrTaken
-	}
-	if len(m.reviews) >= Capacity {
-		return Review{}, ErrFull
-	}
-	now := Now()
-	review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.users[draft.Author].Name}
-	m.reviews = append(m.reviews, review)
-	m.written = put(m.written, authorship{draft.Shop, draft.Author}, true)
-	return review, nil
+	return addOnce(ctx, m, func() (Review, error) {
+		if _, found := m.findShop(draft.Shop); !found || !m.exists(draft.Author) {
+			return Review{}, ErrNotFound
+		}
+		if m.written[authorship{draft.Shop, draft.Author}] {
+			return Review{}, ErrTaken
+		}
+		if len(m.reviews) >= Capacity {
+			return Review{}, ErrFull
+		}
+		now := Now()
+		review := Review{ID: m.ids.Next(now), CreatedAt: now, ReviewDraft: draft, AuthorName: m.users[draft.Author].Name}
+		m.reviews = append(m.reviews, review)
+		m.written = put(m.written, authorship{draft.Shop, draft.Author}, true)
+		return review, nil
+	})
 }
 
 func (m *Memory) Reviews(_ context.Context, shop ID, page Page) ([]Review, error) {

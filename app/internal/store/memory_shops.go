@@ -8,19 +8,21 @@ import (
 	"strings"
 )
 
-func (m *Memory) AddShop(_ context.Context, creator ID, draft ShopDraft) (Shop, error) {
+func (m *Memory) AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.exists(creator) {
-		return Shop{}, ErrNotFound
-	}
-	if len(m.shops) >= Capacity {
-		return Shop{}, ErrFull
-	}
-	now := Now()
-	shop := Shop{ID: m.ids.Next(now), Creator: creator, CreatedAt: now, ShopDraft: draft}
-	m.shops = append(m.shops, shop)
-	return shop, nil
+	return addOnce(ctx, m, func() (Shop, error) {
+		if !m.exists(creator) {
+			return Shop{}, ErrNotFound
+		}
+		if len(m.shops) >= Capacity {
+			return Shop{}, ErrFull
+		}
+		now := Now()
+		shop := Shop{ID: m.ids.Next(now), Creator: creator, CreatedAt: now, ShopDraft: draft}
+		m.shops = append(m.shops, shop)
+		return shop, nil
+	})
 }
 
 func (m *Memory) Shop(_ context.Context, id ID) (Shop, error) {

@@ -5,20 +5,22 @@ import (
 	"maps"
 )
 
-func (m *Memory) AddUser(_ context.Context, draft UserDraft) (User, error) {
+func (m *Memory) AddUser(ctx context.Context, draft UserDraft) (User, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, taken := m.emails[draft.Email]; taken {
-		return User{}, ErrTaken
-	}
-	if len(m.users) >= Capacity {
-		return User{}, ErrFull
-	}
-	now := Now()
-	user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
-	m.users = put(m.users, user.ID, user)
-	m.emails = put(m.emails, draft.Email, user.ID)
-	return user, nil
+	return addOnce(ctx, m, func() (User, error) {
+		if _, taken := m.emails[draft.Email]; taken {
+			return User{}, ErrTaken
+		}
+		if len(m.users) >= Capacity {
+			return User{}, ErrFull
+		}
+		now := Now()
+		user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
+		m.users = put(m.users, user.ID, user)
+		m.emails = put(m.emails, draft.Email, user.ID)
+		return user, nil
+	})
 }
 
 func (m *Memory) UserByEmail(_ context.Context, email string) (User, error) {

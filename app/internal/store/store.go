@@ -12,7 +12,8 @@ import (
 
 // UserDraft is a sign-up. The e-mail address is in lower case; the password is hashed already.
 type UserDraft struct {
-	Email, Name, PasswordHash string
+	Email, Name  string
+	PasswordHash string `json:"-"`
 }
 
 // User is somebody who signed up.
@@ -149,7 +150,7 @@ var (
 
 // Store is safe for concurrent use. What it adds gets an ID that sorts after those this process made before. Each
 // method may return ErrUnavailable, each Add method ErrFull, and each method that adds something of a user ErrNotFound if
-// that user is gone.
+// that user is gone. AddUser, AddShop and AddReview add once for each idempotency key of their context.
 type Store interface {
 	// AddUser returns ErrTaken when somebody signed up with this e-mail address before.
 	AddUser(ctx context.Context, draft UserDraft) (User, error)

@@ -83,7 +83,8 @@ func unreachable(err error) bool {
 
 // ofStore says that the store itself refuses the call: MySQL has answered.
 func ofStore(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotYours) || errors.Is(err, store.ErrInUse)
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotYours) || errors.Is(err, store.ErrInUse) ||
+		errors.Is(err, store.ErrKeyInUse) || errors.Is(err, errKeyKnown)
 }
 
 // notDone allows to repeat what has surely left nothing behind: a deadlock takes back the whole transaction, a server that

@@ -17,7 +17,7 @@ func scanReview(r row) (review store.Review, err error) {
 func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.Review, error) {
 	now := store.Now()
 	review := store.Review{ID: s.ids.Next(now), CreatedAt: now, ReviewDraft: draft}
-	err := s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return add(ctx, s, &review, func(ctx context.Context, tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, "SELECT name FROM users WHERE id = ?", draft.Author[:]).Scan(&review.AuthorName)
 		if err != nil {
 			return err
@@ -29,7 +29,6 @@ func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.R
 		}
 		return addRecount(ctx, tx, store.Change{Shop: draft.Shop})
 	})
-	return review, err
 }
 
 func (s *Store) Reviews(ctx context.Context, shop store.ID, page store.Page) ([]store.Review, error) {

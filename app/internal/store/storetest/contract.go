@@ -3,6 +3,7 @@ package storetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -51,6 +52,9 @@ func Contract(t *testing.T, empty func(t *testing.T) store.Store) {
 		"liking twice is liking once":                                    likes,
 		"likes of many at once are counted exactly":                      manyLikes,
 		"counting twice changes nothing":                                 recountTwice,
+		"an idempotency key adds once":                                   addOnce,
+		"an idempotency key of an addition that failed may be repeated":  addAfterFailure,
+		"of many requests with one idempotency key one adds":             addOnceAtATime,
 		"a store that works says so":                                     check,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,3 +287,59 @@ func recountTwice(s stores) {
 }
 
 func check(s stores) { s.wants(s.Check(s.t.Context()), nil) }
+
+// keyed is a context with an idempotency key.
+func (s stores) keyed(key, request byte) context.Context {
+	return store.WithIdempotencyKey(s.t.Context(), func() store.IdempotencyKey {
+		return store.IdempotencyKey{Key: [32]byte{key}, Request: [32]byte{request}}
+	})
+}
+
+func addOnce(s stores) {
+	user := store.UserDraft{Email: "ada@example.org", Name: "Ada", PasswordHash: "a hash"}
+	ada := must[store.User](s.t)(s.AddUser(s.keyed(1, 1), user))
+	again := must[store.User](s.t)(s.AddUser(s.keyed(1, 1), user))
+	if again.ID != ada.ID || again.Email != ada.Email || again.Name != ada.Name || !again.CreatedAt.Equal(ada.CreatedAt) {
+		s.t.Errorf("got %+v, then %+v", ada, again)
+	}
+	shop := must[store.Shop](s.t)(s.AddShop(s.keyed(2, 1), ada.ID, store.ShopDraft{Name: "x", City: "Köln"}))
+	review := must[store.Review](s.t)(s.AddReview(s.keyed(3, 1), store.ReviewDraft{Shop: shop.ID, Author: ada.ID, Stars: 4, Text: "größer"}))
+	s.recount(store.Change{Shop: shop.ID})
+	if again := must[store.Shop](s.t)(s.AddShop(s.keyed(2, 1), ada.ID, store.ShopDraft{Name: "x", City: "Köln"})); again != shop {
+		s.t.Errorf("got %+v, then %+v", shop, again)
+	}
+	if again := must[store.Review](s.t)(s.AddReview(s.keyed(3, 1), store.ReviewDraft{Shop: shop.ID, Author: ada.ID, Stars: 4, Text: "größer"})); again != review {
+		s.t.Errorf("got %+v, then %+v", review, again)
+	}
+	if shops := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", store.Page{Limit: 10})); len(shops) != 1 {
+		s.t.Errorf("there are %d shops", len(shops))
+	}
+	_, err := s.AddShop(s.keyed(2, 2), ada.ID, store.ShopDraft{Name: "y"})
+	s.wants(err, store.ErrKeyReused)
+	if other := must[store.Shop](s.t)(s.AddShop(s.keyed(4, 1), ada.ID, store.ShopDraft{Name: "x"})); other.ID == shop.ID {
+		s.t.Error("another key added nothing")
+	}
+}
+
+func addAfterFailure(s stores) {
+	_, err := s.AddReview(s.keyed(1, 1), store.ReviewDraft{Shop: store.ID{1}, Author: s.creator, Stars: 4})
+	s.wants(err, store.ErrNotFound)
+	must[store.Review](s.t)(s.AddReview(s.keyed(1, 1), store.ReviewDraft{Shop: s.shop("x"), Author: s.creator, Stars: 4}))
+}
+
+func addOnceAtATime(s stores) {
+	var mu sync.Mutex
+	ids := map[store.ID]int{}
+	together(20, func(int) {
+		shop, err := s.AddShop(s.keyed(1, 1), s.creator, store.ShopDraft{Name: "x"})
+		if err != nil {
+			s.t.Error(err)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		ids[shop.ID]++
+	})
+	if shops := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", store.Page{Limit: 30})); len(shops) != 1 || len(ids) != 1 {
+		s.t.Errorf("there are %d shops, and %d were answered", len(shops), len(ids))
+	}
+}
