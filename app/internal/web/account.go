@@ -36,7 +36,7 @@ func (s *site) signUp(w http.ResponseWriter, r *http.Request, who visitor) error
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
-	err := s.api.do(r.Context(), who, call{method: http.MethodPost, path: "/v1/users", body: f.body()})
+	err := s.api.do(r.Context(), who, call{method: http.MethodPost, path: "/v1/users", key: newKey(), body: f.body()})
 	if f.refuse(err) {
 		return s.show(w, r, who, page{Name: "form", Title: "Sign up", Status: f.Status, Form: f})
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,10 +22,11 @@ const (
 	readTimeout = 2 * time.Second
 	// writeTimeout is longer: who is not told that it was done does it again, and logins wait for their turn.
 	writeTimeout  = 5 * time.Second
+	repeatAfter   = 500 * time.Millisecond
 	largestAnswer = 4 << 20
 )
 
-// client asks the API. It repeats nothing and follows no redirect.
+// client asks the API. It repeats, once, only what has an idempotency key, and follows no redirect.
 type client struct {
 	url  string
 	http http.Client
@@ -68,8 +70,12 @@ func is(err error, status int) bool {
 type call struct {
 	method, path string
 	token        string // "": none
+	key          string // Idempotency-Key; "": none
 	body, answer any
 }
+
+// newKey is for a call that adds something: with it the API adds that once, however often it is asked.
+func newKey() string { return rand.Text() }
 
 // do returns a *problem the API told of, or errAway.
 func (c *client) do(ctx context.Context, who visitor, wanted call) error {
@@ -79,6 +85,28 @@ func (c *client) do(ctx context.Context, who visitor, wanted call) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	err := c.ask(ctx, who, wanted)
+	if wanted.key == "" || !mayHelpToRepeat(err) {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return err
+	case <-time.After(repeatAfter):
+		return c.ask(ctx, who, wanted)
+	}
+}
+
+// mayHelpToRepeat is true if nobody knows whether it was done, or if the first try is still running.
+func mayHelpToRepeat(err error) bool {
+	var p *problem
+	if errors.As(err, &p) {
+		return p.Status == http.StatusServiceUnavailable || p.Status == http.StatusConflict && p.RetryAfter != ""
+	}
+	return errors.Is(err, errAway)
+}
+
+func (c *client) ask(ctx context.Context, who visitor, wanted call) error {
 	request, err := c.request(ctx, who, wanted)
 	if err != nil {
 		return err
@@ -111,6 +139,9 @@ func (c *client) request(ctx context.Context, who visitor, wanted call) (*http.R
 	}
 	if wanted.token != "" {
 		request.Header.Set("Authorization", "Bearer "+wanted.token)
+	}
+	if wanted.key != "" {
+		request.Header.Set("Idempotency-Key", wanted.key)
 	}
 	if who.address.IsValid() {
 		request.Header.Set("X-Forwarded-For", who.address.String())

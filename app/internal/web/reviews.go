@@ -18,7 +18,7 @@ func (s *site) addReview(w http.ResponseWriter, r *http.Request, who visitor) er
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
-	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops/" + url.PathEscape(shop) + "/reviews", body: f.body()})
+	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops/" + url.PathEscape(shop) + "/reviews", key: newKey(), body: f.body()})
 	if f.refuse(err) {
 		return s.showShopWith(w, r, who, f)
 	}

@@ -104,7 +104,7 @@ func (s *site) addShop(w http.ResponseWriter, r *http.Request, who visitor) erro
 		return err
 	}
 	var added shop
-	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops", body: f.body(), answer: &added})
+	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops", key: newKey(), body: f.body(), answer: &added})
 	if f.refuse(err) {
 		return s.show(w, r, who, page{Name: "form", Title: "Add a shop", Status: f.Status, Form: f})
 	}

@@ -2,8 +2,10 @@ package web_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -53,6 +55,54 @@ func TestWhatIsNotThereIsAPageToo(t *testing.T) {
 	}
 	b.post("/signup", url.Values{"name": {strings.Repeat("x", 11_000)}}).want(413, "That is too much")
 	b.do(b.request("POST", "/signup?%", nil)).want(400)
+}
+
+func TestWhatIsSentOnceIsAddedOnceThoughAnAnswerIsLost(t *testing.T) {
+	s := newSurroundings(t)
+	b, shop := s.member()
+	for name, send := range map[string]func(){
+		"/v1/shops":               func() { b.post("/shops", url.Values{"name": {"added once"}}).want(200) },
+		"/v1" + shop + "/reviews": func() { b.post(shop+"/reviews", url.Values{"stars": {"5"}}).want(200) },
+		"/v1/users": func() {
+			b.post("/signup", url.Values{"name": {"Bob"}, "email": {"bob@example.org"}, "password": {"correct horse battery"}}).want(200)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := s.count("POST", name)
+			var lost sync.Once
+			s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+				fine := true
+				if r.Method == http.MethodPost {
+					lost.Do(func() { fine = false })
+				}
+				if fine {
+					api.ServeHTTP(w, r)
+					return
+				}
+				api.ServeHTTP(httptest.NewRecorder(), r) // done, and its answer gets lost
+				http.Error(w, "", http.StatusServiceUnavailable)
+			})
+			send()
+			if got := s.count("POST", name) - before; got != 2 {
+				t.Errorf("the API was asked %d times", got)
+			}
+			s.meddle(nil)
+		})
+	}
+	if source := b.get("/?search=added").source; strings.Count(source, ">added once<") != 1 {
+		t.Errorf("it is there %d times", strings.Count(source, ">added once<"))
+	}
+}
+
+func TestALoginIsNotRepeated(t *testing.T) {
+	s := newSurroundings(t)
+	s.meddle(func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		http.Error(w, "", http.StatusServiceUnavailable)
+	})
+	s.browser().post("/login", url.Values{"email": {"a@example.org"}, "password": {"x"}}).want(503)
+	if got := s.count("POST", "/v1/sessions"); got != 1 {
+		t.Errorf("the API was asked %d times", got)
+	}
 }
 
 func TestAnAPIThatIsAwayIsAPageThatSaysSo(t *testing.T) {
