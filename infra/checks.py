@@ -8,14 +8,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+import pools
 from mistakes import Mistake
 from naming import CANARY
 from settings import (
     BACKING,
     MYSQL_BACKUP,
+    ROOT,
     Mysql,
     Resources,
-    Service,
     Settings,
     Tls,
     mebibytes,
@@ -23,14 +24,14 @@ from settings import (
     password_of,
 )
 
-# A rollout adds one pod, and the pods that leave still count until they are gone.
-ROLLOUT_FACTOR = 2
 # A Job's name has 63 characters, and that of a canary's migration is `<name>-canary-migration-<hash>`.
 LONGEST_WITH_CANARY = 37
 # The controller puts 11 more characters behind it for each Job.
 LONGEST_CRON_JOB = 52
 # Objects that Kubernetes, or this program, makes in each namespace, of kinds that a service has under its own name.
 TAKEN = {"default": "ServiceAccount", "default-deny": "NetworkPolicy", "acme-solvers": "NetworkPolicy"}
+# Of an object in etcd, less what is around the text.
+LONGEST_FILE = 900_000
 
 
 def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
@@ -43,6 +44,8 @@ def mistakes(settings: Settings, stack: str) -> Iterator[Mistake]:
     yield from _canaries(settings)
     yield from _secret_sources(settings)
     yield from _images(settings)
+    yield from _authorities(settings)
+    yield from _connections(settings)
     yield from _quota(settings)
     if stack == "prod":
         yield from _production(settings)
@@ -66,7 +69,7 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """How many pods of which size there are at the most at once."""
     for service in settings.services.values():
-        yield ROLLOUT_FACTOR * service.most + len(service.jobs) + _canary_pods(service), service.resources
+        yield service.pods_at_once, service.resources
     for server in settings.servers.values():
         # A server's pod is gone before its successor comes.
         yield 1, server.resources
@@ -75,13 +78,6 @@ def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
             yield 2, server.backup.resources
     # cert-manager's, while it has a certificate made or renewed; each takes what it asks for by default.
     yield len(settings.solved), Resources(cpu="10m", memory="64Mi")
-
-
-def _canary_pods(service: Service) -> int:
-    """A canary's pods, and that of its migration."""
-    if service.rollout != "canary":
-        return 0
-    return service.canary_pods(service.canary) + (1 if service.migration else 0)
 
 
 def _needs(settings: Settings) -> Iterator[Mistake]:
@@ -201,6 +197,40 @@ def _images(settings: Settings) -> Iterator[Mistake]:
         if not server.image and not settings.image_files:
             example = f"registry.example.com/{name}@sha256:..."
             yield Mistake((name, "image"), "is required with source: cluster", example=example)
+
+
+def _authorities(settings: Settings) -> Iterator[Mistake]:
+    """Files that are not there, or that no client could read."""
+    for name, section in settings.backing.items():
+        if not section.ca:
+            continue
+        # Not at the top: most stacks name no such file, and every run would pay for it.
+        import ssl  # noqa: PLC0415
+
+        try:
+            text = (ROOT / section.ca).read_text()
+            ssl.create_default_context(cadata=text)
+        except (OSError, ValueError) as error:
+            # ssl.SSLError is an OSError, and says in its own words what the file lacks.
+            reason = (
+                error.strerror
+                if isinstance(error, FileNotFoundError | IsADirectoryError)
+                else "no certificates in PEM form"
+            )
+            yield Mistake((name, "ca"), f"this file cannot be used: {reason}", section.ca, "stacks/database-ca.pem")
+            continue
+        if len(text) > LONGEST_FILE:
+            yield Mistake((name, "ca"), f"has {len(text)} bytes; a ConfigMap takes {LONGEST_FILE}", section.ca)
+
+
+def _connections(settings: Settings) -> Iterator[Mistake]:
+    if settings.mysql is None or settings.mysql.max_connections >= (needed := pools.needed(settings, settings.mysql)):
+        return
+    each = settings.mysql.connections or f"at least {pools.FEWEST}"
+    rule = (
+        f"is too few: each of the {pools.pods(settings)} pods that a rollout has at the most opens {each} connections"
+    )
+    yield Mistake(("mysql", "maxConnections"), rule, settings.mysql.max_connections, str(needed))
 
 
 def _quota(settings: Settings) -> Iterator[Mistake]:

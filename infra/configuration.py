@@ -20,7 +20,10 @@ def declare(scope: Scope) -> pod.Config:
     """All configuration objects of a service; the names a pod refers to them by."""
     names = scope.settings.secrets_of(scope.name)
     return pod.Config(
-        env=_env(scope), file=_file(scope), secret=secret(scope, names, _retained(scope)) if names else None
+        env=_env(scope),
+        file=_file(scope),
+        secret=secret(scope, names, _retained(scope)) if names else None,
+        authorities=_authorities(scope),
     )
 
 
@@ -50,15 +53,24 @@ def _retained(scope: Scope) -> pulumi.ResourceOptions:
 
 
 def _env(scope: Scope) -> pulumi.Output[str]:
-    data = pod.environment(scope)
-    env = core.v1.ConfigMap(
-        f"{scope.title}-env",
-        metadata=scope.meta(content_name(f"{scope.title}-env", data)),
+    return _named_by_content(scope, f"{scope.title}-env", pod.environment(scope))
+
+
+def _authorities(scope: Scope) -> pulumi.Output[str] | None:
+    """The certificates by which pods know managed servers; None where the public authorities will do."""
+    data = scope.settings.authorities_of(scope.name)
+    return _named_by_content(scope, f"{scope.title}-authorities", data) if data else None
+
+
+def _named_by_content(scope: Scope, name: str, data: dict[str, str]) -> pulumi.Output[str]:
+    made = core.v1.ConfigMap(
+        name,
+        metadata=scope.meta(content_name(name, data)),
         data=data,
         immutable=True,
         opts=_retained(scope),
     )
-    return env.metadata.name
+    return made.metadata.name
 
 
 def _file(scope: Scope) -> pulumi.Output[str] | None:

@@ -74,6 +74,7 @@ skip-name-resolve
 character-set-server = utf8mb4
 innodb-buffer-pool-size = {mebibytes(section.resources.memory) // 2}M
 max-allowed-packet = 64M
+max-connections = {section.max_connections}
 local-infile = OFF
 performance-schema = OFF
 # Nobody replicates from one server, and its log would fill the volume.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import pools
 import pulumi
 from image import AppImage
 from naming import labels, pods_of
@@ -19,6 +20,7 @@ HTTP_PORT = 8080
 ADMIN_PORT = 9090
 CONFIG_DIR = "/etc/slipway"
 SECRETS_DIR = "/run/secrets/slipway"
+AUTHORITIES_DIR = "/etc/slipway-authorities"
 # What is left between the app's own deadline and the kubelet's SIGKILL.
 GRACE_MARGIN_SECONDS = 5
 # The user of distroless images. Numeric, because the kubelet cannot check a name against runAsNonRoot.
@@ -32,6 +34,7 @@ class Config:
     env: pulumi.Input[str]
     file: pulumi.Input[str] | None
     secret: pulumi.Input[str] | None
+    authorities: pulumi.Input[str] | None = None
 
 
 def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
@@ -158,6 +161,13 @@ def _addresses(scope: Scope) -> dict[str, str]:
         told |= {f"{prefix}_HOST": backing.host or name, f"{prefix}_PORT": str(backing.port)}
         if isinstance(backing, Mysql):
             told |= {f"{prefix}_DATABASE": backing.database, f"{prefix}_USER": backing.user}
+            told |= {f"{prefix}_CONNECTIONS": str(pools.share(scope.settings, backing))}
+        elif backing.user:
+            told |= {f"{prefix}_USER": backing.user}
+        if backing.source == "managed":
+            told |= {f"{prefix}_TLS": backing.tls}
+        if backing.ca:
+            told |= {f"{prefix}_CA_FILE": f"{AUTHORITIES_DIR}/{name}.pem"}
     return told
 
 
@@ -250,6 +260,9 @@ def _volumes(config: Config) -> list[core.v1.VolumeArgs]:
         )
     if config.secret is not None:
         volumes.append(secret_volume(config.secret))
+    if config.authorities is not None:
+        authorities = core.v1.ConfigMapVolumeSourceArgs(name=config.authorities)
+        volumes.append(core.v1.VolumeArgs(name="authorities", config_map=authorities))
     return volumes
 
 
@@ -260,4 +273,6 @@ def _mounts(config: Config) -> list[core.v1.VolumeMountArgs]:
         mounts.append(core.v1.VolumeMountArgs(name="config", mount_path=CONFIG_DIR, read_only=True))
     if config.secret is not None:
         mounts.append(secret_mount())
+    if config.authorities is not None:
+        mounts.append(core.v1.VolumeMountArgs(name="authorities", mount_path=AUTHORITIES_DIR, read_only=True))
     return mounts

@@ -33,7 +33,7 @@ WORKLOADS = {
     "Pod": "v1",
 }
 CONFIGURATION = {"ConfigMap": "v1", "Secret": "v1"}
-_NAMED_BY_CONTENT = re.compile(rf".+-(env|secret|files)-[0-9a-f]{{{HASH_LENGTH}}}")
+_NAMED_BY_CONTENT = re.compile(rf".+-(env|secret|files|authorities)-[0-9a-f]{{{HASH_LENGTH}}}")
 # Where a pod names a ConfigMap or a Secret: the field, and the key that holds the name.
 _REFERENCES = (
     *((field, "name") for field in ("configMap", "configMapRef", "configMapKeyRef", "secretRef", "secretKeyRef")),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from ipaddress import IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import pulumi
@@ -202,6 +202,11 @@ PinnedImage = Annotated[
     ),
     AfterValidator(normalized),
 ]
+ProjectFile = Annotated[
+    str,
+    Form("a file of this project such as stacks/database-ca.pem, seen from its root", r"[\w.-][\w./-]*"),
+]
+AclUser = Annotated[str, Form("a user name without spaces, at most 64 characters", r"[A-Za-z0-9_.@:-]{1,64}")]
 ServerName = Annotated[str, Form("a host name or address such as mysql.example.com", rf"({_LABEL}\.)*{_LABEL}")]
 SqlName = Annotated[str, Form("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")]
 TimeZone = Annotated[str, Form("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _time_zone)]
@@ -258,7 +263,22 @@ FORGOTTEN_SECONDS = 2
 # The container runtime needs 6 MiB for itself, and refuses to start a container with less.
 LEAST_MEBIBYTES = 8
 # These it sets for services that need a backing service.
-BACKING_ENV = frozenset({"MYSQL_HOST", "MYSQL_PORT", "MYSQL_DATABASE", "MYSQL_USER", "REDIS_HOST", "REDIS_PORT"})
+BACKING_ENV = frozenset(
+    {
+        *(
+            "MYSQL_HOST",
+            "MYSQL_PORT",
+            "MYSQL_DATABASE",
+            "MYSQL_USER",
+            "MYSQL_CONNECTIONS",
+            "MYSQL_TLS",
+            "MYSQL_CA_FILE",
+        ),
+        *("REDIS_HOST", "REDIS_PORT", "REDIS_USER", "REDIS_TLS", "REDIS_CA_FILE"),
+    }
+)
+# A rollout adds one pod, and the pods that leave still count until they are gone.
+ROLLOUT_FACTOR = 2
 
 
 def seconds(duration: str) -> float:
@@ -603,6 +623,14 @@ class Service(Section):
         return self.replicas or self.autoscaling.max
 
     @property
+    def pods_at_once(self) -> int:
+        """Pods at the most during a rollout, with those of all jobs, of a canary and of its migration."""
+        canary = 0
+        if self.rollout == "canary":
+            canary = self.canary_pods(self.canary) + (1 if self.migration else 0)
+        return ROLLOUT_FACTOR * self.most + len(self.jobs) + canary
+
+    @property
     def jobs(self) -> list[str]:
         """Names of the migration and the schedules, as far as there are any."""
         return [*(["migration"] if self.migration else []), *self.schedules]
@@ -711,6 +739,12 @@ class Backing(Section):
     """TCP port (source: managed). Default: the usual one."""
     cidr: Cidr | None = Field(default=None, examples=["10.20.0.0/24"])
     """Range of the addresses it answers from: who needs it may connect to those (source: managed)."""
+    tls: Literal["verified", "unverified", "disabled"] = "verified"
+    """How connections are secured (source: managed): verified: its certificate has to be one for `host` · unverified:
+    encrypted only · disabled: in clear."""
+    ca: ProjectFile | None = Field(default=None, examples=["stacks/database-ca.pem"])
+    """File with the certificates, in PEM form, of the authorities that may certify it (source: managed). Default: the
+    public ones of the app's image."""
     image: PinnedImage | None = Field(default=None, examples=["registry.example.com/mysql@sha256:" + "0" * 64])
     """The server, by digest (source: cluster). Default: what the folder `slipway:imageFiles` says."""
     storage: Memory = Field(default="1Gi", examples=["10Gi"])
@@ -720,17 +754,23 @@ class Backing(Section):
     resources: Resources
     """How much the server gets (source: cluster)."""
 
+    MANAGED: ClassVar = frozenset({"host", "port", "cidr", "tls", "ca"})
+    """Keys of a managed server only."""
+    SHARED: ClassVar = frozenset({"source"})
+    """Keys of both."""
+
     @model_validator(mode="after")
     def _keys_fit_the_source(self) -> Self:
         # What sets up a server that is not ours would be read by nobody, and the other way round.
-        own = {"managed": {"host", "port", "cidr"}}
-        own["cluster"] = type(self).model_fields.keys() - own["managed"] - {"source", "database", "user"}
+        own = {"managed": self.MANAGED, "cluster": type(self).model_fields.keys() - self.MANAGED - self.SHARED}
         for source, keys in own.items():
             given = ", ".join(to_camel(key) for key in sorted(keys & self.model_fields_set))
             if given and source != self.source:
                 raise ValueError(f"{given}: only with source: {source}; this is source: {self.source}")
         if self.source == "managed" and not (self.host and self.cidr):
             raise ValueError("source: managed needs host and cidr")
+        if self.ca and self.tls != "verified":
+            raise ValueError(f"ca: nobody would read it with tls: {self.tls}; leave one of the two out")
         return self
 
 
@@ -747,6 +787,13 @@ class Mysql(Backing):
     """How much the server gets (source: cluster). Half of the memory is its buffer pool."""
     backup: Backup | None = Backup()
     """Dumps by the clock (source: cluster); null: none. A managed server is backed up by who manages it."""
+    max_connections: int = Field(default=151, ge=16, le=100000, examples=[500])
+    """How many connections the server takes. All pods of a rollout and a canary together have to stay below it."""
+    connections: int | None = Field(default=None, ge=4, le=255, examples=[8])
+    """How many connections each pod may open. Default: 10, or fewer where the most pods would be more than the server
+    takes; then a change of their number is one of this too, and rolls them."""
+
+    SHARED: ClassVar = frozenset({"source", "database", "user", "max_connections", "connections"})
 
     @model_validator(mode="after")
     def _names_are_free(self) -> Self:
@@ -762,10 +809,14 @@ class Redis(Backing):
 
     port: Port = Field(default=6379, examples=[6379])
     """TCP port (source: managed)."""
+    user: AclUser | None = Field(default=None, examples=["slipway"])
+    """User of its access control list whose password that is (source: managed). Default: its default user."""
     storage: Memory = Field(default="256Mi", examples=["1Gi"])
     """Size of the data's volume (source: cluster): at least three times the memory it may use."""
     resources: Resources = Resources(cpu="50m", memory="64Mi")
     """How much the server gets (source: cluster). It fills 60 % of the memory; then what has a time to live goes."""
+
+    MANAGED: ClassVar = Backing.MANAGED | {"user"}
 
 
 class Registry(Section):
@@ -895,6 +946,14 @@ class Settings(Section):
         """Those of them that a service needs."""
         needs = self.services[service].needs
         return {name: section for name, section in self.backing.items() if name in needs}
+
+    def authorities_of(self, service: str) -> dict[str, str]:
+        """Who may certify the managed servers that a service needs: the files it reads them from, by name."""
+        return {
+            f"{name}.pem": (ROOT / section.ca).read_text()
+            for name, section in self.needed_by(service).items()
+            if section.ca
+        }
 
     def secrets_of(self, service: str) -> list[str]:
         """The secrets a service reads: its own, and the passwords of what it needs."""

@@ -54,7 +54,7 @@ def secret(program: Program, service: str = "api") -> dict[str, str]:
 def test_the_app_is_told_the_same_keys_by_a_server_in_the_cluster_and_by_a_managed_one(changed: Changed):
     inside, managed = changed("dev", CLUSTER), changed("dev", MANAGED)
     differing = {key for key in env(inside) | env(managed) if env(inside).get(key) != env(managed).get(key)}
-    assert differing == {"MYSQL_HOST", "MYSQL_PORT", "REDIS_HOST"}
+    assert differing == {"MYSQL_HOST", "MYSQL_PORT", "MYSQL_TLS", "REDIS_HOST", "REDIS_TLS"}
     assert (env(managed)["MYSQL_HOST"], env(managed)["MYSQL_PORT"]) == ("mysql.example.com", "3307")
     assert (env(inside)["MYSQL_HOST"], env(inside)["MYSQL_PORT"]) == ("mysql", "3306")
     assert (env(inside)["REDIS_HOST"], env(inside)["REDIS_PORT"]) == ("redis", "6379")

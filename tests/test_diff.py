@@ -17,7 +17,16 @@ def test_staging_and_prod_differ_in_size_and_address_and_in_nothing_else():
     }
     assert "HorizontalPodAutoscaler/api spec.maxReplicas" in fields
     assert "Ingress/api spec.rules[0].host" in fields
-    sizes = ("resources", "GOMEMLIMIT", "spec.hard", "maxReplicas", "host", "_HOST", "ipBlock.cidr")
+    sizes = (
+        "resources",
+        "GOMEMLIMIT",
+        "spec.hard",
+        "maxReplicas",
+        "host",
+        "_HOST",
+        "MYSQL_CONNECTIONS",
+        "ipBlock.cidr",
+    )
     assert [field for field in fields if not any(size in field for size in sizes)] == []
 
 

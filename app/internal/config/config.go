@@ -75,7 +75,7 @@ var Variables = []Variable{
 	{"MYSQL_PORT", "3306", "its port"},
 	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` makes"},
 	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
-	{"MYSQL_CONNECTIONS", "12", "most connections of this process; all replicas together have to stay below max_connections of the server"},
+	{"MYSQL_CONNECTIONS", "10", "most connections of this process; all replicas together have to stay below max_connections of the server"},
 	{"MYSQL_TLS", "disabled", "disabled, unverified (encrypted only) or verified (by certificate and host name)"},
 	{"MYSQL_CA_FILE", "", "PEM file of the authorities that may certify it; without one those of the system"},
 	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},

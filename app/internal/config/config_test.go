@@ -40,7 +40,7 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
 		MaxBodyBytes: 16 << 10, ShutdownTimeout: config.Duration(20 * time.Second),
-		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLConnections: 12, MySQLTLSMode: "disabled",
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLConnections: 10, MySQLTLSMode: "disabled",
 		RedisPort: 6379, RedisTLSMode: "disabled", TrustedProxies: "0",
 	}
 	if cfg.Env != want {
