@@ -16,6 +16,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+import files
 import pulumi
 from settings import ROOT, Image
 from source import prepare
@@ -44,7 +45,7 @@ def prepared(image: Image, tag: str) -> Path:
         os.utime(folder)
         _remove_old()
     except OSError as error:
-        raise pulumi.RunError(f"the image cannot be prepared: {error.filename}: {error.strerror}") from None
+        raise pulumi.RunError(f"the image cannot be prepared: {files.message(error)}") from None
     return folder
 
 

@@ -214,7 +214,7 @@ def _authorities(settings: Settings) -> Iterator[Mistake]:
             # ssl.SSLError is an OSError, and says in its own words what the file lacks.
             reason = (
                 error.strerror
-                if isinstance(error, FileNotFoundError | IsADirectoryError)
+                if isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
                 else "no certificates in PEM form"
             )
             yield Mistake((name, "ca"), f"this file cannot be used: {reason}", section.ca, "stacks/database-ca.pem")

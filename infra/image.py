@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 import pulumi_docker as docker
 from build_context import prepared
+from files import explained
 from oci import File, OciImage, assemble
 from settings import PROJECT, ROOT, Image
 from source import APP, arguments, content_tag
@@ -39,7 +40,8 @@ class AppImage(pulumi.ComponentResource):
         self.register_outputs({"reference": self.reference, "version": self.version})
 
     def _build(self, name: str, image: Image) -> None:
-        tag = content_tag(APP, arguments(image))
+        with explained():
+            tag = content_tag(APP, arguments(image))
         context = prepared(image, tag)
         if image.builder == "daemonless":
             self.reference = pulumi.Output.from_input(built_here(context, image, tag))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+import files
 import pulumi
 from image_names import normalized
 from pydantic import (
@@ -950,7 +951,7 @@ class Settings(Section):
     def authorities_of(self, service: str) -> dict[str, str]:
         """Who may certify the managed servers that a service needs: the files it reads them from, by name."""
         return {
-            f"{name}.pem": (ROOT / section.ca).read_text()
+            f"{name}.pem": files.read_text(ROOT / section.ca)
             for name, section in self.needed_by(service).items()
             if section.ca
         }
@@ -962,10 +963,10 @@ class Settings(Section):
 
     def server_image(self, name: str) -> str:
         """The image of a backing service this stack runs."""
-        return self.servers[name].image or (ROOT / str(self.image_files) / name).read_text().strip()
+        return self.servers[name].image or files.read_text(ROOT / str(self.image_files) / name).strip()
 
     def secret(self, name: str) -> pulumi.Output[str]:
         """The value of one secret, marked as secret wherever it travels."""
         if self.secret_files is None:
             return pulumi.Config(PROJECT).require_secret(name)
-        return pulumi.Output.secret((ROOT / self.secret_files / name).read_text())
+        return pulumi.Output.secret(files.read_text(ROOT / self.secret_files / name))

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import checks
+import files
 import pulumi
 from engine_yaml import Node, Unreadable, read
 from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse
@@ -130,7 +131,7 @@ def _read(name: str) -> Written:
     if not file.is_file():
         return Written(Node({}), [])
     try:
-        root, found = read(file.read_bytes(), f"{STACKS.name}/{name}")
+        root, found = read(files.read_bytes(file), f"{STACKS.name}/{name}")
     except Unreadable as error:
         return Written(Node({}), [error.mistake], readable=False)
     mistakes = [*found]
@@ -366,7 +367,7 @@ def _unfit_files(tree: Node, folder: str) -> Iterator[Mistake]:
     """Secrets in files that the app or the API server refuses."""
     for name in needed_secrets(tree):
         file, least = ROOT / folder / name, least_length(tree, name)
-        size = len(file.read_bytes().strip()) if file.is_file() else least
+        size = len(files.read_bytes(file).strip()) if file.is_file() else least
         if 0 < size < least:
             yield Mistake(("secretFiles",), f"{folder}/{name} is shorter than the {least} characters the app demands")
         if size > LARGEST_SECRET:
@@ -394,7 +395,7 @@ def _image_mistakes(tree: Node) -> Iterator[Mistake]:
 def _missing_files(key: str, folder: str, names: Iterable[str]) -> Iterator[Mistake]:
     for name in names:
         file = ROOT / folder / name
-        if not file.is_file() or not file.read_text().strip():
+        if not file.is_file() or not files.read_text(file).strip():
             yield Mistake((key,), f"{folder}/{name} is missing or empty; `make up` makes it")
 
 

@@ -24,6 +24,8 @@ FIXES = {
     errno.ENOSPC: "free some disk space, or set XDG_CACHE_HOME to a larger disk, then run it again",
     errno.EDQUOT: "free some of your disk quota, then run it again",
     errno.EACCES: "make it yours (chown), or run this as its owner",
+    errno.EPERM: "make it yours (chown), or run this as its owner",
+    **dict.fromkeys((errno.EEXIST, errno.ENOTDIR, errno.EISDIR), "move away what stands there, then run it again"),
     errno.EROFS: "move the clone, or XDG_CACHE_HOME, to where one can write",
 }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
+import files
 import policies as rules
 import pulumi
 import typer
@@ -306,7 +308,7 @@ def policies_command(
 ) -> None:
     """Print the house rules, with what each is for. `./slipway render` tells which ones a stack breaks."""
     if write:
-        policies.DOCUMENT.write_text(rules.document())
+        files.write({policies.DOCUMENT: rules.document()})
         return
     sys.stdout.write(rules.document())
 
@@ -318,7 +320,7 @@ def features_command(
     """Print which rows of the feature table the tests prove."""
     table = features.table()
     if write:
-        features.DOCUMENT.write_text(table)
+        files.write({features.DOCUMENT: table})
     sys.stdout.write(table)
 
 
@@ -330,12 +332,39 @@ MISTAKES = (
 
 
 def main() -> None:
-    """Run a verb; a user's mistake is one message on stderr and exit code 1, never a traceback."""
+    """Run a verb; what a user got wrong or the system refuses is one message and exit code 1, never a traceback."""
+    # A parent process may have closed them. Like print(), write to nowhere then.
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app(prog_name="slipway")
+        try:
+            app(prog_name="slipway")
+        finally:
+            _flush()  # at the end of the process it would be too late to report a full disk
     except MISTAKES as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except OSError as error:
+        _discard_output()
+        _fail(files.message(error))
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"error: {message}", err=True)
+    sys.exit(1)
+
+
+def _flush() -> None:
+    """Write what is buffered. A reader that has read enough, as `head` does, changes no exit code."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_output()
+
+
+def _discard_output() -> None:
+    """Keep Python from writing its buffer once more, and failing once more, at the end of the process."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+import files
 import typer
 from engine_yaml import Node
 from mistakes import PREFIX, dotted
@@ -64,7 +65,7 @@ def _out(text: str, file: Path | None) -> None:
     if file is None:
         sys.stdout.write(text)
     else:
-        file.write_text(text)
+        files.write({file: text})
         typer.echo(f"wrote {file.relative_to(ROOT)}", err=True)
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import files
 import pulumi
 import typer
+from files import FileError
 from settings import Settings
 
 from ops import cluster, config, doctor, held, signals, status
@@ -235,8 +237,12 @@ def _judge(drill: Drill, stage: Stage) -> None:
 
 
 def _keep(report: Report, *, as_json: bool) -> None:
-    report.file.parent.mkdir(parents=True, exist_ok=True)
-    report.file.write_text(markdown(report))
+    text = markdown(report)
+    try:
+        files.write({report.file: text})
+    except FileError:
+        typer.echo(text, err=True)  # the drill took minutes: do not lose what it has shown
+        raise
     why = f" ({report.ended_by})" if report.ended_by else ""
     lost = f"{report.measured.lost.total()} of {report.measured.sent} requests not answered with 200"
     told = (
@@ -302,7 +308,7 @@ def _alone() -> Generator[None]:
     with (REPORTS / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise NoDrill("another drill is running; let it end") from None
         yield
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import TypeAlias
 
+from files import explained, read_bytes
+
 from ops import engine_state, held, status
 from ops.ailments import Label
 from ops.cluster import Cluster, Object, at, name_of
@@ -244,7 +246,7 @@ def expired(authority: Path) -> dict[str, str]:
     with tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
         folder = Folder(Path(name), datetime.now(UTC) - timedelta(days=DAYS + 1))
         for file in ("ca.crt", "ca.key"):
-            (folder.path / file).write_bytes((authority / file).read_bytes())
+            (folder.path / file).write_bytes(read_bytes(authority / file))
         folder.issue(Leaf("tls", HOSTS[0], (SERVER,), names=HOSTS))
         return {file: base64.b64encode((folder.path / file).read_bytes()).decode() for file in ("tls.crt", "tls.key")}
 
@@ -252,9 +254,10 @@ def expired(authority: Path) -> dict[str, str]:
 def replace(file: Path, text: str) -> None:
     """Give a secret's file another content, in one move and readable by its owner alone."""
     latter = file.with_name(f".{file.name}.drill")
-    latter.touch(0o600)
-    latter.write_text(text)
-    latter.replace(file)
+    with explained():
+        latter.touch(0o600)
+        latter.write_text(text)
+        latter.replace(file)
 
 
 def further_pod(stage: Stage) -> Object:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from files import explained, read_bytes
+from files import write as write_files
 
 from ops.recorder import Json, Program
 
@@ -45,20 +47,21 @@ def one_stream(files: dict[str, str]) -> str:
 
 def write(files: dict[str, str], folder: Path) -> list[Path]:
     """One file per object; objects that are gone lose their file. `NotOurs` if that would touch anything else."""
-    folder.mkdir(parents=True, exist_ok=True)
-    present = sorted(folder.iterdir())
+    with explained():
+        folder.mkdir(parents=True, exist_ok=True)
+        present = sorted(folder.iterdir())
     if foreign := [file.name for file in present if not _is_ours(file)]:
         raise NotOurs(f"{folder}: {foreign[0]} was not written by render. Give an empty folder, or move the file away.")
-    for file in present:
-        if file.name not in files:
-            file.unlink()
-    for name, content in files.items():
-        (folder / name).write_text(HEADER + content)
+    write_files({folder / name: HEADER + content for name, content in files.items()})
+    with explained():
+        for file in present:
+            if file.name not in files:
+                file.unlink()
     return [folder / name for name in files]
 
 
 def _is_ours(file: Path) -> bool:
-    return file.suffix == ".yaml" and file.read_text().startswith(HEADER)
+    return file.suffix == ".yaml" and file.is_file() and read_bytes(file).startswith(HEADER.encode())
 
 
 def _rank(kind: str) -> int:
