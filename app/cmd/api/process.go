@@ -24,7 +24,7 @@ import (
 
 const (
 	configPollInterval = 10 * time.Second
-	maxHeaderBytes     = 16 << 10
+	maxHeaderBytes     = 8 << 10
 )
 
 // process is what each mode that serves has around its handler.
