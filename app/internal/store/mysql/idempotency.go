@@ -42,6 +42,17 @@ func add[T any](ctx context.Context, s *Store, added *T, insert transaction) (T,
 	return *added, err
 }
 
+// addRow is add for a single statement, which needs no transaction where no key is stored with it.
+func addRow[T any](ctx context.Context, s *Store, added *T, statement string, args ...any) (T, error) {
+	if _, given := store.IdempotencyKeyOf(ctx); !given {
+		return *added, s.exec(ctx, statement, args...)
+	}
+	return add(ctx, s, added, func(ctx context.Context, tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, statement, args...)
+		return err
+	})
+}
+
 // addKey waits for another transaction with the same key. If that is not done in time, it is still running.
 func addKey(ctx context.Context, tx *sql.Tx, key store.IdempotencyKey) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO idempotency_keys (id, request, result, created_at) VALUES (?, ?, '', UTC_TIMESTAMP(3))",

@@ -18,13 +18,10 @@ func scanShop(r row) (shop store.Shop, err error) {
 func (s *Store) AddShop(ctx context.Context, creator store.ID, draft store.ShopDraft) (store.Shop, error) {
 	now := store.Now()
 	shop := store.Shop{ID: s.ids.Next(now), Creator: creator, CreatedAt: now, ShopDraft: draft}
-	return add(ctx, s, &shop, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO shops (id, created_at, creator_id, name, city, description, search_text, score)
-			VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-			shop.ID[:], now, creator[:], draft.Name, draft.City, draft.Description,
-			store.SearchText(draft.Name, draft.City), shop.Rating.Score())
-		return err
-	})
+	return addRow(ctx, s, &shop, `INSERT INTO shops (id, created_at, creator_id, name, city, description, search_text, score)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+		shop.ID[:], now, creator[:], draft.Name, draft.City, draft.Description,
+		store.SearchText(draft.Name, draft.City), shop.Rating.Score())
 }
 
 func (s *Store) Shop(ctx context.Context, id store.ID) (store.Shop, error) {

@@ -16,11 +16,8 @@ func scanUser(r row) (user store.User, err error) {
 func (s *Store) AddUser(ctx context.Context, draft store.UserDraft) (store.User, error) {
 	now := store.Now()
 	user := store.User{ID: s.ids.Next(now), CreatedAt: now, UserDraft: draft}
-	return add(ctx, s, &user, func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?)",
-			user.ID[:], now, draft.Email, draft.Name, draft.PasswordHash)
-		return err
-	})
+	return addRow(ctx, s, &user, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?)",
+		user.ID[:], now, draft.Email, draft.Name, draft.PasswordHash)
 }
 
 func (s *Store) UserByEmail(ctx context.Context, email string) (store.User, error) {
