@@ -46,7 +46,7 @@ def at_end(settings: Settings) -> None:
     if monitor.is_mocked() or pulumi.runtime.is_dry_run():
         return
 
-    def ended() -> None:
+    def clean_up() -> None:
         stack = pulumi.get_stack()
         try:
             collect(client(settings), stack)
@@ -56,7 +56,8 @@ def at_end(settings: Settings) -> None:
                 "next one cleans up"
             )
 
-    monitor.observe(ended=ended)
+    # Before the engine deletes what is no longer declared, and after: it may stop the program as soon as that is done.
+    monitor.observe(ending=clean_up, ended=clean_up)
 
 
 def collect(api: Client, stack: str) -> None:
