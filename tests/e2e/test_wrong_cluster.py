@@ -10,9 +10,8 @@ import pytest
 
 from tests.e2e.conftest import ROOT, kubectl, pulumi, run
 
-pytestmark = pytest.mark.e2e
 pytestmark = [
-    *pytestmark,
+    pytest.mark.e2e,
     pytest.mark.skip(
         reason="plain `pulumi destroy` that is refused still drops retained records, such as the release, from the state"
     ),
