@@ -12,9 +12,7 @@ from tests.e2e.conftest import ROOT, kubectl, pulumi, run
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.skip(
-        reason="plain `pulumi destroy` that is refused still drops retained records, such as the release, from the state"
-    ),
+    pytest.mark.skip(reason="a plain `pulumi destroy` that is refused still drops retained objects from the state"),
 ]
 
 
