@@ -202,8 +202,8 @@ func TestAServerWithoutTheRightCertificateIsNotTrusted(t *testing.T) {
 func TestAReplicaIsLeftAloneForAMomentAndUsedOnceItIsPrimary(t *testing.T) {
 	client, _ := redistest.Client(t)
 	admin, _ := redistest.Client(t)
-	t.Cleanup(func() { admin.SlaveOf(context.WithoutCancel(t.Context()), "NO", "ONE") })
-	if err := admin.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	t.Cleanup(func() { admin.ReplicaOf(context.WithoutCancel(t.Context()), "NO", "ONE") })
+	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if err := client.Set(t.Context(), "k", "v", 0).Err(); err == nil || !strings.HasPrefix(err.Error(), "READONLY") {
@@ -212,7 +212,7 @@ func TestAReplicaIsLeftAloneForAMomentAndUsedOnceItIsPrimary(t *testing.T) {
 	if err := client.Set(t.Context(), "k", "v", 0).Err(); err == nil || fmt.Sprint(err) != redis.ErrDown.Error() {
 		t.Errorf("it was asked again: %v", err)
 	}
-	if err := admin.SlaveOf(t.Context(), "NO", "ONE").Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 	time.Sleep(1100 * time.Millisecond)
