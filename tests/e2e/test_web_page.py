@@ -169,7 +169,6 @@ def test_somebody_signs_up_adds_a_shop_finds_it_reviews_it_likes_that_and_logs_o
     assert read(browser, "h1") == "Log in"
 
 
-@pytest.mark.feature("E4", part="what is a visitor's own, in a browser")
 def test_a_visitor_corrects_a_review_changes_the_password_and_deletes_the_account(browser: webdriver.Chrome):
     email, password, shop = f"leaving-{RUN}@example.org", secrets.token_urlsafe(), f"Coffee House {RUN}"
     browser.get(f"{SITE}/signup")
