@@ -24,7 +24,9 @@ import (
 
 const (
 	configPollInterval = 10 * time.Second
-	maxHeaderBytes     = 8 << 10
+	// maxHeaderBytes fits two addresses of 4 KiB, as Referer has one, and the cookies: Go takes 4 KiB more than is said.
+	// A head of tiny headers takes twenty times its bytes, for as long as a client takes to send it.
+	maxHeaderBytes = 8 << 10
 )
 
 // process is what each mode that serves has around its handler.

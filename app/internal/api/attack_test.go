@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -21,6 +22,7 @@ var valid = map[string]map[string]any{
 	"POST /v1/shops":             {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
 	"PUT /v1/shops/ID":           {"name": "Bakery", "city": "Köln", "description": "bread\nrolls"},
 	"POST /v1/shops/ID/reviews":  {"stars": 5, "text": "great"},
+	"PUT /v1/reviews/MINE":       {"stars": 4, "text": "good"},
 	"PUT /v1/users/me/password":  {"currentPassword": "wrong horse", "newPassword": "another horse battery"},
 	"POST /v1/users/me/deletion": {"password": "wrong horse"},
 }
@@ -34,9 +36,14 @@ func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 	// One hash is meant to be slow, and very slow under the race detector.
 	hash := attack.CPU(func() { auth.NewPasswords(func() {}).Hash(t.Context(), "x") })
 	shop := strings.TrimPrefix(s.add("Bakery"), "/v1/shops/")
+	var review struct{ ID string }
+	if err := json.Unmarshal(s.do("POST", "/v1/shops/"+shop+"/reviews", `{"stars": 5}`, s.as(1)...).Body.Bytes(), &review); err != nil {
+		t.Fatal(err)
+	}
+	paths := strings.NewReplacer("ID", shop, "MINE", review.ID)
 	for route, fields := range valid {
 		t.Run(route, func(t *testing.T) {
-			method, target, _ := strings.Cut(strings.Replace(route, "ID", shop, 1), " ")
+			method, target, _ := strings.Cut(paths.Replace(route), " ")
 			for at, body := range attack.Bodies(count, 1, fields) {
 				attack.WithinCPU(t, hash, func() {
 					answer := s.do(method, target, body, s.as(1)...)
@@ -64,6 +71,14 @@ func TestNoHeadGetsALargeAnswer(t *testing.T) {
 		if name != "path" && answer.Code != http.StatusRequestURITooLong {
 			t.Errorf("%s: %d", name, answer.Code)
 		}
+	}
+	var many []string
+	for at := range 101 {
+		many = append(many, fmt.Sprint("X-", at), "")
+	}
+	answer := s.do("GET", "/version", "", many...)
+	if p := s.problem(answer); answer.Code != http.StatusRequestHeaderFieldsTooLarge || p.Type != "/v1/problems/headers-too-many" {
+		t.Errorf("headers: %d %+v", answer.Code, p)
 	}
 	if answer := s.do(strings.Repeat("X", 20_000), "/version", ""); answer.Body.Len() > 1000 {
 		t.Errorf("method: %d bytes", answer.Body.Len())

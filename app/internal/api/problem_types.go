@@ -43,6 +43,7 @@ var problemTypes = []problemType{
 	{"shop-has-reviews", http.StatusConflict, "A shop that others have reviewed cannot be deleted: their reviews are not yours."},
 	{"idempotency-key-in-use", http.StatusConflict, "The first request with this `Idempotency-Key` is still running. Repeat it after the seconds in `Retry-After`."},
 	{"body-too-large", http.StatusRequestEntityTooLarge, "The body is larger than this route accepts. `detail` has the limit."},
+	{"headers-too-many", http.StatusRequestHeaderFieldsTooLarge, "The request has more headers than the API accepts."},
 	{"uri-too-long", http.StatusRequestURITooLong, "The path and the query together are longer than the API accepts."},
 	{"unsupported-media-type", http.StatusUnsupportedMediaType, "The body has to be JSON, and Content-Type application/json."},
 	{"invalid-fields", http.StatusUnprocessableEntity, "Fields of the body are not valid; `errors` names them."},

@@ -91,7 +91,7 @@ func (m *Metrics) declareKnown() {
 	declare(m.Cache, []string{"leaders"}, "hit", "miss", "keep", "error")
 	declare(m.Limited, []string{"shared"}, "allowed", "refused")
 	declare(m.Limited, []string{"local"}, "allowed", "refused")
-	declare(m.Recounts, nil, "queued", "direct", "done", "failed")
+	declare(m.Recounts, nil, "queued", "direct", "done", "failed", "overdue")
 	declare(m.Logins, nil, "succeeded", "failed", "throttled")
 	declare(m.Overloads, nil, "bodies", "passwords")
 }

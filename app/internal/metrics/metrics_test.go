@@ -20,6 +20,7 @@ func TestSeriesWhoseLabelsAreKnownExistBeforeTheyAreUsed(t *testing.T) {
 		`app_rate_limit_decisions_total{result="refused",where="shared"} 0`,
 		`app_rate_limit_decisions_total{result="allowed",where="local"} 0`,
 		`app_recounts_total{result="failed"} 0`,
+		`app_recounts_total{result="overdue"} 0`,
 		`app_login_attempts_total{result="throttled"} 0`,
 		`app_overloads_total{what="bodies"} 0`,
 		`app_overloads_total{what="passwords"} 0`,
