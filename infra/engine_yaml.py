@@ -217,6 +217,8 @@ _WORDS: dict[str, Scalar] = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
 }
+# Python refuses to read longer integers, and nobody means so many digits as a number.
+_LONGEST_NUMBER = 400
 _INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
@@ -226,6 +228,8 @@ def scalar(text: str) -> Scalar:
     if text in _WORDS:
         return _WORDS[text]
     plain = text.replace("_", "") if text[:1] in "+-0123456789" else text
+    if len(plain) > _LONGEST_NUMBER:
+        return text
     if match := _INTEGER.fullmatch(plain):
         number = _integer(match[2]) * (-1 if match[1] == "-" else 1)
         if -(2**63) <= number < 2**64:

@@ -355,7 +355,7 @@ def app_variables(stack: Stack) -> Problems:
 @functools.cache
 def read_by_app() -> frozenset[str]:
     """The variables the app lists in its own source."""
-    return frozenset(re.findall(r'^\s*\{"([A-Z_]+)", ', APP_VARIABLES.read_text(), re.MULTILINE))
+    return frozenset(re.findall(r'^[ \t]*\{"([A-Z_]+)", ', APP_VARIABLES.read_text(), re.MULTILINE))
 
 
 # Names

@@ -285,7 +285,7 @@ _UNITS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "Ki": 2**10
 
 def quantity(text: Any) -> float | None:
     """`"64Mi"` -> 67108864, `"250m"` -> 0.25; None for what is no quantity."""
-    match = re.fullmatch(r"([0-9.]+)([a-zA-Z]{0,2})", str(text))
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([a-zA-Z]{0,2})", str(text))
     return float(match[1]) * _UNITS[match[2]] if match and match[2] in _UNITS else None
 
 

@@ -285,7 +285,8 @@ ROLLOUT_FACTOR = 2
 def seconds(duration: str) -> float:
     """A duration as Go writes it: `"1m30s"` -> 90; what is none counts 0."""
     units = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3}
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([0-9.]+)(h|ms|m|s)", duration))
+    numbers = re.findall(r"(?<![0-9.])([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|m|s)", duration)
+    return sum(float(number) * units[unit] for number, unit in numbers)
 
 
 def millicores(cpu: str) -> int:

@@ -194,13 +194,15 @@ SECRET_WORDS = {
     "key",
     "apikey",
 }
+# In long values no character may be the start of many attempts, each of which reads on to the end.
 SECRET_VALUES = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@]+@"  # postgres://user:pass@host
-    r"|\b[\w.-]+:[^\s@/]+@(tcp|unix)\("  # user:pass@tcp(host:3306)
+    r"[a-z][0-9+.-]*://[^\s/:@]*:[^\s/@]+@"  # postgres://user:pass@host
+    r"|[^\s@/]:[^\s@/:]+:*@(tcp|unix)\("  # user:pass@tcp(host:3306)
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|\beyJ[\w-]{10,}\.[\w-]{10,}\."  # a JSON web token
+    r"|(?<![\w-])(?=[\w-]*+\.[\w-]{10,}+\.)[\w-]*?\beyJ[\w-]{10,}\."  # a JSON web token
     r"|\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|xox[abprs]-[\w-]{10,})"
-    r"|--?\w*(password|passwd|secret|token|api-?key)\w*[= ]\S"
+    r"|-(?=\w*(password|passwd|secret|token|apikey))\w++[= ]\S"
+    r"|-\w*api-key\w*[= ]\S"
 )
 
 
@@ -232,8 +234,12 @@ def _looks_secret(key: str, value: Any) -> bool:
 def _pairs(text: Any) -> Iterator[tuple[str, Any]]:
     """Keys and values of a YAML or JSON text, however deep."""
     open_values: list[Any] = [_parsed(str(text))] if "\n" in str(text) else []
+    seen: set[int] = set()
     while open_values:
         value = open_values.pop()
+        if id(value) in seen:  # an anchor, which may stand for a part of the text any number of times
+            continue
+        seen.add(id(value))
         if isinstance(value, dict):
             yield from ((str(key), item) for key, item in value.items())
             open_values += value.values()
@@ -246,7 +252,7 @@ def _parsed(text: str) -> Any:
     """What a YAML text says; None if it is none. Parsing is slow, and most objects are judged more than once."""
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a day that no calendar has
         return None
 
 

@@ -19,7 +19,7 @@ def context(text: str) -> str:
 
     Read without a YAML parser: it is needed before any package is there.
     """
-    section = re.search(r"^\s*slipway:cluster:(.*\n(?:(?:\s{4,}.*)?\n)*)", text + "\n", re.MULTILINE)
+    section = re.search(r"^[ \t]*slipway:cluster:(.*\n(?:(?:[ \t]{4,}.*)?\n)*)", text + "\n", re.MULTILINE)
     found = re.search(r"\bcontext:\s*[\"']?([^\"'\s,}#]+)", section[1]) if section else None
     return found[1] if found else ""
 

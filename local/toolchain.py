@@ -45,7 +45,7 @@ class GoProgram:
 
     def version(self, sources: Path) -> str:
         text = (sources / self.folder / "go.mod").read_text()
-        found = re.search(rf"^\s*(?:require\s+)?{re.escape(self.module)} v(\S+)", text, re.MULTILINE)
+        found = re.search(rf"^[ \t]*(?:require\s+)?{re.escape(self.module)} v(\S+)", text, re.MULTILINE)
         if not found:
             raise Problem(f"local/{self.folder}/go.mod does not require {self.module}", "git checkout local")
         return found[1]

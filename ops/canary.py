@@ -163,7 +163,7 @@ def sample(series: Iterable[Series]) -> Sample:
 def series_in(text: str) -> Iterator[Series]:
     """The series of a /metrics page."""
     for name, labels, value in re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)", text, re.MULTILINE):
-        yield name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value)
+        yield name, dict(re.findall(r'\b(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value)
 
 
 # Who tells what they count

@@ -15,14 +15,14 @@ from ops.recorder import SECRET
 LEAST = 6
 _LOOKS_SECRET = [
     # A JWT: header and claims are JSON, so both begin with `{"`.
-    (re.compile(r"\beyJ[\w-]{6,}\.eyJ[\w-]+\.[\w-]*"), SECRET),
+    (re.compile(r"(?<![\w-])(?=[\w-]*+\.eyJ[\w-]++\.)([\w-]*?)\beyJ[\w-]{6,}\.eyJ[\w-]+\.[\w-]*"), rf"\1{SECRET}"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/-]{8,}=*"), rf"\1 {SECRET}"),
     # postgres://user:password@host, user:password@tcp(host)
     (re.compile(r"(?<=:)[^\s:/@]+(?=@(?:[\w.-]+|tcp\())"), SECRET),
     (
         # What an error of the operating system says of a file of such a name is no secret.
         re.compile(
-            r"""(?ix) (\b[\w.-]*(?:password|passwd|pwd|secret|token|api[-_]?key|signing[-_]?key|credentials?)
+            r"""(?ix) ((?:password|passwd|pwd|secret|token|api[-_]?key|signing[-_]?key|credentials?)
             \\?["']? \s*[=:]\s*) (?!(?:open|stat|read)\ /|no\ such\ file|not\ (?:set|found)|is\ )
             (?: \\?"(?:[^"\\]|\\.)*?\\?" | '[^']*' | [^\s,;&}\]]+ )"""
         ),

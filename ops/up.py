@@ -235,5 +235,5 @@ def _failures(events: Iterable[Event]) -> Iterator[str]:
         told = event.get("diagnosticEvent") or {}
         if told.get("severity") == "error" and told.get("urn"):
             _, _, types, name = told["urn"].split("::")
-            message = " ".join(re.sub(r"<\{%.*?%\}>", "", told["message"]).split())
+            message = " ".join(re.sub(r"<\{%[^%]*%\}>", "", told["message"]).split())
             yield f"{types.rpartition(':')[2]}/{name}: {message.removeprefix('error: ')}"
