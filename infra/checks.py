@@ -5,7 +5,6 @@ Rules within one section stand beside it in settings.py.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 import pools
@@ -23,6 +22,7 @@ from settings import (
     millicores,
     password_of,
 )
+from suggestions import nearest
 
 # A Job's name has 63 characters, and that of a canary's migration is `<name>-canary-migration-<hash>`.
 LONGEST_WITH_CANARY = 37
@@ -90,8 +90,8 @@ def _needs(settings: Settings) -> Iterator[Mistake]:
                 yield Mistake(at, f"there is none here; say under slipway:{other} where it is", other)
             elif other not in settings.services and other not in BACKING:
                 known = [*settings.services, *settings.backing]
-                near = difflib.get_close_matches(other, known, n=1)
-                hint = f'did you mean "{near[0]}"?' if near else f"services here: {', '.join(known)}"
+                near = nearest(other, known)
+                hint = f'did you mean "{near}"?' if near else f"services here: {', '.join(known)}"
                 yield Mistake(at, f"no such service; {hint}", other)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import types
@@ -15,6 +14,7 @@ import pulumi
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+from suggestions import instead_of, nearest
 
 Key = tuple[str | int, ...]
 PREFIX = "slipway:"
@@ -50,14 +50,13 @@ class Mistake:
 
     @classmethod
     def unknown(cls, key: Key, known: Iterable[str], place: Place | None = None) -> Mistake:
-        """A key nobody reads, with the nearest one that somebody does: `resources.cpu` for `cpu`."""
-        names = {name.lower(): name for name in known}
-        wanted = str(key[-1]).lower()
-        below = [name for name in names.values() if name.lower().endswith(f".{wanted}")]
-        near = below[:1] or difflib.get_close_matches(wanted, [name for name in names if "." not in name], n=1)
-        known_here = ", ".join(sorted(name for name in names.values() if "." not in name)) or "nothing"
-        hint = f'did you mean "{names.get(near[0].lower())}"?' if near else f"known here: {known_here}"
-        return cls(key, f"unknown key; {hint}", place=place)
+        """A key nobody reads, with the one that was meant, or what there is instead: `resources.cpu` for `cpu`."""
+        names, wanted = list(known), str(key[-1])
+        here = sorted(name for name in names if "." not in name)
+        below = (name for name in names if name.lower().endswith(f".{wanted.lower()}"))
+        near = next(below, None) or nearest(wanted, here)
+        hint = f'did you mean "{near}"?' if near else f"known here: {', '.join(here) or 'nothing'}"
+        return cls(key, f"unknown key; {(not near and instead_of(wanted)) or hint}", place=place)
 
     def told(self, place: Place | None) -> str:
         """`stacks/Pulumi.dev.yaml:12: slipway:services.api.replcas: unknown key; ...`."""

@@ -7,7 +7,6 @@ each other stands in checks.py.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import core_schema
+from suggestions import nearest
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "slipway"
@@ -91,8 +91,8 @@ def _time_zone(name: str) -> None:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         # There are none on a machine without the database: then the cluster judges.
         if known := available_timezones():
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            near = nearest(name, known)
+            hint = f'; did you mean "{near}"?' if near else ""
             raise ValueError(f"should be an IANA time zone such as Asia/Tokyo{hint}") from None
 
 

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
 import re
@@ -34,6 +33,7 @@ from settings import (
     StackName,
     password_of,
 )
+from suggestions import nearest
 
 STACKS = ROOT / "stacks"
 DEFAULTS = "defaults.yaml"
@@ -160,7 +160,7 @@ def _full_keys(config: Node, mistakes: list[Mistake]) -> dict[str, Node]:
             mistakes.append(Mistake((name,), f"is given twice, the second time as {key}", place=node.place))
         elif ":" in namespace.removesuffix(":config"):
             mistakes.append(Mistake((), f"{dotted((key,))}: is no key; one looks like {PREFIX}image", place=node.place))
-        elif not full.startswith(PREFIX) and difflib.get_close_matches(namespace.lower(), [PROJECT]):
+        elif not full.startswith(PREFIX) and nearest(namespace, [PROJECT]):
             mistakes.append(
                 Mistake((), f'{dotted((key,))}: unknown key; did you mean "{PREFIX}{name}"?', place=node.place)
             )
