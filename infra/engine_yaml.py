@@ -136,11 +136,13 @@ class _Reading:
             return [
                 self.node(item, (*at, index), self._place(item, (*at, index))) for index, item in enumerate(node.value)
             ]
-        value = scalar(node.value) if node.tag == _PLAIN else node.value
+        value = scalar(node.value) if node.tag == _PLAIN else _as_written(node.value)
         if isinstance(value, float) and not isfinite(value):
             self._wrong(at, "is no number the engine could pass on", place)
-        if node.tag == _PLAIN and _MOMENT.fullmatch(node.value) and not _DAY.fullmatch(node.value):
+        if node.tag == _PLAIN and _changes_when_written(node.value):
             self._wrong(at, "would be written in another way by the engine: put it in quotes", place)
+        if node.tag == _PLAIN and _MOMENT_WRITTEN.fullmatch(node.value) and not _DAY_WRITTEN.fullmatch(node.value):
+            self._wrong(at, "is a time as the engine has written it: write in quotes what was meant", place)
         if isinstance(value, str):
             self._printable(value, at, place)
         return value
@@ -208,6 +210,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 # What yaml.v3 takes for a moment, and the one form of it that is the same before and after.
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt][0-9:.]+(Z|[-+][0-9:]+)| [0-9:.]+)?")
+# What it makes of them when it writes the file anew, as `pulumi stack init` does.
+_DAY_WRITTEN = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) 00:00:00 \+0000 UTC")
+_MOMENT_WRITTEN = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:.]{8,} [-+][0-9]{4} \S+")
 
 _WORDS: dict[str, Scalar] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -221,6 +226,22 @@ _WORDS: dict[str, Scalar] = {
 _LONGEST_NUMBER = 400
 _INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+
+def _as_written(text: str) -> str:
+    """Return the day that the engine has made a moment of: `2027-01-31 00:00:00 +0000 UTC` -> `2027-01-31`."""
+    day = _DAY_WRITTEN.fullmatch(text)
+    return day[1] if day else text
+
+
+def _changes_when_written(text: str) -> bool:
+    """Whether a text without quotes means something else once the engine has written the file anew."""
+    if _MOMENT.fullmatch(text):
+        return not _DAY.fullmatch(text)
+    value = scalar(text)
+    # It takes integers of more than 64 bits for floats, and so loses digits.
+    digits = re.fullmatch(r"[-+]?[0-9_]+", text) is not None
+    return digits and isinstance(value, int | float) and not -(2**63) <= value < 2**63
 
 
 def scalar(text: str) -> Scalar:
@@ -237,7 +258,7 @@ def scalar(text: str) -> Scalar:
     if _FLOAT.fullmatch(plain) and isfinite(value := float(plain)):
         # JSON knows no difference between 10 and 10.0.
         return int(value) if value.is_integer() and abs(value) < 1e21 else value
-    return text
+    return _as_written(text)
 
 
 def _integer(digits: str) -> int:

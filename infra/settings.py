@@ -54,7 +54,8 @@ class Form:
         """The text; ValueError in words, whatever was found instead."""
         text = str(value) if self.numbers and isinstance(value, int | float) else value
         if not isinstance(text, str) or len(text) > self.most or not re.fullmatch(self.pattern, text):
-            raise ValueError(f"should be {self.words}")
+            bare = isinstance(value, int | float) and not self.numbers and re.fullmatch(self.pattern, str(value))
+            raise ValueError(f"should be {self.words}{': put it in quotes' if bare else ''}")
         self.check(text)
         return text
 

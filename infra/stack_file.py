@@ -42,6 +42,7 @@ RELEASE = "release"
 CANDIDATE = "candidate"
 INTERNAL = {RELEASE: "go back with `./slipway rollback`", CANDIDATE: "`./slipway up` gives it"}
 SECTIONS = frozenset(field.alias or name for name, field in Settings.model_fields.items())
+_SECTION_KEYS = frozenset(f"{PREFIX}{name}" for name in (*SECTIONS, SERVICE))
 
 # Where anything will do for a secret, as long as there is one.
 FORGIVING = ("local", "dev")
@@ -164,7 +165,8 @@ def _full_keys(config: Node, mistakes: list[Mistake]) -> dict[str, Node]:
             mistakes.append(
                 Mistake((), f'{dotted((key,))}: unknown key; did you mean "{PREFIX}{name}"?', place=node.place)
             )
-        found[full] = node
+        # The engine knows no null here: it hands over an empty text, and writes one when it writes the file anew.
+        found[full] = Node(None, node.place) if node.value == "" and full in _SECTION_KEYS else node
     return found
 
 

@@ -64,6 +64,37 @@ def test_every_value_knows_its_line():
     assert at.nearest(("b", 7)).place == at.nearest(("b",)).place == Place("stacks/x.yaml", 3, ("a", "b"))
 
 
+# What Pulumi 3.259.0 makes of these values when it writes a file anew, as `pulumi stack init` does.
+WRITTEN_BACK = {
+    **{"2027-01-31": "2027-01-31 00:00:00 +0000 UTC", "1.10": "1.1", "1.0": "1", "017": "15", "0o17": "15", "08": "8"},
+    **{"0755": "493", "0x1F": "31", "1_000": "1000", "+5": "5", "-0": "0", ".5": "0.5", "5.": "5", "1e5": "100000"},
+    **{"1e21": "1e+21", "12e3": "12000", "5e-7": "5e-07", "0.000001": "1e-06", "9007199254740993": "9007199254740993"},
+    **{word: word for word in ("yes", "no", "on", "off", "y", "true", "12:30", "1:2:3", "1e400", "2027-13-45", "null")},
+    **{"~": "null", "": "null", '"017"': '"017"', '"1.10"': '"1.10"', '"1e5"': '"1e5"', '"2027-01-31"': '"2027-01-31"'},
+}
+
+
+@pytest.mark.parametrize("text", WRITTEN_BACK)
+def test_what_the_engine_writes_back_means_what_stood_there(text: str):
+    assert of(f"  slipway:a:\n    b: {WRITTEN_BACK[text]}") == of(f"  slipway:a:\n    b: {text}")
+
+
+CHANGED = ["18446744073709551615", "9223372036854775808", "-123456789012345678901234", "1_000_000_000_000_000_000_000"]
+
+
+@pytest.mark.parametrize("text", [*CHANGED, "2027-1-3", "2027-01-31 12:00:00"])
+def test_what_the_engine_would_change_as_it_writes_is_to_stand_in_quotes(text: str):
+    _, [mistake] = read(f"config:\n  slipway:a: {text}\n".encode(), "stacks/x.yaml")
+    assert "would be written in another way by the engine: put it in quotes" in mistake.rule
+    assert of(f"  slipway:a: '{text}'") == {"slipway:a": text}
+
+
+@pytest.mark.parametrize("text", ["2027-01-31 12:00:00 +0000 UTC", "2027-01-31 00:00:00.5 +0200 +0200"])
+def test_a_time_that_the_engine_has_written_is_not_taken_for_what_was_meant(text: str):
+    _, [mistake] = read(f"config:\n  slipway:a: {text}\n".encode(), "stacks/x.yaml")
+    assert "is a time as the engine has written it: write in quotes what was meant" in mistake.rule
+
+
 @pytest.mark.parametrize("content", [b"\xff", b"- a", b"a: b: c", b"a: &x [*x]", b"{[a]: b}", b"[" * 300 + b"]" * 300])
 def test_what_is_no_mapping_is_unreadable_and_nothing_else(content: bytes):
     with pytest.raises(Unreadable) as refused:
@@ -148,6 +179,22 @@ def test_what_is_given_on_the_command_line_counts_and_is_told_with_the_line_it_s
     assert handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:namespace": "other"}).namespace == "other"
     with pytest.raises(pulumi.RunError, match=r"Pulumi\.dev\.yaml:2: slipway:cluster\.context: should not be empty"):
         handed_over(WRITTEN, ENGINE_TEXTS | {"slipway:cluster": '{"context":""}'})
+
+
+def test_a_waiver_s_day_is_the_same_after_the_engine_has_written_the_file_anew(handed_over: Any):
+    written = WRITTEN.replace("2027-01-31", "2027-01-31 00:00:00 +0000 UTC")
+    written = written.replace("[{rule", "[{object: Pod/x, rule")
+    texts = ENGINE_TEXTS | {"slipway:waivers": ENGINE_TEXTS["slipway:waivers"].replace("{", '{"object":"Pod/x",', 1)}
+    assert handed_over(written, texts).waivers[0].until.isoformat() == "2027-01-31"
+
+
+@pytest.mark.parametrize("nothing", ["null", "~", "", '""'], ids=["null", "tilde", "empty", "as the engine writes it"])
+def test_null_at_the_top_takes_out_a_section_also_as_the_engine_writes_it(
+    handed_over: Any, tmp_path: Path, nothing: str
+):
+    (tmp_path / "defaults.yaml").write_text("config:\n  slipway:redis: {source: cluster}\n")
+    settings = handed_over(f"{WRITTEN}  slipway:redis: {nothing}\n", ENGINE_TEXTS | {"slipway:redis": ""})
+    assert settings.redis is None
 
 
 @pytest.mark.parametrize("broken", ["{", '{"context": "dev"', "[" * 5000, '{"context": NaN}', "nope", ""])
