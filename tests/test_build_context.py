@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import build_context
@@ -16,6 +17,7 @@ from settings import Image
 
 from ops.recorder import INFRA, ROOT
 from tests.test_oci import write_app
+from tests.watchdog import child
 
 HERE = Image(repository="r.io/slipway/api", target="prebuilt")
 
@@ -122,8 +124,10 @@ for tag in ("src-1", "src-2", "src-1"):
 def test_previews_and_updates_at_the_same_time_see_whole_folders_and_build_each_once(tmp_path: Path):
     write_app(tmp_path / "app")
     command = [sys.executable, "-c", RUN, str(INFRA), str(tmp_path)]
-    runs = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
-    ended = [(run.communicate()[1], run.returncode) for run in runs]
+    with ExitStack() as children:
+        options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
+        runs = [children.enter_context(child(command, **options)) for _ in range(4)]
+        ended = [(run.communicate()[1], run.returncode) for run in runs]
     assert ended == [("", 0)] * 4
     assert len(list(tmp_path.glob("compiled-*"))) == 2
 

@@ -25,6 +25,7 @@ from ops.recorder import ROOT
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
 from tests.test_status import run
+from tests.watchdog import child
 
 __all__ = ["run"]
 
@@ -267,7 +268,7 @@ def kubeconfig(tmp_path: Path):
 def test_following_ends_without_a_word_when_nobody_wants_more(kubeconfig: Path, how: str):
     command = [sys.executable, "-m", "ops", "logs", "-s", "dev", "-f"]
     env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+    with child(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
         assert following.stdout
         assert following.stderr
         assert following.stdout.readline() == b"api-aaaaa again\n"

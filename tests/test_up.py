@@ -28,6 +28,7 @@ from ops.doctor import Lock
 from ops.engine_state import NoState
 from ops.recorder import ROOT
 from tests import api_server
+from tests.watchdog import child
 
 JOB = "urn:pulumi:dev::slipway::slipway:index:WebService$kubernetes:batch/v1:Job::api-migration"
 RELEASE = Release("0a1b2c3d", {}, "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64)
@@ -221,22 +222,16 @@ def test_a_stop_by_hand_lets_the_engine_end_in_good_order_and_takes_nothing_back
     code = (
         "from ops import up; import sys; o = up.run(['pulumi', 'up']); print(o.interrupted, o.is_to_be_undone, o.code)"
     )
-    run = subprocess.Popen(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'infra'}"},
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    while not (engine / "runs").exists():
-        assert run.poll() is None
-        time.sleep(0.05)
-    if number == signal.SIGINT:
-        os.killpg(run.pid, number)
-    else:
-        run.send_signal(number)
-    assert run.communicate(timeout=30)[0].split() == ["True", "False", "255"]
+    options = {"env": {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'infra'}"}, "stdout": subprocess.PIPE, "text": True}
+    with child([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, **options) as run:
+        while not (engine / "runs").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+        if number == signal.SIGINT:
+            os.killpg(run.pid, number)
+        else:
+            run.send_signal(number)
+        assert run.communicate(timeout=30)[0].split() == ["True", "False", "255"]
     assert (engine / "ended").exists()
 
 

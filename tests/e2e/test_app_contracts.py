@@ -17,6 +17,7 @@ from source import toolchain
 from local import debian
 from local.certificates import SERVER, Folder, Leaf
 from tests.e2e.conftest import ROOT, eventually, provide, run
+from tests.watchdog import child
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
@@ -94,12 +95,13 @@ def running(port: int, program: str, *arguments: str) -> Generator[None]:
     """The program, from its first answer on this port until the block ends."""
     found = debian.which(program)
     assert found, f"{program} is not here"
-    with subprocess.Popen([found, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with child([found, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: answers(port), 30, f"{program} answers on port {port}")
             yield
         finally:
             process.terminate()
+            process.wait(timeout=30)
 
 
 def answers(port: int) -> bool:

@@ -28,6 +28,7 @@ from local.plugins.kubernetes_owner import field_manager, inherited_fields, may_
 from local.plugins.kubernetes_provider import KubernetesPlugin
 from local.plugins.kubernetes_secrets import Secrets, mark
 from local.plugins.provider import UNKNOWN, Refused, wrap
+from tests.watchdog import child
 
 SCRIPT = Path(__file__).parents[2] / "local/plugins/kubernetes.py"
 
@@ -480,7 +481,7 @@ def struct(value: Any) -> struct_pb2.Struct:
 @pytest.fixture(scope="module")
 def plugin_process() -> Iterator[subprocess.Popen[str]]:
     pipe = subprocess.PIPE
-    with subprocess.Popen([sys.executable, SCRIPT, "127.0.0.1:9"], text=True, stdin=pipe, stdout=pipe) as process:
+    with child([sys.executable, SCRIPT, "127.0.0.1:9"], text=True, stdin=pipe, stdout=pipe) as process:
         yield process
         assert process.stdin
         process.stdin.close()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import Process, Processes, ended, process, stat
+from tests.watchdog import child
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -61,25 +61,23 @@ def test_what_was_killed_is_started_again(processes: Processes) -> None:
 
 
 def test_a_zombie_counts_as_ended() -> None:
-    child = subprocess.Popen(["true"])
-    found = process(child.pid)
-    deadline = time.monotonic() + 5
-    while stat(child.pid)[0] != "Z" and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert stat(child.pid)[0] == "Z"
-    assert not found.alive
-    child.wait()
+    with child(["true"]) as finished:
+        found = process(finished.pid)
+        deadline = time.monotonic() + 5
+        while stat(finished.pid)[0] != "Z" and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert stat(finished.pid)[0] == "Z"
+        assert not found.alive
 
 
 def test_a_later_process_with_the_same_pid_is_left_alone(processes: Processes, tmp_path: Path) -> None:
-    with subprocess.Popen(["sleep", "60"]) as stranger:
+    with child(["sleep", "60"]) as stranger:
         earlier = replace(process(stranger.pid), start_ticks=process(stranger.pid).start_ticks - 1)
         (tmp_path / "records").mkdir()
         (tmp_path / "records" / "nap.json").write_text(json.dumps(asdict(earlier)))
         assert processes.get("nap") is None
         processes.stop("nap")
         assert stranger.poll() is None
-        stranger.kill()
 
 
 def test_a_process_of_the_time_before_a_reboot_is_not_ours() -> None:
@@ -114,6 +112,5 @@ def test_a_record_that_was_cut_off_is_no_process(processes: Processes, tmp_path:
 def test_names_with_brackets_do_not_confuse_the_start_time(tmp_path: Path) -> None:
     odd = tmp_path / "a) b (c"
     odd.symlink_to("/bin/sleep")
-    with subprocess.Popen([odd, "60"]) as child:
-        assert stat(child.pid)[1] > 0
-        child.kill()
+    with child([odd, "60"]) as sleeping:
+        assert stat(sleeping.pid)[1] > 0

@@ -16,6 +16,7 @@ import pytest
 
 from local.problems import Problem, Problems
 from local.progress import Runner, Screen, Step, Task, last_line
+from tests.watchdog import child
 
 CLONE = Path(__file__).resolve().parents[2]
 
@@ -99,15 +100,14 @@ def test_ctrl_c_ends_the_children_and_is_told_in_one_line(tmp_path: Path) -> Non
         nap = Step("nap", lambda task: task.run(["sh", "-c", "echo $$; exec sleep 60"]))
         Runner(Path({str(tmp_path)!r}), Screen()).run([nap])
     """)
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=CLONE, stderr=subprocess.PIPE, text=True)
-    log = tmp_path / "nap.log"
-    while not (log.exists() and len(log.read_text().splitlines()) > 1):
-        time.sleep(0.02)
-    child = int(last_line(log))
-    process.send_signal(signal.SIGINT)
-    assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
+    with child([sys.executable, "-c", script], cwd=CLONE, stderr=subprocess.PIPE, text=True) as process:
+        log = tmp_path / "nap.log"
+        while not (log.exists() and len(log.read_text().splitlines()) > 1):
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert "KeyboardInterrupt" in process.communicate(timeout=10)[1]
     with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+        os.kill(int(last_line(log)), 0)
 
 
 def test_a_long_step_tells_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
