@@ -30,7 +30,8 @@ from stack_file import load, load_candidate
 from web_service import WebService
 
 settings, candidate = load(), load_candidate()
-watch([*settings.waivers, *(candidate.waivers if candidate else [])])
+# A recorded release was complete once: who goes back to it is told what has become a rule since, and not refused.
+watch(settings.waivers, refuses=settings.release is None)
 verification.at_end(settings)
 retention.at_end(settings)
 adoption.declare()

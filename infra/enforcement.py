@@ -15,12 +15,13 @@ from rules import SECRET, UNKNOWN, Object
 ALONE = [rule for rule in RULES.values() if rule.alone]
 
 
-def watch(waivers: Sequence[Waiver]) -> None:
+def watch(waivers: Sequence[Waiver], *, refuses: bool = True) -> None:
     """From here on, see each Kubernetes object as the engine gets it, and judge them all when the program is through.
 
     A preview, and with it `pulumi up`, then fails with one `pulumi.RunError` that tells every mandatory finding, and
     nothing has been changed. An update looks once more, at values no preview knows: an object that breaks a rule by
     itself does not get to the engine. What shows only in all objects together, `pulumi up --skip-preview` tells late.
+    With `refuses=False` every finding is a warning.
     """
     stack, updates = pulumi.get_stack(), not pulumi.runtime.is_dry_run()
     declared: list[Object] = []
@@ -29,12 +30,13 @@ def watch(waivers: Sequence[Waiver]) -> None:
         if request.type.startswith("kubernetes:"):
             found = plain(MessageToDict(request.object))
             declared.append(found)
-            if updates:
+            if updates and refuses:
                 _refuse(stack, check([found], stack, waivers, rules=ALONE))
 
     def ending() -> None:
         findings = check(declared, stack, waivers)
-        _refuse(stack, findings)
+        if refuses:
+            _refuse(stack, findings)
         for line in grouped(findings):
             pulumi.log.warn(line)
 

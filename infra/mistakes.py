@@ -74,16 +74,20 @@ def dotted(key: Key) -> str:
     return ".".join(part if part.isprintable() else repr(part)[1:-1] for part in map(_cut, key))
 
 
-def refuse(stack: str, mistakes: Iterable[Mistake], place: Callable[[Key], Place | None]) -> NoReturn:
+def refuse(source: str, mistakes: Iterable[Mistake], place: Callable[[Key], Place | None]) -> NoReturn:
     """End the program with one `pulumi.RunError` that tells every mistake; nothing has been changed by then.
 
-    `place` finds a key; one that is not there has the place of the section it is missing in.
+    `source` is what has them: a stack file. `place` finds a key; one that is not there has the place of the section it
+    is missing in.
     """
-    lines = [line for _, line in sorted({_in_place(mistake, place) for mistake in mistakes})]
+    lines = told(mistakes, place)
     count = "1 mistake" if len(lines) == 1 else f"{len(lines)} mistakes"
-    raise pulumi.RunError(
-        f"stacks/Pulumi.{stack}.yaml has {count}; nothing was changed.\n" + "\n".join(f"  {line}" for line in lines)
-    )
+    raise pulumi.RunError(f"{source} has {count}; nothing was changed.\n" + "\n".join(f"  {line}" for line in lines))
+
+
+def told(mistakes: Iterable[Mistake], place: Callable[[Key], Place | None]) -> list[str]:
+    """Return one line for each mistake, in the order of the file."""
+    return [line for _, line in sorted({_in_place(mistake, place) for mistake in mistakes})]
 
 
 def all_mistakes(error: ValidationError, model: type[BaseModel]) -> Iterator[Mistake]:

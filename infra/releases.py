@@ -89,8 +89,8 @@ def declare(
 
 
 def content(settings: Settings) -> dict[str, Any]:
-    """What a release says besides its image: every setting given, without those that are about secrets."""
-    left_out: dict[str, Any] = dict.fromkeys(("image", "image_files", "release", *SECRET_SOURCES), True)
+    """What a release says besides its image: every setting given, without those that are about secrets or rules."""
+    left_out: dict[str, Any] = dict.fromkeys(("image", "image_files", "release", "waivers", *SECRET_SOURCES), True)
     left_out["services"] = {"__all__": {"secret_lengths"}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:

@@ -7,13 +7,15 @@ each other stands in checks.py.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import date
 from ipaddress import IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 import files
@@ -300,6 +302,31 @@ def mebibytes(memory: str) -> int:
     return int(memory[:-2]) * (1024 if memory.endswith("Gi") else 1)
 
 
+advice: ContextVar[list[str] | None] = ContextVar("advice", default=None)
+"""Takes what is wrong with the settings of a recorded release by today's rules; None where that is refused.
+
+Such a release has run before. What has become a rule since is no reason to keep somebody from going back to it.
+"""
+
+_Section = TypeVar("_Section", bound="Section")
+
+
+def agreement(check: Callable[[_Section], _Section]) -> Any:
+    """Register what the values of a section demand of each other: ValueError if they do not agree."""
+
+    @functools.wraps(check)
+    def checked(self: _Section) -> _Section:
+        try:
+            return check(self)
+        except ValueError as error:
+            if (advised := advice.get()) is None:
+                raise
+            advised.append(str(error))
+            return self
+
+    return model_validator(mode="after")(checked)
+
+
 class Section(BaseModel):
     """A mapping of a stack file: camelCase keys, exact types, unknown keys refused, frozen once read."""
 
@@ -323,13 +350,13 @@ class Cluster(Section):
     monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
     """Namespace whose pods may scrape /metrics. Default: nobody."""
 
-    @model_validator(mode="after")
+    @agreement
     def _not_everybody(self) -> Self:
         if wide := [cidr for cidr in self.ingress_cidrs if cidr.endswith("/0")]:
             raise ValueError(f"ingressCidrs: {wide[0]} is everybody; name the load balancers' own range")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _server_is_a_pattern(self) -> Self:
         try:
             re.compile(self.server or "")
@@ -358,7 +385,7 @@ class Image(Section):
     from_: StackName | None = Field(default=None, alias="from", examples=["dev"])
     """Name of the stack whose image is taken over (source: promote)."""
 
-    @model_validator(mode="after")
+    @agreement
     def _source_has_what_it_needs(self) -> Self:
         if (self.source == "prebuilt") != (self.digest is not None):
             raise ValueError("digest goes with source: prebuilt, and only with it")
@@ -391,13 +418,13 @@ class Resources(Section):
         """CPU limit in force."""
         return self.cpu_limit or max("1", self.cpu, key=millicores)
 
-    @model_validator(mode="after")
+    @agreement
     def _container_starts(self) -> Self:
         if mebibytes(self.memory) < LEAST_MEBIBYTES:
             raise ValueError(f"memory ({self.memory}) is less than the {LEAST_MEBIBYTES}Mi a container needs to start")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _request_fits_limit(self) -> Self:
         if self.cpu_limit and millicores(self.cpu) > millicores(self.cpu_limit):
             raise ValueError(f"cpu ({self.cpu}) is more than cpuLimit ({self.cpu_limit})")
@@ -414,7 +441,7 @@ class Autoscaling(Section):
     cpu_percent: int = Field(default=80, ge=10, le=95, examples=[80])
     """Target CPU use, in percent of the CPU request."""
 
-    @model_validator(mode="after")
+    @agreement
     def _min_fits_max(self) -> Self:
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is more than max ({self.max})")
@@ -431,7 +458,7 @@ class Drain(Section):
     shutdown_seconds: int = Field(default=20, ge=1, le=300, examples=[20])
     """Requests that are under way get this long to finish."""
 
-    @model_validator(mode="after")
+    @agreement
     def _outlasts_the_proxies(self) -> Self:
         serving = self.pre_stop_seconds + self.delay_seconds
         if serving < FORGOTTEN_SECONDS:
@@ -471,7 +498,7 @@ class Tls(Section):
     secret_files: bool = False
     """tls.crt and tls.key in the folder `slipway:secretFiles` (the local stack's own CA)."""
 
-    @model_validator(mode="after")
+    @agreement
     def _one_source(self) -> Self:
         if [self.secret_name is not None, self.issuer is not None, self.secret_files].count(True) != 1:
             raise ValueError("give just one of secretName, issuer, secretFiles: true")
@@ -505,7 +532,7 @@ class Ingress(Section):
     await_seconds: int = Field(default=120, ge=0, le=600, examples=[120])
     """How long `pulumi up` waits for the controller to publish an address; 0: not at all."""
 
-    @model_validator(mode="after")
+    @agreement
     def _gateway_or_ingress(self) -> Self:
         if self.gateway and (self.tls or self.class_name):
             raise ValueError("gateway takes the place of className and tls: the Gateway's listener decides both")
@@ -534,7 +561,7 @@ class Egress(Section):
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     """Transport protocol."""
 
-    @model_validator(mode="after")
+    @agreement
     def _a_range_has_two_ends(self) -> Self:
         if self.last_port and (len(self.ports) != 1 or self.last_port < self.ports[0]):
             raise ValueError(f"lastPort ({self.last_port}): goes with one port in ports, and is not less than that")
@@ -659,25 +686,25 @@ class Service(Section):
             f"{-(-100 // (pods + 1))}"
         )
 
-    @model_validator(mode="after")
+    @agreement
     def _canary_is_asked_for(self) -> Self:
         if "canary" in self.model_fields_set and self.rollout != "canary":
             raise ValueError("canary goes with rollout: canary, and only with it")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _one_owner_of_the_replicas(self) -> Self:
         if self.replicas is not None and "autoscaling" in self.model_fields_set:
             raise ValueError("replicas and autoscaling exclude each other; take one out")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _a_slow_start_is_no_failure(self) -> Self:
         if self.progress_deadline <= self.startup_seconds:
             raise ValueError(f"progressSeconds: has to be more than startupSeconds ({self.startup_seconds})")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _what_has_begun_is_answered(self) -> Self:
         answer, shutdown = self.env.get("HTTP_WRITE_TIMEOUT", DEFAULT_WRITE_TIMEOUT), self.drain.shutdown_seconds
         if not 0 < seconds(answer) <= shutdown:
@@ -687,20 +714,20 @@ class Service(Section):
             )
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _migration_is_no_schedule(self) -> Self:
         if "migration" in self.schedules:
             raise ValueError("schedules: the name migration is taken by the key `migration`")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _secrets_are_no_sections(self) -> Self:
         taken = {field.alias or name for name, field in Settings.model_fields.items()} | {"service", "candidate"}
         if names := sorted(taken & {*self.secrets}):
             raise ValueError(f"secrets: {', '.join(names)} is the name of a section of the stack file; call it another")
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _selector_stays(self) -> Self:
         if changing := sorted(key for key in self.selector if key in CHANGING_LABELS or key.startswith("slipway/")):
             raise ValueError(
@@ -709,7 +736,7 @@ class Service(Section):
             )
         return self
 
-    @model_validator(mode="after")
+    @agreement
     def _env_is_free(self) -> Self:
         if taken := sorted((RESERVED_ENV | BACKING_ENV) & self.env.keys()):
             raise ValueError(f"env: {', '.join(taken)} is set by the program, leave it out")
@@ -762,7 +789,7 @@ class Backing(Section):
     SHARED: ClassVar = frozenset({"source"})
     """Keys of both."""
 
-    @model_validator(mode="after")
+    @agreement
     def _keys_fit_the_source(self) -> Self:
         # What sets up a server that is not ours would be read by nobody, and the other way round.
         own = {"managed": self.MANAGED, "cluster": type(self).model_fields.keys() - self.MANAGED - self.SHARED}
@@ -798,7 +825,7 @@ class Mysql(Backing):
 
     SHARED: ClassVar = frozenset({"source", "database", "user", "max_connections", "connections"})
 
-    @model_validator(mode="after")
+    @agreement
     def _names_are_free(self) -> Self:
         if self.source == "cluster" and self.database in ("mysql", "sys", "information_schema", "performance_schema"):
             raise ValueError(f"database: {self.database} is one of the server's own; call it something else")
@@ -859,7 +886,7 @@ class SecretStore(Section):
     rotation: str = Field(default="", max_length=63, examples=["2027-01-31"])
     """Any text. The store is read once for each release; another text has all secrets read anew, and rolls the pods."""
 
-    @model_validator(mode="after")
+    @agreement
     def _a_secret_is_one_value(self) -> Self:
         if self.entries == "one-map" and not self.path:
             raise ValueError("path: is required with entries: one-map; it names the map")

@@ -18,7 +18,7 @@ import checks
 import files
 import pulumi
 from engine_yaml import Node, Unreadable, read
-from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse
+from mistakes import PREFIX, Key, Mistake, all_mistakes, dotted, refuse, told
 from pulumi.runtime import config as pulumi_config
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
@@ -31,6 +31,7 @@ from settings import (
     SECRET_SOURCES,
     Settings,
     StackName,
+    advice,
     password_of,
 )
 from suggestions import nearest
@@ -63,12 +64,11 @@ def load() -> Settings:
     stack = pulumi.get_stack()
     own, shared = read_files(stack)
     texts = _texts()
-    if RELEASE in texts and RELEASE not in own.settings.items():
+    if recorded := RELEASE in texts and RELEASE not in own.settings.items():
         own = shared = Written(Node({}), [])  # what was recorded is whole
     tree = _without_candidate(effective(_located(texts, own.settings), shared.settings), texts)
-    return judged(
-        stack, tree, [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts), *_image_mistakes(tree)]
-    )
+    mistakes = [*own.mistakes, *shared.mistakes, *_secret_mistakes(stack, tree, texts), *_image_mistakes(tree)]
+    return of_release(stack, tree, mistakes) if recorded else judged(stack, tree, mistakes)
 
 
 def load_candidate() -> Settings | None:
@@ -115,7 +115,7 @@ def read_files(stack: str) -> tuple[Written, Written]:
     """The stack's own file, empty for a stack without one, and defaults.yaml; refuses what is no YAML mapping."""
     files = _read(f"Pulumi.{stack}.yaml"), read_defaults()
     if not all(file.readable for file in files):
-        refuse(stack, [mistake for file in files for mistake in file.mistakes], lambda _: None)
+        refuse(f"stacks/Pulumi.{stack}.yaml", [mistake for file in files for mistake in file.mistakes], lambda _: None)
     return files
 
 
@@ -199,13 +199,38 @@ def _laid_over(own: Node, under: Node | None) -> Node:
 def judged(stack: str, tree: Node, mistakes: Iterable[Mistake]) -> Settings:
     """The settings in an effective tree; `pulumi.RunError` with these mistakes and all others if there is one."""
     found = [*mistakes, *_stack_name(stack), *_unknown_names(tree), *_given_twice(tree)]
-    settings, wrong = _validated({name: node.plain() for name, node in tree.items().items() if name in SECTIONS})
+    settings, wrong = _validated(_sections(tree))
     found += wrong
     if settings:
         found += checks.mistakes(settings, stack)
     if found or not settings:
-        refuse(stack, found, lambda key: tree.nearest(key).place)
+        refuse(f"stacks/Pulumi.{stack}.yaml", found, lambda key: tree.nearest(key).place)
     return settings
+
+
+def of_release(stack: str, tree: Node, mistakes: Iterable[Mistake]) -> Settings:
+    """The settings of a recorded release. It was complete once: what has become a rule since is a warning only.
+
+    `pulumi.RunError` for these mistakes, and if today's program cannot read the settings at all.
+    """
+    found = [*mistakes, *_stack_name(stack)]
+    advised: list[str] = []
+    token = advice.set(advised)
+    try:
+        settings, wrong = _validated(_sections(tree))
+    finally:
+        advice.reset(token)
+    source = f"release {tree.nearest((RELEASE, 'revision')).value}, as today's program reads it,"
+    if found or not settings:
+        refuse(source, [*found, *(wrong if not settings else ())], lambda _: None)
+    broken = [*wrong, *_unknown_names(tree), *_given_twice(tree), *checks.mistakes(settings, stack)]
+    for line in dict.fromkeys([*advised, *told(broken, lambda _: None)]):
+        pulumi.log.warn(f"{source} breaks a rule: {line}")
+    return settings
+
+
+def _sections(tree: Node) -> dict[str, Any]:
+    return {name: node.plain() for name, node in tree.items().items() if name in SECTIONS}
 
 
 def _stack_name(stack: str) -> Iterator[Mistake]:
@@ -339,13 +364,15 @@ def _secret_mistakes(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[
         )
         yield from _unfit_files(tree, folder)
         return
+    # That a secret of today is weak keeps nobody from going back.
+    forgiving = stack in FORGIVING or RELEASE in texts
     for name in needed_secrets(tree):
         command = f"pulumi config set --secret {name} -s {stack}"
         if not texts.get(name, "").strip():
             yield Mistake((name,), f"secret is missing or empty; set it: {command}")
         elif name not in _secret_keys():
             yield Mistake((name,), f"secret stands there in clear; encrypt it: {command}")
-        elif weakness := _weakness(texts[name], least_length(tree, name), forgiving=stack in FORGIVING):
+        elif weakness := _weakness(texts[name], least_length(tree, name), forgiving=forgiving):
             yield Mistake((name,), f"secret {weakness}; set another: {command}")
 
 

@@ -21,10 +21,11 @@ import typer
 from engine_yaml import Node, read
 from image import parts
 from mistakes import PREFIX
+from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 from releases import Release
-from settings import SECRET_SOURCES
-from stack_file import CANDIDATE, RELEASE, STACKS, candidate_in, effective, needed_secrets, read_files
+from settings import SECRET_SOURCES, Settings, Waiver
+from stack_file import CANDIDATE, RELEASE, STACKS, candidate_in, effective, needed_secrets, of_release, read_files
 
 from ops import cluster, config, engine_state, models, preview
 from ops.engine_state import State
@@ -39,7 +40,8 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
     """Show what it will do, ask, and go back; the exit code."""
     stack_config(stack)  # an unknown stack is refused before anything is done
     state = engine_state.export(stack)
-    release = chosen(recorded(stack), engine_state.in_force(state), revision, stack)
+    present = engine_state.in_force(state)
+    release = chosen(recorded(stack, present), present, revision, stack)
     typer.echo(f"{stack}: back to {told(release)}; secrets stay as they are today", err=True)
     with config_file(stack, release) as file:
         changes = models.of_engine(stack, "--config-file", str(file))
@@ -52,13 +54,26 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
     return go_back(stack, release, state)
 
 
-def recorded(stack: str) -> list[Release]:
-    """The releases that the cluster keeps records of, the newest first; `NoRelease` if it cannot be asked."""
+def recorded(stack: str, present: Release | None = None) -> list[Release]:
+    """The releases that the cluster keeps records of, the newest first; `NoRelease` if it cannot be asked.
+
+    With a release in force its settings say which cluster that is where today's stack file has mistakes.
+    """
     try:
-        found = cluster.connect(stack, config.settings(stack))
+        found = cluster.connect(stack, _settings(stack, present))
         return releases.kept(found.client, stack)
     except (cluster.NoCluster, httpx2.HTTPError, pulumi.RunError) as error:
         raise NoRelease(f"the cluster of stack {stack} cannot be read: {error}") from None
+
+
+def _settings(stack: str, present: Release | None) -> Settings:
+    try:
+        return config.settings(stack)
+    except pulumi.RunError as error:
+        if present is None:
+            raise
+        typer.echo(f"warning: {error}\nThe cluster is that of the release in force.", err=True)
+        return of_release(stack, Node.of({**present.settings, "image": _image(present), RELEASE: _name(present)}), [])
 
 
 def chosen(known: Sequence[Release], present: Release | None, revision: str | None, stack: str) -> Release:
@@ -121,6 +136,7 @@ def composed(stack: str, release: Release, candidate: dict[str, Any] | None = No
     today = effective(own.settings, shared.settings).plain()
     sources = {name: today[name] for name in map(to_camel, SECRET_SOURCES) if name in today}
     tree = {**release.settings, **sources, "image": _image(release), RELEASE: _name(release)}
+    tree |= {"waivers": _waivers(today)}
     tree |= {CANDIDATE: candidate} if candidate else {}
     written: dict[str, Any] = own.config.plain()
     trees = [Node.of(tree), candidate_in(tree) or Node({})]
@@ -128,6 +144,20 @@ def composed(stack: str, release: Release, candidate: dict[str, Any] | None = No
     kept = {key: value for key, value in written.items() if key in secrets or not key.startswith(PREFIX)}
     beside = {key: value for key, value in root.plain().items() if key != "config"}
     return {**beside, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}
+
+
+def _waivers(today: dict[str, Any]) -> list[Any]:
+    """Today's waivers; one that is wrong keeps nobody from going back."""
+    given = today.get("waivers")
+    return [waiver for waiver in given if _is_waiver(waiver)] if isinstance(given, list) else []
+
+
+def _is_waiver(waiver: Any) -> bool:
+    try:
+        Waiver.model_validate(waiver)
+    except ValidationError:
+        return False
+    return True
 
 
 def _image(release: Release) -> dict[str, str]:
