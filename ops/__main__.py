@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 from ops import (
     adopt,
     backup,
+    certificates,
     cluster,
     config,
     destroy,
@@ -106,9 +108,11 @@ def status_command(stack: Stack, as_json: Json = False) -> None:
     Exit code: 0 healthy, 1 not, 2 cannot tell. Example: ./slipway status -s prod
     """
     try:
-        found = cluster.connect(stack, config.settings(stack))
+        settings = config.settings(stack)
+        served = certificates.Served(settings)
+        found = cluster.connect(stack, settings)
         now = held.look(found)
-        told = status.read(found, now)
+        told = replace(status.read(found, now), notes=served.notes(found))
     except (cluster.NoCluster, cluster.Refused, pulumi.RunError, UnknownStack) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(status.CANNOT_TELL)

@@ -76,6 +76,8 @@ class Status:
     causes: list[Cause]
     unread: list[str]
     """Kinds we may not read, so that what they would say is missing."""
+    notes: Sequence[str] = ()
+    """What may be right, and is better known."""
 
     @property
     def lacking(self) -> list[str]:
@@ -240,7 +242,8 @@ def screen(status: Status, held: Held) -> str:
     tables = [_columns(table) for table in (services, stores, runs) if len(table) > 1]
     unread = [f"not readable with these rights: {', '.join(status.unread)}\n"] if status.unread else []
     about = f"stack {status.stack}, namespace {status.namespace}, context {status.context}\n"
-    return "\n".join([f"{headline(status)}\n{about}", *map(told, status.causes), *tables, *unread])
+    notes = [f"note: {note}\n" for note in status.notes]
+    return "\n".join([f"{headline(status)}\n{about}", *map(told, status.causes), *tables, *unread, *notes])
 
 
 def headline(status: Status) -> str:

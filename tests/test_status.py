@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ from kubeconfig import Kubeconfig
 from typer.testing import CliRunner
 
 from ops import __main__ as slipway
+from ops import certificates, status
 from ops import cluster as clusters
-from ops import status
 from ops.cluster import Cluster, NoCluster, Object
 from ops.held import look
 from tests import namespace as ns
@@ -76,6 +77,9 @@ def told(server: ApiServer, changes: dict[str, Any] | None = None) -> tuple[stat
     return known, status.screen(known, held)
 
 
+NOTES = ["https://api.dev.example.com is answered with another certificate"]
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch):
     """`run(server, "status", "-s", "dev")`: the verb on that API server; exit code, stdout, stderr."""
@@ -85,6 +89,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
             return cluster(server)
 
         monkeypatch.setattr(clusters, "connect", connected)
+        monkeypatch.setattr(certificates, "Served", lambda _settings: SimpleNamespace(notes=lambda _cluster: NOTES))
         result = CliRunner().invoke(slipway.app, [*arguments, "-s", "dev"])
         return result.exit_code, result.stdout, result.stderr
 
@@ -224,3 +229,9 @@ def test_secrets_of_the_namespace_are_masked_in_the_evidence():
     screen = told(server)[1]
     assert "cannot use ***" in screen
     assert SECRET not in screen
+
+
+def test_a_note_is_the_last_line_and_changes_no_exit_code(run: Any):
+    code, out, _ = run(well(), "status")
+    assert (code, out.splitlines()[-1]) == (0, f"note: {NOTES[0]}")
+    assert json.loads(run(well(), "status", "--json")[1])["notes"] == NOTES
