@@ -15,7 +15,7 @@ from stack_file import effective, read_defaults
 
 from ops.recorder import Program, declare, stack_config
 
-pytest_plugins = ["tests.guard", "tests.watchdog"]
+pytest_plugins = ["tests.guard", "tests.own_repositories", "tests.watchdog"]
 
 Declare = Callable[..., Program]
 # A stack with one service.
