@@ -6,9 +6,14 @@ import functools
 from typing import Any
 
 
-@functools.cache
 def resource(api_version: str, kind: str, *, is_namespaced: bool = True) -> Any:
     """Return the resource of a kind, built in or custom, for the methods of a lightkube client."""
+    return _resource(api_version, kind, is_namespaced)
+
+
+@functools.cache
+def _resource(api_version: str, kind: str, is_namespaced: bool) -> Any:  # noqa: FBT001 - keywords are other cache keys
+    # lightkube refuses to make the resource of a built-in kind twice.
     # ./slipway needs the plural only, and starts faster without.
     from lightkube.generic_resource import create_global_resource, create_namespaced_resource  # noqa: PLC0415
 

@@ -56,8 +56,7 @@ def at_end(settings: Settings) -> None:
                 "next one cleans up"
             )
 
-    # Before the engine deletes what is no longer declared, and after: it may stop the program as soon as that is done.
-    monitor.observe(ending=clean_up, ended=clean_up)
+    monitor.observe(ended=clean_up)
 
 
 def collect(api: Client, stack: str) -> None:
