@@ -12,8 +12,8 @@ def resource(api_version: str, kind: str, *, is_namespaced: bool = True) -> Any:
 
 
 @functools.cache
-def _resource(api_version: str, kind: str, is_namespaced: bool) -> Any:  # noqa: FBT001 - keywords are other cache keys
-    # lightkube refuses to make the resource of a built-in kind twice.
+def _resource(api_version: str, kind: str, is_namespaced: bool) -> Any:
+    # Cached by position, as lightkube refuses to make the resource of a built-in kind twice.
     # ./slipway needs the plural only, and starts faster without.
     from lightkube.generic_resource import create_global_resource, create_namespaced_resource  # noqa: PLC0415
 
