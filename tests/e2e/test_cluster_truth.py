@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.e2e.conftest import LOCAL, ROOT, Edit, kubectl, outputs, pulumi, run, up
+from tests.e2e.conftest import LOCAL, ROOT, Edit, eventually, kubectl, outputs, pulumi, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -77,4 +77,6 @@ def test_drift_lists_what_nobody_declares():
 
 def test_the_files_of_this_clone_are_deployed_again_after_the_tests():
     up()
+    # The autoscaler asks for the second pod of the service that was taken out only after the rollout.
+    eventually(lambda: run("./slipway", "status", "-s", "local", ok=False).returncode == 0, 120, "the stack is healthy")
     pulumi("preview", "--expect-no-changes")
