@@ -8,7 +8,6 @@ from typing import TypeVar
 
 import httpx2
 import pulumi
-from lightkube import ApiError
 
 RETRY_SECONDS = 1.0
 # Too many requests, and what load balancers and an API server that restarts answer.
@@ -25,7 +24,7 @@ def retried(call: Callable[[], Result], until: float) -> Result:
     while True:
         try:
             return call()
-        except (ApiError, httpx2.TransportError) as error:
+        except (httpx2.HTTPStatusError, httpx2.TransportError) as error:
             if not is_transient(error) or time.monotonic() >= until:
                 raise
             pulumi.log.debug(f"the API server is asked again: {error or type(error).__name__}")
@@ -34,8 +33,13 @@ def retried(call: Callable[[], Result], until: float) -> Result:
 
 def is_transient(error: Exception) -> bool:
     """Return whether the same call may succeed a moment later."""
-    return (
-        error.status.code in TRANSIENT_CODES
-        if isinstance(error, ApiError)
-        else isinstance(error, httpx2.TransportError)
-    )
+    return isinstance(error, httpx2.TransportError) or code_of(error) in TRANSIENT_CODES
+
+
+def code_of(error: Exception) -> int:
+    """Return the HTTP status of a refused call; 0 for any other error.
+
+    Not every answer is an `ApiError`: a load balancer, and an API server asked for a kind it does not know, answer
+    plain text.
+    """
+    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0

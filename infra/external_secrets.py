@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import httpx2
 import pulumi
+from api_retry import code_of
 from kinds import resource
-from lightkube import ApiError, Client
+from lightkube import Client
 from naming import HASH_LENGTH, content_name
 from pulumi_kubernetes.apiextensions import CustomResource
 from scope import Scope
@@ -60,8 +62,8 @@ def delete_superseded(api: Client, labels: dict[str, Any], named: set[str]) -> N
     kind = resource(f"{GROUP}/{VERSION}", KIND)
     try:
         present = [str(found.metadata.name) for found in api.list(kind, labels=labels) if found.metadata]
-    except ApiError as error:
-        if error.status.code in _NONE_THERE:
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) in _NONE_THERE:
             return
         raise
     for name in present:

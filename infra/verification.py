@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
+import httpx2
 import monitor
 import pulumi
 import rollout
-from api_retry import retried
+from api_retry import code_of, retried
 from connection import client
 from kinds import resource
-from lightkube import ApiError, Client
+from lightkube import Client
 from naming import INSTANCE, instance
 from settings import Settings
 
@@ -90,8 +91,8 @@ def missing(api: Client, stack: str, declared: Iterable[DeclaredObject]) -> tupl
     for (_, kind, _), objects in by_kind.items():
         try:
             present = _present(api, stack, objects[0])
-        except ApiError as error:
-            if error.status.code != FORBIDDEN:
+        except httpx2.HTTPStatusError as error:
+            if code_of(error) != FORBIDDEN:
                 raise
             unread.append(kind)
             continue
@@ -108,8 +109,8 @@ def _present(api: Client, stack: str, example: DeclaredObject) -> set[str]:
             lambda: list(api.list(example.resource, namespace=namespace, labels=labels)),
             until=time.monotonic() + RETRY_SECONDS,
         )
-    except ApiError as error:
-        if error.status.code != NOT_FOUND:  # not even the kind is there any more
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) != NOT_FOUND:  # not even the kind is there any more
             raise
         return set()
     return {str(found.metadata.name) for found in listed if found.metadata}
@@ -122,8 +123,8 @@ def _exists(api: Client, declared: DeclaredObject) -> bool:
             lambda: api.get(declared.resource, declared.name, namespace=declared.namespace or None),
             until=time.monotonic() + RETRY_SECONDS,
         )
-    except ApiError as error:
-        if error.status.code != NOT_FOUND:
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) != NOT_FOUND:
             raise
         return False
     return True

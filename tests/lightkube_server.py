@@ -17,28 +17,43 @@ NAMESPACE = "slipway-dev"
 
 @dataclass
 class Server:
-    """Objects by plural and name, such as `services/api`. The first `refused` requests find no server."""
+    """Objects by plural and name, such as `services/api`. The first `refused` requests find no server, the
+    first `plain` ones are answered 503 in plain text. Plurals in `unknown` are kinds that the server does not know."""
 
     objects: dict[str, Object] = field(default_factory=dict[str, Object])
     refused: int = 0
+    plain: int = 0
     forbidden: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
     requests: list[str] = field(default_factory=list[str])
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        *_, parent, last = request.url.path.split("/")
         self.requests.append(f"{request.method} {request.url.path}")
+        return self._fault(request.url.path) or self._answer(request)
+
+    def _fault(self, path: str) -> httpx2.Response | None:
+        *_, parent, last = path.split("/")
         if self.refused:
             self.refused -= 1
             raise httpx2.ConnectError("[Errno 111] Connection refused")
+        if self.plain:
+            self.plain -= 1
+            return httpx2.Response(503, text="no server is available")
+        if last in self.unknown or parent in self.unknown:
+            return httpx2.Response(404, text="404 page not found")
         if last in self.forbidden:
             return httpx2.Response(403, json={"code": 403, "message": f"{last} is forbidden"})
+        return None
+
+    def _answer(self, request: httpx2.Request) -> httpx2.Response:
+        *_, parent, last = request.url.path.split("/")
         if request.method == "POST":
             made = json.loads(request.content)
             self.objects[f"{last}/{made['metadata']['name']}"] = made
             return httpx2.Response(201, json=made)
-        if last.endswith("s") and f"{parent}/{last}" not in self.objects:
-            return httpx2.Response(200, json={"items": self._listed(last, request)})
         name = f"{parent}/{last}"
+        if last.endswith("s") and name not in self.objects:
+            return httpx2.Response(200, json={"items": self._listed(last, request)})
         if name not in self.objects:
             return httpx2.Response(404, json={"code": 404, "message": f"{name} not found"})
         found = self.objects.pop(name) if request.method == "DELETE" else self.objects[name]

@@ -43,4 +43,11 @@ def test_only_an_answer_that_may_be_another_one_soon_is_asked_for_again(clock: l
     assert clock == [waited]
 
 
+def test_an_answer_in_plain_text_of_a_load_balancer_is_asked_for_again_too(clock: list[float]):
+    server = Server({"services/api": named("api")}, plain=2)
+    client = server.client()
+    assert retried(lambda: client.get(Service, "api"), until=10).metadata
+    assert clock == [2]
+
+
 REQUEST = httpx2.Request("GET", "https://10.0.0.1:6443")

@@ -66,6 +66,13 @@ def test_configuration_of_a_service_that_is_gone_is_deleted_too():
     assert server.objects == {}
 
 
+def test_in_a_cluster_without_external_secrets_all_the_rest_is_cleaned_up():
+    server = Server(configuration("removed-env-0000aaaa"), unknown=("externalsecrets",))
+    retention.collect(server.client(), "dev")
+    assert server.objects == {}
+    assert server.requests[-1].endswith("/configmaps"), "the records of releases were not looked at"
+
+
 def test_only_immutable_objects_of_this_stack_that_are_named_by_their_content_are_deleted():
     foreign = {"metadata": {"name": "theirs-env-0000aaaa", "labels": {}}, "immutable": True}
     kept = {

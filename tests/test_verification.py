@@ -61,6 +61,11 @@ def test_a_custom_resource_and_a_cluster_wide_object_are_found_too():
     assert missing(server.client(), "dev", [order, namespace]) == ([namespace], [])
 
 
+def test_all_objects_of_a_kind_that_the_api_server_does_not_know_any_more_are_missing():
+    order = DeclaredObject("external-secrets.io/v1", "ExternalSecret", NAMESPACE, "api-secret")
+    assert missing(Server(unknown=("externalsecrets",)).client(), "dev", [order]) == ([order], [])
+
+
 def test_a_kind_that_may_not_be_listed_is_reported_and_not_taken_for_missing():
     server = Server({"deployments/api": named("api")}, forbidden=("services",))
     assert missing(server.client(), "dev", [API, DEPLOYED]) == ([], ["Service"])
