@@ -108,15 +108,23 @@ def level_in(environment: str, rule: Rule | None = None) -> Level:
     return "advisory" if environment in ADVISED and not (rule and rule.always) else "mandatory"
 
 
+NAMED_OBJECTS = 5
+"""Objects that a line about one cause names besides the first."""
+
+
 def grouped(findings: Iterable[Finding]) -> list[str]:
-    """Return one line for each cause: what is wrong with many objects in the same way is told once."""
+    """Return one line for each cause, with the names of the objects it is found in."""
     groups: dict[tuple[str, str], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.rule, finding.message), []).append(finding)
-    return [
-        f"{first.told}; the same at {len(others)} more places" if others else first.told
-        for first, *others in groups.values()
-    ]
+    return [_line(*group) for group in groups.values()]
+
+
+def _line(first: Finding, *others: Finding) -> str:
+    names = list(dict.fromkeys(finding.object for finding in others if finding.object != first.object))
+    if len(names) > NAMED_OBJECTS:
+        names = [*names[:NAMED_OBJECTS], f"{len(names) - NAMED_OBJECTS} more objects"]
+    return f"{first.told}; the same in {', '.join(names)}" if names else first.told
 
 
 def label(found: Object) -> str:
