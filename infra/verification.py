@@ -82,9 +82,12 @@ def verify(api: Client, settings: Settings, declared: Iterable[DeclaredObject]) 
 
 
 def missing(api: Client, stack: str, declared: Iterable[DeclaredObject]) -> tuple[list[DeclaredObject], list[str]]:
-    """Return the declared objects that are not in the cluster, and the kinds that we may not list."""
+    """Return the declared objects, other than Jobs, that are not in the cluster, and the kinds that we may not list."""
     by_kind: defaultdict[tuple[str, str, str], list[DeclaredObject]] = defaultdict(list)
     for found in declared:
+        # A Job has done its work when the services behind it run. Many clusters clear Jobs away that have ended.
+        if found.kind == "Job":
+            continue
         by_kind[found.api_version, found.kind, found.namespace].append(found)
     absent: list[DeclaredObject] = []
     unread: list[str] = []

@@ -49,6 +49,11 @@ def test_one_list_for_each_kind_is_all_that_is_asked_while_nothing_is_missing():
     ]
 
 
+def test_a_job_that_was_cleared_away_is_not_missing():
+    job = DeclaredObject("batch/v1", "Job", NAMESPACE, "api-migration-0a1b2c3d")
+    assert missing(Server().client(), "dev", [job]) == ([], [])
+
+
 def test_an_object_that_has_lost_its_labels_is_not_missing():
     server = Server({"services/api": {"metadata": {"name": "api", "namespace": NAMESPACE}}})
     assert missing(server.client(), "dev", [API]) == ([], [])

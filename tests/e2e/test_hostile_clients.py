@@ -46,4 +46,5 @@ def test_200_clients_that_send_huge_or_odd_bodies_restart_no_pod(
     assert not set(answers) & {500, 504}
     assert answers[200] == answers[201] == 0
     eventually(lambda: pool.request("GET", "/", timeout=5).status < 500, 10, "it answers")
-    assert running_pods() == before
+    # An autoscaler may have added or taken pods meanwhile.
+    assert {pod: restarts for pod, restarts in running_pods().items() if restarts > before.get(pod, 0)} == {}
