@@ -157,7 +157,7 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
 
     monkeypatch.setattr(cluster, "connect", lambda *_: api_server.cluster(server))
     up.command("dev", yes=True, returns=False)
-    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET version", "GET jobs"]
+    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET version"]
     assert "dev: Job/latter, of an update without an end, while the one before is there" in capsys.readouterr().err
 
 

@@ -173,6 +173,7 @@ def test_configuration_no_revision_names_is_forgotten_after_a_rollout(edit: Edit
         "app.kubernetes.io/name=api",
         f"app.kubernetes.io/instance={NAMESPACE}",
     )
+    kubectl("patch", "configmap", "api-env-00000000", "-p", '{"immutable": true}')
     edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: warn")
     up()
     kept = kubectl("get", "configmaps", "-o", "name")
