@@ -18,7 +18,7 @@ from environment import Environment
 from naming import content_name, labels, pods_of, selector
 from pulumi_kubernetes import apps, core, meta
 from scope import Scope
-from settings import Mysql, Redis, password_of
+from settings import Mysql, Redis
 
 FILES_DIR = pod.CONFIG_DIR
 DATA = "data"
@@ -64,7 +64,7 @@ class Store(pulumi.ComponentResource):
 
 
 def config(scope: Scope, files: dict[str, str]) -> Config:
-    """The server's files and password, under names that tell their content: a change of either restarts the pod."""
+    """The server's files and passwords, under names that tell their content: a change of any restarts the pod."""
     made = core.v1.ConfigMap(
         f"{scope.name}-files",
         metadata=scope.meta(content_name(f"{scope.name}-files", files)),
@@ -72,7 +72,8 @@ def config(scope: Scope, files: dict[str, str]) -> Config:
         immutable=True,
         opts=scope.child(),
     )
-    secret = configuration.secret(scope, [password_of(scope.name)], scope.child())
+    passwords = {name: name for name in scope.settings.passwords_of(scope.name)}
+    secret = configuration.secret(scope, f"{scope.name}-secret", passwords, scope.child())
     return Config(made.metadata.name, secret)
 
 

@@ -12,6 +12,7 @@ from mistakes import Mistake
 from naming import CANARY
 from settings import (
     BACKING,
+    MIGRATION_PASSWORD,
     MYSQL_BACKUP,
     ROOT,
     Mysql,
@@ -20,7 +21,6 @@ from settings import (
     Tls,
     mebibytes,
     millicores,
-    password_of,
 )
 from suggestions import nearest
 
@@ -184,10 +184,13 @@ def _secret_sources(settings: Settings) -> Iterator[Mistake]:
     if settings.secret_store and settings.secret_files:
         yield Mistake(("secretStore",), "secretFiles is set too; the secrets come from one place")
     for name in settings.secret_store.versions if settings.secret_store else ():
-        passwords = map(password_of, settings.backing)
+        passwords = [password for backing in settings.backing for password in settings.passwords_of(backing)]
         if name not in passwords and all(name not in service.secrets for service in settings.services.values()):
             yield Mistake(("secretStore", "versions", name), "no service reads a secret of this name")
     for name, service in settings.services.items():
+        if MIGRATION_PASSWORD in service.secrets:
+            at = ("services", name, "secrets", service.secrets.index(MIGRATION_PASSWORD))
+            yield Mistake(at, "only migrations get this one, by themselves; take it out", MIGRATION_PASSWORD)
         if service.ingress and service.ingress.tls and service.ingress.tls.secret_files and not settings.secret_files:
             yield Mistake(("services", name, "ingress", "tls", "secretFiles"), "needs slipway:secretFiles, the folder")
 

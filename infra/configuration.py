@@ -7,6 +7,9 @@ keeps its name: running pods read it again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import external_secrets
 import pod
 import pulumi
@@ -14,28 +17,45 @@ import yaml
 from naming import content_name
 from pulumi_kubernetes import core
 from scope import Scope
+from settings import MIGRATION_PASSWORD, password_of
 
 
 def declare(scope: Scope) -> pod.Config:
     """All configuration objects of a service; the names a pod refers to them by."""
-    names = scope.settings.secrets_of(scope.name)
+    secrets = _secrets(scope)
     return pod.Config(
-        env=_env(scope),
+        env=_named_by_content(scope, f"{scope.title}-env", pod.environment(scope)),
         file=_file(scope),
-        secret=secret(scope, names, _retained(scope)) if names else None,
+        secret=secret(scope, f"{scope.title}-secret", secrets, _retained(scope)) if secrets else None,
         authorities=_authorities(scope),
     )
 
 
-def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
-    """The object that holds these secrets, one key each; its name changes with what is in it."""
+def for_migration(scope: Scope, config: pod.Config) -> pod.Config:
+    """The same for the pod of a migration, which logs in to MySQL by the account for that, if there is one."""
+    user = scope.settings.mysql and scope.settings.mysql.migration_user
+    if user is None or "mysql" not in scope.service.needs:
+        return config
+    title = f"{scope.title}-migration"
+    env = {**pod.environment(scope), "MYSQL_USER": user}
+    # The app finds the password under the name it knows.
+    secrets = {**_secrets(scope), password_of("mysql"): MIGRATION_PASSWORD}
+    return replace(
+        config,
+        env=_named_by_content(scope, f"{title}-env", env),
+        secret=secret(scope, f"{title}-secret", secrets, _retained(scope)),
+    )
+
+
+def secret(scope: Scope, title: str, keys: Mapping[str, str], opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
+    """The object that holds secrets, `keys` naming the one under each key; its name changes with what is in it."""
     if scope.settings.secret_store:
-        return external_secrets.declare(scope, names, scope.settings.secret_store, opts)
-    values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
+        return external_secrets.declare(scope, title, keys, scope.settings.secret_store, opts)
+    values = pulumi.Output.all(**{key: scope.settings.secret(name) for key, name in keys.items()})
     # The name tells that the content changed, not what it is: 8 digits of a SHA-256 over all the values.
-    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(f"{scope.title}-secret", data)))
+    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(title, data)))
     made = core.v1.Secret(
-        f"{scope.title}-secret",
+        title,
         metadata=scope.meta(name),
         type="Opaque",
         string_data=values,
@@ -45,15 +65,16 @@ def secret(scope: Scope, names: list[str], opts: pulumi.ResourceOptions) -> pulu
     return made.metadata.name
 
 
+def _secrets(scope: Scope) -> dict[str, str]:
+    """What a service reads, each under its own name."""
+    return {name: name for name in scope.settings.secrets_of(scope.name)}
+
+
 def _retained(scope: Scope) -> pulumi.ResourceOptions:
     """A canary takes with it what only its pods have read."""
     if scope.track:
         return scope.child()
     return pulumi.ResourceOptions(parent=scope.parent, provider=scope.retaining, retain_on_delete=True)
-
-
-def _env(scope: Scope) -> pulumi.Output[str]:
-    return _named_by_content(scope, f"{scope.title}-env", pod.environment(scope))
 
 
 def _authorities(scope: Scope) -> pulumi.Output[str] | None:

@@ -8,6 +8,7 @@ in the store and a new `versions` or `rotation` in the stack file: a new Externa
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2
@@ -26,13 +27,13 @@ _NAMED_BY_CONTENT = re.compile(rf".+-secret-[0-9a-f]{{{HASH_LENGTH}}}")
 _NONE_THERE = (403, 404)
 
 
-def declare(scope: Scope, names: list[str], store: SecretStore, opts: pulumi.ResourceOptions) -> str:
+def declare(scope: Scope, title: str, keys: Mapping[str, str], store: SecretStore, opts: pulumi.ResourceOptions) -> str:
     """Return the name of the Secret that the operator makes, after what is ordered: its content is not known here."""
-    wanted = {name: _reference(store, name) for name in names}
-    flat = {f"{name}.{key}": value for name, reference in wanted.items() for key, value in reference.items()}
-    name = content_name(f"{scope.title}-secret", {**flat, "rotation": store.rotation})
+    wanted = {key: _reference(store, name) for key, name in keys.items()}
+    flat = {f"{key}.{part}": value for key, reference in wanted.items() for part, value in reference.items()}
+    name = content_name(title, {**flat, "rotation": store.rotation})
     CustomResource(
-        f"{scope.title}-secret",
+        title,
         api_version=f"{GROUP}/{VERSION}",
         kind=KIND,
         metadata=scope.meta(name),
@@ -40,7 +41,7 @@ def declare(scope: Scope, names: list[str], store: SecretStore, opts: pulumi.Res
             "secretStoreRef": {"kind": store.kind, "name": store.name},
             "refreshPolicy": "CreatedOnce",
             "target": {"name": name, "creationPolicy": "Owner", "immutable": True, "template": {"type": "Opaque"}},
-            "data": [{"secretKey": secret, "remoteRef": reference} for secret, reference in wanted.items()],
+            "data": [{"secretKey": key, "remoteRef": reference} for key, reference in wanted.items()],
         },
         opts=opts,
     )

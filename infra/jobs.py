@@ -1,4 +1,7 @@
-"""Jobs of a service: the same image, configuration and identity as its pods, but no share in its traffic."""
+"""Jobs of a service: the same image, configuration and identity as its pods, but no share in its traffic.
+
+A migration may log in to MySQL by another account than all others; in nothing else does it differ.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+import configuration
 import monitor
 import pod
 import pulumi
@@ -38,7 +42,7 @@ def migration(
     if job is None:
         return None
     name = f"{scope.title}-migration"
-    template = pod.job_template(name, scope, job, image, config)
+    template = pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
     text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
     return batch.v1.Job(
         name,

@@ -1,7 +1,8 @@
 """MySQL inside the cluster, with its backups. The image may hold MySQL or MariaDB: mysql.sh knows both.
 
-There is one account, that of the services, with all rights on their database. Its password is the secret's whenever the
-server starts, so a new secret is a new password. root is locked and has no password to lose.
+The services' account has all rights on their database; where migrations have one, that has them, and the services may
+read and write rows only. A password is the secret's whenever the server starts, so a new secret is a new password. root
+is locked and has no password to lose.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ def _server(section: Mysql) -> backing.Server:
 
 
 def _env(section: Mysql) -> dict[str, str]:
-    return {"MYSQL_DATABASE": section.database, "MYSQL_USER": section.user}
+    migrates = {"MYSQL_MIGRATION_USER": section.migration_user} if section.migration_user else {}
+    return {"MYSQL_DATABASE": section.database, "MYSQL_USER": section.user, **migrates}
 
 
 def _settings(section: Mysql) -> str:

@@ -9,10 +9,20 @@ backups=/backup
 # What fails before the data were touched ends with 3; ops/backup.py knows it.
 changed=no
 # Safe between quotes: in SQL and in an option file alike.
-password=$(sed "s/[\\\\'\"]/\\\\&/g" "$PASSWORD_DIR/mysql-password")
+password() {
+    sed "s/[\\\\'\"]/\\\\&/g" "$PASSWORD_DIR/$1"
+}
+serving_password=$(password mysql-password)
+# Who may do everything with the database: the account of migrations, or that of the services where there is no other.
+owner=$MYSQL_USER
+owner_password=$serving_password
+if [ -n "${MYSQL_MIGRATION_USER:-}" ]; then
+    owner=$MYSQL_MIGRATION_USER
+    owner_password=$(password mysql-migration-password)
+fi
 
 write_login() {
-    printf '[client]\nuser = %s\npassword = "%s"\n%s\n' "$MYSQL_USER" "$password" "$1" >"$run/login.cnf"
+    printf '[client]\nuser = %s\npassword = "%s"\n%s\n' "$owner" "$owner_password" "$1" >"$run/login.cnf"
 }
 
 # --- the server
@@ -31,15 +41,29 @@ start() {
     mkdir /var/lib/mysql/tmp
     # In a grant _ stands for any character.
     pattern=$(printf %s "$MYSQL_DATABASE" | sed 's/_/\\_/g')
-    cat >"$run/init.sql" <<END
-CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\`;
-CREATE USER IF NOT EXISTS '$MYSQL_USER'@'%';
-ALTER USER '$MYSQL_USER'@'%' IDENTIFIED BY '$password';
-GRANT ALL ON \`$pattern\`.* TO '$MYSQL_USER'@'%';
-ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;
-END
+    accounts >"$run/init.sql"
     write_login "socket = $run/mysqld.sock"
     exec mysqld --defaults-file=/etc/slipway/my.cnf --init-file="$run/init.sql"
+}
+
+# The server takes one statement a line.
+accounts() {
+    cat <<END
+CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\`;
+CREATE USER IF NOT EXISTS '$owner'@'%';
+ALTER USER '$owner'@'%' IDENTIFIED BY '$owner_password';
+GRANT ALL ON \`$pattern\`.* TO '$owner'@'%';
+ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;
+END
+    [ "$owner" != "$MYSQL_USER" ] || return 0
+    # On a volume from before it has all rights. PROCESS: to see what the services' connections wait for.
+    cat <<END
+GRANT PROCESS ON *.* TO '$owner'@'%';
+CREATE USER IF NOT EXISTS '$MYSQL_USER'@'%';
+ALTER USER '$MYSQL_USER'@'%' IDENTIFIED BY '$serving_password';
+REVOKE ALL PRIVILEGES, GRANT OPTION FROM '$MYSQL_USER'@'%';
+GRANT SELECT, INSERT, UPDATE, DELETE ON \`$pattern\`.* TO '$MYSQL_USER'@'%';
+END
 }
 
 set_up() {

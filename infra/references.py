@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -37,6 +38,8 @@ APP_VARIABLES = ROOT / "app" / "internal" / "config" / "config.go"
 # Read by the Go runtime and by OpenTelemetry, without being in the app's own list.
 OF_LIBRARIES = re.compile(r"GO[A-Z]+|OTEL_\w+")
 LOGIN = "kubernetes.io/dockerconfigjson"
+# The variable that names the user of MySQL.
+ACCOUNT = "MYSQL_USER"
 # The label by which a service's pods and its jobs' pods are known alike.
 [SERVICE] = pods_of("any")
 
@@ -309,14 +312,14 @@ def bindings(stack: Stack) -> Problems:
 
 @RULES.together("SR030")
 def jobs_are_the_service_s(stack: Stack) -> Problems:
-    """A job runs what its service runs: it would work with another version, or another database."""
+    """A job runs what its service runs, a migration as its own user: it would work with another version or database."""
     for job in (pod for pod in stack.pods if not pod.serves):
         for pod in (pod for pod in stack.pods if pod.serves and _same(pod, job, SERVICE) and _same(pod, job, TRACK)):
             pairs = [(job, pod, "serviceAccountName"), (job, pod, "volumes")]
             for own, other in zip(job.containers, pod.containers, strict=False):
                 pairs += [(own, other, key) for key in ("envFrom", "env", "volumeMounts", "image")]
             for own, other, key in pairs:
-                if _differ(own.get(key), other.get(key)):
+                if _differ(own.get(key), other.get(key), partial(_other_account, stack, job, pod)):
                     yield own.says(key, f"is not that of {pod.owner}; make them one")
 
 
@@ -324,15 +327,33 @@ def _same(one: Pod, other: Pod, label: str) -> bool:
     return one.labels.get(label) == other.labels.get(label)
 
 
-def _differ(one: Any, other: Any) -> bool:
+def _differ(one: Any, other: Any, may_differ: Callable[[Any, Any], bool]) -> bool:
     """Whether they do whatever an update will tell of them."""
     if UNKNOWN in (one, other):
         return False
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() != other.keys() or any(_differ(one[key], other[key]) for key in one)
+        return one.keys() != other.keys() or any(_differ(one[key], other[key], may_differ) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) != len(other) or any(map(_differ, one, other))
-    return one != other
+        return len(one) != len(other) or any(_differ(*pair, may_differ) for pair in zip(one, other, strict=True))
+    return one != other and not may_differ(one, other)
+
+
+def _other_account(stack: Stack, job: Pod, pod: Pod, own: Any, other: Any) -> bool:
+    """Whether a migration names `own` where its service names `other` only to log in to MySQL as another user."""
+    users = [_account(stack, found) for found in (job, pod)]
+    if job.kind != "Job" or None in users or users[0] == users[1]:
+        return False
+    configs = [found.mapping("data") for name in (own, other) if (found := stack.named("ConfigMap", name))]
+    if configs:
+        told = [{**data, ACCOUNT: ""} for data in configs if ACCOUNT in data]
+        return len(told) == len((own, other)) and told[0] == told[1]
+    keys = [_keys_of(stack, "Secret", name) for name in (own, other)]
+    return None not in keys and keys[0] == keys[1]
+
+
+def _account(stack: Stack, pod: Pod) -> str | None:
+    """Who a pod logs in to MySQL as."""
+    return next((stack.variables(container).get(ACCOUNT) for container in pod.containers), None)
 
 
 # Variables

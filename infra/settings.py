@@ -248,6 +248,10 @@ BACKING = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
 
 
+# The secret that goes with `migrationUser`.
+MIGRATION_PASSWORD = "mysql-migration-password"
+
+
 def password_of(backing: str) -> str:
     """The secret that goes with a backing service."""
     return f"{backing}-password"
@@ -810,7 +814,12 @@ class Mysql(Backing):
     database: SqlName = Field(default="slipway", examples=["slipway"])
     """Name of the database."""
     user: SqlName = Field(default="slipway", examples=["slipway"])
-    """Who the services log in as, with all rights on that database and none beyond."""
+    """Who the services log in as. They may read and write the rows of that database; without `migrationUser` they may
+    change its schema, too."""
+    migration_user: SqlName | None = Field(default=None, examples=["slipway_migrator"])
+    """Who migrations log in as, with all rights on that database; its password is the secret
+    `mysql-migration-password`. source: cluster: the server makes the account when it starts, dumps and restores by it,
+    and leaves `user` no other right than to SELECT, INSERT, UPDATE and DELETE. Default: `user`, for migrations too."""
     port: Port = Field(default=3306, examples=[3306])
     """TCP port (source: managed)."""
     resources: Resources = Resources(cpu="100m", memory="512Mi")
@@ -823,14 +832,17 @@ class Mysql(Backing):
     """How many connections each pod may open. Default: 10, or fewer where the most pods would be more than the server
     takes; then a change of their number is one of this too, and rolls them."""
 
-    SHARED: ClassVar = frozenset({"source", "database", "user", "max_connections", "connections"})
+    SHARED: ClassVar = frozenset({"source", "database", "user", "migration_user", "max_connections", "connections"})
 
     @agreement
     def _names_are_free(self) -> Self:
         if self.source == "cluster" and self.database in ("mysql", "sys", "information_schema", "performance_schema"):
             raise ValueError(f"database: {self.database} is one of the server's own; call it something else")
-        if self.source == "cluster" and self.user in ("root", "mysql", "mariadb"):
-            raise ValueError(f"user: {self.user} is one of the server's own; call it something else")
+        for key, name in (("user", self.user), ("migrationUser", self.migration_user)):
+            if self.source == "cluster" and name in ("root", "mysql", "mariadb"):
+                raise ValueError(f"{key}: {name} is one of the server's own; call it something else")
+        if self.user == self.migration_user:
+            raise ValueError(f"migrationUser: {self.user} is user, too; leave it out to migrate by that account")
         return self
 
 
@@ -989,6 +1001,11 @@ class Settings(Section):
         """The secrets a service reads: its own, and the passwords of what it needs."""
         own = self.services[service].secrets
         return list(dict.fromkeys([*own, *map(password_of, self.needed_by(service))]))
+
+    def passwords_of(self, backing: str) -> list[str]:
+        """The secrets with the passwords of all accounts at a backing service."""
+        migrates = backing == "mysql" and self.mysql and self.mysql.migration_user
+        return [password_of(backing), *([MIGRATION_PASSWORD] if migrates else [])]
 
     def server_image(self, name: str) -> str:
         """The image of a backing service this stack runs."""

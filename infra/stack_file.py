@@ -25,6 +25,7 @@ from pydantic.alias_generators import to_camel
 from settings import (
     BACKING,
     CERTIFICATE_FILES,
+    MIGRATION_PASSWORD,
     PROJECT,
     REGISTRY_PASSWORD,
     ROOT,
@@ -350,6 +351,8 @@ def needed_secrets(tree: Node) -> set[str]:
     lists = [service.items().get("secrets", Node([])).plain() for service in _services(tree).values()]
     listed = {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
     listed |= {password_of(name) for name in BACKING if values.get(name) is not None}
+    mysql = values.get("mysql")
+    listed |= {MIGRATION_PASSWORD} if isinstance(mysql, dict) and mysql.get("migrationUser") else set()
     return (set() if values.get("secretStore") else listed) | ({REGISTRY_PASSWORD} if values.get("registry") else set())
 
 

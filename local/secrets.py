@@ -34,7 +34,9 @@ def named(stack_file: Path) -> set[str]:
     files = [file for file in (stack_file, stack_file.with_name("defaults.yaml")) if file.is_file()]
     texts = [yaml.safe_load(file.read_text()) or {} for file in files]
     listed = {name for text in texts for name in _lists("secrets", text)}
-    return listed | {f"{name}-password" for name in BACKING for text in texts if _section(text, name) is not None}
+    listed |= {f"{name}-password" for name in BACKING for text in texts if _section(text, name) is not None}
+    migrates = any((_section(text, "mysql") or {}).get("migrationUser") for text in texts)
+    return listed | ({"mysql-migration-password"} if migrates else set())
 
 
 def _section(text: dict[str, Any], name: str) -> Any:

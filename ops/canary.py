@@ -103,7 +103,13 @@ def _lacking(settings: Settings, service: str, release: Release) -> str:
     own = [name for name, section in sections.items() if section is not None and section.get("source") != "managed"]
     there = {*release.settings["services"], *own}
     inside = {*settings.services, *settings.servers}
-    return ", ".join(need for need in settings.services[service].needs if need in inside - there)
+    tried, mysql = settings.services[service], settings.mysql
+    lacking = [need for need in tried.needs if need in inside - there]
+    # A server knows the accounts it has made when it started, and a canary restarts none.
+    migrates = tried.migration and "mysql" in {*tried.needs} & {*own} & settings.servers.keys()
+    if mysql and migrates and sections["mysql"].get("migrationUser") != mysql.migration_user:
+        lacking.append(f"migrations as {mysql.migration_user or mysql.user}")
+    return ", ".join(lacking)
 
 
 # What pods count
