@@ -102,9 +102,18 @@ list() {
 
 # The same data gives the same text, byte by byte, each row on a line of its own.
 dump() {
+    code=0
     mysqldump --defaults-file="$run/login.cnf" --single-transaction --order-by-primary --skip-extended-insert \
         --no-autocommit --hex-blob --routines --events --triggers --no-tablespaces --skip-comments \
-        "$@" "$MYSQL_DATABASE"
+        "$@" "$MYSQL_DATABASE" >"$work/all" || code=$?
+    without_definers "$work/all"
+    return "$code"
+}
+
+# Views, triggers and routines will be those of the account that restores them: it may make none for another.
+without_definers() {
+    # shellcheck disable=SC2016 # these quotes are MySQL's
+    sed '/^INSERT INTO /!s/DEFINER=`[^`]*`@`[^`]*`//' "$1"
 }
 
 checksum() {
@@ -136,11 +145,14 @@ restore() {
         exit 1
     fi
     wanted=$(cat "$backups/$1.sha256")
-    gzip -dc "$backups/$1.sql.gz" >"$work/wanted"
-    if [ "$(checksum "$work/wanted")" != "$wanted" ]; then
+    gzip -dc "$backups/$1.sql.gz" >"$work/kept"
+    if [ "$(checksum "$work/kept")" != "$wanted" ]; then
         echo "backup $1 is damaged: the checksum of its content is not $wanted; nothing was changed" >&2
         exit 1
     fi
+    # Dumps of an earlier version of this script have them.
+    without_definers "$work/kept" >"$work/wanted"
+    wanted=$(checksum "$work/wanted")
     echo "first, what is there now:"
     # A database may well need a restore because not all of it can be read any more.
     dump --force >"$work/dump" || echo "(the rest cannot be read)" >&2

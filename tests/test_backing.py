@@ -111,6 +111,9 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"mysql": {"image": IMAGE, "host": "db.example.com"}}, "mysql", "host: only with source: managed"),
     ({"redis": {**MANAGED["redis"], "storage": "1Gi"}}, "redis", "storage: only with source: cluster"),
     ({"mysql": {**MANAGED["mysql"], "backup": None}}, "mysql", "backup: only with source: cluster"),
+    ({"mysql": {"image": IMAGE, "migrationUser": "slipway"}}, "mysql", "migrationUser: slipway is user, too"),
+    ({"mysql": {"image": IMAGE, "migrationUser": "root"}}, "mysql", "migrationUser: root is one of the server's own"),
+    ({"services.api.secrets": ["mysql-migration-password"]}, "services.api.secrets.0", "only migrations get this one"),
     ({"mysql": {"image": IMAGE, "database": "it's"}}, "mysql.database", "should be a name of lower-case"),
     ({"mysql": {"image": "mysql:8.4"}}, "mysql.image", "should be an image by digest"),
     ({"mysql": {"image": IMAGE, "backup": {"cron": "daily"}}}, "mysql.backup.cron", "fields instead of 5"),
@@ -133,6 +136,14 @@ def test_the_password_is_a_secret_the_stack_has_to_bring(monkeypatch: pytest.Mon
     monkeypatch.setattr(recorder, "_secret_values", lambda _: {"signing-key": "x", "redis-password": "y"})
     with pytest.raises(pulumi.RunError, match="pulumi config set --secret mysql-password -s dev"):
         declare("dev", with_changes("dev", MANAGED))
+
+
+def test_the_password_of_migrations_is_one_too_where_they_have_an_account(monkeypatch: pytest.MonkeyPatch):
+    given = {"signing-key": "0123456789" * 4, "redis-password": "0123456789" * 2, "mysql-password": "9876543210" * 2}
+    monkeypatch.setattr(recorder, "_secret_values", lambda _: given)
+    with pytest.raises(pulumi.RunError, match="pulumi config set --secret mysql-migration-password -s dev"):
+        declare("dev")
+    assert declare("dev", with_changes("dev", {"mysql.migrationUser": None}))
 
 
 def test_a_section_that_says_nothing_is_a_server_with_all_defaults(changed: Changed):

@@ -58,7 +58,8 @@ def test_all_of_the_release_in_force_stays_as_it_is_but_for_room_in_the_quota(st
     differ = [name for name, manifest in before.manifests().items() if found[name] != manifest]
     assert differ == [("ResourceQuota", "quota")]
     assert {name for _, name in found.keys() - before.manifests().keys()} == {
-        *("api-canary", "api-canary-env", "api-canary-file", "api-canary-secret", "api-canary-migration")
+        *("api-canary", "api-canary-env", "api-canary-file", "api-canary-secret"),
+        *("api-canary-migration", "api-canary-migration-env", "api-canary-migration-secret"),
     }
 
 

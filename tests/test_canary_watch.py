@@ -24,7 +24,11 @@ CANARY: dict[str, Any] = {
     "services.api.rollout": "canary",
     "services.api.canary": LIMITS,
 }
-RELEASE = Release("0a1b2c3d", {"services": {"api": {}}, "mysql": {}, "redis": {}}, "r:src-0@sha256:" + "5" * 64)
+RELEASE = Release(
+    "0a1b2c3d",
+    {"services": {"api": {}}, "mysql": {"migrationUser": "slipway_migrator"}, "redis": {}},
+    "r:src-0@sha256:" + "5" * 64,
+)
 
 
 def page(good: int, bad: int = 0, buckets: Mapping[str, int] | None = None) -> str:
@@ -368,3 +372,16 @@ def test_a_service_that_needs_what_the_release_does_not_run_is_not_tried(
     needs = ["mysql", "redis", "later"]
     assert plan([rolled()], services__later={}, services__api__needs=needs) is None
     assert "dev: api is not tried first: it needs later, which the release in force" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("user", "told"), [("another", "another"), (None, "slipway")])
+def test_a_migration_by_an_account_that_the_running_server_has_not_made_is_not_tried(
+    plan: Callable[..., Trial | None], capsys: pytest.CaptureFixture[str], user: str | None, told: str
+):
+    assert plan([rolled()], mysql__migrationUser=user) is None
+    assert f"dev: api is not tried first: it needs migrations as {told}, which the release" in capsys.readouterr().err
+
+
+def test_a_managed_server_may_have_any_account_for_a_migration_that_is_tried(plan: Callable[..., Trial | None]):
+    managed = {"source": "managed", "host": "mysql.example.com", "cidr": "10.0.0.0/8", "migrationUser": "another"}
+    assert plan([rolled()], mysql=managed)

@@ -6,8 +6,9 @@ from typing import Any
 
 import jobs
 import pytest
+from settings import MIGRATION_PASSWORD
 
-from ops import models
+from ops import models, recorder
 from ops.changes import compare
 from ops.judge import judge_all
 from ops.recorder import Program
@@ -32,13 +33,92 @@ def templates(program: Program) -> dict[str, dict[str, Any]]:
 
 @pytest.mark.feature("C6")
 def test_all_pods_of_a_service_share_digest_configuration_secrets_and_identity(changed: Changed):
-    specs = [template["spec"] for template in templates(changed("dev", JOBS)).values()]
+    one_account = {**JOBS, "mysql.migrationUser": None}
+    specs = [template["spec"] for template in templates(changed("dev", one_account)).values()]
     containers = [spec["containers"][0] for spec in specs]
     assert "@sha256:" in containers[0]["image"]
     for shared in ("image", "envFrom", "env", "volumeMounts", "resources", "securityContext"):
         assert [container[shared] for container in containers] == [containers[0][shared]] * 3
     for shared in ("serviceAccountName", "volumes", "securityContext", "automountServiceAccountToken"):
         assert [spec[shared] for spec in specs] == [specs[0][shared]] * 3
+
+
+def reads(template: dict[str, Any]) -> tuple[str, str]:
+    """The ConfigMap and the Secret a pod starts with."""
+    [source] = template["spec"]["containers"][0]["envFrom"]
+    [secret] = [volume["secret"]["secretName"] for volume in template["spec"]["volumes"] if "secret" in volume]
+    return source["configMapRef"]["name"], secret
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_a_migration_reads_variables_and_secrets_of_its_own_that_name_another_account(changed: Changed, stack: str):
+    program = changed(stack, JOBS)
+    found, pods = program.manifests(), templates(program)
+
+    def named(config: str, secret: str) -> tuple[str, str]:
+        return found["ConfigMap", config]["metadata"]["name"], found["Secret", secret]["metadata"]["name"]
+
+    assert reads(pods["migration"]) == named("api-migration-env", "api-migration-secret")
+    assert reads(pods["report"]) == reads(pods["service"]) == named("api-env", "api-secret")
+    env, of_migration = found["ConfigMap", "api-env"]["data"], found["ConfigMap", "api-migration-env"]["data"]
+    assert (env["MYSQL_USER"], of_migration["MYSQL_USER"]) == ("slipway", "slipway_migrator")
+    assert {**of_migration, "MYSQL_USER": "slipway"} == env
+
+
+def test_the_password_of_migrations_reaches_their_pods_and_the_server_s_only(monkeypatch: pytest.MonkeyPatch):
+    values = dict.fromkeys(("signing-key", "mysql-password", "redis-password", MIGRATION_PASSWORD), "0123456789" * 4)
+    monkeypatch.setattr(recorder, "_secret_values", lambda _: values)
+    before = declared("dev", JOBS).manifests()
+    values[MIGRATION_PASSWORD] = "another password altogether"
+    after = declared("dev", JOBS).manifests()
+    assert {name for name in before if before[name] != after[name]} == {
+        *(("Secret", "api-migration-secret"), ("Job", "api-migration")),
+        *(("Secret", "mysql-secret"), ("StatefulSet", "mysql"), ("CronJob", "mysql-backup")),
+    }
+    # The app finds it under the name it knows.
+    keys = before["Secret", "api-migration-secret"]["stringData"].keys()
+    assert keys == before["Secret", "api-secret"]["stringData"].keys() == values.keys() - {MIGRATION_PASSWORD}
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_without_an_account_of_their_own_migrations_use_that_of_the_service(changed: Changed, stack: str):
+    program = changed(stack, {**JOBS, "mysql.migrationUser": None})
+    assert [name for _, name in program.manifests() if "migration" in name] == ["api-migration"]
+    secrets = [found["stringData"] for (kind, _), found in program.manifests().items() if kind == "Secret"]
+    assert MIGRATION_PASSWORD not in repr(secrets)
+
+
+def test_a_migration_of_a_service_that_needs_no_mysql_has_no_account_there(changed: Changed):
+    pods = templates(changed("dev", {**JOBS, "services.api.needs": []}))
+    assert reads(pods["migration"]) == reads(pods["service"])
+
+
+def test_an_external_store_is_asked_for_the_password_of_migrations(changed: Changed):
+    store = {"name": "vault", "entries": "values", "versions": {MIGRATION_PASSWORD: "4"}}
+    order = changed("prod", {**JOBS, "secretStore": store}).manifests()["ExternalSecret", "api-migration-secret"]
+    reference = {"key": MIGRATION_PASSWORD, "version": "4"}
+    assert {"secretKey": "mysql-password", "remoteRef": reference} in order["spec"]["data"]
+
+
+@pytest.mark.feature("D6", part="declared")
+def test_the_server_has_made_the_account_when_the_migration_begins_and_the_pods_come_last(changed: Changed):
+    program = changed("dev", JOBS)
+    waits = {f"{r.kind}/{r.name}": [_kind_and_name(urn) for urn in r.options["depends_on"]] for r in program.resources}
+    # The server makes it when it starts, and whatever is new about it restarts its pod.
+    found = program.manifests()
+    server = found["StatefulSet", "mysql"]["spec"]["template"]["spec"]
+    assert found["Secret", "mysql-secret"]["metadata"]["name"] in repr(server["volumes"])
+    assert {"name": "MYSQL_MIGRATION_USER", "value": "slipway_migrator"} in server["containers"][0]["env"]
+    # The engine waits for a StatefulSet until its new pod is ready.
+    assert "StatefulSet/mysql" in waits["Service/mysql"]
+    assert "Service/mysql" in waits["Job/api-migration"]
+    assert "Job/api-migration" in waits["Deployment/api"]
+
+
+def _kind_and_name(urn: str) -> str:
+    """`...$kubernetes:batch/v1:Job::api-migration` -> `Job/api-migration`."""
+    type_, _, name = urn.rpartition("::")
+    return f"{type_.rpartition(':')[2]}/{name}"
 
 
 @pytest.mark.feature("C6")

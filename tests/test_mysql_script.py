@@ -30,12 +30,13 @@ class Pod:
         file.write_text(f"#!/bin/sh\n{body}\n")
         file.chmod(0o755)
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         text = (ROOT / "infra" / "mysql.sh").read_text()
         for path in ("/run/mysqld", "/backup", "/var/lib/mysql"):
             text = text.replace(f"={path}", f"={self.root}{path}").replace(f" {path}/", f" {self.root}{path}/")
         env = {"PATH": f"{self.root}/bin:/usr/bin:/bin", "PASSWORD_DIR": str(self.root / "secrets"), "KEEP": "2"}
         env |= {"MYSQL_DATABASE": "my_shop", "MYSQL_USER": "shop", "MYSQL_HOST": "mysql"}
+        env |= variables
         return subprocess.run(
             ["sh", "-s", *arguments], input=text, capture_output=True, text=True, env=env, check=False
         )
@@ -149,6 +150,74 @@ def test_any_password_is_safe_in_sql_and_in_the_option_file_and_in_no_argument(p
     assert r"GRANT ALL ON `my\_shop`.*" in (pod.root / "run/mysqld/init.sql").read_text()
     assert "#1" not in (pod.root / "arguments").read_text()
     assert (pod.root / "run/mysqld/login.cnf").stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def migrator(pod: Pod) -> dict[str, str]:
+    """The variable by which migrations have an account; its password is there."""
+    (pod.root / "secrets" / "mysql-migration-password").write_text(NASTY[::-1])
+    (pod.root / "var/lib/mysql/data").mkdir()
+    pod.program("mysqld", f'echo "$@" >{pod.root}/arguments')
+    return {"MYSQL_MIGRATION_USER": "migrator"}
+
+
+def test_the_services_account_keeps_the_rights_on_rows_once_migrations_have_their_own(
+    pod: Pod, migrator: dict[str, str]
+):
+    assert pod.run("start", **migrator).returncode == 0
+    # One statement a line: MariaDB reads no more of each.
+    lines = (pod.root / "run/mysqld/init.sql").read_text().splitlines()
+    assert all(line.endswith(";") for line in lines)
+    [revoked] = [number for number, line in enumerate(lines) if line.startswith("REVOKE")]
+    assert lines[revoked] == "REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'shop'@'%';"
+    given = [line for line in lines[revoked:] if line.startswith("GRANT")]
+    assert given == [r"GRANT SELECT, INSERT, UPDATE, DELETE ON `my\_shop`.* TO 'shop'@'%';"]
+    assert r"GRANT ALL ON `my\_shop`.* TO 'migrator'@'%';" in lines
+    assert "GRANT" not in "".join(line for line in lines[:revoked] if "'shop'" in line)
+
+
+def test_each_account_has_the_password_of_its_own_file_and_people_log_in_as_who_may_do_more(
+    pod: Pod, migrator: dict[str, str]
+):
+    assert pod.run("start", **migrator).returncode == 0
+    sql, login = ((pod.root / "run/mysqld" / name).read_text() for name in ("init.sql", "login.cnf"))
+    assert r"ALTER USER 'shop'@'%' IDENTIFIED BY 'it\'s a \"p\\word\" #1';" in sql
+    assert r"ALTER USER 'migrator'@'%' IDENTIFIED BY '1# \"drow\\p\" a s\'ti';" in sql
+    assert "user = migrator" in login
+    assert r'password = "1# \"drow\\p\" a s\'ti"' in login
+    assert "#1" not in (pod.root / "arguments").read_text()
+    assert "1#" not in (pod.root / "arguments").read_text()
+
+
+def test_a_password_that_is_not_there_starts_no_server(pod: Pod, migrator: dict[str, str]):
+    (pod.root / "secrets" / "mysql-migration-password").unlink()
+    done = pod.run("start", **migrator)
+    assert done.returncode != 0
+    assert "mysql-migration-password" in done.stderr
+    assert not (pod.root / "arguments").exists()
+
+
+def test_backups_log_in_by_the_account_that_may_restore_them(pod: Pod, migrator: dict[str, str]):
+    pod.program("mysqldump", f"cat {pod.root}/run/mysqld/login.cnf")
+    assert pod.run("backup", **migrator).returncode == 0
+    [file] = pod.backups.glob("*.sql.gz")
+    assert "user = migrator" in gzip.decompress(file.read_bytes()).decode()
+
+
+VIEW = "/*!50013 DEFINER=`shop`@`%` SQL SECURITY DEFINER */\n"
+ROW = "INSERT INTO `shops` VALUES ('DEFINER=`shop`@`%`');\n"
+
+
+def test_what_another_account_had_made_is_restored_as_that_of_who_restores(pod: Pod):
+    pod.keep("20260101T000000Z", VIEW + ROW)
+    pod.program("mysqldump", f"cat <<'END'\n{VIEW}{ROW}END")
+    pod.program(
+        "mysql",
+        f'case "$*" in *information_schema*) echo shops;; *COUNT*) echo 1;; *exec*) ;; *) cat >{pod.root}/fed;; esac',
+    )
+    done = pod.run("restore")
+    assert done.returncode == 0, done.stderr
+    assert (pod.root / "fed").read_text() == "/*!50013  SQL SECURITY DEFINER */\n" + ROW
 
 
 def test_a_set_up_that_was_interrupted_begins_anew_and_one_that_is_done_is_kept(pod: Pod):

@@ -7,13 +7,22 @@ import pytest
 import references
 from policies import check
 
-from tests.faults import GONE, Fault, add, both, drop, named, objects, put
+from tests.faults import GONE, Fault, Object, add, both, drop, named, objects, put
 
 POD = "Deployment/api spec.template.spec"
 CONTAINER = f"{POD}.containers[0]"
 JOB = "Job/api-migration spec.template.spec"
 LABELS = {"app.kubernetes.io/name": "other", "app.kubernetes.io/instance": "slipway-prod"}
 NOBODY = {"matchLabels": {"slipway/service": "nobody"}}
+
+
+def _report_reads_as_migration(found: list[Object]) -> None:
+    """Have the pods of a schedule log in as only those of a migration may."""
+    pod = named(found, "CronJob/api-report")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    of_migration = named(found, "Job/api-migration")["spec"]["template"]["spec"]
+    pod["volumes"] = of_migration["volumes"]
+    pod["containers"][0]["envFrom"] = of_migration["containers"][0]["envFrom"]
+
 
 FAULTS: list[tuple[str, Fault]] = [
     ("SR001", put("Deployment/api spec.selector.matchLabels", {"app.kubernetes.io/instance": "slipway-prod"})),
@@ -91,6 +100,13 @@ FAULTS: list[tuple[str, Fault]] = [
     ("SR030", put(f"{JOB}.containers[0].image", f"registry.example.com/slipway/api@sha256:{'1' * 64}")),
     ("SR030", put(f"{JOB}.serviceAccountName", "web")),
     ("SR030", put(f"{JOB}.volumes", [])),
+    ("SR030", put("ConfigMap/api-migration-env data.MYSQL_HOST", "elsewhere.example.com")),
+    ("SR030", put("ConfigMap/api-migration-env data.MYSQL_USER", "slipway")),
+    ("SR030", put("ConfigMap/api-migration-env data.MYSQL_USER", GONE)),
+    ("SR030", put("Secret/api-migration-secret stringData.another-key", "***")),
+    ("SR030", put(f"{JOB}.volumes[0].configMap.name", "api-migration-env-2")),
+    ("SR030", put(f"{JOB}.containers[0].env[2]", {"name": "MYSQL_USER", "value": "root"})),
+    ("SR030", _report_reads_as_migration),
     ("SR031", put("NetworkPolicy/api spec.podSelector", NOBODY)),
     ("SR031", put("NetworkPolicy/web spec.egress[0].to[0].podSelector", NOBODY)),
     ("SR031", put("NetworkPolicy/api spec.ingress[0].from[0].podSelector", NOBODY)),
@@ -133,7 +149,7 @@ def test_a_secret_from_an_external_store_is_one_the_pods_can_name():
     found = objects(external=True)
     assert check(found, "prod") == []
     put("ExternalSecret/api-secret spec.target.name", "elsewhere")(found)
-    assert {finding.rule for finding in check(found, "prod")} == {"SR021", "SR028"}
+    assert {finding.rule for finding in check(found, "prod")} == {"SR021", "SR028", "SR030"}
 
 
 def test_a_key_of_an_external_secret_is_followed():

@@ -17,7 +17,7 @@ from tests.conftest import with_changes
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """The secrets the stack really has, by name, instead of a placeholder for each one it needs: no signing key."""
-    secrets = {"mysql-password": "m", "redis-password": "r"}
+    secrets = {"mysql-password": "m", "mysql-migration-password": "mm", "redis-password": "r"}
     monkeypatch.setattr(recorder, "_secret_values", Mock(return_value=secrets))
     yield secrets
 

@@ -154,7 +154,7 @@ def test_a_drain_that_could_lose_a_request_is_refused_with_the_arithmetic(
 def test_the_line_of_the_mistake_is_told():
     told = refusal("dev", {"services.api.autoscaling": 3})
     assert re.search(r"stacks/Pulumi\.dev\.yaml has 1 mistake", told)
-    assert re.search(r"\n  stacks/Pulumi\.dev\.yaml:18: slipway:services\.api\.autoscaling", told)
+    assert re.search(r"\n  stacks/Pulumi\.dev\.yaml:19: slipway:services\.api\.autoscaling", told)
 
 
 def test_all_mistakes_are_told_at_once():

@@ -14,9 +14,16 @@ TABLE = "e2e_shops"
 
 
 def sql(statement: str) -> str:
-    """What the server answers the app's own user."""
+    """What the server answers the account of migrations."""
     login = ("mysql", "--defaults-file=/run/mysqld/login.cnf", "--batch", "--skip-column-names", "slipway")
     return kubectl("exec", "mysql-0", "--", *login, f"--execute={statement}").strip()
+
+
+def sql_of_services(statement: str) -> str:
+    """What the server answers the services' account, be it an error."""
+    ask = 'MYSQL_PWD=$(cat "$PASSWORD_DIR/mysql-password") mysql --no-defaults --socket=/run/mysqld/mysqld.sock "$@"'
+    words = ("--user=slipway", "--batch", "--skip-column-names", "slipway", f"--execute={statement}")
+    return kubectl("exec", "mysql-0", "--", "sh", "-c", f"{{ {ask}; }} 2>&1", "mysql", *words, ok=False).strip()
 
 
 def redis(*words: str) -> str:
@@ -50,10 +57,19 @@ def content(table: str) -> str:
 @pytest.mark.feature("G2")
 @pytest.mark.parametrize("how", [(), ("--grace-period=0", "--force")], ids=["asked to stop", "killed"])
 def test_the_app_s_user_logs_in_and_what_it_wrote_survives_the_pod(shops: str, how: tuple[str, ...]):
-    assert sql("SELECT CURRENT_USER()") == "slipway@%"
+    assert sql("SELECT CURRENT_USER()") == "slipway_migrator@%"
+    assert sql_of_services("SELECT CURRENT_USER()") == "slipway@%"
     before = content(shops)
     restart("mysql-0", *how)
     assert content(shops) == before
+
+
+def test_the_services_account_reads_and_writes_rows_and_nothing_else(shops: str):
+    assert sql_of_services(f"SELECT COUNT(*) FROM {shops}") == "1000"  # noqa: S608
+    changes = (f"UPDATE {shops} SET name = 'x' WHERE id = 1", f"DELETE FROM {shops} WHERE id = 1")  # noqa: S608
+    assert [sql_of_services(statement) for statement in changes] == ["", ""]
+    for statement in (f"DROP TABLE {shops}", f"ALTER TABLE {shops} ADD x INT", "CREATE TABLE x (id INT)"):
+        assert "denied to user 'slipway'" in sql_of_services(statement)
 
 
 @pytest.mark.feature("G1")

@@ -154,7 +154,7 @@ def elsewhere(copy_of_project: Path) -> Callable[..., str]:
 
 
 def set_secrets(elsewhere: Callable[..., str], stack: str) -> None:
-    for name in ("signing-key", "mysql-password", "redis-password"):
+    for name in ("signing-key", "mysql-password", "mysql-migration-password", "redis-password"):
         elsewhere("config", "set", "--secret", name, KEY, "-s", stack)
 
 
@@ -196,7 +196,7 @@ def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Cal
 
 
 @pytest.mark.feature("B10", part="state, outputs, pod description")
-@pytest.mark.parametrize("name", ["signing-key", "mysql-password", "redis-password"])
+@pytest.mark.parametrize("name", ["signing-key", "mysql-password", "mysql-migration-password", "redis-password"])
 def test_a_secret_is_in_no_state_output_or_pod_description(name: str):
     value = (ROOT / ".slipway" / "secrets" / name).read_text()
     shown = pulumi("stack", "export").stdout + pulumi("stack", "output").stdout + kubectl("describe", "pods")

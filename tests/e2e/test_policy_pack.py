@@ -40,7 +40,7 @@ def elsewhere(copy_of_project: Path) -> Say:
     def said(verb: str, stack: str, *arguments: str) -> str:
         if stack not in made:
             run("stack", "init", "-s", stack)
-            for name in ("signing-key", "mysql-password", "redis-password"):
+            for name in ("signing-key", "mysql-password", "mysql-migration-password", "redis-password"):
                 run("config", "set", "--secret", name, secrets.token_hex(16), "-s", stack)
             made.add(stack)
         return run(*verb.split(), "-s", stack, *arguments)

@@ -32,3 +32,8 @@ def test_a_backing_service_gets_a_password_of_its_own(tmp_path: Path) -> None:
     password = places.secrets / "mysql-password"
     assert len(password.read_text()) >= 32
     assert password.stat().st_mode & 0o777 == 0o600
+
+
+def test_migrations_get_a_password_where_they_have_an_account(tmp_path: Path) -> None:
+    places = clone(tmp_path, {"slipway:mysql": {"migrationUser": "slipway_migrator"}})
+    assert secrets.make(places) == ["passphrase", "mysql-migration-password", "mysql-password"]
