@@ -6,7 +6,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.e2e.conftest import eventually, kubectl, run
+from tests.e2e.conftest import LOCAL, Edit, eventually, kubectl, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -70,6 +70,18 @@ def test_the_services_account_reads_and_writes_rows_and_nothing_else(shops: str)
     assert [sql_of_services(statement) for statement in changes] == ["", ""]
     for statement in (f"DROP TABLE {shops}", f"ALTER TABLE {shops} ADD x INT", "CREATE TABLE x (id INT)"):
         assert "denied to user 'slipway'" in sql_of_services(statement)
+
+
+def test_an_account_for_migrations_is_introduced_on_a_volume_that_knows_one_account_only(edit: Edit):
+    edit(LOCAL, "    migrationUser: slipway_migrator\n", "")
+    up()
+    assert sql("SELECT CURRENT_USER()") == "slipway@%"
+    assert sql_of_services("CREATE TABLE e2e_before (id INT)") == ""
+    edit(LOCAL, "  slipway:mysql:\n", "  slipway:mysql:\n    migrationUser: slipway_migrator\n")
+    # Its migration logs in by the new account: the server has made it by then.
+    up()
+    assert "denied to user 'slipway'" in sql_of_services("DROP TABLE e2e_before")
+    sql("DROP TABLE e2e_before")
 
 
 @pytest.mark.feature("G1")
