@@ -107,7 +107,7 @@ def _lacking(settings: Settings, service: str, release: Release) -> str:
     lacking = [need for need in tried.needs if need in inside - there]
     # A server knows the accounts it has made when it started, and a canary restarts none.
     migrates = tried.migration and "mysql" in {*tried.needs} & {*own} & settings.servers.keys()
-    if mysql and migrates and sections["mysql"].get("migrationUser") != mysql.migration_user:
+    if mysql and migrates and (sections["mysql"] or {}).get("migrationUser") != mysql.migration_user:
         lacking.append(f"migrations as {mysql.migration_user or mysql.user}")
     return ", ".join(lacking)
 

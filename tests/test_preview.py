@@ -130,17 +130,27 @@ def test_a_stack_the_base_has_not_is_new_and_may_pass(tmp_path: Path, program: D
     assert found.forbidden == []
 
 
-def test_a_new_value_of_a_secret_rolls_the_pods_that_read_it(tmp_path: Path, program: Declare):
+@pytest.mark.parametrize(
+    ("secret", "readers"),
+    [
+        ("signing-key", {"Secret/api-secret", "Secret/api-migration-secret"}),
+        ("mysql-password", {"Secret/api-secret"}),
+        ("mysql-migration-password", {"Secret/api-migration-secret"}),
+    ],
+)
+def test_a_new_value_of_a_secret_rolls_the_pods_that_read_it(
+    tmp_path: Path, program: Declare, secret: str, readers: set[str]
+):
     def with_ciphertext(text: str) -> Model:
         file = tmp_path / f"{text}.yaml"
-        file.write_text(f"config:\n  slipway:signing-key: {{secure: {text}}}\n")
+        file.write_text(f"config:\n  slipway:{secret}: {{secure: {text}}}\n")
         declared = [[r.urn, r.type, r.name, r.inputs, r.options] for r in program("prod").resources]
         return models.model_of(declared, file)
 
     found = judge_all(compare(with_ciphertext("v1:aaaa"), with_ciphertext("v1:bbbb")))
-    [changed] = [verdict for verdict in found if verdict.primary is not Class.NO_OP]
-    assert changed.change.name == "Secret/api-secret"
-    assert changed.primary is Class.ROLLS_PODS
+    changed = [verdict for verdict in found if verdict.primary is not Class.NO_OP]
+    assert {verdict.change.name for verdict in changed} == readers
+    assert {verdict.primary for verdict in changed} == {Class.ROLLS_PODS}
     assert "aaaa" not in str(changed)
 
 
@@ -180,7 +190,7 @@ def test_what_is_allowed_by_name_passes_and_nothing_else(
     assert codes == {"exposes": 0, "loses-data": 2}
     said = capsys.readouterr().out
     lines = [line.split() for line in said.splitlines()]
-    assert ["prod", "1", "exposes,", "1", "config", "only", "25"] in [line[:7] for line in lines]
+    assert ["prod", "1", "exposes,", "1", "config", "only", "27"] in [line[:7] for line in lines]
     assert "forbidden: exposes" in said
 
 

@@ -41,6 +41,7 @@ def configuration(*names: str, immutable: bool = True) -> dict[str, Any]:
 def test_superseded_variables_and_secrets_are_left_in_the_cluster_for_a_rollback(program: Declare):
     retained = {(r.kind, r.name) for r in program("dev").resources if r.options.get("retain_on_delete")}
     kept = {("ConfigMap", "api-env"), ("ConfigMap", "web-env"), ("Secret", "api-secret"), ("ConfigMap", "release")}
+    kept |= {("ConfigMap", "api-migration-env"), ("Secret", "api-migration-secret")}
     assert retained == kept
 
 

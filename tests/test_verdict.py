@@ -42,7 +42,10 @@ def test_there_are_fixtures_of_every_class():
     [
         (
             {"services.api.env.LOG_LEVEL": "warn"},
-            {"ConfigMap/api-env": "rolls-pods", "Job/api-migration": "rolls-pods", "Deployment/api": "rolls-pods"},
+            dict.fromkeys(
+                ("ConfigMap/api-env", "ConfigMap/api-migration-env", "Job/api-migration", "Deployment/api"),
+                "rolls-pods",
+            ),
         ),
         ({"services.api.file.notice": "hello"}, {"ConfigMap/api-file": "config-only"}),
         ({"services.api.autoscaling.cpuPercent": 50}, {"HorizontalPodAutoscaler/api": "config-only"}),
