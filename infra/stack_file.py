@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -259,7 +259,7 @@ def _services(tree: Node) -> dict[str, Node]:
 
 
 def _given_twice(tree: Node) -> Iterator[Mistake]:
-    """Items of lists that are sets. `args` and what is in `file` may say a thing twice."""
+    """Report repeated items of lists that are sets. `args` and what is in `file` may say a thing twice."""
     for name, service in _services(tree).items():
         at: Key = ("services", name)
         egress = service.items().get("egress", Node(None)).value
@@ -268,9 +268,21 @@ def _given_twice(tree: Node) -> Iterator[Mistake]:
         lists |= {("egress", index, "ports"): item.items().get("ports") for index, item in items}
         for key, node in lists.items():
             values = node.plain() if node and isinstance(node.value, list) else []
-            for index, value in enumerate(values):
-                if value in values[:index]:
-                    yield Mistake((*at, *key, index), "is in the list twice", None if key == ("secrets",) else value)
+            for index, value in _repeated(values):
+                yield Mistake((*at, *key, index), "is in the list twice", None if key == ("secrets",) else value)
+
+
+def _repeated(values: list[Any]) -> Iterator[tuple[int, Hashable]]:
+    """Yield each item that is equal to an earlier one, with its index.
+
+    Mappings and lists are left out: in these lists they are an error of their own.
+    """
+    earlier: set[Hashable] = set()
+    for index, value in enumerate(values):
+        if isinstance(value, Hashable):
+            if value in earlier:
+                yield index, value
+            earlier.add(value)
 
 
 def _validated(values: dict[str, Any]) -> tuple[Settings | None, list[Mistake]]:

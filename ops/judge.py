@@ -106,18 +106,29 @@ def _is_refused(change: Change) -> Iterator[Reason]:
 
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet"}
 _SERVES = {*_WORKLOADS, "Service", "Ingress", "HTTPRoute"}
-# What Kubernetes does not change in place.
+# What Kubernetes 1.36 does not change in place: pkg/apis/{apps,batch,core,rbac}/validation, functions Validate*Update.
+# Items of lists are `[0]` in a Change, and `.0` where ops/adopt.py compares.
 FIXED = {
-    "Deployment": r"^spec\.selector",
-    "DaemonSet": r"^spec\.selector",
-    "StatefulSet": r"^spec\.(selector|serviceName|podManagementPolicy|volumeClaimTemplates)",
-    "Job": r"^spec\.(selector|template|completions|completionMode)",
-    "Service": r"^spec\.clusterIPs?\b",
-    "PersistentVolumeClaim": r"^spec\.(storageClassName|accessModes|volumeName|volumeMode|selector|dataSource)",
-    "RoleBinding": r"^roleRef",
-    "ClusterRoleBinding": r"^roleRef",
+    "Deployment": r"^spec\.selector\b",
+    "DaemonSet": r"^spec\.selector\b",
+    "StatefulSet": r"^spec\.(selector|serviceName|podManagementPolicy|volumeClaimTemplates)\b",
+    # An Indexed Job may get other completions, but not from Pulumi: see _REMADE.
+    "Job": r"^spec\.(selector|template|completions|completionMode|podFailurePolicy|successPolicy|backoffLimitPerIndex"
+    r"|managedBy)\b",
+    # Only the first address: the second one comes and goes with `ipFamilyPolicy`.
+    "Service": r"^spec\.(clusterIP$|clusterIPs[.[]0)",
+    "PersistentVolumeClaim": r"^spec\.(storageClassName|accessModes|volumeName|volumeMode|selector|dataSource(Ref)?"
+    r"|resources\.limits)\b",
+    # Anything else in its spec is the source of the volume, such as `nfs`, or `volumeMode`.
+    "PersistentVolume": r"^spec\.(?!(accessModes|capacity|claimRef|mountOptions|persistentVolumeReclaimPolicy"
+    r"|storageClassName|volumeAttributesClassName)\b)",
+    "ResourceQuota": r"^spec\.scopes\b",
+    "RoleBinding": r"^roleRef\b",
+    "ClusterRoleBinding": r"^roleRef\b",
     "Secret": r"^type$",
 }
+# What Kubernetes would change in place, and Pulumi's plugin makes anew all the same: seen with version 4.32.0.
+_REMADE = {"StatefulSet": r"^spec\.revisionHistoryLimit$", "Job": r"^spec\.parallelism$"}
 _RENAMED = "it has another name"
 # What leads requests elsewhere, or takes away pods that still serve: path, kinds, effect.
 _INTERRUPTS = (
@@ -139,7 +150,8 @@ def _replaces(change: Change) -> Iterator[Reason]:
 def _made_anew(change: Change) -> str:
     """Why an object of both sides is deleted and made anew; nothing if it is not."""
     paths = [field.path for field in change.edited]
-    fixed = [path for path in paths if re.search(FIXED.get(change.kind, "^$"), path)]
+    kept = [table[change.kind] for table in (FIXED, _REMADE) if change.kind in table]
+    fixed = [path for path in paths if any(re.search(pattern, path) for pattern in kept)]
     frozen = [path for path in paths if re.match(r"(data|stringData|binaryData)\b", path)]
     if "options.urn" in paths:
         return "its type, parent or logical name in the program is another one (an alias would keep it)"

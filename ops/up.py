@@ -125,12 +125,12 @@ def cause(stack: str, events: Iterable[Event]) -> str:
 
 
 def _before(stack: str) -> State | None:
-    """The state before the update; None for a stack that has none yet, `NoState` if an update holds it."""
+    """The state before the update; None for a stack that has none yet, `NoState` if an update holds it, or may."""
     try:
-        state, locks = engine_state.export(stack), doctor.held(stack)
+        state = engine_state.export(stack)
     except NoState:
         return None  # `pulumi up` itself says why
-    if locks:
+    if locks := doctor.held(stack):
         raise NoState(f"stack {stack} is locked {locks[0].told}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 

@@ -26,7 +26,9 @@ import policies
 import pytest
 import rules
 import settings
+import stack_file as infra_stack_file
 import stack_rules
+from engine_yaml import Node
 from rules import Stack
 from settings import Form
 
@@ -175,6 +177,16 @@ def test_all_rules_together_take_eight_times_as_long_for_values_eight_times_as_l
             list(rule.find(stack))
 
     assert slow(judge, "", text) == ""
+
+
+@pytest.mark.parametrize("key", ["needs", "secrets"])
+def test_repeated_items_of_a_list_eight_times_as_long_are_found_in_eight_times_the_time(key: str):
+    def judge(text: str) -> None:
+        names = [f"name-{number}" for number in range(len(text))]
+        tree = Node.of({"services": {"api": {key: names}}})
+        assert list(infra_stack_file._given_twice(tree)) == []  # pyright: ignore[reportPrivateUsage]
+
+    assert slow(judge, "", "x") == ""
 
 
 def with_value(objects: list[Any], text: str) -> list[Any]:

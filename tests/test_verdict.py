@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,117 @@ def test_what_kubernetes_does_not_change_in_place_is_made_anew(
     kind: str, before: dict[str, Any], after: dict[str, Any]
 ):
     assert Class.REPLACES in judge(Change(f"{kind}/it", before, after)).classes
+
+
+# What the validation of Kubernetes 1.36.3 refuses to change (functions Validate*Update), and what version 4.32.0 of
+# Pulumi's plugin replaces. A value stands for itself and another one.
+MADE_ANEW = {
+    "Deployment": {"selector": {"matchLabels": {"app": "a"}}},
+    "DaemonSet": {"selector": {"matchLabels": {"app": "a"}}},
+    "StatefulSet": {
+        "selector": {"matchLabels": {"app": "a"}},
+        "serviceName": "a",
+        "podManagementPolicy": "Parallel",
+        "volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {"storageClassName": "a"}}],
+        "revisionHistoryLimit": 5,  # by Pulumi alone
+    },
+    "Job": {
+        "selector": {"matchLabels": {"app": "a"}},
+        "template": {"spec": {"restartPolicy": "Never"}},
+        "completions": 1,
+        "completionMode": "Indexed",
+        "podFailurePolicy": {"rules": [{"action": "FailJob"}]},
+        "successPolicy": {"rules": [{"succeededCount": 1}]},
+        "backoffLimitPerIndex": 1,
+        "managedBy": "a",
+        "parallelism": 1,  # by Pulumi alone
+    },
+    "Service": {"clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1", "fd00::1"]},
+    "PersistentVolumeClaim": {
+        "storageClassName": "a",
+        "accessModes": ["ReadWriteOnce"],
+        "volumeName": "a",
+        "volumeMode": "Block",
+        "selector": {"matchLabels": {"app": "a"}},
+        "dataSource": {"kind": "VolumeSnapshot", "name": "a"},
+        "dataSourceRef": {"kind": "VolumeSnapshot", "name": "a"},
+        "resources": {"limits": {"storage": "1Gi"}},
+    },
+    "PersistentVolume": {"nfs": {"path": "/a"}, "csi": {"driver": "a"}, "volumeMode": "Block"},
+    "ResourceQuota": {"scopes": ["NotTerminating"]},
+}
+IN_PLACE = {
+    "Deployment": {"replicas": 1, "minReadySeconds": 1, "revisionHistoryLimit": 1, "progressDeadlineSeconds": 1},
+    "DaemonSet": {"minReadySeconds": 1, "revisionHistoryLimit": 1, "template": {"spec": {"priorityClassName": "a"}}},
+    "StatefulSet": {
+        "replicas": 1,
+        "ordinals": {"start": 1},
+        "template": {"spec": {"priorityClassName": "a"}},
+        "updateStrategy": {"type": "OnDelete"},
+        "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "a"},
+        "minReadySeconds": 1,
+    },
+    "Job": {
+        "activeDeadlineSeconds": 1,
+        "backoffLimit": 1,
+        "maxFailedIndexes": 1,
+        "podReplacementPolicy": "Failed",
+        "suspend": True,
+        "ttlSecondsAfterFinished": 1,
+    },
+    "CronJob": {"schedule": "1 * * * *", "timeZone": "a", "jobTemplate": {"spec": {"completions": 1}}},
+    "Service": {"ipFamilyPolicy": "SingleStack", "sessionAffinity": "None", "internalTrafficPolicy": "Local"},
+    "PersistentVolumeClaim": {"resources": {"requests": {"storage": "1Gi"}}, "volumeAttributesClassName": "a"},
+    "PersistentVolume": {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": "1Gi"},
+        "mountOptions": ["a"],
+        "persistentVolumeReclaimPolicy": "Recycle",
+        "storageClassName": "a",
+    },
+    "ResourceQuota": {"hard": {"pods": "1"}},
+}
+
+
+def another(value: Any) -> Any:
+    """Return the value with its last part changed: a number is higher, a switch the other way."""
+    match value:
+        case dict():
+            *others, (key, last) = value.items()
+            return {**dict(others), key: another(last)}
+        case [first, *others]:
+            return [another(first), *others]
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case _:
+            return f"2{value}"
+
+
+def reasons(kind: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """Return why a changed spec is judged as it is."""
+    return " ".join(text for _, text in judge(Change(f"{kind}/it", {"spec": before}, {"spec": after})).reasons)
+
+
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, spec in MADE_ANEW.items() for key in spec])
+def test_a_field_that_an_update_cannot_change_has_the_object_made_anew(kind: str, key: str):
+    value = MADE_ANEW[kind][key]
+    told = reasons(kind, {key: value}, {key: another(value)})
+    assert re.search(rf"is deleted .*made anew(, and runs again)?: spec\.{key}\b", told), told
+
+
+@pytest.mark.parametrize(("kind", "key"), [(kind, key) for kind, spec in IN_PLACE.items() for key in spec])
+def test_a_field_that_an_update_changes_in_place_has_no_object_made_anew(kind: str, key: str):
+    value = IN_PLACE[kind][key]
+    told = reasons(kind, {key: value}, {key: another(value)})
+    assert told
+    assert "made anew" not in told
+
+
+def test_a_service_keeps_its_first_address_when_it_gets_a_second():
+    told = reasons("Service", {"clusterIPs": ["10.0.0.1"]}, {"clusterIPs": ["10.0.0.1", "fd00::1"]})
+    assert "made anew" not in told
 
 
 HTTP = {"port": 80}

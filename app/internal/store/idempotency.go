@@ -42,13 +42,14 @@ func IdempotencyKeyOf(ctx context.Context) (key IdempotencyKey, given bool) {
 
 // keptKey is a key that a Memory remembers.
 type keptKey struct {
+	user    ID
 	request [sha256.Size]byte
 	added   any
 	since   time.Time
 }
 
-// addOnce adds, or returns what was added for the key of ctx before. The caller holds the lock of m.
-func addOnce[T any](ctx context.Context, m *Memory, add func() (T, error)) (added T, err error) {
+// addOnce adds something of a user, or returns what was added for the key of ctx before. The caller holds the lock of m.
+func addOnce[T any](ctx context.Context, m *Memory, user ID, add func() (T, error)) (added T, err error) {
 	key, given := IdempotencyKeyOf(ctx)
 	if !given {
 		return add()
@@ -63,7 +64,7 @@ func addOnce[T any](ctx context.Context, m *Memory, add func() (T, error)) (adde
 		return added, ErrFull
 	}
 	if added, err = add(); err == nil {
-		m.keys = put(m.keys, key.Key, keptKey{key.Request, added, Now()})
+		m.keys = put(m.keys, key.Key, keptKey{user, key.Request, added, Now()})
 	}
 	return added, err
 }

@@ -10,7 +10,7 @@ import (
 func (m *Memory) AddReview(ctx context.Context, draft ReviewDraft) (Review, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return addOnce(ctx, m, func() (Review, error) {
+	return addOnce(ctx, m, draft.Author, func() (Review, error) {
 		if _, found := m.findShop(draft.Shop); !found || !m.exists(draft.Author) {
 			return Review{}, ErrNotFound
 		}

@@ -11,7 +11,7 @@ import (
 func (m *Memory) AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return addOnce(ctx, m, func() (Shop, error) {
+	return addOnce(ctx, m, creator, func() (Shop, error) {
 		if !m.exists(creator) {
 			return Shop{}, ErrNotFound
 		}

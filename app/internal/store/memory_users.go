@@ -2,21 +2,22 @@ package store
 
 import (
 	"context"
+	"crypto/sha256"
 	"maps"
 )
 
 func (m *Memory) AddUser(ctx context.Context, draft UserDraft) (User, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return addOnce(ctx, m, func() (User, error) {
+	now := Now()
+	user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
+	return addOnce(ctx, m, user.ID, func() (User, error) {
 		if _, taken := m.emails[draft.Email]; taken {
 			return User{}, ErrTaken
 		}
 		if len(m.users) >= Capacity {
 			return User{}, ErrFull
 		}
-		now := Now()
-		user := User{ID: m.ids.Next(now), CreatedAt: now, UserDraft: draft}
 		m.users = put(m.users, user.ID, user)
 		m.emails = put(m.emails, draft.Email, user.ID)
 		return user, nil
@@ -78,6 +79,7 @@ func (m *Memory) DeleteUser(_ context.Context, user User) (changes []Change, err
 		}
 	}
 	m.endOtherSessions(user.ID, ID{})
+	maps.DeleteFunc(m.keys, func(_ [sha256.Size]byte, kept keptKey) bool { return kept.user == user.ID })
 	delete(m.emails, user.Email)
 	delete(m.users, user.ID)
 	return changes, nil

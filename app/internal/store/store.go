@@ -159,8 +159,9 @@ type Store interface {
 	// SetPassword replaces the user's password, and ends all their sessions but one. It returns ErrNotFound if the
 	// password is not the one of user any more.
 	SetPassword(ctx context.Context, user User, hash string, keep ID) error
-	// DeleteUser deletes a user with their sessions, reviews and likes, and says what has to be counted again. Their
-	// shops stay, as others have reviewed them, and belong to nobody. It returns ErrNotFound as SetPassword does.
+	// DeleteUser deletes a user with their sessions, reviews, likes and idempotency keys, and says what has to be counted
+	// again. Their shops stay, as others have reviewed them, and belong to nobody. It returns ErrNotFound as SetPassword
+	// does.
 	DeleteUser(ctx context.Context, user User) ([]Change, error)
 
 	// AddSession returns ErrNotFound if the user's password is not the one of user any more. It ends the sessions of the

@@ -14,9 +14,9 @@ import (
 // errKeyKnown ends a transaction that would add for the second time.
 var errKeyKnown = errors.New("something was added for this idempotency key")
 
-// add runs a transaction that inserts what added points to. With an idempotency key the key is stored in the same
-// transaction, so that both are there or none: whoever got no answer may repeat the request.
-func add[T any](ctx context.Context, s *Store, added *T, insert transaction) (T, error) {
+// add runs a transaction that inserts what added points to, for this user. With an idempotency key the key is stored in the
+// same transaction, so that both are there or none: whoever got no answer may repeat the request.
+func add[T any](ctx context.Context, s *Store, user store.ID, added *T, insert transaction) (T, error) {
 	key, given := store.IdempotencyKeyOf(ctx)
 	if !given {
 		err := s.call(ctx, insert)
@@ -33,7 +33,8 @@ func add[T any](ctx context.Context, s *Store, added *T, insert transaction) (T,
 		if err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, "UPDATE idempotency_keys SET result = ? WHERE id = ?", string(result), key.Key[:])
+		// The user is set last, because a sign-up adds the key before its user.
+		_, err = tx.ExecContext(ctx, "UPDATE idempotency_keys SET result = ?, user_id = ? WHERE id = ?", string(result), user[:], key.Key[:])
 		return err
 	})
 	if errors.Is(err, errKeyKnown) {
@@ -43,11 +44,11 @@ func add[T any](ctx context.Context, s *Store, added *T, insert transaction) (T,
 }
 
 // addRow is add for a single statement, which needs no transaction where no key is stored with it.
-func addRow[T any](ctx context.Context, s *Store, added *T, statement string, args ...any) (T, error) {
+func addRow[T any](ctx context.Context, s *Store, user store.ID, added *T, statement string, args ...any) (T, error) {
 	if _, given := store.IdempotencyKeyOf(ctx); !given {
 		return *added, s.exec(ctx, statement, args...)
 	}
-	return add(ctx, s, added, func(ctx context.Context, tx *sql.Tx) error {
+	return add(ctx, s, user, added, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, statement, args...)
 		return err
 	})

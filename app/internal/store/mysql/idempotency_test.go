@@ -2,12 +2,15 @@ package mysql_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
 	"slipway/app/internal/store"
+	"slipway/app/internal/store/mysql"
 	"slipway/app/internal/store/mysql/mysqltest"
 )
 
@@ -16,6 +19,9 @@ func keyed(t *testing.T, number byte) context.Context {
 		return store.IdempotencyKey{Key: [32]byte{number}, Request: [32]byte{1}}
 	})
 }
+
+// previousAddKey is what a pod of the version before sends while this one is rolled out.
+const previousAddKey = "INSERT INTO idempotency_keys (id, request, result, created_at) VALUES (?, ?, '', UTC_TIMESTAMP(3))"
 
 func TestAKeyWhoseFirstRequestIsStillRunningIsInUse(t *testing.T) {
 	s, options := migrated(t)
@@ -26,7 +32,7 @@ func TestAKeyWhoseFirstRequestIsStillRunningIsInUse(t *testing.T) {
 	}
 	defer first.Rollback()
 	key := [32]byte{1}
-	if _, err := first.Exec("INSERT INTO idempotency_keys VALUES (?, ?, '', UTC_TIMESTAMP(3))", key[:], key[:]); err != nil {
+	if _, err := first.Exec(previousAddKey, key[:], key[:]); err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.AddShop(keyed(t, 1), creator, store.ShopDraft{Name: "x"})
@@ -57,5 +63,159 @@ func TestAKeyIsForgottenAfterADay(t *testing.T) {
 	var left int
 	if err := admin.QueryRow("SELECT COUNT(*) FROM idempotency_keys").Scan(&left); err != nil || left != 2 {
 		t.Errorf("%d are left (%v)", left, err)
+	}
+}
+
+// keysKept counts all keys, whoever they are of.
+func keysKept(t *testing.T, options mysql.Options) (count int) {
+	t.Helper()
+	if err := mysqltest.Admin(t, options.Database).QueryRow("SELECT COUNT(*) FROM idempotency_keys").Scan(&count); err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+func TestADeletedUserTakesTheKeyOfTheirOwnSignUpAlong(t *testing.T) {
+	s, options := migrated(t)
+	ada, err := s.AddUser(keyed(t, 1), store.UserDraft{Email: "ada@example.org", Name: "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddUser(keyed(t, 2), store.UserDraft{Email: "bob@example.org"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeleteUser(t.Context(), ada); err != nil {
+		t.Fatal(err)
+	}
+	if kept := keysKept(t, options); kept != 1 {
+		t.Errorf("%d keys are kept, want bob's alone", kept)
+	}
+}
+
+func TestADeletedUserTakesTheKeysOfWhatTheyAddedAlong(t *testing.T) {
+	s, options := migrated(t)
+	ada, shop := reviewer(t, s)
+	if _, err := s.AddShop(keyed(t, 1), ada.ID, store.ShopDraft{Name: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddReview(keyed(t, 2), store.ReviewDraft{Shop: shop, Author: ada.ID, Stars: 4, Text: "personal"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.DeleteUser(t.Context(), ada); err != nil {
+		t.Fatal(err)
+	}
+	if kept := keysKept(t, options); kept != 0 {
+		t.Errorf("%d keys are kept", kept)
+	}
+}
+
+// reviewer is a user with one review, and a shop that they have not reviewed.
+func reviewer(t *testing.T, s *mysql.Store) (ada store.User, shop store.ID) {
+	t.Helper()
+	ada, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org", Name: "Ada"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reviewed, err := s.AddShop(t.Context(), ada.ID, store.ShopDraft{Name: "reviewed"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddReview(t.Context(), store.ReviewDraft{Shop: reviewed.ID, Author: ada.ID, Stars: 4}); err != nil {
+		t.Fatal(err)
+	}
+	another, err := s.AddShop(t.Context(), userOf(t, s, "creator"), store.ShopDraft{Name: "another"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ada, another.ID
+}
+
+func TestARequestInFlightWhileItsUserIsDeletedLeavesNoKeyBehind(t *testing.T) {
+	for _, test := range []struct {
+		name          string
+		deletionFirst bool
+		answer        error // of the request
+	}{{"the request comes first", false, nil}, {"the deletion comes first", true, store.ErrNotFound}} {
+		t.Run(test.name, func(t *testing.T) {
+			_, options := migrated(t)
+			options.Timeout = 10 * time.Second
+			s := open(t, options)
+			ada, shop := reviewer(t, s)
+			add := func() {
+				_, err := s.AddReview(keyed(t, 1), store.ReviewDraft{Shop: shop, Author: ada.ID, Stars: 4, Text: "personal"})
+				if !errors.Is(err, test.answer) {
+					t.Errorf("the request got %v, want %v", err, test.answer)
+				}
+			}
+			remove := func() {
+				if _, err := s.DeleteUser(t.Context(), ada); err != nil {
+					t.Error(err)
+				}
+			}
+			first, second := add, remove
+			if test.deletionFirst {
+				first, second = remove, add
+			}
+			meanwhile(t, options, first, second)
+			if kept := keysKept(t, options); kept != 0 {
+				t.Errorf("%d keys are kept", kept)
+			}
+		})
+	}
+}
+
+// meanwhile has the second one begin, and wait for the first, while the first is at the end of its transaction: the recounts
+// it has to write are locked.
+func meanwhile(t *testing.T, options mysql.Options, first, second func()) {
+	t.Helper()
+	admin := mysqltest.Admin(t, options.Database)
+	holder, err := admin.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	if _, err := holder.ExecContext(t.Context(), "LOCK TABLES recounts WRITE"); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	defer both.Wait()
+	defer holder.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
+	both.Go(first)
+	await(t, admin, "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'")
+	both.Go(second)
+	await(t, admin, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
+}
+
+// await asks until the count is not 0. The server renews innodb_trx only when nobody has read it for 100 ms.
+func await(t *testing.T, admin *sql.DB, count string) {
+	t.Helper()
+	for end := time.Now().Add(5 * time.Second); ; time.Sleep(150 * time.Millisecond) {
+		var found int
+		err := admin.QueryRow(count).Scan(&found)
+		if err != nil || time.Now().After(end) {
+			t.Errorf("%s: still 0 (%v)", count, err)
+			return
+		}
+		if found > 0 {
+			return
+		}
+	}
+}
+
+func TestAPodOfTheVersionBeforeAddsItsKeyInTheNewSchema(t *testing.T) {
+	s, options := migrated(t)
+	creator := userOf(t, s, "creator")
+	shop, err := s.AddShop(keyed(t, 1), creator, store.ShopDraft{Name: "x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := mysqltest.Admin(t, options.Database)
+	key, request := [32]byte{2}, [32]byte{1}
+	if _, err := admin.Exec(previousAddKey, key[:], request[:]); err != nil {
+		t.Fatal(err)
+	}
+	execute(t, admin, "UPDATE idempotency_keys SET result = (SELECT result FROM (SELECT * FROM idempotency_keys) k WHERE result <> '')")
+	if again, err := s.AddShop(keyed(t, 2), creator, store.ShopDraft{Name: "x"}); err != nil || again.ID != shop.ID {
+		t.Errorf("got %v, %v for a key of the version before, want %v", again, err, shop)
 	}
 }

@@ -109,4 +109,4 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // NeededVersion is the last of the migrations.
-const NeededVersion = 18
+const NeededVersion = 19

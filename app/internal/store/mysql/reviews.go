@@ -17,7 +17,7 @@ func scanReview(r row) (review store.Review, err error) {
 func (s *Store) AddReview(ctx context.Context, draft store.ReviewDraft) (store.Review, error) {
 	now := store.Now()
 	review := store.Review{ID: s.ids.Next(now), CreatedAt: now, ReviewDraft: draft}
-	return add(ctx, s, &review, func(ctx context.Context, tx *sql.Tx) error {
+	return add(ctx, s, draft.Author, &review, func(ctx context.Context, tx *sql.Tx) error {
 		err := tx.QueryRowContext(ctx, "SELECT name FROM users WHERE id = ?", draft.Author[:]).Scan(&review.AuthorName)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ func scanShop(r row) (shop store.Shop, err error) {
 func (s *Store) AddShop(ctx context.Context, creator store.ID, draft store.ShopDraft) (store.Shop, error) {
 	now := store.Now()
 	shop := store.Shop{ID: s.ids.Next(now), Creator: creator, CreatedAt: now, ShopDraft: draft}
-	return addRow(ctx, s, &shop, `INSERT INTO shops (id, created_at, creator_id, name, city, description, search_text, score)
+	return addRow(ctx, s, creator, &shop, `INSERT INTO shops (id, created_at, creator_id, name, city, description, search_text, score)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		shop.ID[:], now, creator[:], draft.Name, draft.City, draft.Description,
 		store.SearchText(draft.Name, draft.City), shop.Rating.Score())

@@ -16,7 +16,7 @@ func scanUser(r row) (user store.User, err error) {
 func (s *Store) AddUser(ctx context.Context, draft store.UserDraft) (store.User, error) {
 	now := store.Now()
 	user := store.User{ID: s.ids.Next(now), CreatedAt: now, UserDraft: draft}
-	return addRow(ctx, s, &user, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?)",
+	return addRow(ctx, s, user.ID, &user, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?, ?)",
 		user.ID[:], now, draft.Email, draft.Name, draft.PasswordHash)
 }
 
@@ -41,7 +41,8 @@ func (s *Store) SetPassword(ctx context.Context, user store.User, hash string, k
 	})
 }
 
-// DeleteUser locks the user, so that they add nothing meanwhile. Their sessions and likes go with them by foreign keys.
+// DeleteUser locks the user, so that they add nothing meanwhile. Their sessions, likes and idempotency keys go with them by
+// foreign keys.
 func (s *Store) DeleteUser(ctx context.Context, user store.User) (changes []store.Change, err error) {
 	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := lockUser(ctx, tx, user); err != nil {

@@ -55,6 +55,7 @@ func Contract(t *testing.T, empty func(t *testing.T) store.Store) {
 		"an idempotency key adds once":                                   addOnce,
 		"an idempotency key of an addition that failed may be repeated":  addAfterFailure,
 		"of many requests with one idempotency key one adds":             addOnceAtATime,
+		"a deleted user's idempotency keys are forgotten":                forgottenKeys,
 		"a store that works says so":                                     check,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -341,5 +342,23 @@ func addOnceAtATime(s stores) {
 	})
 	if shops := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "", store.Page{Limit: 30})); len(shops) != 1 || len(ids) != 1 {
 		s.t.Errorf("there are %d shops, and %d were answered", len(shops), len(ids))
+	}
+}
+
+func forgottenKeys(s stores) {
+	bob, draft := s.user("bob"), store.UserDraft{Email: "ada@example.org", Name: "Ada"}
+	addAll := func() (user store.User, shop store.Shop, review store.Review) {
+		user = must[store.User](s.t)(s.AddUser(s.keyed(1, 1), draft))
+		shop = must[store.Shop](s.t)(s.AddShop(s.keyed(2, 1), user.ID, store.ShopDraft{Name: "x"}))
+		return user, shop, must[store.Review](s.t)(s.AddReview(s.keyed(3, 1), store.ReviewDraft{Shop: shop.ID, Author: user.ID, Stars: 4}))
+	}
+	kept := must[store.Shop](s.t)(s.AddShop(s.keyed(4, 1), bob, store.ShopDraft{Name: "bob's"}))
+	user, shop, review := addAll()
+	must[[]store.Change](s.t)(s.DeleteUser(s.t.Context(), user))
+	if user2, shop2, review2 := addAll(); user2.ID == user.ID || shop2.ID == shop.ID || review2.ID == review.ID {
+		s.t.Errorf("got %v %v %v again", user2, shop2, review2)
+	}
+	if again := must[store.Shop](s.t)(s.AddShop(s.keyed(4, 1), bob, store.ShopDraft{Name: "bob's"})); again != kept {
+		s.t.Errorf("another user's key is forgotten: got %+v, then %+v", kept, again)
 	}
 }
