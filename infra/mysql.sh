@@ -6,7 +6,7 @@ umask 077
 
 run=/run/mysqld
 backups=/backup
-# What fails before the data were touched ends with 3; ops/backup.py knows it.
+# What fails before the data were touched ends with 3, which `./slipway restore` relies on.
 changed=no
 # Safe between quotes: in SQL and in an option file alike.
 password() {
