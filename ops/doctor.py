@@ -24,10 +24,14 @@ from naming import INSTANCE, instance
 
 from ops import cluster, config, engine_state
 from ops.cluster import Cluster, at
-from ops.engine_state import State
+from ops.engine_state import NoState, State
 from ops.recorder import stack_config
 
 POLL_SECONDS = 5
+
+
+class DamagedLockError(NoState):
+    """A lock does not tell whose it is; the message says which, and the way out."""
 
 
 @dataclass(frozen=True)
@@ -133,13 +137,31 @@ def backend() -> str:
 
 
 def held(stack: str) -> list[Lock]:
-    """The locks on a state in files; other backends tell of theirs by themselves."""
+    """Return the locks on a state in files, where `DamagedLockError` may come; other backends tell of theirs."""
     address = urlsplit(backend())
     if address.scheme != "file":
         return []
     found = Path(unquote(address.path), ".pulumi", "locks").glob(f"*/*/{stack}/*.json")
-    texts = [json.loads(file.read_text()) for file in sorted(found)]
-    return [Lock(text["username"], text["hostname"], text["pid"], text["timestamp"]) for text in texts]
+    return [_lock(stack, file) for file in sorted(found) if not file.is_dir()]  # for the engine a folder is no lock
+
+
+def _lock(stack: str, file: Path) -> Lock:
+    content = b""
+    try:
+        content = file.read_bytes()
+        text = json.loads(content)
+        return Lock(text["username"], text["hostname"], int(text["pid"]), text["timestamp"])
+    except OSError as error:
+        damage = error.strerror or type(error).__name__
+    except KeyError as error:
+        damage = f"no {error} in it"
+    except (ValueError, TypeError, RecursionError):
+        damage = "no lock that the engine writes" if content else "it is empty"
+    raise DamagedLockError(
+        f"the lock {file} of stack {stack} cannot be read: {damage}. It does not tell whose it is, and the engine "
+        f"starts no update until it is gone. If no update of {stack} runs, on this machine or another: "
+        f"`pulumi cancel -s {stack}`, then ./slipway doctor -s {stack}"
+    )
 
 
 def pending(state: State, found: Cluster) -> list[Pending]:

@@ -16,6 +16,7 @@ import pytest
 
 from ops import cluster, doctor, engine_state
 from ops.doctor import Lock, Pending
+from ops.engine_state import NoState
 from tests import api_server
 
 URN = "urn:pulumi:dev::slipway::slipway:index:WebService${type}::api"
@@ -99,6 +100,53 @@ def test_a_lock_is_left_behind_if_its_engine_is_gone_from_this_machine(
     [found] = doctor.held("dev")
     assert found == Lock("ada", host, pid, "2026-11-21T08:00:00Z")
     assert found.is_left_behind == left_behind
+
+
+def damaged(folder: Path, content: bytes) -> Path:
+    lock(folder, 1, "another")
+    [file] = (folder / ".pulumi" / "locks").rglob("*.json")
+    file.write_bytes(content)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("content", "damage"),
+    [
+        (b"", "it is empty"),
+        (b'{"pid": 1, "usern', "no lock that the engine writes"),
+        (b"\xff\xfe\x00", "no lock that the engine writes"),
+        (b"[]", "no lock that the engine writes"),
+        (b"[" * 100_000, "no lock that the engine writes"),
+        (b'{"pid": 1, "username": "ada", "timestamp": ""}', "no 'hostname' in it"),
+        (b'{"pid": "x", "username": "ada", "hostname": "b", "timestamp": ""}', "no lock that the engine writes"),
+    ],
+    ids=["empty", "cut off", "no text", "a list", "too deep", "without a field", "no process"],
+)
+def test_a_damaged_lock_is_one_message_with_its_file_and_the_way_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, damage: str
+):
+    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
+    file = damaged(tmp_path, content)
+    with pytest.raises(NoState) as refused:
+        doctor.held("dev")
+    message = str(refused.value)
+    assert message.startswith(f"the lock {file} of stack dev cannot be read: {damage}. ")
+    assert message.endswith(": `pulumi cancel -s dev`, then ./slipway doctor -s dev")
+
+
+def test_a_damaged_lock_is_left_alone_by_fix_too_as_an_update_may_run(engine: Engine, tmp_path: Path):
+    damaged(tmp_path, b"")
+    with pytest.raises(NoState, match="it is empty"):
+        doctor.command("dev", fix=True)
+    assert engine.asked == ["whoami"]
+
+
+def test_a_folder_among_the_locks_is_no_lock_as_the_engine_sees_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
+    file = damaged(tmp_path, b"")
+    file.unlink()
+    file.mkdir()
+    assert doctor.held("dev") == []
 
 
 def test_only_locks_in_files_are_looked_for(monkeypatch: pytest.MonkeyPatch):

@@ -135,6 +135,16 @@ def test_a_locked_stack_is_told_with_who_holds_it_and_nothing_is_started(engine:
     assert not (engine / "told").exists()
 
 
+def test_behind_a_damaged_lock_nothing_is_started(engine: Path, monkeypatch: pytest.MonkeyPatch):
+    def damaged(_: str) -> list[Lock]:
+        raise doctor.DamagedLockError("the lock a.json cannot be read: it is empty")
+
+    monkeypatch.setattr(doctor, "held", damaged)
+    with pytest.raises(doctor.DamagedLockError, match=r"a\.json cannot be read"):
+        up.command("dev", yes=True, returns=True)
+    assert not (engine / "told").exists()
+
+
 def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next_update_starts(
     engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
