@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import files
+import httpx2
 import policies as rules
 import pulumi
 import typer
@@ -33,6 +34,7 @@ from ops import (
     logs,
     policies,
     preview,
+    refusal,
     render,
     rollback,
     status,
@@ -347,6 +349,8 @@ def main() -> None:
             _flush()  # at the end of the process it would be too late to report a full disk
     except MISTAKES as error:
         _fail(str(error))
+    except httpx2.HTTPError as error:  # of the client for models; Cluster's own methods raise Refused and NoCluster
+        _fail(refusal.of(error))
     except OSError as error:
         _discard_output()
         _fail(files.message(error))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import typer
 from lightkube import ApiError, Client
 from lightkube.models.batch_v1 import JobSpec
@@ -23,7 +24,7 @@ from naming import selector_of
 from settings import MYSQL_BACKUP, Settings
 
 from ops import config
-from ops.cluster import connect
+from ops.cluster import NOT_FOUND, connect
 
 # mysql.sh ends with this when it failed before it touched the data.
 NOTHING_CHANGED = 3
@@ -79,25 +80,55 @@ def restore(store: Store, name: str | None) -> None:
 
     The services are started again when it is proved, or when nothing was changed. Else they stay stopped.
     """
+    job = _job(store, ["restore", *([name] if name else [])])
     stopped = {service: _replicas(store, service) for service in store.users}
-    _stop(store, [*stopped])
-    code = run(store, ["restore", *([name] if name else [])])
+    started = ""
+    try:
+        _stop(store, [*stopped])
+        started = _created(store, job)
+        code = _followed(store, started)
+    except (BackupFailed, httpx2.HTTPError) as error:
+        if not started and _leaves_nothing(error):
+            _start(store, stopped)
+        else:
+            name = started or f"{MYSQL_BACKUP}-restore-..."
+            typer.echo(f"{_stay_stopped(stopped)} Job {name} may still run: see its log.", err=True)
+        raise
     if code in (0, NOTHING_CHANGED):
-        for service, replicas in stopped.items():
-            _scale(store, service, replicas)
+        _start(store, stopped)
     if code == NOTHING_CHANGED:
         raise BackupFailed("nothing was restored, and nothing changed; the reason stands above.")
     if code:
         raise BackupFailed(
-            f"the restore ended with {code}; the reason stands above. {', '.join(stopped)} stay stopped. "
+            f"the restore ended with {code}; the reason stands above. {_stay_stopped(stopped)} "
             f"What was there is a backup too: ./slipway restore -s {store.stack} NAME-before-restore"
         )
 
 
+def _leaves_nothing(error: Exception) -> bool:
+    """Return whether no Job can be running: without an answer, or behind a failing proxy, it may have been made."""
+    return isinstance(error, BackupFailed) or (
+        isinstance(error, httpx2.HTTPStatusError) and error.response.is_client_error
+    )
+
+
+def _stay_stopped(services: Iterable[str]) -> str:
+    return f"{', '.join(services)} stay stopped."
+
+
 def run(store: Store, arguments: list[str]) -> int:
     """Run the backup pod with these arguments; its output goes to stdout, its exit code comes back."""
-    job = store.client.create(_job(store, arguments))
-    name = str(job.metadata and job.metadata.name)
+    return _followed(store, _created(store, _job(store, arguments)))
+
+
+def _created(store: Store, job: Job) -> str:
+    """Make the Job, and return its name."""
+    made = store.client.create(job)
+    return str(made.metadata and made.metadata.name)
+
+
+def _followed(store: Store, name: str) -> int:
+    """Print what the Job's pod writes until it ends, and return its exit code."""
     _until(lambda: _has_started(store, name), START_SECONDS, f"the pod of job {name} starts")
     pod = _pod(store, name)
     assert pod and pod.metadata and pod.metadata.name  # noqa: S101 it has started
@@ -111,9 +142,10 @@ def _job(store: Store, arguments: list[str]) -> Job:
     try:
         schedule = store.client.get(CronJob, MYSQL_BACKUP)
     except ApiError as error:
+        if error.status.code != NOT_FOUND:
+            raise
         raise BackupFailed(
-            f"CronJob {MYSQL_BACKUP} of stack {store.stack} cannot be read ({error}). Is the stack up? "
-            f"pulumi up -s {store.stack}"
+            f"CronJob {MYSQL_BACKUP} of stack {store.stack} is not there. Is the stack up? pulumi up -s {store.stack}"
         ) from None
     spec: Any = copy.deepcopy(schedule.spec and schedule.spec.jobTemplate.spec)
     spec.template.spec.containers[0].args = arguments
@@ -152,6 +184,11 @@ def _stop(store: Store, services: list[str]) -> None:
         STOP_SECONDS,
         f"the pods of {', '.join(services)} are gone",
     )
+
+
+def _start(store: Store, services: Mapping[str, int]) -> None:
+    for service, replicas in services.items():
+        _scale(store, service, replicas)
 
 
 def _replicas(store: Store, service: str) -> int:

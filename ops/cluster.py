@@ -20,6 +20,8 @@ from kinds import plural
 from kubeconfig import Access, KubeconfigError
 from settings import Settings
 
+from ops import refusal
+
 if TYPE_CHECKING:
     from lightkube import Client
 
@@ -232,9 +234,5 @@ def _texts(container: str, query: dict[str, Any]) -> dict[str, str]:
 
 def _judged(answer: httpx2.Response) -> httpx2.Response:
     if answer.is_error:
-        try:
-            message = answer.json()["message"]
-        except (ValueError, KeyError, TypeError):
-            message = answer.text[:200]
-        raise Refused(f"HTTP {answer.status_code} from the API server: {message}")
+        raise Refused(refusal.message(answer))
     return answer

@@ -27,7 +27,7 @@ from releases import Release
 from settings import SECRET_SOURCES, Settings, Waiver
 from stack_file import CANDIDATE, RELEASE, STACKS, candidate_in, effective, needed_secrets, of_release, read_files
 
-from ops import cluster, config, engine_state, models, preview
+from ops import cluster, config, engine_state, models, preview, refusal
 from ops.engine_state import State
 from ops.recorder import ROOT, stack_config
 
@@ -63,7 +63,8 @@ def recorded(stack: str, present: Release | None = None) -> list[Release]:
         found = cluster.connect(stack, _settings(stack, present))
         return releases.kept(found.client, stack)
     except (cluster.NoCluster, httpx2.HTTPError, pulumi.RunError) as error:
-        raise NoRelease(f"the cluster of stack {stack} cannot be read: {error}") from None
+        why = refusal.of(error) if isinstance(error, httpx2.HTTPError) else error
+        raise NoRelease(f"the cluster of stack {stack} cannot be read: {why}") from None
 
 
 def _settings(stack: str, present: Release | None) -> Settings:

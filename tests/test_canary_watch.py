@@ -216,7 +216,8 @@ def test_a_look_that_fails_is_made_again_and_three_in_a_row_are_too_many(watched
     assert [verdict.passed for verdict in watched(server)] == [True]
     [verdict] = watched(Counting(objects(canary_pod()), pages=[page(0)], refuses=3))
     assert not verdict.passed
-    assert "the canary cannot be watched: HTTP 503 from the API server: error trying to reach" in verdict.told
+    assert "the canary cannot be watched: cannot get pods/proxy " in verdict.told
+    assert "HTTP 503 from the API server: error trying to reach" in verdict.told
 
 
 def test_a_cluster_that_is_gone_is_no_reason_to_promote(watched: Watched):
