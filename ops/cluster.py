@@ -59,7 +59,11 @@ class NoCluster(Exception):
 
 
 class Refused(Exception):
-    """The API server does not give what was asked for."""
+    """The API server does not give what was asked for; `code` is the HTTP status of its answer."""
+
+    def __init__(self, message: str, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -234,5 +238,5 @@ def _texts(container: str, query: dict[str, Any]) -> dict[str, str]:
 
 def _judged(answer: httpx2.Response) -> httpx2.Response:
     if answer.is_error:
-        raise Refused(refusal.message(answer))
+        raise Refused(refusal.message(answer), answer.status_code)
     return answer

@@ -30,6 +30,10 @@ from ops.recorder import stack_config
 POLL_SECONDS = 5
 
 
+class DamagedLockError(NoState):
+    """A lock does not tell whose it is; the message says which, and the way out."""
+
+
 @dataclass(frozen=True)
 class Lock:
     """Who holds the state of a stack, as the engine writes it down."""
@@ -133,7 +137,7 @@ def backend() -> str:
 
 
 def held(stack: str) -> list[Lock]:
-    """The locks on a state in files, `NoState` if one is damaged; other backends tell of theirs by themselves."""
+    """Return the locks on a state in files, where `DamagedLockError` may come; other backends tell of theirs."""
     address = urlsplit(backend())
     if address.scheme != "file":
         return []
@@ -153,7 +157,7 @@ def _lock(stack: str, file: Path) -> Lock:
         damage = f"no {error} in it"
     except (ValueError, TypeError, RecursionError):
         damage = "no lock that the engine writes" if content else "it is empty"
-    raise NoState(
+    raise DamagedLockError(
         f"the lock {file} of stack {stack} cannot be read: {damage}. It does not tell whose it is, and the engine "
         f"starts no update until it is gone. If no update of {stack} runs, on this machine or another: "
         f"`pulumi cancel -s {stack}`, then ./slipway doctor -s {stack}"

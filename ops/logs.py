@@ -15,6 +15,7 @@ from settings import MYSQL_BACKUP, Settings
 
 from ops.cluster import Cluster, NoCluster, Object, Refused, at, name_of, service_of
 from ops.masking import Mask, secret_values
+from ops.refusal import FORBIDDEN
 
 # How often it is looked for pods that have come.
 LOOK_SECONDS = 2
@@ -89,7 +90,9 @@ def written(cluster: Cluster, asked: Asked) -> list[Line]:
             continue
         try:
             texts = cluster.log(name_of(pod), status["name"], **query)
-        except Refused:
+        except Refused as error:
+            if error.code == FORBIDDEN:
+                raise
             continue  # it has not started, or has gone meanwhile
         found += filter(None, (parsed(text, pod, status["name"]) for text in texts))
     return sorted(found)
@@ -128,6 +131,7 @@ class _Tap:
         self._open: set[tuple[str, str, int]] = set()
         self._read_once: set[tuple[str, str, int]] = set()
         self._last: dict[tuple[str, str], datetime] = {}
+        self._forbidden: Refused | None = None
 
     def open(self) -> None:
         """Read from each container that is not read from yet, or not any more although it still runs."""
@@ -146,7 +150,9 @@ class _Tap:
                 threading.Thread(target=self._read, args=(pod, run), daemon=True).start()
 
     def gathered(self) -> list[Line]:
-        """What has come within a moment."""
+        """Return what has come within a moment; `Refused` if a container's log may not be read."""
+        if self._forbidden:
+            raise self._forbidden
         found: list[Line] = []
         end = time.monotonic() + GATHER_SECONDS
         while (left := end - time.monotonic()) > 0:
@@ -169,8 +175,11 @@ class _Tap:
                 if line and (last is None or line.time > last):
                     self._last[name, container] = line.time
                     self._lines.put(line)
-        except (Refused, NoCluster):
-            pass  # it has gone, or the connection was cut: then it is opened again
+        except Refused as error:  # it has gone, unless we may not read it
+            if error.code == FORBIDDEN:
+                self._forbidden = error
+        except NoCluster:
+            pass  # the connection was cut: it is opened again
         finally:
             self._read_once.add(run)
             self._open.discard(run)

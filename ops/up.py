@@ -127,7 +127,9 @@ def cause(stack: str, events: Iterable[Event]) -> str:
 def _before(stack: str) -> State | None:
     """The state before the update; None for a stack that has none yet, `NoState` if an update holds it, or may."""
     try:
-        state = engine_state.export(stack)
+        state, locks = engine_state.export(stack), doctor.held(stack)
+    except doctor.DamagedLockError:
+        raise
     except NoState:
         return None  # `pulumi up` itself says why
     if locks := doctor.held(stack):

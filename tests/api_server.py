@@ -33,11 +33,11 @@ class ApiServer:
         self.asked.append(f"{path}?{request.url.query.decode()}")
         if self.is_down:
             raise httpx2.ConnectError("[Errno 111] Connection refused")
-        if path.endswith("/log"):
-            return self._log(path.split("/")[-2], dict(request.url.params))
         kind = path.rpartition("/")[2]
         if kind in self.forbidden:
             return httpx2.Response(403, json={"kind": "Status", "message": f'{kind} is forbidden: User "dev"'})
+        if kind == "log":
+            return self._log(path.split("/")[-2], dict(request.url.params))
         if kind not in KINDS:
             return httpx2.Response(404, json={"code": 404, "message": f"{kind} not found"})
         return httpx2.Response(200, json={"items": list(self.objects.get(kind, ()))})

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 from ops import logs
-from ops.cluster import Object
+from ops.cluster import Object, Refused
 from ops.logs import Asked, Line, UnknownService
 from ops.masking import Mask
 from ops.recorder import ROOT
@@ -95,6 +96,14 @@ def test_who_may_not_read_secrets_still_gets_lines_without_what_looks_like_one(r
     server = served(aaaaa=at(1, "password=hunter22"))
     server.forbidden = ("secrets",)
     assert run(server, "logs", "api")[1] == "api-aaaaa password=***\n"
+
+
+@pytest.mark.parametrize("read", [logs.written, logs.followed], ids=["once", "following"])
+def test_who_may_not_read_logs_is_told_so(read: Callable[..., Iterable[Line]]):
+    server = served(**TWO)
+    server.forbidden = ("log",)
+    with pytest.raises(Refused, match=r"cannot get pods/log api-.* in namespace slipway-dev: HTTP 403"):
+        list(read(cluster(server), Asked(["api"])))
 
 
 def test_since_and_previous_are_asked_of_the_api_server():

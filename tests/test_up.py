@@ -137,10 +137,10 @@ def test_a_locked_stack_is_told_with_who_holds_it_and_nothing_is_started(engine:
 
 def test_behind_a_damaged_lock_nothing_is_started(engine: Path, monkeypatch: pytest.MonkeyPatch):
     def damaged(_: str) -> list[Lock]:
-        raise NoState("the lock a.json cannot be read: it is empty")
+        raise doctor.DamagedLockError("the lock a.json cannot be read: it is empty")
 
     monkeypatch.setattr(doctor, "held", damaged)
-    with pytest.raises(NoState, match=r"a\.json cannot be read"):
+    with pytest.raises(doctor.DamagedLockError, match=r"a\.json cannot be read"):
         up.command("dev", yes=True, returns=True)
     assert not (engine / "told").exists()
 
