@@ -132,7 +132,7 @@ def _before(stack: str) -> State | None:
         raise
     except NoState:
         return None  # `pulumi up` itself says why
-    if locks := doctor.held(stack):
+    if locks:
         raise NoState(f"stack {stack} is locked {locks[0].told}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 
