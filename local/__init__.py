@@ -1,7 +1,6 @@
-"""The embedded default: everything `make up` needs that the machine does not have yet."""
+"""The local cluster: everything that `make up` needs and the machine does not have yet.
 
-import sys
-from pathlib import Path
-
-# The program's modules import each other by bare name. Last on the path, so that none of them hides a package.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "infra"))
+`bootstrap` brings packages and programs, `node` runs the one-node cluster, `stack` deploys the local stack, `plugins`
+replaces Pulumi's provider plugins where they cannot be downloaded. The modules beside them belong to the command line:
+what `make up` and `make down` do, step by step. `cluster`, `ingress` and `pulumi` are the Go modules that are compiled.
+"""

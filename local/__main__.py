@@ -1,11 +1,11 @@
-"""python -m local up | down | clean | status | venv: what `make` calls.
+"""python -m local up | down | clean | status | venv: the commands behind `make`.
 
-Readable to any Python 3, to be able to say that it is too old.
+Every Python 3 can parse this file, so that one that is too old gets a message instead of a syntax error.
 """
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 this very file must be readable to older ones
+if sys.version_info < (3, 11):  # noqa: UP036 older versions run this file, too
     version = ".".join(str(part) for part in sys.version_info[:3])
     sys.stderr.write("error: Python 3.11 or newer is needed, this is " + version + " (" + sys.executable + ")\n")
     sys.stderr.write("  fix: install a newer one and name it: make up PYTHON=python3.12\n")

@@ -1,4 +1,4 @@
-"""Starts daemons and stops them again, each known by its pid and the kernel's start time, never by its name."""
+"""Start and stop daemons, which are identified by pid and start time, never by name."""
 
 from __future__ import annotations
 
@@ -12,26 +12,27 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
-from .places import write
+from local.paths import write
 
 LOG_LIMIT_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
 class Process:
-    """One process, told apart from any later one with the same pid."""
+    """One process. The start time tells it apart from a later process with the same pid."""
 
     pid: int
     start_ticks: int
     boot_id: str
     revision: str = ""
-    """Changes with what it was started from."""
+    """A hash of the command, program and configuration that it was started with."""
 
     @property
     def alive(self) -> bool:
-        """Whether it still runs; a zombie that nobody has waited for yet does not."""
-        state, start_ticks = stat(self.pid)
+        """Whether the process still runs; a zombie does not."""
+        state, start_ticks = process_stat(self.pid)
         return state not in ("", "Z", "X") and start_ticks == self.start_ticks and boot_id() == self.boot_id
 
     def kill(self, number: signal.Signals) -> None:
@@ -40,13 +41,13 @@ class Process:
                 os.kill(self.pid, number)
 
 
-def stat(pid: int) -> tuple[str, int]:
-    """State letter and start time in clock ticks since boot; ("", 0) for a pid that is not there."""
+def process_stat(pid: int) -> tuple[str, int]:
+    """Return state letter and start time in clock ticks since boot, or ("", 0) if there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return "", 0
-    fields = text[text.rindex(")") + 2 :].split()  # the program's name before it may hold spaces and brackets
+    fields = text[text.rindex(")") + 2 :].split()  # the program's name before it may contain spaces and brackets
     return fields[0], int(fields[19])
 
 
@@ -54,13 +55,13 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def process(pid: int, revision: str = "") -> Process:
-    """The process that has this pid now."""
-    return Process(pid, stat(pid)[1], boot_id(), revision)
+def current_process(pid: int, revision: str = "") -> Process:
+    """Return the process that has this pid now."""
+    return Process(pid, process_stat(pid)[1], boot_id(), revision)
 
 
 def revision_of(command: Sequence[str | Path], program: Path | None, reads: Sequence[Path]) -> str:
-    """Changes with the command, the program, and the content of every file that is named in it or that it reads."""
+    """Return a hash of the command, the program, and the content of every file that the command names or reads."""
     words = [str(word) for word in command]
     named = [Path(word.rpartition("=")[2]) for word in words]
     content = hashlib.sha256(repr((words, str(program))).encode())
@@ -71,12 +72,12 @@ def revision_of(command: Sequence[str | Path], program: Path | None, reads: Sequ
 
 
 class Processes:
-    """The daemons of the cluster: a record of each in one folder, a log of each in another."""
+    """The daemons of the cluster, with a record of each in one folder and a log of each in another."""
 
     def __init__(self, records: Path, logs: Path) -> None:
         self._records = records
         self._logs = logs
-        self._started: list[subprocess.Popen[bytes]] = []  # kept: they outlive us, and nobody waits for them
+        self._started: list[subprocess.Popen[bytes]] = []  # keeps Popen from warning that they still run
 
     def log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
@@ -85,12 +86,12 @@ class Processes:
         return sorted(path.stem for path in self._records.glob("*.json"))
 
     def get(self, name: str) -> Process | None:
-        """The live process of that name, None if it has ended or was never started."""
+        """Return the live process of that name, or None if it has ended or was never started."""
         try:
-            found = Process(**json.loads((self._records / f"{name}.json").read_text()))
+            process = Process(**json.loads((self._records / f"{name}.json").read_text()))
         except (OSError, ValueError, TypeError):
             return None
-        return found if found.alive else None
+        return process if process.alive else None
 
     def start(
         self,
@@ -101,48 +102,51 @@ class Processes:
         reads: Sequence[Path] = (),
         env: Mapping[str, str],
     ) -> bool:
-        """Start it, or start it again if it runs from another command, program or configuration; False if it was left.
+        """Start a daemon, or restart it if its command, program or configuration changed. Return False if unchanged.
 
-        `program`: the file to run, where command[0] is only a name. `reads`: files that its configuration names.
+        `program` is the file to run if command[0] is only a name. `reads` are files that its configuration names.
         """
         revision = revision_of(command, program, reads)
         if running := self.get(name):
             if running.revision == revision:
                 return False
             self.stop(name)
+        with self._open_log(name) as log:
+            started = subprocess.Popen(
+                [str(word) for word in command], executable=program, env=dict(env), cwd="/", umask=0o022,
+                start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        self._started.append(started)
+        write(self._records / f"{name}.json", json.dumps(asdict(current_process(started.pid, revision))))
+        return True
+
+    def _open_log(self, name: str) -> IO[bytes]:
         self._logs.mkdir(parents=True, exist_ok=True)
         log = self.log(name)
         if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
             log.replace(log.with_suffix(".log.1"))
-        with log.open("ab") as out:
-            started = subprocess.Popen(
-                [str(word) for word in command], executable=program, env=dict(env), cwd="/", umask=0o022,
-                start_new_session=True, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        self._started.append(started)
-        write(self._records / f"{name}.json", json.dumps(asdict(process(started.pid, revision))))
-        return True
+        return log.open("ab")
 
     def stop(self, *names: str, seconds: float = 20) -> list[str]:
-        """End these and forget them; the names of those that had to be killed after that many seconds."""
-        running = {name: found for name in names if (found := self.get(name))}
-        for found in running.values():
-            found.kill(signal.SIGTERM)
-        stubborn = [name for name, found in running.items() if not ended(found, seconds)]
-        for name in stubborn:
+        """Stop daemons and delete their records. Return the names of those that had to be killed after `seconds`."""
+        running = {name: process for name in names if (process := self.get(name))}
+        for process in running.values():
+            process.kill(signal.SIGTERM)
+        killed = [name for name, process in running.items() if not wait_for_end(process, seconds)]
+        for name in killed:
             running[name].kill(signal.SIGKILL)
-            ended(running[name], 5)
+            wait_for_end(running[name], 5)
         for child in self._started:
             child.poll()
         for name in names:
             (self._records / f"{name}.json").unlink(missing_ok=True)
-        return stubborn
+        return killed
 
 
-def ended(found: Process, seconds: float) -> bool:
-    """Wait for its end."""
+def wait_for_end(process: Process, seconds: float) -> bool:
+    """Wait until the process has ended. Return False after that many seconds."""
     deadline = time.monotonic() + seconds
-    while found.alive:
+    while process.alive:
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

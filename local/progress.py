@@ -1,4 +1,4 @@
-"""Runs named steps side by side, and tells what they are at, how long it took, and which log to read."""
+"""Run named steps in parallel, and report what they do, how long they take and which log to read."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
 
-from .problems import Problem, Problems
+from local.errors import SetupError, SetupErrors
 
 HEARTBEAT_SECONDS = 15
-# A `pulumi up` that is told to stop first finishes what it is doing to the cluster, so that its state stays true.
-PATIENCE_SECONDS = 40
+# An interrupted `pulumi up` first finishes its running operations, so that its state stays correct.
+INTERRUPT_SECONDS = 40
 
 
-class Cancelled(Exception):
-    """Another step failed, or the user pressed Ctrl-C: this one ends without a word."""
+class CancelledError(Exception):
+    """Another step failed, or the user pressed Ctrl-C: this step ends without a message."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do, and the steps it has to wait for.
+    """One step, and the names of the steps that have to be done before it.
 
-    `do` returns what to tell the user, or nothing to stay silent when the step was quick.
+    `action` returns a message for the user, or None if there is nothing to report.
     """
 
     name: str
-    do: Callable[[Task], str | None]
+    action: Callable[[Task], str | None]
     after: tuple[str, ...] = ()
 
 
 class Screen:
-    """Plain lines for everybody; on a terminal also one line at the bottom that shows what is running now."""
+    """Prints lines of text; on a terminal, a last line also shows what is running now."""
 
     def __init__(self, out: TextIO | None = None, started: float | None = None) -> None:
         self._out = out or sys.stdout
@@ -57,7 +57,7 @@ class Screen:
             self._out.flush()
 
     def running(self, text: str) -> None:
-        """What is going on at this moment; nothing when the output is a file or a CI log."""
+        """Show what is running now, unless the output is a file or a CI log."""
         if self._live:
             width = shutil.get_terminal_size().columns - 1
             with self._lock:
@@ -75,21 +75,21 @@ class Screen:
 
 @dataclass
 class Task:
-    """What a running step may use: its log, and commands that end when the run ends."""
+    """A running step, with its log. Its commands end when the run ends."""
 
     name: str
     log: Path
     screen: Screen
     cancelled: threading.Event
-    began: float = field(default_factory=time.monotonic)
-    told: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
+    last_reported: float = field(default_factory=time.monotonic)
     children: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
 
     @property
     def seconds(self) -> float:
-        return time.monotonic() - self.began
+        return time.monotonic() - self.started
 
-    def say(self, text: str) -> None:
+    def report(self, text: str) -> None:
         self.screen.line(f"{self.name}: {text}")
 
     def run(
@@ -101,88 +101,84 @@ class Task:
         env: Mapping[str, str] | None = None,
         show: Callable[[str], bool] | None = None,
     ) -> None:
-        """Run it with its output in the step's log, and what `show` picks of it on the screen; Problem if it fails."""
+        """Run a command with its output in the log, and the lines that `show` accepts on the screen."""
         words = [str(word) for word in command]
-        self.note(f"$ {' '.join(words)}")
+        self.write_log(f"$ {' '.join(words)}")
         code = self._wait(words, cwd, env, show)
         if self.cancelled.is_set():
-            raise Cancelled
+            raise CancelledError
         if code != 0:
-            reason = last_line(self.log)
-            raise Problem(
-                f"{self.name}: `{Path(words[0]).name} {' '.join(words[1:3])}` ended with {code}: {reason}",
-                fix or f"read {self.log}, then run `make up` again: it goes on where it stopped",
-            )
+            fix = fix or f"read {self.log}, then run `make up` again: it continues where it stopped"
+            raise self._failure(words, code, last_line(self.log), fix)
 
     def read(
         self, command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> str:
-        """What a short command prints; Problem when it fails."""
+        """Return the output of a short command. Raise SetupError if it fails."""
         words = [str(word) for word in command]
         try:
             done = subprocess.run(
                 words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
             )
         except OSError as error:
-            raise Problem(f"{self.name}: {error}", f"read {self.log}") from error
+            raise SetupError(f"{self.name}: {error}", f"read {self.log}") from error
         if done.returncode != 0:
-            self.note(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
-            reason = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no output"]
-            raise Problem(
-                f"{self.name}: `{Path(words[0]).name} {' '.join(words[1:3])}`: {reason[0]}", f"read {self.log}"
-            )
+            self.write_log(f"$ {' '.join(words)}\n{done.stdout}{done.stderr}")
+            raise self._failure(words, done.returncode, last_line(self.log), f"read {self.log}")
         return done.stdout
 
-    def until(self, ready: Callable[[], bool], what: str, seconds: float, fix: str = "") -> None:
-        """Wait for it, at most that long; Problem after that."""
+    def _failure(self, words: list[str], code: int, reason: str, fix: str) -> SetupError:
+        command = f"{Path(words[0]).name} {' '.join(words[1:3])}"
+        return SetupError(f"{self.name}: `{command}` failed with exit code {code}: {reason}", fix)
+
+    def wait_until(self, ready: Callable[[], bool], failure: str, seconds: float, fix: str = "") -> None:
+        """Wait until `ready` returns true. Raise SetupError after that many seconds."""
         end = time.monotonic() + seconds
         while not ready():
             if self.cancelled.wait(0.25):
-                raise Cancelled
+                raise CancelledError
             if time.monotonic() > end:
-                raise Problem(
-                    f"{self.name}: {what} within {seconds:.0f} s did not happen", fix or f"read {self.log.parent}"
-                )
+                raise SetupError(f"{self.name}: {failure} after {seconds:.0f} s", fix or f"read {self.log.parent}")
 
     def _wait(
         self, words: list[str], cwd: Path | None, env: Mapping[str, str] | None, show: Callable[[str], bool] | None
     ) -> int:
         if self.cancelled.is_set():
-            raise Cancelled
+            raise CancelledError
         with self.log.open("ab") as log:
             try:
-                # Its own process group: Ctrl-C in the terminal reaches us alone, and we pass it on exactly once.
+                # Its own process group: Ctrl-C in the terminal reaches only us, and we pass it on exactly once.
                 child = subprocess.Popen(
                     words, cwd=cwd, env=env, stdin=subprocess.DEVNULL, process_group=0,
                     stdout=subprocess.PIPE if show else log, stderr=subprocess.STDOUT,
                 )  # fmt: skip
             except OSError as error:
-                raise Problem(
+                raise SetupError(
                     f"{self.name}: {words[0]} cannot be started: {error.strerror}", f"read {self.log}"
                 ) from error
             self.children.append(child)
-            if self.cancelled.is_set():  # just missed by who ends the children
+            if self.cancelled.is_set():  # after Runner._cancel collected the children to end
                 end([child], [(signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)])
             if child.stdout:
-                with child.stdout as shown:
-                    self._tell(shown, log, show or bool)
+                with child.stdout as output:
+                    self._copy(output, log, show or bool)
             return child.wait()
 
-    def _tell(self, shown: IO[bytes], log: IO[bytes], worth_it: Callable[[str], bool]) -> None:
-        for line in shown:
+    def _copy(self, output: IO[bytes], log: IO[bytes], show: Callable[[str], bool]) -> None:
+        for line in output:
             log.write(line)
             log.flush()
             text = line.decode(errors="replace").rstrip()
-            if text and worth_it(text):
+            if text and show(text):
                 self.screen.line(f"  {text}")
 
-    def note(self, text: str) -> None:
+    def write_log(self, text: str) -> None:
         with self.log.open("a") as log:
             log.write(text + "\n")
 
 
 def last_line(log: Path, size: int = 4096) -> str:
-    """The end of a log in one line: what a command is doing, or why it failed."""
+    """Return the last line of a log: what a command is doing, or why it failed."""
     with contextlib.suppress(OSError), log.open("rb") as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - size))
@@ -193,7 +189,7 @@ def last_line(log: Path, size: int = 4096) -> str:
 
 
 class Runner:
-    """Runs steps as soon as the ones before them are done; the first failure or Ctrl-C ends all of them."""
+    """Runs each step as soon as those before it are done. The first failure, or Ctrl-C, ends all of them."""
 
     def __init__(self, logs: Path, screen: Screen) -> None:
         self._logs = logs
@@ -202,11 +198,11 @@ class Runner:
         self._cancelled = threading.Event()
         self._tasks: dict[str, Task] = {}
         self._done: set[str] = set()
-        self._problems: list[Problem] = []
+        self._errors: list[SetupError] = []
         self._crash: BaseException | None = None
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Problems, or the exception of a step that has a bug; KeyboardInterrupt once every child has ended."""
+        """Run all steps. After a failure, end all children and raise SetupErrors, or the exception of a bug."""
         threads: list[threading.Thread] = []
         try:
             waiting = list(steps)
@@ -216,7 +212,7 @@ class Runner:
                         waiting.remove(step)
                         threads.append(self._start(step))
                     self._changed.wait(1)
-                    self._show()
+                    self._show_progress()
         except KeyboardInterrupt:
             self._cancel(threads)
             raise
@@ -225,69 +221,73 @@ class Runner:
         self._cancel(threads)
         if self._crash:
             raise self._crash
-        if self._problems:
-            raise Problems(self._problems)
+        if self._errors:
+            raise SetupErrors(self._errors)
 
     def _failed(self) -> bool:
-        return bool(self._problems) or self._crash is not None
+        return bool(self._errors) or self._crash is not None
 
     def _start(self, step: Step) -> threading.Thread:
         log = self._logs / f"{step.name.replace(' ', '-')}.log"
         log.write_text("")
         task = self._tasks[step.name] = Task(step.name, log, self._screen, self._cancelled)
-        thread = threading.Thread(target=self._do, args=(step, task), daemon=True)
+        thread = threading.Thread(target=self._run_step, args=(step, task), daemon=True)
         thread.start()
         return thread
 
-    def _do(self, step: Step, task: Task) -> None:
-        problem: Problem | None = None
-        crash: BaseException | None = None
+    def _run_step(self, step: Step, task: Task) -> None:
+        failure: BaseException | None = None
         try:
-            if told := step.do(task):
-                self._screen.line(f"{step.name}: {told}" + (f" ({task.seconds:.0f} s)" if task.seconds >= 1 else ""))
-        except Cancelled:
+            if message := step.action(task):
+                duration = f" ({task.seconds:.0f} s)" if task.seconds >= 1 else ""
+                self._screen.line(f"{step.name}: {message}{duration}")
+        except CancelledError:
             return
-        except Problem as error:
-            problem = error
-        except BaseException as error:  # a bug: told by the main thread, never lost in this one
-            crash = error
+        except BaseException as error:  # the main thread raises it
+            failure = error
         with self._changed:
-            if not self._cancelled.is_set():
-                self._problems += [problem] if problem else []
-                self._crash = self._crash or crash
             del self._tasks[step.name]
-            if not (problem or crash):
-                self._done.add(step.name)
+            self._record(step, failure)
             self._changed.notify_all()
 
-    def _show(self) -> None:
+    def _record(self, step: Step, failure: BaseException | None) -> None:
+        if failure is None:
+            self._done.add(step.name)
+        elif self._cancelled.is_set():
+            pass  # a consequence of the first failure, which is reported
+        elif isinstance(failure, SetupError):
+            self._errors.append(failure)
+        else:
+            self._crash = self._crash or failure
+
+    def _show_progress(self) -> None:
         now = time.monotonic()
         for task in list(self._tasks.values()):
-            if now - task.told >= HEARTBEAT_SECONDS:
-                task.told = now
+            if now - task.last_reported >= HEARTBEAT_SECONDS:
+                task.last_reported = now
                 self._screen.line(f"{task.name} … {task.seconds:.0f} s: {last_line(task.log)}")
         self._screen.running(", ".join(f"{task.name} {task.seconds:.0f} s" for task in self._tasks.values()))
 
     def _cancel(self, threads: Sequence[threading.Thread]) -> None:
-        """End what is still running; a second Ctrl-C shortens the wait."""
+        """End all running commands; a second Ctrl-C kills them at once."""
         self._cancelled.set()
         children = [child for task in self._tasks.values() for child in task.children]
         try:
-            end(children, [(signal.SIGINT, PATIENCE_SECONDS), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)])
+            end(children, [(signal.SIGINT, INTERRUPT_SECONDS), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)])
         except KeyboardInterrupt:
             end(children, [(signal.SIGKILL, 5.0)])
         for thread in threads:
             thread.join(5)
 
 
-def end(children: Sequence[subprocess.Popen[bytes]], asked: Sequence[tuple[signal.Signals, float]]) -> None:
-    """Tell what is still running to stop, with each signal in turn and the seconds it gets."""
-    for number, patience in asked:
+def end(children: Sequence[subprocess.Popen[bytes]], signals: Sequence[tuple[signal.Signals, float]]) -> None:
+    """Send each signal in turn to the children that still run, and wait that many seconds for their end."""
+    for number, seconds in signals:
         alive = [child for child in children if child.poll() is None]
         for child in alive:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, number)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + seconds
         for child in alive:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 child.wait(max(0.0, deadline - time.monotonic()))

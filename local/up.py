@@ -1,4 +1,4 @@
-"""`make up`, on one screen: look, fetch side by side, start the cluster, deploy."""
+"""`make up` on one screen: check the machine, fetch programs in parallel, start the cluster, deploy."""
 
 from __future__ import annotations
 
@@ -7,103 +7,112 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import debian, host, python_packages, stack_file
-from .down import other_clone, records
-from .names import CONTEXT
-from .places import Places, home, quoted
-from .problems import Problem, raise_all
-from .processes import Processes
-from .progress import Runner, Screen, Step
-from .toolchain import CLUSTER, INGRESS, Toolchain, check_plugins, go_proxy, on_path
+from local.bootstrap import debian, host, python_packages
+from local.bootstrap.toolchain import CLUSTER, INGRESS, Toolchain, check_plugins, go_proxy, on_path
+from local.down import other_clone, records
+from local.errors import SetupError, raise_errors
+from local.node.names import CONTEXT
+from local.paths import ClonePaths, home, quoted
+from local.processes import Processes
+from local.progress import Runner, Screen, Step
+from local.stack import stack_file
 
 
-def fetch(places: Places, screen: Screen, environ: Mapping[str, str] = os.environ) -> None:
-    """The first half, with the system's Python: look at the machine, then bring what is missing."""
-    context = stack_file.context(places.stack_file.read_text()) if places.stack_file.is_file() else CONTEXT
+def fetch(paths: ClonePaths, screen: Screen, environ: Mapping[str, str] = os.environ) -> None:
+    """Run the first half, with the system's Python: check the machine, then fetch what is missing."""
+    context = stack_file.context(paths.stack_file.read_text()) if paths.stack_file.is_file() else CONTEXT
     native = context == CONTEXT
     given = environ.get("PLUGINS")
-    tools = Toolchain(places, Path(given).resolve() if given else None)
-    raise_all(look(places, tools, native))
-    places.make()
-    packages = debian.missing(docker_answers=host.docker_answers()) if native else []
-    # Debian keeps the part of Python that makes environments in a package of its own.
-    without_venv = not importlib.util.find_spec("ensurepip") and not on_path("uv", places)
+    tools = Toolchain(paths, Path(given).resolve() if given else None)
+    raise_errors(check_machine(paths, tools, native))
+    paths.create()
+    packages = debian.missing_packages(docker_answers=host.docker_answers()) if native else []
+    # Debian has the part of Python that creates virtual environments in a separate package.
+    without_venv = not importlib.util.find_spec("ensurepip") and not on_path("uv", paths)
     packages += ["python3-venv"] if native and without_venv else []
     before_python = ("system packages",) if without_venv else ()
     steps = [
         Step("system packages", lambda task: debian.install(task, packages)),
-        Step("Python packages", lambda task: python_packages.install(task, places), after=before_python),
-        Step("Go", tools.find_go, after=() if host.find_go(on_path("go", places)) else ("Python packages",)),
+        Step("Python packages", lambda task: python_packages.install(task, paths), after=before_python),
+        Step("Go", tools.find_go, after=() if host.find_go(on_path("go", paths)) else ("Python packages",)),
         Step("Pulumi", tools.pulumi, after=("Go",)),
         Step("plugins", tools.plugins, after=("Python packages",)),
     ]
     if native:
-        # The longest build first.
+        # The longest build comes first.
         steps += [Step("cluster", tools.cluster, after=("Go",)), Step("ingress", tools.ingress, after=("Go",))]
-    Runner(places.logs, screen).run(steps)
+    Runner(paths.logs, screen).run(steps)
 
 
-def fetch_python(places: Places, screen: Screen) -> None:
-    """Only the Python environment: what unit tests and ./slipway need."""
-    places.make()
-    Runner(places.logs, screen).run([Step("Python packages", lambda task: python_packages.install(task, places))])
+def fetch_python(paths: ClonePaths, screen: Screen) -> None:
+    """Install the Python environment only, which unit tests and ./slipway need."""
+    paths.create()
+    Runner(paths.logs, screen).run([Step("Python packages", lambda task: python_packages.install(task, paths))])
 
 
-def look(places: Places, tools: Toolchain, native: bool) -> list[Problem]:
-    """Everything that would make it fail later."""
-    checks = [host.check_clone(places.clone), check_plugins(tools.plugins_source)]
+def check_machine(paths: ClonePaths, tools: Toolchain, native: bool) -> list[SetupError]:
+    """Return everything that would make a later step fail."""
+    checks = [host.check_clone(paths.clone), check_plugins(tools.plugins_source)]
     if native:
         checks += [host.check_system(host.system_name()), host.check_root(os.getuid())]
-    problems = [problem for problem in checks if problem]
-    if not problems and native:
-        problems += look_at_ports(places)
-    go = host.find_go(on_path("go", places))
-    to_build = tools.to_build()
-    problems += host.check_disk(needs(places, cold=bool(to_build)), host.free_gigabytes)
+    errors = [error for error in checks if error]
+    if not errors and native:
+        errors += check_cluster_ports(paths)
+    has_to_build = bool(tools.to_build())
+    errors += host.check_disk(disk_needs(paths, cold=has_to_build), host.free_gigabytes)
+    return errors + host.check_registries(needed_registries(paths, has_to_build))
+
+
+def needed_registries(paths: ClonePaths, has_to_build: bool) -> dict[str, str]:
+    """Return the URLs of the package registries that this start will use, as far as they are known."""
     registries: dict[str, str] = {}
-    if not places.venv.is_dir() and not on_path("uv", places):
+    if not paths.venv.is_dir() and not on_path("uv", paths):
         registries["PyPI"] = python_packages.index_url()
-    if go and to_build and (proxy := go_proxy(go)):
+    go = host.find_go(on_path("go", paths))
+    if go and has_to_build and (proxy := go_proxy(go)):
         registries[host.GO_PROXY] = proxy
-    return problems + host.check_registries(registries)
+    return registries
 
 
-def look_at_ports(places: Places) -> list[Problem]:
-    """The ports of the cluster are free, or held by this clone's own cluster, or by one whose clone is gone."""
-    processes = Processes(records(), places.logs)
-    alive = {name: found.pid for name in processes.names() if (found := processes.get(name))}
-    if alive and (other := other_clone(places)):
+def check_cluster_ports(paths: ClonePaths) -> list[SetupError]:
+    """Return the ports of the cluster that are taken, unless by this clone's cluster or by one whose clone is gone."""
+    processes = Processes(records(), paths.logs)
+    alive = {name: process.pid for name in processes.names() if (process := processes.get(name))}
+    if alive and (other := other_clone(paths)):
         return [
-            Problem(
+            SetupError(
                 f"the local cluster of another clone runs on this machine: {other}", f"make -C {quoted(other)} down"
             )
         ]
     return host.check_ports(host.listeners(), set(alive.values()))
 
 
-def needs(places: Places, *, cold: bool) -> list[host.Need]:
-    """What a start takes on disk, with what it compiles when nothing is in the cache."""
-    in_clone = host.Need(places.clone, 3.0, "the cluster's data and Python packages")
+def disk_needs(paths: ClonePaths, *, cold: bool) -> list[host.DiskNeed]:
+    """Return the disk space that a start needs; `cold` means that programs have to be compiled."""
+    in_clone = host.DiskNeed(paths.clone, 3.0, "the cluster's data and Python packages")
     if not cold:
         return [in_clone]
     return [
         in_clone,
-        host.Need(places.cache, 0.6, "programs"),
-        host.Need(home() / ".cache" / "go-build", 9.0, "Go's caches"),
+        host.DiskNeed(paths.cache, 0.6, "programs"),
+        host.DiskNeed(home() / ".cache" / "go-build", 9.0, "Go's caches"),
     ]
 
 
-def finish(places: Places, screen: Screen) -> str:
-    """The second half, with the packages of .venv: the cluster and the stack. What to tell at the end."""
-    # Only now: the packages they need were not there in the first half.
-    from .cluster import Cluster  # noqa: PLC0415
-    from .data_images import DataImages  # noqa: PLC0415
-    from .deploy import Deployment  # noqa: PLC0415
+def finish(paths: ClonePaths, screen: Screen) -> str:
+    """Run the second half, with the packages of .venv: start the cluster and deploy. Return the closing message."""
+    # Imported late: the packages that they need are not installed in the first half.
+    from local.node import data_images  # noqa: PLC0415
+    from local.node.cluster import LocalCluster  # noqa: PLC0415
+    from local.stack.deploy import StackDeployment  # noqa: PLC0415
 
-    context = stack_file.context(places.stack_file.read_text())
-    tools = Toolchain(places, None)
-    cluster = Cluster(places, tools.cached(CLUSTER) / "slipway-cluster", tools.cached(INGRESS) / "traefik")
-    deployment = Deployment(places, context)
-    steps = [*cluster.steps(), *DataImages(places).steps()] if context == CONTEXT else []
-    Runner(places.logs, screen).run(steps + deployment.steps())
-    return deployment.farewell()
+    context = stack_file.context(paths.stack_file.read_text())
+    tools = Toolchain(paths, None)
+    cluster = LocalCluster(paths, tools.cached(CLUSTER) / "slipway-cluster", tools.cached(INGRESS) / "traefik")
+    deployment = StackDeployment(paths, context)
+    steps: list[Step] = []
+    if context == CONTEXT:
+        images = Step("data images", lambda task: data_images.provide(task, paths), after=("containers",))
+        steps = [*cluster.steps(), images]
+    Runner(paths.logs, screen).run(steps + deployment.steps())
+    return deployment.summary()

@@ -1,7 +1,4 @@
-"""What people run around the program: one file per `./slipway` verb."""
+"""The `./slipway` command: everything people do with a stack besides `pulumi up`.
 
-import sys
-from pathlib import Path
-
-# The program's modules import each other by bare name, since the engine runs them inside infra/; so do its readers.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "infra"))
+A verb is a function in verbs/, the work is in the package of its subject, and every error for a user is a UserError.
+"""

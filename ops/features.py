@@ -1,7 +1,7 @@
 """`./slipway features`: which rows of the feature table are proved, and by which tests.
 
-A row counts as done when a test carries `@pytest.mark.feature("A1")`, as partly when all of its tests carry a
-`part="..."` that says what they prove. Whether those tests pass is what `make test` and `make e2e` tell.
+A row counts as done when a test has `@pytest.mark.feature("A1")`, and as partly done when all of its tests have a
+`part="..."` that says what they prove. `make test` and `make e2e` show whether those tests pass.
 """
 
 from __future__ import annotations
@@ -14,22 +14,23 @@ from pathlib import Path
 
 import pytest
 
+from ops.errors import UserError
+
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "features.md"
-DOCUMENT = ROOT / "docs" / "features.md"
+DOCUMENT = ROOT / "docs" / "reference" / "features.md"
 
 Proof = tuple[str, str | None]
-"""Test and, if it proves only a part of the row, which."""
+"""Test, and the part of the row that it proves; None for the whole row."""
 
 
 def rows() -> dict[str, str]:
-    """Id -> feature, in the order of tests/features.md."""
-    found = re.findall(r"^\| ([A-Z][0-9]+) \| (.+?) \|", TABLE.read_text(), re.MULTILINE)
-    return dict(found)
+    """Return the features by id, in the order of tests/features.md."""
+    return dict(re.findall(r"^\| ([A-Z][0-9]+) \| (.+?) \|", TABLE.read_text(), re.MULTILINE))
 
 
 def table() -> str:
-    """The table as Markdown, with its count."""
+    """Return the table as Markdown, with the number of rows in each state."""
     proofs = _proofs()
     features = rows()
     if unknown := sorted(proofs.keys() - features.keys()):
@@ -57,12 +58,12 @@ def _tests(proofs: list[Proof]) -> str:
     return "<br>".join(sorted(f"{test} ({part})" if part else test for test, part in set(proofs)))
 
 
-class NotCollected(Exception):
-    """Why pytest cannot read the tests."""
+class CollectionError(UserError):
+    """Pytest cannot read the tests."""
 
 
 class _Marks:
-    """A pytest plugin that keeps the feature marks of all collected tests."""
+    """A pytest plugin that records the feature marks of all collected tests."""
 
     def __init__(self) -> None:
         self.proofs: defaultdict[str, list[Proof]] = defaultdict(list)
@@ -77,12 +78,12 @@ class _Marks:
 
 def _proofs() -> dict[str, list[Proof]]:
     marks = _Marks()
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
         code = pytest.main(
             ["--collect-only", "-q", "-m", "", "--rootdir", str(ROOT), str(ROOT / "tests")], plugins=[marks]
         )
     if code != pytest.ExitCode.OK:
-        _, _, errors = said.getvalue().rpartition("= ERRORS =")
-        raise NotCollected(f"the tests cannot be collected, so nothing is proved:\n{errors.lstrip('=').strip()}")
+        _, _, errors = output.getvalue().rpartition("= ERRORS =")
+        raise CollectionError(f"the tests cannot be collected, so nothing is proved:\n{errors.lstrip('=').strip()}")
     return marks.proofs

@@ -1,4 +1,4 @@
-"""Signals to this process, such as Ctrl-C, while something is done that must not be left half done."""
+"""Handles signals to this process, such as Ctrl-C, during work that must not stop halfway."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Those by which people and the system end a process in good order."""
+"""The signals by which people and the system end a process in good order."""
 
 
 @contextmanager
 def handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameType | None], None]) -> Generator[None]:
-    """Have `handle` called for these signals until the block ends; then they do what they did before."""
+    """Call `handle` for these signals until the block ends, then restore their former handlers."""
     before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield

@@ -1,7 +1,7 @@
 """The house rules as a CrossGuard pack: `pulumi preview -s prod --policy-pack policy`.
 
-The program holds itself to the same rules (infra/enforcement.py). The pack does so from outside: who uses it need not
-trust the program to look.
+The program checks the same rules itself (infra/slipway/rules/enforcement.py). The pack does so from outside, for those
+who do not want to rely on the program.
 """
 
 from __future__ import annotations
@@ -11,11 +11,9 @@ import sys
 from pathlib import Path
 from typing import get_args
 
-# The program's modules import each other by bare name, since the engine runs it inside infra/.
+# The package `slipway` is not installed: the engine runs the program inside infra/.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "infra"))
 
-import policies
-from enforcement import plain
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
@@ -27,51 +25,64 @@ from pulumi_policy import (
     StackValidationPolicy,
 )
 from pulumi_policy.deserialize import serialize_properties
-from rules import SECRET, Object, Rule
-from settings import Waiver
-from stack_file import effective, read_files
 
-# What the program asks for, by URN. A stack validation would see what the cluster made of it.
-asked: dict[str, Object] = {}
+from slipway.engine import SECRET, plain
+from slipway.objects import Object
+from slipway.rules import house_rules
+from slipway.rules.rule import Rule
+from slipway.settings.layers import effective
+from slipway.settings.sections.stack import Waiver
+from slipway.settings.source_files import read_files
+from slipway.settings.stack_file import stack_tier
+from slipway.settings.tiers import TierName
+
+# The declared inputs by URN. A stack validation sees the outputs instead, with what the cluster has added.
+declared: dict[str, Object] = {}
 
 
 def remember(args: ResourceValidationArgs, _: ReportViolation) -> None:
-    """Keep an object for the rules; policies are shown secrets in clear."""
+    """Keep an object for the rules, without secrets: the engine hands them to policies in clear."""
     if args.resource_type.startswith("kubernetes:"):
-        found = asked[args.urn] = plain(serialize_properties(args.props))
-        for key in ("data", "stringData") if found.get("kind") == "Secret" else ():
-            found[key] = dict.fromkeys(found.get(key) or (), SECRET)
+        obj = declared[args.urn] = plain(serialize_properties(args.props))
+        for key in ("data", "stringData") if obj.get("kind") == "Secret" else ():
+            obj[key] = dict.fromkeys(obj.get(key) or (), SECRET)
 
 
-def policy(rule: Rule, level: policies.Level) -> Policy:
-    """A rule as CrossGuard knows it. One about a single object holds before that object is changed.
+def policy(rule: Rule, level: house_rules.Level) -> Policy:
+    """Return a rule as a CrossGuard policy. One about a single object is checked before that object is changed.
 
-    A pack has to tell its levels before it gets to know the stack, so each rule is there twice, once for each level,
-    and only the one that fits the stack reports.
+    A pack declares its levels before it knows the stack, so there are two policies for each rule, one for each level,
+    and only the one with the stack's level reports.
     """
 
-    def one(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        tell([args.urn], report)
+    def single(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        check([args.urn], report)
 
     def together(args: StackValidationArgs, report: ReportViolation) -> None:
-        tell([resource.urn for resource in args.resources], report)
+        check([resource.urn for resource in args.resources], report)
 
-    def tell(urns: list[str], report: ReportViolation) -> None:
+    def check(urns: list[str], report: ReportViolation) -> None:
         stack = urns[0].split("::")[0].removeprefix("urn:pulumi:")
-        objects = [asked[urn] for urn in urns if urn in asked]
-        if objects and level == policies.level_in(stack, rule):
-            for finding in policies.check(objects, stack, waivers(stack), rules=[rule]):
+        objects = [declared[urn] for urn in urns if urn in declared]
+        if objects and level == house_rules.level_in(tier(stack), rule):
+            for finding in house_rules.check(objects, tier(stack), waivers(stack), rules=[rule]):
                 report(f"{finding.object}: {finding.path} {finding.message}", None)
 
-    name, words = f"{rule.id}-{level}", f"{rule.title}: {rule.reason}."
-    if rule.alone:
-        return ResourceValidationPolicy(name, words, one, EnforcementLevel(level))
-    return StackValidationPolicy(name, words, together, EnforcementLevel(level))
+    name, text = f"{rule.id}-{level}", f"{rule.title}: {rule.reason}."
+    if rule.single:
+        return ResourceValidationPolicy(name, text, single, EnforcementLevel(level))
+    return StackValidationPolicy(name, text, together, EnforcementLevel(level))
+
+
+@functools.cache
+def tier(stack: str) -> TierName:
+    """Return the tier of a stack."""
+    return stack_tier(stack).name
 
 
 @functools.cache
 def waivers(stack: str) -> list[Waiver]:
-    """The waivers of a stack. That they are well-formed the program itself sees to."""
+    """Return the waivers of a stack. The program itself checks that they are well-formed."""
     own, shared = read_files(stack)
     given = effective(own.settings, shared.settings).plain().get("waivers") or []
     return [Waiver.model_validate(waiver) for waiver in given]
@@ -80,7 +91,7 @@ def waivers(stack: str) -> list[Waiver]:
 PolicyPack(
     "slipway",
     [
-        ResourceValidationPolicy("objects", "Keeps what the program asks for.", remember),
-        *(policy(rule, level) for rule in policies.RULES.values() for level in get_args(policies.Level)),
+        ResourceValidationPolicy("objects", "Keeps what the program declares.", remember),
+        *(policy(rule, level) for rule in house_rules.RULES.values() for level in get_args(house_rules.Level)),
     ],
 )

@@ -1,3 +1,1 @@
-"""Tests of infra/, ops/ and local/, and what they share."""
-
-import ops  # noqa: F401  # pyright: ignore[reportUnusedImport] - puts infra/ on the path
+"""Tests of the program, `./slipway` and the local cluster, in a folder for each of their packages."""

@@ -1,11 +1,12 @@
-"""What the API server refuses: faults in the objects of tests/faults.py, each with the rule that sees it offline.
+"""What the API server refuses: faults in the objects of tests/faults.py, each with the rule that finds it offline.
 
-tests/test_api_validation.py holds infra/api_validation.py to them, tests/e2e/test_api_validation.py a real API server.
+tests/rules/test_api_validation.py plants them for the rules, tests/e2e/test_api_validation.py for an API server.
 """
 
 from __future__ import annotations
 
-from tests.faults import GONE, Fault, Object, named, put
+from slipway.objects import Object
+from tests.faults import GONE, Fault, named, put
 
 POD = "Deployment/api spec.template.spec"
 CONTAINER = f"{POD}.containers[0]"
@@ -88,16 +89,16 @@ REFUSED: list[tuple[str, Fault]] = [
 ]
 
 
-def _twin(found: list[Object]) -> None:
-    found.append(named(found, "Service/api"))
+def _duplicate(objects: list[Object]) -> None:
+    objects.append(named(objects, "Service/api"))
 
 
-# What a dry run lets pass, because nothing is kept of it, or because only a controller or an update sees it.
+# A dry run accepts these: it stores nothing, or only a controller or an update finds them.
 REFUSED_LATER: list[tuple[str, Fault]] = [
     ("SA001", put("ServiceAccount/api metadata.name", "default")),
     ("SA001", put("ConfigMap/api-file metadata.name", "kube-root-ca.crt")),
     ("SA001", put("Namespace/slipway-prod metadata.name", "kube-system")),
-    ("SA002", _twin),
+    ("SA002", _duplicate),
     ("SA023", put(f"{CRON}.schedule", "0 0 30 2 *")),
 ]
 
@@ -118,7 +119,7 @@ ACCEPTED: list[tuple[str, Fault]] = [
 ]
 
 
-def planted(fault: Fault, found: list[Object]) -> list[Object]:
+def planted(fault: Fault, objects: list[Object]) -> list[Object]:
     """Return the objects with the fault in them."""
-    fault(found)
-    return found
+    fault(objects)
+    return objects

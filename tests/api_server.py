@@ -1,4 +1,4 @@
-"""An API server that holds what it is given, for everything that reads a cluster by ops/cluster.py."""
+"""A fake API server, for code that reads the cluster through ops/cluster/connection.py."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
-from engine_yaml import Node
-from kubeconfig import Access
-from settings import Settings
-from stack_file import effective, judged, read_defaults
 
-from ops.cluster import KINDS, Cluster, Object
+from ops.cluster.connection import KINDS, StackCluster
+from slipway.cluster.kubeconfig import Access
+from slipway.objects import Object
+from slipway.settings.engine_yaml import Node
+from slipway.settings.layers import effective
+from slipway.settings.settings import Settings
+from slipway.settings.source_files import read_defaults
+from slipway.settings.stack_file import validated_settings
 from tests.conftest import API_ONLY, with_changes
 
 URL = "https://10.0.0.1:6443"
@@ -20,17 +23,17 @@ URL = "https://10.0.0.1:6443"
 
 @dataclass
 class ApiServer:
-    """Objects by the plural of their kind, and the log of each container by `pod/container`."""
+    """Holds objects by the plural of their kind, and the log of each container by `pod/container`."""
 
     objects: Mapping[str, Sequence[Object]] = field(default_factory=dict[str, Sequence[Object]])
     logs: dict[str, str] = field(default_factory=dict[str, str])
     forbidden: tuple[str, ...] = ()
-    asked: list[str] = field(default_factory=list[str])
+    requests: list[str] = field(default_factory=list[str])
     is_down: bool = False
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
-        self.asked.append(f"{path}?{request.url.query.decode()}")
+        self.requests.append(f"{path}?{request.url.query.decode()}")
         if self.is_down:
             raise httpx2.ConnectError("[Errno 111] Connection refused")
         kind = path.rpartition("/")[2]
@@ -50,12 +53,12 @@ class ApiServer:
 
 
 def settings(stack: str = "dev", changes: dict[str, Any] | None = None) -> Settings:
-    """Of a stack after these changes."""
+    """Return the settings of a stack with these changes."""
     config = with_changes(stack, {**API_ONLY, **(changes or {})})
     own = Node.of({key.removeprefix("slipway:"): value for key, value in config.items()})
-    return judged(stack, effective(own, read_defaults().settings), [])
+    return validated_settings(stack, effective(own, read_defaults().settings), [])
 
 
-def cluster(server: Callable[[httpx2.Request], httpx2.Response], changes: dict[str, Any] | None = None) -> Cluster:
-    """That of the dev stack."""
-    return Cluster("dev", settings("dev", changes), Access("dev", {"server": URL}), httpx2.MockTransport(server))
+def cluster(server: Callable[[httpx2.Request], httpx2.Response], changes: dict[str, Any] | None = None) -> StackCluster:
+    """Return the cluster of the dev stack, behind this server."""
+    return StackCluster("dev", settings("dev", changes), Access("dev", {"server": URL}), httpx2.MockTransport(server))

@@ -6,14 +6,19 @@ import copy
 import functools
 import gc
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from engine_yaml import Node
-from stack_file import effective, read_defaults
 
-from ops.recorder import Program, declare, stack_config
+from ops.program.recorder import ROOT, Program, declare, stack_config
+from slipway.settings.engine_yaml import Node
+from slipway.settings.layers import effective
+from slipway.settings.source_files import read_defaults
+
+# For the processes that tests start; pytest itself has it from pyproject.toml.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "infra")])
 
 pytest_plugins = ["tests.guard", "tests.own_repositories", "tests.watchdog"]
 

@@ -7,13 +7,13 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from slipway.objects import Object
 from tests.conftest import recorded
 
-Object = dict[str, Any]
 Fault = Callable[[list[Object]], None]
 
 GONE = object()
-"""The value of what is taken out."""
+"""As a value: the key is removed."""
 
 EVERYTHING: dict[str, Any] = {
     "cluster.monitoringNamespace": "monitoring",
@@ -28,32 +28,32 @@ EVERYTHING: dict[str, Any] = {
     },
 }
 EXTERNAL: dict[str, Any] = {"secretStore": {"name": "vault", "entries": "maps", "path": "slipway/prod"}}
-"""Secrets come from an external store."""
+"""Settings for secrets from an external store."""
 
 
 def objects(stack: str = "prod", *, external: bool = False) -> list[Object]:
-    """The objects of a stack with jobs, an Ingress, an HTTPRoute, connections; for the caller to change."""
+    """Return a copy of the objects of a stack with jobs, an Ingress, an HTTPRoute and connections."""
     changes = EVERYTHING
     if external:
         changes = {key: value for key, value in (EVERYTHING | EXTERNAL).items() if key != "registry"}
     return copy.deepcopy(list(recorded(stack, changes).manifests().values()))
 
 
-def named(found: list[Object], name: str) -> Object:
-    """The object `Deployment/api`; for what is named by its content, the start of the name is enough."""
+def named(objects: list[Object], name: str) -> Object:
+    """Return the object `Deployment/api`; of a name that ends in a hash, the start is enough."""
     kind, _, start = name.partition("/")
-    fits = [o for o in found if o["kind"] == kind and o["metadata"]["name"].startswith(start)]
-    return min(fits, key=lambda o: len(o["metadata"]["name"]))
+    matches = [o for o in objects if o["kind"] == kind and o["metadata"]["name"].startswith(start)]
+    return min(matches, key=lambda o: len(o["metadata"]["name"]))
 
 
 def put(where: str, value: Any) -> Fault:
-    """Set the value at `Deployment/api spec.replicas`; GONE takes it out. Keys that hold dots stand in quotes."""
+    """Return a fault that sets the value at `Deployment/api spec.replicas`. Keys with dots are quoted."""
     name, _, path = where.partition(" ")
     keys = re.findall(r"'([^']+)'|([^.\[\]]+)|\[(\d+)\]", path)
     *above, last = [int(index) if index else quoted or key for quoted, key, index in keys]
 
-    def plant(found: list[Object]) -> None:
-        section: Any = named(found, name)
+    def plant(objects: list[Object]) -> None:
+        section: Any = named(objects, name)
         for key in above:
             section = section.setdefault(key, {}) if isinstance(section, dict) else section[key]
         if value is GONE:
@@ -67,25 +67,25 @@ def put(where: str, value: Any) -> Fault:
 
 
 def add(kind: str, name: str, **fields: Any) -> Fault:
-    """One more object, in the namespace and with the labels of the others."""
+    """Return a fault that adds an object, in the namespace and with the labels of the others."""
 
-    def plant(found: list[Object]) -> None:
-        metadata = {**named(found, "ServiceAccount/api")["metadata"], "name": name}
-        found.append({"apiVersion": "v1", "kind": kind, "metadata": metadata, **fields})
+    def plant(objects: list[Object]) -> None:
+        metadata = {**named(objects, "ServiceAccount/api")["metadata"], "name": name}
+        objects.append({"apiVersion": "v1", "kind": kind, "metadata": metadata, **fields})
 
     return plant
 
 
 def drop(name: str) -> Fault:
-    """One object less."""
-    return lambda found: found.remove(named(found, name))
+    """Return a fault that removes an object."""
+    return lambda objects: objects.remove(named(objects, name))
 
 
 def both(*faults: Fault) -> Fault:
-    """Several changes that are one fault together."""
+    """Return a fault that consists of several."""
 
-    def plant(found: list[Object]) -> None:
+    def plant(objects: list[Object]) -> None:
         for fault in faults:
-            fault(found)
+            fault(objects)
 
     return plant

@@ -1,4 +1,4 @@
-"""A lightkube client of an API server that exists in the test only, for what the program asks the cluster."""
+"""A fake API server behind a lightkube client, for code of the program that reads the cluster."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from lightkube import Client
 from lightkube.config import models
 from lightkube.config.kubeconfig import KubeConfig
 
-Object = dict[str, Any]
+from slipway.objects import Object
+
 NAMESPACE = "slipway-dev"
 
 
 @dataclass
-class Server:
+class LightkubeServer:
     """Objects by plural and name, such as `services/api`. The first `refused` requests find no server, the
     first `plain` ones are answered 503 in plain text. Plurals in `unknown` are kinds that the server does not know."""
 
@@ -48,22 +49,21 @@ class Server:
     def _answer(self, request: httpx2.Request) -> httpx2.Response:
         *_, parent, last = request.url.path.split("/")
         if request.method == "POST":
-            made = json.loads(request.content)
-            self.objects[f"{last}/{made['metadata']['name']}"] = made
-            return httpx2.Response(201, json=made)
+            created = json.loads(request.content)
+            self.objects[f"{last}/{created['metadata']['name']}"] = created
+            return httpx2.Response(201, json=created)
         name = f"{parent}/{last}"
         if last.endswith("s") and name not in self.objects:
             return httpx2.Response(200, json={"items": self._listed(last, request)})
         if name not in self.objects:
             return httpx2.Response(404, json={"code": 404, "message": f"{name} not found"})
-        found = self.objects.pop(name) if request.method == "DELETE" else self.objects[name]
-        return httpx2.Response(200, json=found)
+        return httpx2.Response(200, json=self.objects.pop(name) if request.method == "DELETE" else self.objects[name])
 
     def _listed(self, plural: str, request: httpx2.Request) -> list[Object]:
         selector: str = request.url.params.get("labelSelector") or ""
         wanted = {key: value for key, _, value in (pair.partition("=") for pair in selector.split(",") if pair)}
-        found = [item for name, item in self.objects.items() if name.startswith(f"{plural}/")]
-        return [item for item in found if wanted.items() <= item["metadata"].get("labels", {}).items()]
+        items = [item for name, item in self.objects.items() if name.startswith(f"{plural}/")]
+        return [item for item in items if wanted.items() <= item["metadata"].get("labels", {}).items()]
 
     def client(self) -> Client:
         """Return a client in the namespace of stack dev."""

@@ -1,4 +1,4 @@
-"""A namespace as the API server of Kubernetes 1.36 tells of it: a service `api` whose pods are well, to be spoilt."""
+"""Objects as the API server of Kubernetes 1.36 returns them: a service `api` that is healthy, and its failures."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.cluster import Object
-from ops.held import Held
-from ops.masking import Mask
+from ops.cluster.masking import Mask
+from ops.cluster.snapshot import ClusterSnapshot
+from slipway.objects import Object
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "1" * 64
@@ -30,13 +30,13 @@ def meta(name: str, uid: str, owner: tuple[str, str, str] | None = None, **more:
 
 
 def labels(service: str, version: str | None = None, owner: str | None = None) -> dict[str, str]:
-    told = {"app.kubernetes.io/name": service, "slipway/service": owner or service}
-    return {**told, "app.kubernetes.io/version": version} if version else told
+    names = {"app.kubernetes.io/name": service, "slipway/service": owner or service}
+    return {**names, "app.kubernetes.io/version": version} if version else names
 
 
 def condition(kind: str, status: str, reason: str = "", message: str = "", since: float = 90) -> Object:
-    told = {"type": kind, "status": status, "lastTransitionTime": ago(since)}
-    return {**told, **({"reason": reason} if reason else {}), **({"message": message} if message else {})}
+    entry = {"type": kind, "status": status, "lastTransitionTime": ago(since)}
+    return {**entry, **({"reason": reason} if reason else {}), **({"message": message} if message else {})}
 
 
 def container(name: str = "api", **more: Any) -> Object:
@@ -81,7 +81,7 @@ def deployment(name: str = "api", *conditions: Object, **status: Any) -> Object:
 
 
 def replica_set(age: str, *conditions: Object, replicas: int = 2) -> Object:
-    """The `old` or the `new` one of the Deployment."""
+    """Return the `old` or the `new` ReplicaSet of the Deployment."""
     revision = {"old": "1", "new": "2"}[age]
     name = f"api-{POD_HASHES[age]}"
     return {
@@ -101,7 +101,7 @@ def replica_set(age: str, *conditions: Object, replicas: int = 2) -> Object:
 
 
 def pod(name: str = "x2x4k", *, age: str = "new", **status: Any) -> Object:
-    """A pod of the `new` or the `old` ReplicaSet that serves, unless its status says otherwise."""
+    """Return a pod of the `new` or the `old` ReplicaSet; it serves, unless `status` says otherwise."""
     return owned_pod(
         f"api-{POD_HASHES[age]}-{name}",
         ("ReplicaSet", f"api-{POD_HASHES[age]}", f"set-{age}"),
@@ -128,7 +128,7 @@ def owned_pod(name: str, owner: tuple[str, str, str], marked: dict[str, str], **
 
 
 def ran(name: str = "api", *, ready: bool = True, started: bool = True, seconds: float = 80, **more: Any) -> Object:
-    """The status of a container that runs."""
+    """Return the status of a running container."""
     return {
         "name": name,
         "image": IMAGE,
@@ -142,14 +142,14 @@ def ran(name: str = "api", *, ready: bool = True, started: bool = True, seconds:
 
 
 def waits(reason: str, message: str = "", **more: Any) -> Object:
-    """Status of a pod whose container waits."""
+    """Return the status of a pod whose container waits."""
     state = {"waiting": {"reason": reason, **({"message": message} if message else {})}}
     return unready(ran(ready=False, started=False, state=state, **more), phase="Pending" if not more else "Running")
 
 
 def unready(status: Object, phase: str = "Running", since: float = 80) -> Object:
-    said = "containers with unready status: [api]"
-    ready = condition("Ready", "False", "ContainersNotReady", said, since)
+    message = "containers with unready status: [api]"
+    ready = condition("Ready", "False", "ContainersNotReady", message, since)
     return {
         "phase": phase,
         "conditions": [condition("PodScheduled", "True"), ready],
@@ -170,7 +170,7 @@ def ended(code: int, reason: str = "Error", seconds: float = 12, **more: Any) ->
 
 
 def crashed(code: int = 1, reason: str = "Error", restarts: int = 4, **more: Any) -> Object:
-    """Status of a pod in a crash loop."""
+    """Return the status of a pod in a crash loop."""
     back_off = "back-off 40s restarting failed container=api pod=api-6f9c8d5b4-x2x4k_slipway-dev(1234)"
     return waits("CrashLoopBackOff", back_off, lastState=ended(code, reason, **more), restartCount=restarts)
 
@@ -247,8 +247,8 @@ def claim(name: str, phase: str = "Bound", service: str = "mysql") -> Object:
     }
 
 
-def held(*lines: str, secrets: tuple[str, ...] = (), **objects: Any) -> Held:
-    """A rollout that is done; `objects` take the place of what it has. Every container has written these lines."""
+def make_snapshot(*lines: str, secrets: tuple[str, ...] = (), **objects: Any) -> ClusterSnapshot:
+    """Return a completed rollout in which `objects` replace those of their kind; every log holds these lines."""
     well: dict[str, Any] = {
         "deployments": [deployment()],
         "replica_sets": [replica_set("old", replicas=0), replica_set("new")],
@@ -256,4 +256,4 @@ def held(*lines: str, secrets: tuple[str, ...] = (), **objects: Any) -> Held:
         "nodes": [node()],
     }
     log = lambda _pod, _container, _previous: list(lines)  # noqa: E731
-    return Held(**copy.deepcopy({**well, **objects}), log=log, mask=Mask(secrets), now=NOW)
+    return ClusterSnapshot(**copy.deepcopy({**well, **objects}), log=log, mask=Mask(secrets), now=NOW)

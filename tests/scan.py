@@ -23,10 +23,10 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from local.downloads import in_cache
-from local.places import places
-from ops import render
-from ops.recorder import ROOT
+from local.bootstrap.downloads import cached_folder
+from local.paths import clone_paths
+from ops.program import render
+from ops.program.recorder import ROOT
 from tests import schemas
 from tests.schemas import NEWEST, OLDEST
 from tests.variants import NAMES, VARIANTS, model
@@ -255,7 +255,7 @@ def tool(name: str) -> Path:
         settings = {"GOBIN": str(folder), "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
         run("go", "install", "-trimpath", "-ldflags", "-s -w", module, env={**os.environ, **settings})
 
-    return in_cache(places(ROOT).cache / f"{name}-{module.rpartition('@')[2]}", build) / name
+    return cached_folder(clone_paths(ROOT).cache / f"{name}-{module.rpartition('@')[2]}", build) / name
 
 
 def venv(name: str) -> Path:

@@ -1,16 +1,17 @@
-"""What the offline provider plugins share: values, errors, messages to the user, and the server.
+"""What all offline plugins share: values, errors, messages to the user, and the server.
 
-An offline plugin is a `pulumi.provider.experimental.Provider` that `serve` offers to the engine. Three things the
-Pulumi Python SDK 3.259 leaves to its users are done here once:
+An offline plugin is a `pulumi.provider.experimental.Provider` that `serve` offers to the engine. This module adds what
+the Pulumi Python SDK 3.259 leaves to its users:
 
-- Values. Providers talk in `PropertyValue`s; clients of Docker and Kubernetes want dicts. `plain` and `wrap` convert.
-  An unknown value (an output that a preview cannot know yet) is the string `UNKNOWN`, both ways.
-- Errors. The SDK turns an exception into "Unexpected <class …>: …". `Refused` reaches the user as its own text;
-  `InitFailed` says "it exists, but it is not well", so that the engine records the resource and heals it next time.
-- Life. A plugin whose engine is gone must end. `serve` ends it on SIGINT, SIGTERM and when the engine's pipe closes.
+- Values. Providers receive `PropertyValue`s; clients of Docker and Kubernetes take dicts. `plain` and `wrap` convert.
+  An unknown value (an output that a preview cannot know yet) is the string `UNKNOWN` in both directions.
+- Errors. The SDK turns an exception into "Unexpected <class …>: …". `ProviderError` reaches the user as its own text;
+  `InitError` reports a resource that exists but is not ready, so that the engine records it and updates it next time.
+- Lifetime. A plugin must not outlive its engine. `serve` ends it on SIGINT, on SIGTERM and when the engine's pipe
+  closes.
 
-The engine starts a plugin in the folder of the Pulumi program (`main` in Pulumi.yaml), so relative paths in inputs
-mean what they mean in the program.
+The engine starts a plugin in the folder of the Pulumi program (`main` in Pulumi.yaml), so relative paths in inputs mean
+the same as in the program.
 """
 
 import argparse
@@ -34,14 +35,17 @@ from pulumi.runtime.rpc import UNKNOWN
 
 __all__ = [
     "UNKNOWN",
-    "Engine",
-    "InitFailed",
+    "EngineLog",
+    "InitError",
     "Plugin",
-    "Refused",
+    "Properties",
+    "ProviderError",
     "has_unknown",
     "old_inputs",
     "plain",
+    "resource_type",
     "serve",
+    "without_nulls",
     "wrap",
 ]
 
@@ -52,7 +56,7 @@ Properties = dict[str, PropertyValue]
 
 
 def plain(value: PropertyValue | Mapping[str, PropertyValue]) -> Any:
-    """The JSON-like Python value: whole floats as int, secrets opened, unknowns as `UNKNOWN`. Never log the result."""
+    """Return the JSON-like value: whole floats as int, secrets in the clear, unknowns as `UNKNOWN`. Never log it."""
     inner = value.value if isinstance(value, PropertyValue) else value
     match inner:
         case str() | bool() | None:
@@ -64,11 +68,11 @@ def plain(value: PropertyValue | Mapping[str, PropertyValue]) -> Any:
         case Sequence():
             return [plain(item) for item in inner]
         case _:
-            raise Refused(f"a value of type {type(inner).__name__} is not supported by the offline plugins")
+            raise ProviderError(f"a value of type {type(inner).__name__} is not supported by the offline plugins")
 
 
 def wrap(value: Any, like: PropertyValue | None = None) -> PropertyValue:
-    """A `PropertyValue` of a JSON-like value. What is secret in `like`, at the same place, is secret in the result."""
+    """Return the `PropertyValue` of a JSON-like value, secret wherever `like` is secret at the same path."""
     template = like.value if like is not None else None
     match value:
         case Mapping():
@@ -89,7 +93,7 @@ def wrap(value: Any, like: PropertyValue | None = None) -> PropertyValue:
 
 
 def has_unknown(value: Any) -> bool:
-    """True when a `plain` value is unknown or contains an unknown."""
+    """Return whether a `plain` value is unknown or contains an unknown."""
     match value:
         case Mapping():
             return any(has_unknown(item) for item in cast("Mapping[str, Any]", value).values())
@@ -99,22 +103,33 @@ def has_unknown(value: Any) -> bool:
             return value == UNKNOWN
 
 
+def without_nulls(value: Any) -> Any:
+    """Drop the nulls in a `plain` value: Pulumi programs write null for an absent field."""
+    match value:
+        case list():
+            return [without_nulls(item) for item in cast("list[Any]", value)]
+        case dict():
+            return {key: without_nulls(item) for key, item in cast("dict[str, Any]", value).items() if item is not None}
+        case _:
+            return value
+
+
 def resource_type(urn: str) -> str:
-    """The type of the resource itself; a request's own `type` has its parents' types in front ("a:b:C$d:e:F")."""
+    """Return the type of the resource itself, without the types of its parents ("a:b:C$d:e:F")."""
     return urn.split("::")[2].rsplit("$", maxsplit=1)[-1]
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------
 
 
-class Refused(Exception):
-    """An operation that cannot be done. The text is what the user reads: the cause, then the fix."""
+class ProviderError(Exception):
+    """An operation failed. The text is the message for the user: the cause, then the fix."""
 
 
-class InitFailed(Exception):
-    """The resource was created or updated, but did not get ready: the engine keeps it in the state with the reasons.
+class InitError(Exception):
+    """The resource was created or updated but is not ready. The engine records it together with the reasons.
 
-    `properties` is the state to record, `inputs` the inputs it was made from.
+    `properties` is the state to record, `inputs` the inputs it was created from.
     """
 
     def __init__(self, resource_id: str, reasons: list[str], properties: Properties, inputs: Properties) -> None:
@@ -125,8 +140,8 @@ class InitFailed(Exception):
         self.inputs = inputs
 
 
-class _ErrorsForUsers(grpc.aio.ServerInterceptor):
-    """Answers each call either with the provider's result or with an error a user can read."""
+class _ErrorInterceptor(grpc.aio.ServerInterceptor):
+    """Answers each call with the provider's result, or with an error that a user can read."""
 
     async def intercept_service(
         self,
@@ -140,24 +155,30 @@ class _ErrorsForUsers(grpc.aio.ServerInterceptor):
         async def call(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
             try:
                 return await handler.unary_unary(request, context)
-            except InitFailed as error:
-                await context.abort(grpc.StatusCode.UNKNOWN, str(error), _init_failed_metadata(error))
-            except NotImplementedError as error:
-                await context.abort(grpc.StatusCode.UNIMPLEMENTED, str(error))
-            except Refused as error:
-                # Not UNKNOWN: the engine would take that for "nobody knows whether it was done".
-                await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
             except grpc.aio.AbortError:
                 raise
             except Exception as error:
-                # A bug of the plugin, so anything. The engine shows our stderr with `--logtostderr -v=9`.
-                traceback.print_exc()
-                await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+                await context.abort(*_abort_arguments(error))
 
         return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
 
 
-def _init_failed_metadata(error: InitFailed) -> tuple[tuple[str, bytes], ...]:
+def _abort_arguments(error: Exception) -> tuple[grpc.StatusCode, str, tuple[tuple[str, bytes], ...]]:
+    match error:
+        case InitError():
+            return grpc.StatusCode.UNKNOWN, str(error), _init_failed_metadata(error)
+        case NotImplementedError():
+            return grpc.StatusCode.UNIMPLEMENTED, str(error), ()
+        case ProviderError():
+            # Not UNKNOWN, which the engine takes for an operation that may have been carried out.
+            return grpc.StatusCode.FAILED_PRECONDITION, str(error), ()
+        case _:
+            # A bug in the plugin. The engine shows our stderr with `--logtostderr -v=9`.
+            traceback.print_exception(error)
+            return grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}", ()
+
+
+def _init_failed_metadata(error: InitError) -> tuple[tuple[str, bytes], ...]:
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
     detail = provider_pb2.ErrorResourceInitFailed(
         id=error.resource_id,
@@ -172,19 +193,16 @@ def _init_failed_metadata(error: InitFailed) -> tuple[tuple[str, bytes], ...]:
 # --- messages to the user -------------------------------------------------------------------------------------------
 
 
-class Engine:
-    """Messages that `pulumi` shows beside a resource. May be called from any thread."""
+class EngineLog:
+    """Sends messages that `pulumi` shows beside a resource. May be called from any thread."""
 
     def __init__(self, address: str) -> None:
         # The generated stubs are typed in part only.
         self._stub: Any = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
 
     def status(self, urn: str, message: str) -> None:
-        """Replaces the resource's status text while the operation runs; nothing stays on the screen."""
+        """Replace the resource's status text while the operation runs; nothing stays on the screen."""
         self._log("INFO", urn, message, ephemeral=True)
-
-    def info(self, urn: str, message: str) -> None:
-        self._log("INFO", urn, message)
 
     def warning(self, urn: str, message: str) -> None:
         self._log("WARNING", urn, message)
@@ -196,7 +214,7 @@ class Engine:
         try:
             self._stub.Log(request, timeout=5)
         except grpc.RpcError:
-            # A message is never worth failing an operation for.
+            # An operation must not fail because of a lost message.
             print(message, file=sys.stderr)
 
 
@@ -204,10 +222,10 @@ class Engine:
 
 
 class Plugin(Provider):
-    """A provider that takes part in previews and keeps secrets. Subclasses implement check, diff, create, …"""
+    """A provider that supports previews and secrets. Subclasses implement check, diff, create and so on."""
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:  # noqa: ARG002
-        # accept_outputs stays off: the SDK cannot read an output value that lists no dependencies.
+        # accept_outputs stays off: the SDK cannot read an output value without dependencies.
         return ConfigureResponse(accept_secrets=True, supports_preview=True)
 
 
@@ -215,12 +233,12 @@ _old_inputs: ContextVar[Properties] = ContextVar("old_inputs")
 
 
 def old_inputs() -> Properties:
-    """The inputs of the last deployment, which the SDK's requests lack; only inside diff, update and delete."""
+    """Return the inputs of the last deployment, which the SDK's requests lack. Works in diff, update and delete."""
     return _old_inputs.get()
 
 
-class _OldInputs(grpc.aio.ServerInterceptor):
-    """Makes `old_inputs` answer for the call that is being served."""
+class _OldInputsInterceptor(grpc.aio.ServerInterceptor):
+    """Stores the old inputs of each call, for `old_inputs` to return."""
 
     async def intercept_service(
         self,
@@ -238,21 +256,22 @@ class _OldInputs(grpc.aio.ServerInterceptor):
         return grpc.unary_unary_rpc_method_handler(call, handler.request_deserializer, handler.response_serializer)
 
 
-def serve(make_plugin: Callable[[Engine], Provider], version: str) -> None:
-    """Runs the plugin until the engine stops it: `serve(DockerPlugin, "5.1.0")` is a whole `main`."""
+def serve(make_plugin: Callable[[EngineLog], Provider], version: str) -> None:
+    """Run the plugin until the engine stops it."""
     parser = argparse.ArgumentParser(description="Pulumi provider plugin; started by the Pulumi engine")
     parser.add_argument("engine", help="address of the Pulumi engine")
-    # The engine adds logging flags of its own; the plugin has no use for them.
+    # The engine adds logging flags, which the plugin ignores.
     engine_address = cast("str", parser.parse_known_args()[0].engine)
     asyncio.run(_serve(make_plugin, version, engine_address))
 
 
-async def _serve(make_plugin: Callable[[Engine], Provider], version: str, engine_address: str) -> None:
+async def _serve(make_plugin: Callable[[EngineLog], Provider], version: str, engine_address: str) -> None:
     _end_with_the_engine()
     server = grpc.aio.server(
-        interceptors=(_ErrorsForUsers(), _OldInputs()), options=[("grpc.max_receive_message_length", 400 << 20)]
+        interceptors=(_ErrorInterceptor(), _OldInputsInterceptor()),
+        options=[("grpc.max_receive_message_length", 400 << 20)],
     )
-    servicer = ProviderServicer(sys.argv[1:], version, make_plugin(Engine(engine_address)), engine_address)
+    servicer = ProviderServicer(sys.argv[1:], version, make_plugin(EngineLog(engine_address)), engine_address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -261,9 +280,9 @@ async def _serve(make_plugin: Callable[[Engine], Provider], version: str, engine
 
 
 def _end_with_the_engine() -> None:
-    """Ends the process at once on a signal, or when the engine is gone: then its end of our standard input closes.
+    """End the process on a signal, or when the engine has ended, which closes our standard input.
 
-    os._exit, because threads that wait for a cluster or a build would hold up an orderly exit.
+    os._exit is used because an orderly exit would wait for threads that wait for a cluster or a build.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from local import debian
+from local.bootstrap import debian
 from local.progress import Screen, Task
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from unittest import mock
 
-from ops import render
-from ops.recorder import Program, stacks
+from ops.program import render
+from ops.program.recorder import Program, stacks
 from tests.conftest import declared
 from tests.variants import VARIANTS
 
@@ -26,7 +26,7 @@ TAG = "src-" + "0" * 16
 @functools.cache
 def model(name: str) -> Program:
     """What the program declares for a stack, whatever app/ holds."""
-    with mock.patch("image.content_tag", return_value=TAG):
+    with mock.patch("slipway.image.app_image.content_tag", return_value=TAG):
         return declared(*VARIANTS.get(name, (name, {})))
 
 

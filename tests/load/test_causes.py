@@ -1,6 +1,6 @@
 """Faults put into a running stack one by one: each is named within a minute, and no request is lost meanwhile.
 
-The table it prints at the end is docs/faults.md, written when all faults were tried.
+The table it prints at the end is docs/reference/faults.md, written when all faults were tried.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 HEALTH = "app/internal/admin/health.go"
 BAD_MIGRATION = "app/internal/store/mysql/migrations/00099_bad.sql"
-DOCUMENT = ROOT / "docs" / "faults.md"
+DOCUMENT = ROOT / "docs" / "reference" / "faults.md"
 NAMED_WITHIN_SECONDS = 60
 
 Change = tuple[str, str, str]

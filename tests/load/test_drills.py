@@ -1,6 +1,6 @@
 """Every drill on the running local stack: it passes, says what it saw, and leaves the stack as it was.
 
-The table it prints at the end is docs/drills.md, written when all drills were done.
+The table it prints at the end is docs/reference/drills.md, written when all drills were done.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from typing import Any
 import pytest
 import urllib3
 
-from ops.drill import REPORTS
-from ops.drills import DRILLS
+from ops.drills.catalogue import DRILLS
+from ops.drills.report import REPORTS
 from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, running_pods, up
 from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-DOCUMENT = ROOT / "docs" / "drills.md"
+DOCUMENT = ROOT / "docs" / "reference" / "drills.md"
 EFFECTS = {
     "kill-pod": "another pod is ready in its place within 60 s",
     "drain": "all of them are gone within 90 s",
-    "redis-down": "a review that is written meanwhile is counted within 15 s",
-    "mysql-slow": "who cannot be answered is told so with 503",
-    "expired-certificate": "who verifies is refused: the certificate has expired within 30 s",
+    "redis-down": "a review written without Redis is counted within 15 s",
+    "mysql-slow": "requests that MySQL holds up are answered with 503",
+    "expired-certificate": "clients that verify it refuse: the certificate has expired within 30 s",
     "full-quota": "a further pod is refused: FailedCreate: exceeded quota within 30 s",
-    "leaked-secret": "by none of the pods the stolen token is taken within 30 s",
+    "leaked-secret": "no pod accepts the stolen token within 30 s",
 }
 """What shows that the fault was there."""
 
@@ -130,7 +130,7 @@ def test_a_drill_stopped_by_ctrl_c_puts_everything_back_and_says_so(tmp_path: Pa
     assert code == 1, text
     assert "Traceback" not in text
     [report] = [file for file in REPORTS.glob("redis-down-*.md") if file.name not in before]
-    assert "It did not come to its end: it was stopped by hand." in report.read_text()
+    assert "The drill ended early: it was stopped by hand." in report.read_text()
     is_as_it_was()
 
 

@@ -1,4 +1,4 @@
-"""What a team does to a running service, under load: nobody loses a request. The table is docs/load.md."""
+"""What a team does to a running service, under load: nobody loses a request. The table is docs/reference/load.md."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tests.load.conftest import written
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
-DOCUMENT = ROOT / "docs" / "load.md"
+DOCUMENT = ROOT / "docs" / "reference" / "load.md"
 OK = 200
 SCALED = "autoscaling: {min: 2, max: 4}"
 

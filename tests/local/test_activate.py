@@ -48,14 +48,14 @@ def test_it_sets_four_variables_and_nothing_else(shell: list[str], clone: Path) 
     assert set(env) - shells_own == {"PULUMI_HOME", "PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG"}
 
 
-def test_twice_is_the_same_as_once(shell: list[str], clone: Path) -> None:
+def test_sourcing_it_twice_has_the_effect_of_once(shell: list[str], clone: Path) -> None:
     once, twice = activated(shell, clone), activated(shell, clone, times=2)
     assert {name: once[name] for name in ("PATH", "KUBECONFIG")} == {
         name: twice[name] for name in ("PATH", "KUBECONFIG")
     }
 
 
-def test_the_users_own_clusters_stay_within_reach(shell: list[str], clone: Path, tmp_path: Path) -> None:
+def test_the_users_own_clusters_remain_accessible(shell: list[str], clone: Path, tmp_path: Path) -> None:
     ours = f"{clone}/.slipway/kubeconfig"
     assert activated(shell, clone, KUBECONFIG="/a:/b")["KUBECONFIG"] == f"{ours}:/a:/b"
     (tmp_path / ".kube").mkdir()
@@ -79,7 +79,9 @@ def test_cdpath_does_not_lead_it_to_another_folder(shell: list[str], clone: Path
     assert done.stdout == f"{clone}/.slipway/pulumi\n"
 
 
-def test_a_shell_that_hides_the_file_s_name_is_told_to_go_to_the_folder_first(clone: Path, tmp_path: Path) -> None:
+def test_a_shell_without_the_name_of_the_sourced_file_gets_the_hint_to_change_the_folder(
+    clone: Path, tmp_path: Path
+) -> None:
     command = ["sh", "-c", f". '{clone}/activate' || true; echo ${{PULUMI_HOME-unset}}"]
     env = {"PATH": os.environ["PATH"]}
     here = subprocess.run(command, cwd=clone, env=env, check=True, capture_output=True, text=True)
@@ -114,4 +116,4 @@ def test_slipway_runs_through_links_on_the_path_and_from_any_folder(
     env = {"PATH": f"{link.parent}:{os.environ['PATH']}"}
     command = [*shell, str(link)] if shell else [link.name]
     done = subprocess.run([*command, "--help"], cwd="/", env=env, check=True, capture_output=True, text=True)
-    assert done.stdout == f"{clone} -m ops --help\n"
+    assert done.stdout == f"{clone}:{clone}/infra -m ops --help\n"

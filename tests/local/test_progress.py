@@ -1,4 +1,4 @@
-"""Steps run side by side, tell what they do, and end together."""
+"""Steps run in parallel, report what they do, and end together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local.problems import Problem, Problems
+from local.errors import SetupError, SetupErrors
 from local.progress import Runner, Screen, Step, Task, last_line
 from tests.watchdog import child
 
@@ -37,18 +37,18 @@ def test_independent_steps_run_at_the_same_time(tmp_path: Path) -> None:
     assert run(tmp_path, Step("one", meet), Step("two", meet)).count("met") == 2
 
 
-def test_a_step_waits_for_the_ones_it_comes_after(tmp_path: Path) -> None:
+def test_a_step_waits_for_its_dependencies(tmp_path: Path) -> None:
     order: list[str] = []
 
-    def note(task: Task) -> None:
+    def record(task: Task) -> None:
         time.sleep(0.05 if task.name == "first" else 0)
         order.append(task.name)
 
     run(
         tmp_path,
-        Step("last", note, after=("first", "second")),
-        Step("second", note, after=("first",)),
-        Step("first", note),
+        Step("last", record, after=("first", "second")),
+        Step("second", record, after=("first",)),
+        Step("first", record),
     )
     assert order == ["first", "second", "last"]
 
@@ -57,11 +57,11 @@ def test_a_failed_command_names_its_reason_its_log_and_the_fix(tmp_path: Path) -
     def fail(task: Task) -> None:
         task.run(["sh", "-c", "echo disk full >&2; exit 3"])
 
-    with pytest.raises(Problems) as caught:
+    with pytest.raises(SetupErrors) as caught:
         run(tmp_path, Step("building it", fail))
     assert str(caught.value).splitlines() == [
-        "error: building it: `sh -c echo disk full >&2; exit 3` ended with 3: disk full",
-        f"  fix: read {tmp_path / 'building-it.log'}, then run `make up` again: it goes on where it stopped",
+        "error: building it: `sh -c echo disk full >&2; exit 3` failed with exit code 3: disk full",
+        f"  fix: read {tmp_path / 'building-it.log'}, then run `make up` again: it continues where it stopped",
     ]
 
 
@@ -75,16 +75,16 @@ def test_a_failure_ends_the_other_steps_and_starts_no_new_one(tmp_path: Path) ->
     def fail(task: Task) -> None:
         while not started:
             time.sleep(0.01)
-        raise Problem("broken", "mend it")
+        raise SetupError("broken", "mend it")
 
     began = time.monotonic()
-    with pytest.raises(Problems, match=r"^error: broken\n  fix: mend it$"):
+    with pytest.raises(SetupErrors, match=r"^error: broken\n  fix: mend it$"):
         run(tmp_path, Step("long", sleep), Step("bad", fail), Step("never", sleep, after=("bad",)))
     assert started == ["long"]
     assert time.monotonic() - began < 10
 
 
-def test_a_bug_in_a_step_is_not_dressed_up_as_a_users_problem(tmp_path: Path) -> None:
+def test_a_bug_in_a_step_is_not_reported_as_an_error_of_the_user(tmp_path: Path) -> None:
     def bug(task: Task) -> None:
         raise KeyError("oops")
 
@@ -92,7 +92,7 @@ def test_a_bug_in_a_step_is_not_dressed_up_as_a_users_problem(tmp_path: Path) ->
         run(tmp_path, Step("step", bug))
 
 
-def test_ctrl_c_ends_the_children_and_is_told_in_one_line(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_children(tmp_path: Path) -> None:
     script = textwrap.dedent(f"""
         import sys
         from pathlib import Path
@@ -110,7 +110,7 @@ def test_ctrl_c_ends_the_children_and_is_told_in_one_line(tmp_path: Path) -> Non
         os.kill(int(last_line(log)), 0)
 
 
-def test_a_long_step_tells_what_it_is_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_step_reports_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.progress.HEARTBEAT_SECONDS", 0.5)
 
     def compile_slowly(task: Task) -> None:
@@ -119,16 +119,16 @@ def test_a_long_step_tells_what_it_is_at(tmp_path: Path, monkeypatch: pytest.Mon
     assert "compile … 1 s: k8s.io/api/core/v1" in run(tmp_path, Step("compile", compile_slowly))
 
 
-def test_what_a_command_shows_is_in_its_log_too(tmp_path: Path) -> None:
+def test_lines_shown_on_the_screen_are_also_in_the_log(tmp_path: Path) -> None:
     out = run(tmp_path, Step("show", lambda task: task.run(["echo", "created"], show=bool)))
     assert "  created" in out
     assert "created" in (tmp_path / "show.log").read_text()
 
 
-def test_waiting_ends_with_what_did_not_happen(tmp_path: Path) -> None:
-    with pytest.raises(Problems) as caught:
-        run(tmp_path, Step("node", lambda task: task.until(lambda: False, "the node gets ready", 0.1)))
-    assert "node: the node gets ready within 0 s did not happen" in str(caught.value)
+def test_a_wait_that_times_out_says_for_what(tmp_path: Path) -> None:
+    with pytest.raises(SetupErrors) as caught:
+        run(tmp_path, Step("node", lambda task: task.wait_until(lambda: False, "the node is not ready", 0.1)))
+    assert "node: the node is not ready after 0 s" in str(caught.value)
 
 
 def test_a_log_file_gets_plain_lines(tmp_path: Path) -> None:

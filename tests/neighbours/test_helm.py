@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.e2e.cluster.test_adopt import CHART, OF_CHART, Place, release, released, take_over
 from tests.e2e.conftest import ROOT, run
-from tests.e2e.test_adopt import CHART, OF_CHART, Place, release, released, take_over
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 

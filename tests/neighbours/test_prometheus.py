@@ -23,7 +23,7 @@ from tests.e2e.load import Load
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 PERCENT = 34
-INSTEAD = "the pods themselves are asked"
+INSTEAD = "reading the metrics of the pods themselves"
 
 
 def targets() -> list[dict[str, Any]]:

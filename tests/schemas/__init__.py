@@ -16,11 +16,11 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from slipway.objects import Object
+
 OLDEST, LOCAL, NEWEST = VERSIONS = ("1.34", "1.36", "1.37")
 CUSTOM = Path(__file__).parent
 KUBERNETES = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
-
-Object = dict[str, Any]
 
 
 def errors(manifest: Object, version: str) -> list[str]:

@@ -22,102 +22,102 @@ import (
 
 const (
 	storeCheckInterval = time.Second
-	// migrateWait is for a server that starts together with the Job that migrates it.
+	// migrateWait is how long `api migrate` waits for a MySQL server that starts at the same time as the migration Job.
 	migrateWait = time.Minute
 )
 
-// workConnections is the part of MYSQL_CONNECTIONS that counts behind the requests, each count within workTimeout.
+// Background tasks use this part of MYSQL_CONNECTIONS, with a longer timeout than requests.
 const (
-	workConnections = 2
-	workTimeout     = 30 * time.Second
+	taskConnections = 2
+	taskTimeout     = 30 * time.Second
 )
 
-// backends is what the API keeps its data in, and what it shares with other replicas.
+// backends are the store of the API, and what it shares with other replicas.
 type backends struct {
 	store    store.Store
 	announce func(context.Context, store.Change) error
 	limiter  *limit.Limiter
-	work     []func(context.Context) // in the background, until ctx ends
+	tasks    []func(context.Context) // run in the background until their context ends
 	closers  []func() error
 }
 
-// openBackends connects to nothing: who is away now may come back.
+// openBackends creates the backends without connecting: a server that is unavailable now may come back.
 func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b backends, err error) {
 	if cfg.Env.MySQLHost == "" {
-		logger.Warn("MYSQL_HOST is not set: everything is kept in the memory of this process and does not outlive it")
+		logger.Warn("MYSQL_HOST is not set: all data is kept in memory and lost when this process ends")
 		b.store = &store.Memory{}
 		b.announce, b.limiter = b.store.Recount, limit.New(nil, m)
 		return b, nil
 	}
-	requests, counting, err := b.openMySQL(cfg)
+	requests, background, err := b.openMySQL(cfg)
 	if err != nil {
 		return b, err
 	}
-	b.work = append(b.work, func(ctx context.Context) { cleanUp(ctx, counting, logger) })
+	b.tasks = append(b.tasks, func(ctx context.Context) { removeExpiredKeys(ctx, background, logger) })
 	if cfg.Env.RedisHost == "" {
 		b.store, b.announce, b.limiter = requests, requests.Recount, limit.New(nil, m)
-		b.work = append(b.work, recount.NewSweeper(counting, counting, m, logger).Work)
+		b.tasks = append(b.tasks, recount.NewSweeper(background, background, m, logger).Work)
 		return b, nil
 	}
 	client, err := b.openRedis(cfg)
 	if err != nil {
 		return b, err
 	}
-	cached, counter := cache.New(requests, client, m), cache.New(counting, client, m)
+	cached, counter := cache.New(requests, client, m), cache.New(background, client, m)
 	queue := recount.New(client, counter, cached, m, logger)
 	b.store, b.announce, b.limiter = cached, queue.Announce, limit.New(client, m)
-	b.work = append(b.work, queue.Work, recount.NewSweeper(counting, counter, m, logger).Work)
+	b.tasks = append(b.tasks, queue.Work, recount.NewSweeper(background, counter, m, logger).Work)
 	return b, nil
 }
 
-// openMySQL opens one pool for requests and one for what counts behind them, which may take longer and must not keep
-// requests waiting for a connection.
-func (b *backends) openMySQL(cfg config.Config) (requests, counting *mysql.Store, err error) {
+// openMySQL opens one connection pool for requests and one for background tasks, which may take longer and must not take
+// connections from requests.
+func (b *backends) openMySQL(cfg config.Config) (requests, background *mysql.Store, err error) {
 	options, err := mysqlOptions(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
-	options.Connections = int(cfg.Env.MySQLConnections) - workConnections
+	options.Connections = int(cfg.Env.MySQLConnections) - taskConnections
 	if requests, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}
 	b.closers = append(b.closers, requests.Close)
-	options.Connections, options.Timeout = workConnections, workTimeout
-	if counting, err = mysql.Open(options); err != nil {
+	options.Connections, options.Timeout = taskConnections, taskTimeout
+	if background, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}
-	b.closers = append(b.closers, counting.Close)
-	return requests, counting, nil
+	b.closers = append(b.closers, background.Close)
+	return requests, background, nil
 }
 
 func (b *backends) openRedis(cfg config.Config) (*redis.Client, error) {
-	secured, err := cfg.Env.RedisTLS()
+	tlsConfig, err := cfg.Env.RedisTLS()
 	if err != nil {
 		return nil, err
 	}
 	client := redis.Open(redis.Options{
 		Host: cfg.Env.RedisHost, Port: int(cfg.Env.RedisPort),
-		User: cfg.Env.RedisUser, Password: cfg.Secrets.RedisPassword, TLS: secured,
+		User: cfg.Env.RedisUser, Password: cfg.Secrets.RedisPassword, TLS: tlsConfig,
 	})
 	b.closers = append(b.closers, client.Close)
 	return client, nil
 }
 
 func (b *backends) close() {
-	for _, each := range slices.Backward(b.closers) {
-		each()
+	for _, closeBackend := range slices.Backward(b.closers) {
+		closeBackend()
 	}
 }
 
 func mysqlOptions(cfg config.Config) (mysql.Options, error) {
-	secured, err := cfg.Env.MySQLTLS()
+	tlsConfig, err := cfg.Env.MySQLTLS()
 	return mysql.Options{
 		Host: cfg.Env.MySQLHost, Port: int(cfg.Env.MySQLPort), Database: cfg.Env.MySQLDatabase,
-		User: cfg.Env.MySQLUser, Password: cfg.Secrets.MySQLPassword, TLS: secured,
+		User: cfg.Env.MySQLUser, Password: cfg.Secrets.MySQLPassword, TLS: tlsConfig,
 	}, err
 }
 
-// migrate brings the schema up to date. What fails is the error, and the last line of the output.
+// migrate brings the schema up to date.
 func migrate(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := loadConfig(getenv)
 	if err != nil {
@@ -134,8 +134,8 @@ func migrate(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	return mysql.Migrate(ctx, options, mysql.Migrations(), migrateWait, logger)
 }
 
-// watchStore keeps readiness in step with the store until ctx ends.
-func watchStore(ctx context.Context, kept store.Store, health *admin.Health, logger *slog.Logger) {
+// watchStore updates the readiness as the store becomes unusable or usable, until ctx ends.
+func watchStore(ctx context.Context, st store.Store, health *admin.Health, logger *slog.Logger) {
 	ticks := time.NewTicker(storeCheckInterval)
 	defer ticks.Stop()
 	for {
@@ -143,14 +143,14 @@ func watchStore(ctx context.Context, kept store.Store, health *admin.Health, log
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			checkStore(ctx, kept, health, logger)
+			checkStore(ctx, st, health, logger)
 		}
 	}
 }
 
-func checkStore(ctx context.Context, kept store.Store, health *admin.Health, logger *slog.Logger) {
-	err := kept.Check(ctx)
-	if ctx.Err() != nil || !health.StoreWorks(err == nil) {
+func checkStore(ctx context.Context, st store.Store, health *admin.Health, logger *slog.Logger) {
+	err := st.Check(ctx)
+	if ctx.Err() != nil || !health.SetStoreUsable(err == nil) {
 		return
 	}
 	if err != nil {

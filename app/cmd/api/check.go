@@ -13,8 +13,8 @@ import (
 
 const checkUsage = "usage: api check URL [--timeout 2s], with http:// or https://"
 
-// check asks an address once. It is for those who have no curl, such as the image's HEALTHCHECK: there is nothing but
-// this program in it. The error says in one line what came instead of a 2xx.
+// check sends one request, and returns an error of one line unless the response is 2xx. It replaces curl in the
+// HEALTHCHECK of the image, which contains nothing but this program.
 func check(ctx context.Context, args []string) error {
 	address, timeout, err := checkArguments(args)
 	if err != nil {
@@ -26,26 +26,26 @@ func check(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	// The address itself is asked: through no proxy, and not where it redirects to.
+	// Check this address itself: use no proxy, and follow no redirect.
 	client := http.Client{
 		Transport:     &http.Transport{},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	answer, err := client.Do(request)
+	response, err := client.Do(request)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s: no answer within %s", address.Redacted(), timeout)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", address.Redacted(), errors.Unwrap(err))
 	}
-	answer.Body.Close()
-	if answer.StatusCode/100 != 2 {
-		return fmt.Errorf("%s: answered %s", address.Redacted(), answer.Status)
+	response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("%s: responded %s", address.Redacted(), response.Status)
 	}
 	return nil
 }
 
-// checkArguments takes --timeout before or after the URL.
+// checkArguments parses the URL and --timeout, in any order.
 func checkArguments(args []string) (address *url.URL, timeout time.Duration, err error) {
 	flags := flag.NewFlagSet("check", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -53,16 +53,16 @@ func checkArguments(args []string) (address *url.URL, timeout time.Duration, err
 	if err := flags.Parse(args); err != nil {
 		return nil, 0, fmt.Errorf("%w; %s", err, checkUsage)
 	}
-	given := flags.Arg(0)
+	text := flags.Arg(0)
 	if err := flags.Parse(flags.Args()[min(1, flags.NArg()):]); err != nil {
 		return nil, 0, fmt.Errorf("%w; %s", err, checkUsage)
 	}
-	address, err = url.Parse(given)
+	address, err = url.Parse(text)
 	if err != nil || address.Host == "" || (address.Scheme != "http" && address.Scheme != "https") || flags.NArg() > 0 {
 		return nil, 0, errors.New(checkUsage)
 	}
 	if timeout <= 0 {
-		return nil, 0, fmt.Errorf("--timeout %s is not more than 0; %s", timeout, checkUsage)
+		return nil, 0, fmt.Errorf("--timeout %s is not greater than 0; %s", timeout, checkUsage)
 	}
 	return address, timeout, nil
 }

@@ -1,4 +1,7 @@
-// Command api serves the reviews API, and the pages for people. `api --help` lists what it reads and where it listens.
+// Command api serves the reviews API and its web pages. `api --help` lists its commands, ports and settings.
+//
+// This package parses the command line, and connects the packages below internal to one process. Everything else belongs
+// there.
 package main
 
 import (
@@ -16,7 +19,7 @@ import (
 	"slipway/app/internal/config"
 )
 
-// version is set by the linker to what the source hashes to.
+// version is set by the linker to the hash of the source.
 var version = "dev"
 
 func main() {
@@ -26,7 +29,7 @@ func main() {
 	}
 }
 
-// untilSignal ends at the first SIGTERM or SIGINT. The second one ends the process at once.
+// untilSignal returns a context that ends at the first SIGTERM or SIGINT. The second signal exits at once.
 func untilSignal() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
@@ -35,13 +38,13 @@ func untilSignal() context.Context {
 		<-signals
 		cancel()
 		<-signals
-		fmt.Fprintln(os.Stderr, "ended by a second signal, before all requests were answered")
+		fmt.Fprintln(os.Stderr, "exited at the second signal, before all requests were finished")
 		os.Exit(1)
 	}()
 	return ctx
 }
 
-// run does one command. It returns once ctx has ended and all requests are answered.
+// run executes one command. The commands that serve return after ctx has ended and the last request is finished.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
 	if len(args) > 1 && args[1] == "check" {
 		return check(ctx, args[2:])
@@ -87,10 +90,10 @@ func help(stdout io.Writer) error {
 	var text strings.Builder
 	text.WriteString(`Usage:
   api                serve until SIGTERM, then drain
-  api web            serve the pages for people, from the API at API_URL, in the same way
-  api migrate        bring the schema of MYSQL_DATABASE up to date; may run many times at once
-  api config check   show the configuration in force, or every mistake in it (exit 1)
-  api check URL      exit 0 if it answers 2xx, else say what came and exit 1 (--timeout 2s)
+  api web            serve the web pages of the API at API_URL, in the same way
+  api migrate        bring the schema of MYSQL_DATABASE up to date; safe to run several times at once
+  api config check   show the configuration in force, or all mistakes in it (exit 1)
+  api check URL      exit 0 if the response is 2xx, otherwise report it and exit 1 (--timeout 2s)
   api version
   api --help
 
@@ -104,12 +107,12 @@ Environment (default):
 		fmt.Fprintf(&text, "  %-25s %s (%s)\n", variable.Name, variable.Meaning, cmp.Or(variable.Default, "none"))
 	}
 	text.WriteString(`
-CONFIG_FILE (YAML, read again when it changes; a file with a mistake is kept out):
+CONFIG_FILE (YAML, read again when it changes; a file with a mistake is refused):
   logLevel: info                      instead of LOG_LEVEL
-  pageSize: {default: 20, max: 100}   entries of a list
-  rateLimit: {requests: 6000, logins: 60, guesses: 10}   of one client per minute; 0 is no limit
+  pageSize: {default: 20, max: 100}   items of a list
+  rateLimit: {requests: 6000, logins: 60, guesses: 10}   of one client per minute; 0 means no limit
                                       (guesses: of one account's password, per ten minutes)
-  notice: ""                          sent as X-Notice with every answer
+  notice: ""                          sent as X-Notice with every response
 `)
 	_, err := io.WriteString(stdout, text.String())
 	return err

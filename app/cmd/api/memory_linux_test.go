@@ -19,22 +19,23 @@ import (
 	"slipway/app/internal/attack"
 )
 
-const headOfBody = "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000\r\n\r\n"
+// requestHead begins a request with a body.
+const requestHead = "POST /v1/sessions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 8000\r\n\r\n"
 
 const (
 	attackers = 200
 	podMemory = 64 << 10 // KiB
-	// goMemory is GOMEMLIMIT. Go uses it before it collects much garbage; it takes some 40 MiB where it is not short of
-	// processor time.
+	// goMemory is GOMEMLIMIT. Go collects little garbage before it reaches this limit; it uses about 40 MiB if it has
+	// enough processor time.
 	goMemory = podMemory * 90 / 100
 )
 
-// pod is the program as a pod runs it: compiled without the race detector, with the limits of a pod of 64Mi.
+// pod is the program as it runs in a pod: compiled without the race detector, with the limits of a pod of 64Mi.
 type pod struct {
 	t       *testing.T
 	process *os.Process
 	address string
-	mapped  int // KiB of the program's own file, which the kernel drops before it kills anything
+	mapped  int // KiB of the executable, which the kernel evicts before it kills a process
 }
 
 func startPod(t *testing.T, program string, args []string, environment ...string) pod {
@@ -76,7 +77,7 @@ func writeConfig(t *testing.T, content string) (path string) {
 	return path
 }
 
-// status reads a line of /proc/PID/status, in KiB.
+// status returns a value of /proc/PID/status, in KiB.
 func (p pod) status(name string) (kibibytes int) {
 	p.t.Helper()
 	lines, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.process.Pid))
@@ -90,36 +91,36 @@ func (p pod) status(name string) (kibibytes int) {
 	return kibibytes
 }
 
-// attack has so many clients send the same at once, again and again. It returns how often each status was answered; 0 is a
-// connection that was closed first.
+// attack makes many clients send the same request twice at the same time. It returns the number of responses by status; 0
+// stands for a connection that was closed without a response.
 func (p pod) attack(clients int, path, mediaType, body string) map[int]int {
 	client := http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: attackers}}
 	defer client.CloseIdleConnections()
 	var mu sync.Mutex
-	answers := map[int]int{}
+	responses := map[int]int{}
 	together(clients, func() {
 		for range 2 {
 			status := 0
-			if answer, err := client.Post("http://"+p.address+path, mediaType, strings.NewReader(body)); err == nil {
-				status = answer.StatusCode
-				io.Copy(io.Discard, answer.Body)
-				answer.Body.Close()
+			if response, err := client.Post("http://"+p.address+path, mediaType, strings.NewReader(body)); err == nil {
+				status = response.StatusCode
+				io.Copy(io.Discard, response.Body)
+				response.Body.Close()
 			}
 			mu.Lock()
-			answers[status]++
+			responses[status]++
 			mu.Unlock()
 		}
 	})
-	return answers
+	return responses
 }
 
-func (p pod) attackInEveryWay(login string) (answers map[int]int) {
+func (p pod) attackInEveryWay(login string) (responses map[int]int) {
 	var all sync.WaitGroup
-	all.Go(func() { p.stall(attackers/4, headOfBody+attack.TinyFields(7990)) })
+	all.Go(func() { p.stall(attackers/4, requestHead+attack.TinyFields(7990)) })
 	all.Go(func() { p.attack(attackers/4, "/v1/users", "application/json", attack.TinyFields(8<<10)) })
-	all.Go(func() { answers = p.attack(attackers/2, "/v1/sessions", "application/json", login) })
+	all.Go(func() { responses = p.attack(attackers/2, "/v1/sessions", "application/json", login) })
 	all.Wait()
-	return answers
+	return responses
 }
 
 func together(clients int, work func()) {
@@ -130,7 +131,7 @@ func together(clients int, work func()) {
 	all.Wait()
 }
 
-// stall has so many clients send this and then nothing for a while.
+// stall makes many clients send an incomplete request, and wait.
 func (p pod) stall(clients int, request string) {
 	together(clients, func() {
 		connection, err := net.Dial("tcp", p.address)
@@ -143,15 +144,15 @@ func (p pod) stall(clients int, request string) {
 	})
 }
 
-func (p pod) wantWithinLimit(after string, answers map[int]int) {
+func (p pod) wantWithinLimit(after string, responses map[int]int) {
 	p.t.Helper()
 	peak := p.status("VmHWM") - p.mapped
-	p.t.Logf("%s: %.1f MiB at most; answers %v", after, float64(peak)/1024, answers)
+	p.t.Logf("%s: at most %.1f MiB; responses %v", after, float64(peak)/1024, responses)
 	if peak > podMemory {
 		p.t.Fatalf("%s: %.1f MiB", after, float64(peak)/1024)
 	}
-	if answers[http.StatusInternalServerError] > 0 {
-		p.t.Errorf("%s: answers %v", after, answers)
+	if responses[http.StatusInternalServerError] > 0 {
+		p.t.Errorf("%s: responses %v", after, responses)
 	}
 }
 
@@ -167,7 +168,7 @@ func TestMemoryStaysWithinAPodsLimitUnder200HostileClients(t *testing.T) {
 	api.wantWithinLimit("1 MiB of tiny fields", api.attack(attackers, "/v1/sessions", "application/json", attack.TinyFields(1<<20)))
 	api.wantWithinLimit("8 KiB of tiny fields", api.attack(attackers, "/v1/users", "application/json", attack.TinyFields(8<<10)))
 	api.wantWithinLimit("logins", api.attack(attackers, "/v1/sessions", "application/json", login))
-	api.stall(attackers, headOfBody+attack.TinyFields(7990))
+	api.stall(attackers, requestHead+attack.TinyFields(7990))
 	api.wantWithinLimit("bodies that do not end", nil)
 	api.stall(attackers, "GET /version HTTP/1.1\r\nHost: x\r\n"+tinyHeaders(1900))
 	api.wantWithinLimit("heads that do not end", nil)
@@ -178,14 +179,14 @@ func TestMemoryStaysWithinAPodsLimitUnder200HostileClients(t *testing.T) {
 	web.wantWithinLimit("a form of 16 KiB", web.attack(attackers, "/signup", form, "name="+strings.Repeat("<", 16<<10-10)))
 	web.wantWithinLimit("login forms", web.attack(attackers, "/login", form, "email=ada%40example.org&password=correct+horse"))
 	if status := api.attack(attackers, "/v1/sessions", "application/json", `{}`); status[http.StatusUnprocessableEntity] == 0 {
-		t.Errorf("the API does not answer any more: %v", status)
+		t.Errorf("the API does not respond any more: %v", status)
 	}
 }
 
 func tinyHeaders(count int) string {
 	var text strings.Builder
-	for at := range count {
-		fmt.Fprintf(&text, "%x:\r\n", at)
+	for i := range count {
+		fmt.Fprintf(&text, "%x:\r\n", i)
 	}
 	return text.String()
 }

@@ -24,12 +24,13 @@ import (
 
 const (
 	configPollInterval = 10 * time.Second
-	// maxHeaderBytes fits two addresses of 4 KiB, as Referer has one, and the cookies: Go takes 4 KiB more than is said.
-	// A head of tiny headers takes twenty times its bytes, for as long as a client takes to send it.
+	// maxHeaderBytes fits the cookies and two addresses of 4 KiB, one of them in Referer; Go accepts 4 KiB more than
+	// this. A higher limit would cost memory: tiny headers take twenty times their bytes for as long as a client takes to
+	// send them.
 	maxHeaderBytes = 8 << 10
 )
 
-// process is what each mode that serves has around its handler.
+// process holds what both servers, API and web, have in common.
 type process struct {
 	cfg         config.Config
 	logger      *slog.Logger
@@ -40,6 +41,7 @@ type process struct {
 	stopTracing func()
 }
 
+// newProcess creates the common parts of a server.
 func newProcess(ctx context.Context, service string, cfg config.Config, stdout io.Writer) (*process, error) {
 	var level slog.LevelVar
 	logger := logging.New(stdout, string(cfg.Env.LogFormat), &level)
@@ -49,7 +51,7 @@ func newProcess(ctx context.Context, service string, cfg config.Config, stdout i
 	return &process{cfg, logger, counters, live, &admin.Health{}, traces, stopTracing}, err
 }
 
-// file is the reloadable configuration in force.
+// file returns the reloadable configuration in force.
 func (p *process) file() config.File { return p.live.Current().File }
 
 func (p *process) options() httpserver.Options {
@@ -63,15 +65,15 @@ func (p *process) options() httpserver.Options {
 	}
 }
 
-// serve answers until ctx ends, with the handler on the public port.
+// serve serves the handler on the public port until ctx ends, and the admin port beside it.
 func (p *process) serve(ctx context.Context, handler http.Handler) error {
 	defer inBackground(func(ctx context.Context) { p.live.Watch(ctx, configPollInterval) })()
 	public := newServer(p.cfg.Env, p.logger, handler)
-	private := newServer(p.cfg.Env, p.logger, admin.New(p.health, p.metrics, p.cfg, p.live))
-	return serveUntil(ctx, public, private, p.health, p.cfg.Env, p.logger)
+	adminServer := newServer(p.cfg.Env, p.logger, admin.New(p.health, p.metrics, p.cfg, p.live))
+	return serveUntil(ctx, public, adminServer, p.health, p.cfg.Env, p.logger)
 }
 
-// inBackground runs the tasks until stop is called, which waits for them.
+// inBackground starts the tasks. stop cancels their context and waits for them.
 func inBackground(tasks ...func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
@@ -81,22 +83,22 @@ func inBackground(tasks ...func(context.Context)) (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// serveUntil answers on both ports until ctx ends and the last request is answered.
-func serveUntil(ctx context.Context, public, private *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
+// serveUntil serves both ports until ctx has ended and the last public request is finished.
+func serveUntil(ctx context.Context, public, adminServer *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
 	failed := make(chan error, 2)
-	privateAddress, err := start(private, "ADMIN_PORT", env.AdminPort, failed)
+	adminAddress, err := start(adminServer, "ADMIN_PORT", env.AdminPort, failed)
 	if err != nil {
 		return err
 	}
-	// Probes and metrics are answered until the last request is.
-	defer private.Close()
+	// Probes and metrics are served until the last request is finished.
+	defer adminServer.Close()
 	publicAddress, err := start(public, "HTTP_PORT", env.HTTPPort, failed)
 	if err != nil {
 		return err
 	}
 	defer public.Close()
 	health.Ready()
-	logger.Info("serving", "version", version, "environment", env.Environment, "http", publicAddress, "admin", privateAddress)
+	logger.Info("serving", "version", version, "environment", env.Environment, "http", publicAddress, "admin", adminAddress)
 
 	select {
 	case err := <-failed:
@@ -118,7 +120,7 @@ func newServer(env config.Env, logger *slog.Logger, handler http.Handler) *http.
 	}
 }
 
-// start listens before it returns, so that a taken port is an error of the start.
+// start listens before it returns, so that a port in use is an error at startup.
 func start(server *http.Server, name string, port config.Port, failed chan<- error) (address string, err error) {
 	listener, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
 	if err != nil {
@@ -132,9 +134,9 @@ func start(server *http.Server, name string, port config.Port, failed chan<- err
 	return listener.Addr().String(), nil
 }
 
-// drain leaves without losing a request. Kubernetes takes a pod out of its endpoints while it tells it to stop, not
-// before: requests still come for a moment, and are served. Then the running ones may finish.
-// See https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
+// drain shuts the public server down without losing a request. Kubernetes removes a pod from its endpoints at the same
+// time as it sends SIGTERM, not before. New requests therefore still arrive for a moment and are served; then the running
+// ones may finish. See https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination
 func drain(public *http.Server, health *admin.Health, env config.Env, logger *slog.Logger) error {
 	health.Drain()
 	logger.Info("draining", "delay", env.DrainDelay, "timeout", env.ShutdownTimeout)
@@ -143,7 +145,7 @@ func drain(public *http.Server, health *admin.Health, env config.Env, logger *sl
 	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(env.ShutdownTimeout))
 	defer cancel()
 	if err := public.Shutdown(ctx); err != nil {
-		return fmt.Errorf("requests were cut off: they still ran after SHUTDOWN_TIMEOUT (%s)", env.ShutdownTimeout)
+		return fmt.Errorf("requests were aborted: they were still running after SHUTDOWN_TIMEOUT (%s)", env.ShutdownTimeout)
 	}
 	logger.Info("stopped")
 	return nil

@@ -10,7 +10,7 @@ import (
 	"slipway/app/internal/config"
 )
 
-// serve answers with the API until ctx ends.
+// serve runs the API until ctx ends.
 func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := loadConfig(getenv)
 	if err != nil {
@@ -26,9 +26,9 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) er
 		return err
 	}
 	defer backends.close()
-	defer inBackground(append(backends.work,
+	defer inBackground(append(backends.tasks,
 		func(ctx context.Context) { watchStore(ctx, backends.store, p.health, p.logger) },
-		func(ctx context.Context) { sweepSessions(ctx, backends.store, p.logger) },
+		func(ctx context.Context) { removeExpiredSessions(ctx, backends.store, p.logger) },
 	)...)()
 	checkStore(ctx, backends.store, p.health, p.logger)
 	return p.serve(ctx, api.New(api.Options{
@@ -43,11 +43,12 @@ func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) er
 	}))
 }
 
-// signingKeys makes one up where none is given, which is fine for a single process on a developer's machine.
+// signingKeys returns the current signing key and then the previous one, if it is set. Without any it generates a key,
+// which is enough for a single process on a developer's machine.
 func signingKeys(secrets config.Secrets, logger *slog.Logger) []config.Secret {
 	switch none := (config.Secret{}); {
 	case secrets.SigningKey == none:
-		logger.Warn("SECRETS_DIR is not set: cursors and tokens are signed with a key of this process and do not outlive it")
+		logger.Warn("SECRETS_DIR is not set: cursors and tokens are signed with a generated key and become invalid when this process ends")
 		return []config.Secret{config.NewSecret(rand.Text())}
 	case secrets.SigningKeyPrevious == none:
 		return []config.Secret{secrets.SigningKey}

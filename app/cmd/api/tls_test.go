@@ -13,19 +13,19 @@ import (
 	"slipway/app/internal/store/mysql/mysqltest"
 )
 
-// certified is the file with the authority of the servers at TEST_MYSQL_DSN and TEST_REDIS_TLS_PORT.
-func certified(t *testing.T) (authority, redisPort string) {
+// tlsServers returns the CA file of the servers at TEST_MYSQL_DSN and TEST_REDIS_TLS_PORT, and that port.
+func tlsServers(t *testing.T) (authority, redisPort string) {
 	t.Helper()
 	authority, redisPort = os.Getenv("TEST_CA_FILE"), os.Getenv("TEST_REDIS_TLS_PORT")
 	if authority == "" || redisPort == "" {
-		t.Skip("TEST_CA_FILE or TEST_REDIS_TLS_PORT is not set: no servers with TLS to test with")
+		t.Skip("TEST_CA_FILE or TEST_REDIS_TLS_PORT is not set: there are no servers with TLS to test with")
 	}
 	return authority, redisPort
 }
 
-func TestItUsesManagedServersThatDemandTLSAndAUserOfRedis(t *testing.T) {
-	authority, redisPort := certified(t)
-	b := newBackend(t)
+func TestTheAPIUsesServersThatRequireTLSAndARedisUser(t *testing.T) {
+	authority, redisPort := tlsServers(t)
+	b := newBackends(t)
 	admin := mysqltest.Admin(t, "")
 	user := fmt.Sprintf("tls%d", time.Now().UnixNano())
 	t.Cleanup(func() { admin.Exec("DROP USER " + user) })
@@ -50,15 +50,15 @@ func TestItUsesManagedServersThatDemandTLSAndAUserOfRedis(t *testing.T) {
 	}, b.environment...)
 
 	b.migrate()
-	r := startRun(t, b.environment...)
+	r := startAPI(t, b.environment...)
 	shop := fmt.Sprint(r.post("/v1/shops", `{"name": "kept"}`, b.tokens(1)[0])["id"])
 	if body, _ := r.get(r.api, "/v1/shops/"+shop); !strings.Contains(body, `"name":"kept"`) {
 		t.Errorf("got %s", body)
 	}
 	if clients := redisAdmin.ClientList(t.Context()).Val(); !strings.Contains(clients, "user=shop") {
-		t.Errorf("Redis is not used by that user: %s", clients)
+		t.Errorf("Redis is not used as that user: %s", clients)
 	}
-	t.Run("and fails without TLS, or with an authority that did not certify them", func(t *testing.T) {
+	t.Run("and fails without TLS or with another certificate authority", func(t *testing.T) {
 		environment := b.environment
 		for mode, want := range map[string]string{"disabled": "denied", "verified": "unknown authority"} {
 			b.environment = append([]string{"MYSQL_TLS=" + mode, "MYSQL_CA_FILE="}, environment...)

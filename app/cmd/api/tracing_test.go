@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// collector keeps what it is sent, as it is sent: texts can be found in it.
+// collector stores the exported spans in their wire format, in which texts can be searched.
 type collector struct {
 	*httptest.Server
 	mu   sync.Mutex
@@ -44,8 +44,8 @@ const (
 	spanID  = "00f067aa0ba902b7"
 )
 
-// traced asks as part of a trace that began elsewhere.
-func (r *running) traced(method, path, body string) {
+// sendTraced sends a request as part of a trace that began elsewhere.
+func (r *instance) sendTraced(method, path, body string) {
 	r.t.Helper()
 	request, err := http.NewRequestWithContext(r.t.Context(), method, "http://"+r.api+path, strings.NewReader(body))
 	if err != nil {
@@ -53,26 +53,26 @@ func (r *running) traced(method, path, body string) {
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Traceparent", "00-"+traceID+"-"+spanID+"-01")
-	answer, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	answer.Body.Close()
+	response.Body.Close()
 }
 
-func TestATraceGoesOnToTheStoreAndIsInTheLog(t *testing.T) {
-	b := newBackend(t)
+func TestATraceContinuesToTheStoreAndIsLogged(t *testing.T) {
+	b := newBackends(t)
 	b.addRedis()
 	b.migrate()
 	c := newCollector(t)
-	r := startRun(t, append(b.environment, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)...)
-	r.traced("POST", "/v1/users?email=canary@example.org", `{"name": "canary", "email": "canary@example.org", "password": "canary canary"}`)
-	r.traced("GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901?canary", "")
-	if line := r.log.await(t, "request"); line["traceId"] != traceID {
+	r := startAPI(t, append(b.environment, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)...)
+	r.sendTraced("POST", "/v1/users?email=canary@example.org", `{"name": "canary", "email": "canary@example.org", "password": "canary canary"}`)
+	r.sendTraced("GET", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901?canary", "")
+	if line := r.log.waitFor(t, "request"); line["traceId"] != traceID {
 		t.Errorf("logged %v", line)
 	}
 	r.stop()
-	if err := r.ended(); err != nil {
+	if err := r.wait(); err != nil {
 		t.Fatal(err)
 	}
 	sent := c.sent.String()
@@ -84,33 +84,33 @@ func TestATraceGoesOnToTheStoreAndIsInTheLog(t *testing.T) {
 		}
 	}
 	if strings.Contains(sent, "canary") || strings.Contains(fmt.Sprint(r.log.lines), "canary") {
-		t.Error("what a client wrote was sent or logged")
+		t.Error("text of a client was exported or logged")
 	}
 }
 
-func TestACallersTraceIsInTheLogWithoutACollectorToo(t *testing.T) {
-	r := startRun(t)
-	r.traced("GET", "/version", "")
-	if line := r.log.await(t, "request"); line["traceId"] != traceID {
+func TestTheTraceOfACallerIsLoggedWithoutACollector(t *testing.T) {
+	r := startAPI(t)
+	r.sendTraced("GET", "/version", "")
+	if line := r.log.waitFor(t, "request"); line["traceId"] != traceID {
 		t.Errorf("logged %v", line)
 	}
 }
 
-func TestARequestWithoutATraceStartsOneInTheLog(t *testing.T) {
-	r := startRun(t)
+func TestARequestWithoutATraceStartsOne(t *testing.T) {
+	r := startAPI(t)
 	r.status("/version")
-	if id, _ := r.log.await(t, "request")["traceId"].(string); len(id) != 32 {
+	if id, _ := r.log.waitFor(t, "request")["traceId"].(string); len(id) != 32 {
 		t.Errorf("the trace id is %q", id)
 	}
 }
 
-func TestACollectorThatIsAwayIsNoReasonToFail(t *testing.T) {
+func TestAnUnavailableCollectorIsNoError(t *testing.T) {
 	c := newCollector(t)
 	c.Close()
-	r := startRun(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
-	r.traced("GET", "/version", "")
+	r := startAPI(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL)
+	r.sendTraced("GET", "/version", "")
 	r.stop()
-	if err := r.ended(); err != nil {
+	if err := r.wait(); err != nil {
 		t.Error(err)
 	}
 }

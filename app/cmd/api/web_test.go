@@ -7,16 +7,16 @@ import (
 	"testing"
 )
 
-// nobody listens on port 1.
-const nobody = "http://127.0.0.1:1"
+// unreachableURL leads to a port where nothing listens.
+const unreachableURL = "http://127.0.0.1:1"
 
-func startWeb(t *testing.T, environment ...string) *running {
+func startWeb(t *testing.T, environment ...string) *instance {
 	t.Helper()
 	return startCommand(t, []string{"api", "web"}, environment)
 }
 
-func TestThePagesShowWhatTheAPIHas(t *testing.T) {
-	api := startRun(t)
+func TestThePagesShowDataOfTheAPI(t *testing.T) {
+	api := startAPI(t)
 	api.post("/v1/shops", `{"name": "Tea & Cake"}`, api.signIn())
 	pages := startWeb(t, "API_URL=http://"+api.api)
 	body, header := pages.get(pages.api, "/")
@@ -28,38 +28,38 @@ func TestThePagesShowWhatTheAPIHas(t *testing.T) {
 		t.Errorf("%s is missing", want)
 	}
 	pages.stop()
-	if err := pages.ended(); err != nil {
+	if err := pages.wait(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
 }
 
-func TestThePagesAreReadyWithoutTheAPIAndSayThatItIsAway(t *testing.T) {
-	pages := startWeb(t, "API_URL="+nobody)
+func TestThePagesAreReadyWithoutTheAPIAndRespond503(t *testing.T) {
+	pages := startWeb(t, "API_URL="+unreachableURL)
 	for range 2 {
 		if status, _ := pages.status("/"); status != http.StatusServiceUnavailable {
 			t.Errorf("got %d", status)
 		}
 		for _, probe := range []string{"livez", "startupz", "readyz"} {
 			if got := pages.probe(probe); got != http.StatusOK {
-				t.Errorf("/%s answers %d", probe, got)
+				t.Errorf("/%s responds %d", probe, got)
 			}
 		}
 	}
 }
 
-func TestATraceGoesThroughThePagesToTheAPI(t *testing.T) {
+func TestATraceContinuesFromThePagesToTheAPI(t *testing.T) {
 	c := newCollector(t)
 	collect := "OTEL_EXPORTER_OTLP_ENDPOINT=" + c.URL
-	api := startRun(t, collect)
+	api := startAPI(t, collect)
 	pages := startWeb(t, collect, "API_URL=http://"+api.api)
 	pages.get(pages.api, "/leaders?canary") // a trace that begins here
-	shown, asked := pages.log.await(t, "request"), api.log.await(t, "request")
-	if id := fmt.Sprint(shown["traceId"]); len(id) != 32 || asked["traceId"] != id || asked["requestId"] != shown["requestId"] {
-		t.Errorf("logged %v and %v", shown, asked)
+	pageLine, apiLine := pages.log.waitFor(t, "request"), api.log.waitFor(t, "request")
+	if id := fmt.Sprint(pageLine["traceId"]); len(id) != 32 || apiLine["traceId"] != id || apiLine["requestId"] != pageLine["requestId"] {
+		t.Errorf("logged %v and %v", pageLine, apiLine)
 	}
-	for _, r := range []*running{pages, api} {
+	for _, r := range []*instance{pages, api} {
 		r.stop()
-		if err := r.ended(); err != nil {
+		if err := r.wait(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -70,6 +70,6 @@ func TestATraceGoesThroughThePagesToTheAPI(t *testing.T) {
 		}
 	}
 	if strings.Contains(sent, "canary") {
-		t.Error("a query was sent")
+		t.Error("a query was exported")
 	}
 }

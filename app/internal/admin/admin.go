@@ -1,4 +1,5 @@
-// Package admin is the port for the platform: probes, metrics, configuration. It must not be reachable from outside.
+// Package admin serves the admin port: probes, metrics and the effective configuration. Endpoints for the platform belong
+// here, never those for users: the port must not be reachable from outside the cluster.
 package admin
 
 import (
@@ -10,7 +11,7 @@ import (
 	"slipway/app/internal/reload"
 )
 
-// New routes the admin port.
+// New returns the handler of the admin port.
 func New(health *Health, m *metrics.Metrics, cfg config.Config, live *reload.Live) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", livez)

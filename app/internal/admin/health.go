@@ -6,11 +6,11 @@ import (
 	"sync/atomic"
 )
 
-// Health is where the process is in its life: starting (zero value), ready, draining. While its store cannot be used
-// it is not ready.
+// Health is the state of the process that probes report: starting (the zero value), ready or draining. While the store
+// cannot be used, the process is not ready.
 type Health struct {
-	phase   atomic.Int32
-	noStore atomic.Bool
+	phase     atomic.Int32
+	storeDown atomic.Bool
 }
 
 const (
@@ -19,30 +19,32 @@ const (
 	draining
 )
 
-// Ready says that requests can be served from now on.
+// Ready marks the process as able to serve requests. It does nothing once the process drains.
 func (h *Health) Ready() { h.phase.CompareAndSwap(starting, ready) }
 
-// Drain says that no new traffic shall come.
+// Drain marks the process as shutting down, so that it gets no new traffic.
 func (h *Health) Drain() { h.phase.Store(draining) }
 
-// StoreWorks says whether the store can be used. It tells whether that is new.
-func (h *Health) StoreWorks(works bool) (changed bool) { return h.noStore.Swap(!works) == works }
+// SetStoreUsable records whether the store can be used, and reports whether that has changed.
+func (h *Health) SetStoreUsable(usable bool) (changed bool) {
+	return h.storeDown.Swap(!usable) == usable
+}
 
-// Draining is true from Drain on.
+// Draining reports whether Drain was called.
 func (h *Health) Draining() bool { return h.phase.Load() == draining }
 
-// livez answers "shall I be restarted?": never, as long as there is an answer. No backend may fail it,
-// or one slow database would restart every pod.
+// livez responds 200 as long as the process can respond at all. It checks no backend: otherwise one slow database would
+// restart every pod.
 func livez(w http.ResponseWriter, _ *http.Request) { answer(w, true, "alive") }
 
-// startupz answers "has it started?": once yes, always yes.
+// startupz responds 200 once the process has started, and from then on.
 func (h *Health) startupz(w http.ResponseWriter, _ *http.Request) {
 	answer(w, h.phase.Load() != starting, h.word())
 }
 
-// readyz answers "shall it get traffic?".
+// readyz responds 200 while the process should get traffic.
 func (h *Health) readyz(w http.ResponseWriter, _ *http.Request) {
-	if h.phase.Load() == ready && h.noStore.Load() {
+	if h.phase.Load() == ready && h.storeDown.Load() {
 		answer(w, false, "the store cannot be used")
 		return
 	}
@@ -51,10 +53,10 @@ func (h *Health) readyz(w http.ResponseWriter, _ *http.Request) {
 
 func (h *Health) word() string { return [...]string{"starting", "ready", "draining"}[h.phase.Load()] }
 
-func answer(w http.ResponseWriter, good bool, word string) {
+func answer(w http.ResponseWriter, ok bool, word string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if !good {
+	if !ok {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	io.WriteString(w, word+"\n")

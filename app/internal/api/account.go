@@ -9,9 +9,10 @@ import (
 	"slipway/app/internal/store"
 )
 
-// me returns the user who asks. One whose account was deleted has an access token for some minutes more.
-func (a *api) me(r *http.Request, who auth.Identity) (store.User, error) {
-	user, err := a.Store.User(r.Context(), who.User)
+// currentUser returns the user of the request, or a 401 if the account was deleted: its access tokens are valid for some
+// minutes more.
+func (a *api) currentUser(r *http.Request, identity auth.Identity) (store.User, error) {
+	user, err := a.Store.User(r.Context(), identity.User)
 	if errors.Is(err, store.ErrNotFound) {
 		return store.User{}, accountDeleted()
 	}
@@ -25,18 +26,18 @@ func accountDeleted() error {
 	return refuse(http.StatusUnauthorized, "the account of this access token was deleted").as("access-token-invalid")
 }
 
-func (a *api) getMe(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	user, err := a.me(r, who)
+func (a *api) getMe(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	user, err := a.currentUser(r, identity)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, viewUser(user))
 }
 
-// confirm returns the user who asks if this is their password, and otherwise names the field that has it. An access
-// token alone is not enough for what cannot be taken back.
-func (a *api) confirm(w http.ResponseWriter, r *http.Request, who auth.Identity, field, password string) (store.User, error) {
-	user, err := a.me(r, who)
+// confirmPassword returns the user of the request if this is their password, and otherwise an error about this field. For
+// actions that cannot be undone, an access token is not enough.
+func (a *api) confirmPassword(w http.ResponseWriter, r *http.Request, identity auth.Identity, field, password string) (store.User, error) {
+	user, err := a.currentUser(r, identity)
 	if err != nil {
 		return store.User{}, err
 	}
@@ -45,24 +46,24 @@ func (a *api) confirm(w http.ResponseWriter, r *http.Request, who auth.Identity,
 		return store.User{}, err
 	}
 	if !matches {
-		return store.User{}, notThePassword(field)
+		return store.User{}, passwordMismatch(field)
 	}
 	return user, nil
 }
 
-func notThePassword(field string) error {
+func passwordMismatch(field string) error {
 	return refuse(http.StatusUnprocessableEntity, "the password is not confirmed", fieldError{field, "is wrong"})
 }
 
 func decodePasswordChange(b *body) (current, next string, err error) {
-	current = b.secret("currentPassword", 1, longestPassword)
+	current = b.secret("currentPassword", 1, maxPassword)
 	next = b.newPassword("newPassword")
 	return current, next, b.end("the change of the password")
 }
 
-// changePassword ends the other sessions: whoever knew the old password may have one.
-func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r, largestAccount)
+// changePassword also ends the other sessions of the user, because they may belong to somebody who knew the old password.
+func (a *api) changePassword(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	body, err := readBody(r, maxAccountBody)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Id
 	if err != nil {
 		return err
 	}
-	user, err := a.confirm(w, r, who, "currentPassword", current)
+	user, err := a.confirmPassword(w, r, identity, "currentPassword", current)
 	if err != nil {
 		return err
 	}
@@ -81,9 +82,9 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Id
 	if err != nil {
 		return fmt.Errorf("hash password: %w", err)
 	}
-	err = a.Store.SetPassword(r.Context(), user, hash, who.Session)
-	if errors.Is(err, store.ErrNotFound) { // changed meanwhile
-		return notThePassword("currentPassword")
+	err = a.Store.SetPassword(r.Context(), user, hash, identity.Session)
+	if errors.Is(err, store.ErrNotFound) { // the password was changed in between
+		return passwordMismatch("currentPassword")
 	}
 	if err != nil {
 		return fmt.Errorf("set password: %w", err)
@@ -93,13 +94,13 @@ func (a *api) changePassword(w http.ResponseWriter, r *http.Request, who auth.Id
 }
 
 func decodeDeletion(b *body) (password string, err error) {
-	password = b.secret("password", 1, longestPassword)
+	password = b.secret("password", 1, maxPassword)
 	return password, b.end("the deletion")
 }
 
-// deleteMe deletes what is the user's alone. What they reviewed is counted again without them.
-func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r, largestAccount)
+// deleteMe deletes the user, and announces recounts of what they reviewed and liked.
+func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	body, err := readBody(r, maxAccountBody)
 	if err != nil {
 		return err
 	}
@@ -107,13 +108,13 @@ func (a *api) deleteMe(w http.ResponseWriter, r *http.Request, who auth.Identity
 	if err != nil {
 		return err
 	}
-	user, err := a.confirm(w, r, who, "password", password)
+	user, err := a.confirmPassword(w, r, identity, "password", password)
 	if err != nil {
 		return err
 	}
 	changes, err := a.Store.DeleteUser(r.Context(), user)
-	if errors.Is(err, store.ErrNotFound) { // changed meanwhile
-		return notThePassword("password")
+	if errors.Is(err, store.ErrNotFound) { // the password was changed in between
+		return passwordMismatch("password")
 	}
 	if err != nil {
 		return fmt.Errorf("delete user: %w", err)

@@ -17,15 +17,15 @@ func TestAChangedPasswordReplacesTheOldOneAndEndsTheOtherSessions(t *testing.T) 
 	s := newService(t, &store.Memory{})
 	thief, ada := s.signUpAndIn(), s.login()
 	s.want(http.StatusNoContent, "PUT", "/v1/users/me/password", passwordChange, ada.header()...)
-	if answer := s.refresh(thief.RefreshToken); answer.Code != http.StatusUnauthorized {
-		t.Errorf("another session goes on: %d", answer.Code)
+	if response := s.refresh(thief.RefreshToken); response.Code != http.StatusUnauthorized {
+		t.Errorf("the other session was not ended: %d", response.Code)
 	}
 	s.tokensOf(s.refresh(ada.RefreshToken), http.StatusOK)
 	s.want(http.StatusUnauthorized, "POST", "/v1/sessions", adasLogin)
 	s.want(http.StatusCreated, "POST", "/v1/sessions", adasNewLogin)
 }
 
-func TestAPasswordIsChangedOnlyByWhoKnowsIt(t *testing.T) {
+func TestAPasswordChangeNeedsTheCurrentPassword(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	ada := s.signUpAndIn()
 	for body, want := range map[string][]string{
@@ -34,15 +34,15 @@ func TestAPasswordIsChangedOnlyByWhoKnowsIt(t *testing.T) {
 		`{"newPassword": "another horse battery"}`:                                      {"currentPassword"},
 		`{"currentPassword": "canary horse battery", "newPassword": 1, "email": "a@b"}`: {"email", "newPassword"},
 	} {
-		answer := s.do("PUT", "/v1/users/me/password", body, ada.header()...)
-		if got := s.problem(answer).fields(); answer.Code != http.StatusUnprocessableEntity || !slices.Equal(got, want) {
-			t.Errorf("%s: %d naming %v, want %v", body, answer.Code, got, want)
+		response := s.do("PUT", "/v1/users/me/password", body, ada.header()...)
+		if got := s.problem(response).fields(); response.Code != http.StatusUnprocessableEntity || !slices.Equal(got, want) {
+			t.Errorf("%s: %d naming %v, want %v", body, response.Code, got, want)
 		}
 	}
 	s.want(http.StatusCreated, "POST", "/v1/sessions", adasLogin)
 }
 
-func TestADeletedAccountTakesAlongWhatTheUserWroteButNoShop(t *testing.T) {
+func TestDeletingAnAccountDeletesReviewsAndLikesButNoShop(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	ada := s.signUpAndIn()
 	shop := s.do("POST", "/v1/shops", `{"name": "x"}`, ada.header()...).Header().Get("Location")
@@ -62,7 +62,7 @@ func TestADeletedAccountTakesAlongWhatTheUserWroteButNoShop(t *testing.T) {
 	s.want(http.StatusCreated, "POST", "/v1/users", adasSignUp)
 }
 
-func TestTheTokenOfADeletedAccountWritesNothing(t *testing.T) {
+func TestTheTokenOfADeletedAccountCannotWrite(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	ada := s.signUpAndIn()
 	shop := s.add("x")

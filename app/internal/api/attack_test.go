@@ -14,8 +14,8 @@ import (
 	"slipway/app/internal/store"
 )
 
-// bodies of all routes that read one, valid ones.
-var valid = map[string]map[string]any{
+// validBodies holds a valid body for each route that reads one.
+var validBodies = map[string]map[string]any{
 	"POST /v1/users":             {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
 	"POST /v1/sessions":          {"email": "ada@example.org", "password": "correct horse"},
 	"POST /v1/sessions/refresh":  {"refreshToken": strings.Repeat("A", 64)},
@@ -27,13 +27,13 @@ var valid = map[string]map[string]any{
 	"POST /v1/users/me/deletion": {"password": "wrong horse"},
 }
 
-func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
+func TestNoBodyTakesMuchTimeOrGetsALargeResponse(t *testing.T) {
 	const count = 1000
 	s := newService(t, &store.Memory{})
 	options := s.options()
 	options.MaxBodyBytes = 16 << 10
 	s.Handler = api.New(options)
-	// One hash is meant to be slow, and very slow under the race detector.
+	// A hash is slow on purpose, and very slow under the race detector.
 	hash := attack.CPU(func() { auth.NewPasswords(func() {}).Hash(t.Context(), "x") })
 	shop := strings.TrimPrefix(s.add("Bakery"), "/v1/shops/")
 	var review struct{ ID string }
@@ -41,14 +41,14 @@ func TestNoBodyCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	paths := strings.NewReplacer("ID", shop, "MINE", review.ID)
-	for route, fields := range valid {
+	for route, fields := range validBodies {
 		t.Run(route, func(t *testing.T) {
 			method, target, _ := strings.Cut(paths.Replace(route), " ")
-			for at, body := range attack.Bodies(count, 1, fields) {
+			for i, body := range attack.Bodies(count, 1, fields) {
 				attack.WithinCPU(t, hash, func() {
-					answer := s.do(method, target, body, s.as(1)...)
-					if answer.Body.Len() > attack.LargestAnswer || answer.Code == http.StatusInternalServerError {
-						t.Errorf("body %d: %d and %d bytes", at, answer.Code, answer.Body.Len())
+					response := s.do(method, target, body, s.as(1)...)
+					if response.Body.Len() > attack.MaxResponse || response.Code == http.StatusInternalServerError {
+						t.Errorf("body %d: %d and %d bytes", i, response.Code, response.Body.Len())
 					}
 				})
 			}
@@ -64,54 +64,54 @@ func TestNoHeadGetsALargeAnswer(t *testing.T) {
 		"long query": "/v1/shops?query=" + strings.Repeat("%01", 20_000),
 		"parameters": "/v1/shops?" + strings.Repeat("a&", 20_000),
 	} {
-		answer := s.do("GET", target, "")
-		if s.problem(answer); answer.Body.Len() > attack.LargestAnswer {
-			t.Errorf("%s: %d bytes", name, answer.Body.Len())
+		response := s.do("GET", target, "")
+		if s.problem(response); response.Body.Len() > attack.MaxResponse {
+			t.Errorf("%s: %d bytes", name, response.Body.Len())
 		}
-		if name != "path" && answer.Code != http.StatusRequestURITooLong {
-			t.Errorf("%s: %d", name, answer.Code)
+		if name != "path" && response.Code != http.StatusRequestURITooLong {
+			t.Errorf("%s: %d", name, response.Code)
 		}
 	}
 	var many []string
-	for at := range 101 {
-		many = append(many, fmt.Sprint("X-", at), "")
+	for i := range 101 {
+		many = append(many, fmt.Sprint("X-", i), "")
 	}
-	answer := s.do("GET", "/version", "", many...)
-	if p := s.problem(answer); answer.Code != http.StatusRequestHeaderFieldsTooLarge || p.Type != "/v1/problems/headers-too-many" {
-		t.Errorf("headers: %d %+v", answer.Code, p)
+	response := s.do("GET", "/version", "", many...)
+	if p := s.problem(response); response.Code != http.StatusRequestHeaderFieldsTooLarge || p.Type != "/v1/problems/headers-too-many" {
+		t.Errorf("headers: %d %+v", response.Code, p)
 	}
-	if answer := s.do(strings.Repeat("X", 20_000), "/version", ""); answer.Body.Len() > 1000 {
-		t.Errorf("method: %d bytes", answer.Body.Len())
+	if response := s.do(strings.Repeat("X", 20_000), "/version", ""); response.Body.Len() > 1000 {
+		t.Errorf("method: %d bytes", response.Body.Len())
 	}
 	if s.log.Len() > 5000 {
 		t.Errorf("%d bytes are logged", s.log.Len())
 	}
 }
 
-func TestAnAnswerNamesSomeErrorsOfManyAndThoseOfKnownFieldsFirst(t *testing.T) {
+func TestTheNumberOfReportedErrorsIsLimitedAndKnownFieldsComeFirst(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	body := `{"password": 1, "` + strings.Repeat("x", 300) + `": 1`
-	for at := range 40 {
-		body += fmt.Sprintf(`, "a%d": 1`, at)
+	for i := range 40 {
+		body += fmt.Sprintf(`, "a%d": 1`, i)
 	}
-	answer := s.do("POST", "/v1/users", body+"}")
-	p := s.problem(answer)
-	if answer.Code != http.StatusUnprocessableEntity || len(p.Errors) != 20 || !strings.HasSuffix(p.Detail, "only 20 of 44 errors are named") {
-		t.Errorf("%d %+v", answer.Code, p)
+	response := s.do("POST", "/v1/users", body+"}")
+	p := s.problem(response)
+	if response.Code != http.StatusUnprocessableEntity || len(p.Errors) != 20 || !strings.HasSuffix(p.Detail, "only 20 of 44 errors are named") {
+		t.Errorf("%d %+v", response.Code, p)
 	}
 	for _, known := range []string{"password", "name", "email"} {
 		if !slices.Contains(p.fields(), known) {
-			t.Errorf("%s is not named, only %v", known, p.fields())
+			t.Errorf("%s is not reported, only %v", known, p.fields())
 		}
 	}
 }
 
-func TestABodyOfTooManyValuesIsRefusedBeforeItIsDecoded(t *testing.T) {
+func TestABodyWithTooManyValuesIsRefusedBeforeItIsDecoded(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for _, body := range []string{attack.TinyFields(900), strings.Repeat(`{"a":`, 9) + "1" + strings.Repeat("}", 9)} {
-		answer := s.do("POST", "/v1/sessions", body)
-		if p := s.problem(answer); answer.Code != http.StatusBadRequest || p.Detail != "the body has more than 64 values, or more than 8 levels" {
-			t.Errorf("%d %+v", answer.Code, p)
+		response := s.do("POST", "/v1/sessions", body)
+		if p := s.problem(response); response.Code != http.StatusBadRequest || p.Detail != "the body has more than 64 values, or more than 8 levels" {
+			t.Errorf("%d %+v", response.Code, p)
 		}
 	}
 	s.wantStatus(http.StatusUnprocessableEntity, "POST", "/v1/shops", `{"name": "`+strings.Repeat(`,{[\"`, 100)+`"}`, s.as(1)...)

@@ -16,10 +16,10 @@ import (
 	"slipway/app/internal/auth"
 )
 
-// body is a JSON object that is read field by field. Mistakes are collected: end tells of all of them at once.
+// body is a JSON object that is read field by field. It collects errors, so that end reports all of them at once.
 type body struct {
-	fields map[string]json.RawMessage // those not read yet
-	wrong  []fieldError
+	fields map[string]json.RawMessage // not read yet
+	errors []fieldError
 }
 
 func decodeBody(content []byte) (*body, error) {
@@ -27,13 +27,13 @@ func decodeBody(content []byte) (*body, error) {
 	return &body{fields: fields}, err
 }
 
-// Bodies may escape each of their characters, in up to twelve bytes.
+// Limits of bodies in bytes. Each character may be escaped, in up to twelve bytes.
 const (
-	largestText    = 16 << 10 // a review has 1,000 characters, a shop 700
-	largestAccount = 8 << 10  // a sign-up has 482
+	maxTextBody    = 16 << 10 // a review has up to 1,000 characters, a shop 700
+	maxAccountBody = 8 << 10  // a sign-up has up to 482 characters
 )
 
-// readBody reads the object of a request whose body is no larger than limit.
+// readBody reads the JSON object of a request. It refuses bodies larger than limit.
 func readBody(r *http.Request, limit int64) (*body, error) {
 	content, err := readJSON(r, limit)
 	if err != nil {
@@ -42,94 +42,96 @@ func readBody(r *http.Request, limit int64) (*body, error) {
 	return decodeBody(content)
 }
 
-// An answer with all errors stays far below 64 KiB.
+// With these limits, a response with all errors stays far below 64 KiB.
 const (
-	mostErrors       = 20
-	longestFieldName = 64
+	maxErrors    = 20
+	maxFieldName = 64
 )
 
-// end returns a problem that names the fields that are wrong, and those that are not known. If there are too many to
-// name them all, the unknown ones give way.
-func (b *body) end(of string) error {
+// end returns a problem with all invalid and unknown fields, or nil. noun names what the body describes. If there are
+// more than maxErrors, unknown fields are dropped first.
+func (b *body) end(noun string) error {
 	for _, field := range slices.Sorted(maps.Keys(b.fields)) {
-		b.refuse(shorten(field), "is not a field of "+of)
+		b.refuse(shorten(field), "is not a field of "+noun)
 	}
-	if len(b.wrong) == 0 {
+	if len(b.errors) == 0 {
 		return nil
 	}
-	detail := of + " is not valid"
-	if len(b.wrong) > mostErrors {
-		detail += fmt.Sprintf("; only %d of %d errors are named", mostErrors, len(b.wrong))
-		b.wrong = b.wrong[:mostErrors]
+	detail := noun + " is not valid"
+	if len(b.errors) > maxErrors {
+		detail += fmt.Sprintf("; only %d of %d errors are named", maxErrors, len(b.errors))
+		b.errors = b.errors[:maxErrors]
 	}
-	slices.SortFunc(b.wrong, func(a, b fieldError) int { return cmp.Compare(a.Field, b.Field) })
-	return refuse(http.StatusUnprocessableEntity, detail, b.wrong...)
+	slices.SortFunc(b.errors, func(a, b fieldError) int { return cmp.Compare(a.Field, b.Field) })
+	return refuse(http.StatusUnprocessableEntity, detail, b.errors...)
 }
 
 func shorten(name string) string {
-	if utf8.RuneCountInString(name) <= longestFieldName {
+	if utf8.RuneCountInString(name) <= maxFieldName {
 		return name
 	}
-	return string([]rune(name)[:longestFieldName]) + "…"
+	return string([]rune(name)[:maxFieldName]) + "…"
 }
 
+// refuse adds an error.
 func (b *body) refuse(field, mistake string) {
-	b.wrong = append(b.wrong, fieldError{field, mistake})
+	b.errors = append(b.errors, fieldError{field, mistake})
 }
 
-func (b *body) take(field string) (content json.RawMessage, given bool) {
-	content, given = b.fields[field]
+// take returns a field and removes it from those not read yet.
+func (b *body) take(field string) (content json.RawMessage, exists bool) {
+	content, exists = b.fields[field]
 	delete(b.fields, field)
-	return content, given
+	return content, exists
 }
 
-// name is one line that must be there.
-func (b *body) name(field string, longest int) string {
-	text, fine := b.text(field, longest, normalName, nameMistake)
-	if fine && text == "" {
+// name reads a required text of one line.
+func (b *body) name(field string, maxLength int) string {
+	text, ok := b.text(field, maxLength, normalizeName, nameMistake)
+	if ok && text == "" {
 		b.refuse(field, "must not be empty")
 	}
 	return text
 }
 
-// line may be left out.
-func (b *body) line(field string, longest int) string {
-	text, _ := b.text(field, longest, normalName, nameMistake)
+// line reads an optional text of one line.
+func (b *body) line(field string, maxLength int) string {
+	text, _ := b.text(field, maxLength, normalizeName, nameMistake)
 	return text
 }
 
-// lines may be left out, and may have several lines.
-func (b *body) lines(field string, longest int) string {
-	text, _ := b.text(field, longest, norm.NFC.String, linesMistake)
+// lines reads an optional text of any number of lines.
+func (b *body) lines(field string, maxLength int) string {
+	text, _ := b.text(field, maxLength, norm.NFC.String, linesMistake)
 	return text
 }
 
-// normalName makes one name of those that look the same but for how they are encoded, and for the space around them.
-func normalName(text string) string { return strings.TrimSpace(norm.NFC.String(text)) }
+// normalizeName returns the same text for names that differ only in Unicode encoding or surrounding space.
+func normalizeName(text string) string { return strings.TrimSpace(norm.NFC.String(text)) }
 
-// secret may have any character, and is not shown in what is wrong with it.
-func (b *body) secret(field string, shortest, longest int) string {
-	text, fine := b.text(field, longest, unchanged, func(string) string { return "" })
-	if fine && utf8.RuneCountInString(text) < shortest {
-		b.refuse(field, fmt.Sprintf("must have at least %d characters", shortest))
+// secret reads a text with any characters. Its errors do not show the value.
+func (b *body) secret(field string, minLength, maxLength int) string {
+	text, ok := b.text(field, maxLength, unchanged, func(string) string { return "" })
+	if ok && utf8.RuneCountInString(text) < minLength {
+		b.refuse(field, fmt.Sprintf("must have at least %d characters", minLength))
 	}
 	return text
 }
 
-// newPassword is a secret to be kept from now on.
-func (b *body) newPassword(field string, knownBy ...string) string {
-	text := b.secret(field, shortestPassword, longestPassword)
-	if mistake := guessable(text, knownBy...); mistake != "" && utf8.RuneCountInString(text) >= shortestPassword {
+// newPassword reads a password that will be set. userNames are names of its user, which it must not be.
+func (b *body) newPassword(field string, userNames ...string) string {
+	text := b.secret(field, minPassword, maxPassword)
+	if mistake := guessable(text, userNames...); mistake != "" && utf8.RuneCountInString(text) >= minPassword {
 		b.refuse(field, mistake)
 	}
 	return text
 }
 
-// guessable says why a password is among those that are guessed first (NIST SP 800-63B, section 3.1.1.2): the commonest
-// ones, and what its user is known by. It returns "" if it is not.
-func guessable(password string, knownBy ...string) (mistake string) {
-	switch is := func(other string) bool { return strings.EqualFold(password, other) }; {
-	case slices.ContainsFunc(knownBy, is):
+// guessable returns why an attacker would try this password early (NIST SP 800-63B, section 3.1.1.2): it is common, or a
+// name of its user. Otherwise it returns "".
+func guessable(password string, userNames ...string) (mistake string) {
+	switch equals := func(other string) bool { return strings.EqualFold(password, other) }; {
+	case slices.ContainsFunc(userNames, equals):
 		return "must not be your name or your e-mail address"
 	case auth.IsCommon(password):
 		return "is one of those that are guessed first: choose another one"
@@ -139,12 +141,13 @@ func guessable(password string, knownBy ...string) (mistake string) {
 
 func unchanged(text string) string { return text }
 
-const longestEmail = 254 // RFC 5321, section 4.5.3.1.3
+const maxEmail = 254 // RFC 5321, section 4.5.3.1.3
 
-// email is returned in lower case: nobody expects two accounts for two spellings.
+// email reads an e-mail address and returns it in lower case, so that spellings in another case belong to the same
+// account.
 func (b *body) email(field string) string {
-	text, fine := b.text(field, longestEmail, unchanged, nameMistake)
-	if !fine {
+	text, ok := b.text(field, maxEmail, unchanged, nameMistake)
+	if !ok {
 		return ""
 	}
 	if address, err := mail.ParseAddress(text); err != nil || address.Address != text {
@@ -153,35 +156,35 @@ func (b *body) email(field string) string {
 	return strings.ToLower(text)
 }
 
-// text reads a string, normalizes it, and refuses it if it is too long or if mistake finds one.
-func (b *body) text(field string, longest int, normalize, mistake func(string) string) (text string, fine bool) {
-	content, given := b.take(field)
-	if !given {
+// text reads a string and normalizes it. It refuses the string if it is too long, or if mistake returns one.
+func (b *body) text(field string, maxLength int, normalize, mistake func(string) string) (text string, ok bool) {
+	content, exists := b.take(field)
+	if !exists {
 		return "", true
 	}
-	var value *string // so that null is seen
+	var value *string // a pointer, to notice null
 	if err := json.Unmarshal(content, &value); err != nil || value == nil {
 		b.refuse(field, "must be a string")
 		return "", false
 	}
 	text = normalize(*value)
-	if utf8.RuneCountInString(text) > longest {
-		b.refuse(field, fmt.Sprintf("must have at most %d characters", longest))
+	if utf8.RuneCountInString(text) > maxLength {
+		b.refuse(field, fmt.Sprintf("must have at most %d characters", maxLength))
 		return "", false
 	}
-	if wrong := mistake(text); wrong != "" {
-		b.refuse(field, wrong)
+	if reason := mistake(text); reason != "" {
+		b.refuse(field, reason)
 		return "", false
 	}
 	return text, true
 }
 
-// number must be there.
-func (b *body) number(field string, smallest, largest int) int {
-	content, given := b.take(field)
+// number reads a required whole number.
+func (b *body) number(field string, minimum, maximum int) int {
+	content, exists := b.take(field)
 	var value *int
-	if err := json.Unmarshal(content, &value); !given || err != nil || value == nil || *value < smallest || *value > largest {
-		b.refuse(field, fmt.Sprintf("must be a whole number from %d to %d", smallest, largest))
+	if err := json.Unmarshal(content, &value); !exists || err != nil || value == nil || *value < minimum || *value > maximum {
+		b.refuse(field, fmt.Sprintf("must be a whole number from %d to %d", minimum, maximum))
 		return 0
 	}
 	return *value

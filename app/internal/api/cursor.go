@@ -11,23 +11,23 @@ import (
 	"slipway/app/internal/store"
 )
 
-// cursor is the place a page begins at: it has the entries that are older than this one, or newer.
+// cursor is where a page begins: at the items older than id, or at those newer than it.
 type cursor struct {
 	id    store.ID
 	newer bool
 }
 
-// cursors turns the place a page begins at into text that means nothing to clients, and takes back only its own.
+// cursors encodes cursors as opaque, signed text, and decodes only what it has signed.
 type cursors struct{ keys [][]byte } // the first signs
 
 const macSize = 16
 
 func newCursors(signingKeys []config.Secret) (c cursors) {
 	for _, signingKey := range signingKeys {
-		// A key for this one purpose: what signs cursors can never sign anything else.
+		// This key has one purpose: a signature of a cursor is valid for nothing else.
 		key, err := hkdf.Key(sha256.New, []byte(signingKey.Reveal()), nil, "slipway/v1/cursor", sha256.Size)
 		if err != nil {
-			panic(err) // only for a size beyond what SHA-256 can give
+			panic(err) // only if size exceeds the limit of HKDF with SHA-256
 		}
 		c.keys = append(c.keys, key)
 	}
@@ -36,8 +36,8 @@ func newCursors(signingKeys []config.Secret) (c cursors) {
 
 func (c cursors) encode(from cursor) string { return encodeCursor(c.keys[0], from) }
 
-// encodeCursor signs the direction without writing it: a cursor to older entries is the text it was before there were
-// others, and so means the same to the previous version of this program.
+// encodeCursor signs the direction without encoding it. A cursor to older items therefore has the same text as before
+// there were two directions, and works with the previous version of this program.
 func encodeCursor(key []byte, from cursor) string {
 	hash := hmac.New(sha256.New, key)
 	hash.Write(from.id[:])
@@ -47,7 +47,7 @@ func encodeCursor(key []byte, from cursor) string {
 	return base64.RawURLEncoding.EncodeToString(append(from.id[:], hash.Sum(nil)[:macSize]...))
 }
 
-var errForeignCursor = errors.New("is not a cursor this service gave out")
+var errForeignCursor = errors.New("is not a cursor of this API")
 
 func (c cursors) decode(text string) (cursor, error) {
 	var id store.ID
@@ -55,7 +55,7 @@ func (c cursors) decode(text string) (cursor, error) {
 	copy(id[:], content)
 	for _, key := range c.keys {
 		for _, from := range []cursor{{id, false}, {id, true}} {
-			// Texts are compared, not bytes: base64 reads several texts as the same bytes.
+			// Compare the text, not the bytes: several base64 texts decode to the same bytes.
 			if hmac.Equal([]byte(text), []byte(encodeCursor(key, from))) {
 				return from, nil
 			}

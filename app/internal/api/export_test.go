@@ -7,7 +7,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-// RoutesForTest lists all routes as "GET /path".
+// RoutesForTest returns all routes, such as "GET /version".
 func RoutesForTest() []string {
 	return slices.Collect(maps.Keys((&api{Options: Options{Store: &store.Memory{}}}).routes()))
 }

@@ -10,36 +10,36 @@ import (
 	"slipway/app/internal/store"
 )
 
-func FuzzOnlyACursorGivenOutIsTaken(f *testing.F) {
+func FuzzOnlyIssuedCursorsAreAccepted(f *testing.F) {
 	c := newCursors([]config.Secret{config.NewSecret("fuzz")})
-	given := c.encode(cursor{id: store.ID{1, 2, 3}})
-	f.Add(given)
+	issued := c.encode(cursor{id: store.ID{1, 2, 3}})
+	f.Add(issued)
 	f.Add(c.encode(cursor{store.ID{1, 2, 3}, true}))
-	f.Add(given + "\n")
+	f.Add(issued + "\n")
 	for _, lastBits := range "ABCD" {
-		f.Add(given[:len(given)-1] + string(lastBits))
+		f.Add(issued[:len(issued)-1] + string(lastBits))
 	}
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if id, err := c.decode(text); err == nil && c.encode(id) != text {
-			t.Errorf("%q was taken for %q", text, c.encode(id))
+			t.Errorf("%q was accepted as %q", text, c.encode(id))
 		}
 	})
 }
 
-// aProblemOrNothing fails unless the error is one a client can read and act on.
-func aProblemOrNothing(t *testing.T, err error) (refused bool) {
+// checkRefusal reports whether err is not nil. It fails unless err is a problem that tells the client what to change.
+func checkRefusal(t *testing.T, err error) (refused bool) {
 	t.Helper()
 	var p *problem
 	switch {
 	case err == nil:
 		return false
 	case !errors.As(err, &p):
-		t.Fatalf("%v is no problem a client could read", err)
+		t.Fatalf("%v is not a problem", err)
 	case p.Status != http.StatusBadRequest && p.Status != http.StatusUnprocessableEntity:
 		t.Errorf("refused with %d", p.Status)
 	case p.Status == http.StatusUnprocessableEntity && len(p.Errors) == 0:
-		t.Error("no field is named")
+		t.Error("no field is reported")
 	}
 	return true
 }
@@ -57,7 +57,7 @@ func FuzzABodyIsAValidShopOrA4xx(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		draft, err := read(content)
-		if aProblemOrNothing(t, err) {
+		if checkRefusal(t, err) {
 			return
 		}
 		again, err := json.Marshal(draft)
@@ -87,8 +87,8 @@ func FuzzAnyOtherBodyIsValidOrA4xx(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		for _, decode := range decoders {
 			body, err := decodeBody(content)
-			if !aProblemOrNothing(t, err) {
-				aProblemOrNothing(t, decode(body))
+			if !checkRefusal(t, err) {
+				checkRefusal(t, decode(body))
 			}
 		}
 	})

@@ -12,36 +12,36 @@ import (
 	"slipway/app/internal/limit"
 )
 
-// Passwords of one account may be tried so often: by one address, rateLimit.guesses times in guessWindow, and then once
-// per its share of that; by all others together, ten times as often in an hour (NIST SP 800-63B, section 3.2.2, allows
-// 100). An address from which the account was used lately is not one of those others, so that nobody can lock users out
-// of the places they log in from.
+// The passwords of one account may be guessed rateLimit.guesses times in guessWindow by one address, and totalGuesses
+// times as often in totalGuessWindow by all addresses together (NIST SP 800-63B, section 3.2.2, allows 100). An address
+// with a recent successful login to the account is exempt from the second limit, so that an attacker cannot lock users
+// out of the places they log in from.
 const (
-	guessWindow    = 10 * time.Minute
-	allGuesses     = 10
-	allGuessWindow = time.Hour
-	knownFor       = 14 * 24 * time.Hour
+	guessWindow      = 10 * time.Minute
+	totalGuesses     = 10
+	totalGuessWindow = time.Hour
+	exemption        = 14 * 24 * time.Hour
 )
 
-// accountNames replaces e-mail addresses in keys and logs.
-type accountNames struct{ key []byte }
+// pseudonyms replaces e-mail addresses in Redis keys and logs by keyed hashes.
+type pseudonyms struct{ key []byte }
 
-func newAccountNames(keys []config.Secret) accountNames {
+func newPseudonyms(keys []config.Secret) pseudonyms {
 	sum := hmac.New(sha256.New, []byte(keys[0].Reveal()))
 	sum.Write([]byte("names of accounts"))
-	return accountNames{sum.Sum(nil)}
+	return pseudonyms{sum.Sum(nil)}
 }
 
-func (n accountNames) of(email string) string {
-	sum := hmac.New(sha256.New, n.key)
+func (p pseudonyms) of(email string) string {
+	sum := hmac.New(sha256.New, p.key)
 	sum.Write([]byte(email))
 	return hex.EncodeToString(sum.Sum(nil)[:12])
 }
 
-// checkPassword reports whether the password of the account with this e-mail address has this hash, or answers 429 after
-// too many that did not. An empty hash is for an account that does not exist: it is treated like any other.
+// checkPassword reports whether the password has this hash, or returns a 429 after too many wrong passwords for the
+// account with this e-mail address. The hash is empty if there is no such account, which is handled like any other.
 func (a *api) checkPassword(w http.ResponseWriter, r *http.Request, email, password, hash string) (matches bool, err error) {
-	account, address := a.accounts.of(email), a.address(r)
+	account, address := a.pseudonyms.of(email), a.address(r)
 	if wait, throttled := a.takeGuess(r, account, address); throttled {
 		a.Metrics.Logins.WithLabelValues("throttled").Inc()
 		a.Logger.WarnContext(r.Context(), "login throttled", "account", account, "client", address, "wait", wait)
@@ -57,22 +57,23 @@ func (a *api) checkPassword(w http.ResponseWriter, r *http.Request, email, passw
 		return false, nil
 	}
 	a.Metrics.Logins.WithLabelValues("succeeded").Inc()
-	a.Limiter.Forget(r.Context(), guessesBy(account, address))
-	a.Limiter.Exempt(r.Context(), guessesBy(account, address), knownFor)
+	a.Limiter.Forget(r.Context(), guessKey(account, address))
+	a.Limiter.Exempt(r.Context(), guessKey(account, address), exemption)
 	return true, nil
 }
 
-// takeGuess counts before the password is checked, so that guesses sent at the same time are counted too.
+// takeGuess counts a guess before its password is checked, so that concurrent guesses are counted as well.
 func (a *api) takeGuess(r *http.Request, account, address string) (wait time.Duration, throttled bool) {
-	most := a.File().RateLimit.Guesses
-	if most == 0 {
+	maximum := a.File().RateLimit.Guesses
+	if maximum == 0 {
 		return 0, false
 	}
-	decision := a.Limiter.Take(r.Context(), guessesBy(account, address), limit.Rate{Most: most, Window: guessWindow})
-	if decision.Allowed && !a.Limiter.IsExempt(r.Context(), guessesBy(account, address)) {
-		decision = a.Limiter.Take(r.Context(), "guesses:"+account, limit.Rate{Most: allGuesses * most, Window: allGuessWindow})
+	decision := a.Limiter.Take(r.Context(), guessKey(account, address), limit.Rate{Max: maximum, Window: guessWindow})
+	if decision.Allowed && !a.Limiter.IsExempt(r.Context(), guessKey(account, address)) {
+		decision = a.Limiter.Take(r.Context(), "guesses:"+account, limit.Rate{Max: totalGuesses * maximum, Window: totalGuessWindow})
 	}
 	return decision.RetryAfter, !decision.Allowed
 }
 
-func guessesBy(account, address string) string { return "guesses:" + account + ":" + address }
+// guessKey is the client of the rate limit for guesses by one address.
+func guessKey(account, address string) string { return "guesses:" + account + ":" + address }

@@ -18,8 +18,8 @@ import (
 	"slipway/app/internal/store"
 )
 
-// guarded is a service with an account, whose clients say where they come from.
-func guarded(t *testing.T, limiters ...*limit.Limiter) *service {
+// newGuessedService returns a service behind a proxy, with Ada's account and a limit of three guesses.
+func newGuessedService(t *testing.T, limiters ...*limit.Limiter) *service {
 	s := newService(t, &store.Memory{})
 	s.file.RateLimit = config.RateLimit{Guesses: 3}
 	options := s.options()
@@ -37,8 +37,8 @@ func (s *service) wantLogin(want int, from, email, password string) http.Header 
 	return s.wantStatus(want, "POST", "/v1/sessions", fmt.Sprintf(`{"email": %q, "password": %q}`, email, password), "X-Forwarded-For", from)
 }
 
-func TestGuessingThePasswordOfAnAccountIsSlowedDown(t *testing.T) {
-	s := guarded(t)
+func TestGuessesForAnAccountAreLimited(t *testing.T) {
+	s := newGuessedService(t)
 	for range 3 {
 		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
 	}
@@ -58,15 +58,15 @@ func TestGuessingThePasswordOfAnAccountIsSlowedDown(t *testing.T) {
 	}
 }
 
-func TestAnAccountThatDoesNotExistIsGuardedInTheSameWay(t *testing.T) {
-	s := guarded(t)
+func TestGuessesForAnUnknownAccountAreLimitedTheSameWay(t *testing.T) {
+	s := newGuessedService(t)
 	for _, want := range []int{401, 401, 401, 429} {
 		s.wantLogin(want, "192.0.2.1", "eve@example.org", "wrong horse")
 	}
 }
 
-func TestALoginForgetsTheWrongOnesBefore(t *testing.T) {
-	s := guarded(t)
+func TestASuccessfulLoginResetsTheLimit(t *testing.T) {
+	s := newGuessedService(t)
 	for range 3 {
 		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
 		s.wantLogin(401, "192.0.2.1", "ada@example.org", "wrong horse")
@@ -74,67 +74,67 @@ func TestALoginForgetsTheWrongOnesBefore(t *testing.T) {
 	}
 }
 
-func TestManyAddressesTogetherGetNoFurtherAndDoNotLockOutWhereTheOwnerLogsInFrom(t *testing.T) {
-	guessFromManyAddresses(t, guarded(t))
+func TestGuessesFromManyAddressesAreLimitedAndDoNotLockTheOwnerOut(t *testing.T) {
+	guessFromManyAddresses(t, newGuessedService(t))
 }
 
-func TestReplicasCountGuessesTogether(t *testing.T) {
+func TestReplicasShareTheLimitOfGuesses(t *testing.T) {
 	client, _ := redistest.Client(t)
-	guessFromManyAddresses(t, guarded(t, limit.New(client, metrics.New("test"))))
+	guessFromManyAddresses(t, newGuessedService(t, limit.New(client, metrics.New("test"))))
 }
 
 func guessFromManyAddresses(t *testing.T, s *service) {
 	t.Helper()
 	s.wantLogin(201, "198.51.100.1", "ada@example.org", "correct horse")
 	throttled := 0
-	for at := range 40 {
-		answer := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "wrong horse"}`, "X-Forwarded-For", fmt.Sprint("192.0.2.", at))
-		if answer.Code == http.StatusTooManyRequests {
+	for i := range 40 {
+		response := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "wrong horse"}`, "X-Forwarded-For", fmt.Sprint("192.0.2.", i))
+		if response.Code == http.StatusTooManyRequests {
 			throttled++
 		}
 	}
-	if throttled != 11 { // 30 in all, of which the owner's first login is one
+	if throttled != 11 { // 30 in total, including the owner's first login
 		t.Errorf("%d of 40 were throttled", throttled)
 	}
 	s.wantLogin(429, "192.0.2.200", "ada@example.org", "correct horse")
 	s.wantLogin(201, "198.51.100.1", "ada@example.org", "correct horse")
 }
 
-func TestWithoutRedisGuessesAreStillSlowedDown(t *testing.T) {
-	client, line := redistest.Client(t)
-	s := guarded(t, limit.New(client, metrics.New("test")))
-	line.Cut()
+func TestGuessesAreLimitedWithoutRedis(t *testing.T) {
+	client, proxy := redistest.Client(t)
+	s := newGuessedService(t, limit.New(client, metrics.New("test")))
+	proxy.Cut()
 	for _, want := range []int{401, 401, 401, 429} {
 		s.wantLogin(want, "192.0.2.1", "ada@example.org", "wrong horse")
 	}
 }
 
-func TestManyLoginsAtOnceGetTheirTurnSoonOrAreSentAway(t *testing.T) {
+func TestConcurrentLoginsAreHandledSoonOrRefused(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	options := s.options()
 	options.Logger = slog.New(slog.DiscardHandler)
 	s.Handler = api.New(options)
-	var turnedAway atomic.Int32
+	var refused atomic.Int32
 	var all sync.WaitGroup
 	for range 100 * runtime.GOMAXPROCS(0) {
 		all.Go(func() {
-			answer := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "correct horse"}`)
+			response := s.do("POST", "/v1/sessions", `{"email": "ada@example.org", "password": "correct horse"}`)
 			switch {
-			case answer.Code == http.StatusServiceUnavailable && answer.Header().Get("Retry-After") == "1":
-				turnedAway.Add(1)
-			case answer.Code != http.StatusUnauthorized:
-				t.Errorf("%d %v %s", answer.Code, answer.Header(), answer.Body)
+			case response.Code == http.StatusServiceUnavailable && response.Header().Get("Retry-After") == "1":
+				refused.Add(1)
+			case response.Code != http.StatusUnauthorized:
+				t.Errorf("%d %v %s", response.Code, response.Header(), response.Body)
 			}
 		})
 	}
 	all.Wait()
-	got := turnedAway.Load()
+	got := refused.Load()
 	if counted := fmt.Sprintf(`app_overloads_total{what="passwords"} %d`, got); got == 0 || !strings.Contains(s.scrape(), counted+"\n") {
-		t.Errorf("%d were sent away", got)
+		t.Errorf("%d were refused", got)
 	}
 }
 
-func TestAPasswordThatIsGuessedFirstIsRefused(t *testing.T) {
+func TestAGuessablePasswordIsRefused(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for password, want := range map[string]string{
 		"password123":        "is one of those that are guessed first: choose another one",
@@ -146,14 +146,14 @@ func TestAPasswordThatIsGuessedFirstIsRefused(t *testing.T) {
 		"1234":               "must have at least 10 characters",
 		"countess of lace 1": "",
 	} {
-		answer := s.do("POST", "/v1/users", fmt.Sprintf(`{"name": "Countess of Lace", "email": "ada.lovelace@x.org", "password": %q}`, password))
+		response := s.do("POST", "/v1/users", fmt.Sprintf(`{"name": "Countess of Lace", "email": "ada.lovelace@x.org", "password": %q}`, password))
 		if want == "" {
-			if answer.Code != http.StatusCreated {
-				t.Errorf("%s: %d %s", password, answer.Code, answer.Body)
+			if response.Code != http.StatusCreated {
+				t.Errorf("%s: %d %s", password, response.Code, response.Body)
 			}
 			continue
 		}
-		if p := s.problem(answer); len(p.Errors) != 1 || p.Errors[0].Field != "password" || p.Errors[0].Detail != want {
+		if p := s.problem(response); len(p.Errors) != 1 || p.Errors[0].Field != "password" || p.Errors[0].Detail != want {
 			t.Errorf("%s: %+v", password, p)
 		}
 	}

@@ -15,25 +15,26 @@ import (
 
 const (
 	idempotencyHeader = "Idempotency-Key"
-	longestKey        = 128
+	maxKeyLength      = 128
 )
 
-// once adds what a request asks for at most once for each Idempotency-Key of a user (or of an address without one) and a route: a client that got no
-// answer, or a 503, may repeat the request. See https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+// once makes a handler add something at most once for each Idempotency-Key of a user (or of an address if not logged in)
+// and a route: a client that got no response, or a 503, may repeat the request. See
+// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 func (a *api) once(add handler) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		given := r.Header.Values(idempotencyHeader)
-		if len(given) == 0 {
+		values := r.Header.Values(idempotencyHeader)
+		if len(values) == 0 {
 			return add(w, r)
 		}
-		key, fine := parseKey(given)
-		if !fine {
-			return refuse(http.StatusBadRequest, fmt.Sprintf("%s must be one string of 1 to %d visible ASCII characters, such as a UUID", idempotencyHeader, longestKey)).as("idempotency-key-invalid")
+		key, ok := parseKey(values)
+		if !ok {
+			return refuse(http.StatusBadRequest, fmt.Sprintf("%s must be one string of 1 to %d visible ASCII characters, such as a UUID", idempotencyHeader, maxKeyLength)).as("idempotency-key-invalid")
 		}
 		err := add(w, a.withKey(r, key))
 		switch {
 		case errors.Is(err, store.ErrKeyReused):
-			return refuse(http.StatusUnprocessableEntity, "this "+idempotencyHeader+" was used for another request: take a new one").as("idempotency-key-reused")
+			return refuse(http.StatusUnprocessableEntity, "this "+idempotencyHeader+" was used for another request: use a new one").as("idempotency-key-reused")
 		case errors.Is(err, store.ErrKeyInUse):
 			w.Header().Set("Retry-After", "1")
 			return refuse(http.StatusConflict, "the first request with this "+idempotencyHeader+" is still running: try again after Retry-After seconds").as("idempotency-key-in-use")
@@ -42,36 +43,36 @@ func (a *api) once(add handler) handler {
 	}
 }
 
-// parseKey takes the key as a string of the draft, in quotes, and as most clients send it, without.
-func parseKey(given []string) (key string, fine bool) {
-	key = given[0]
+// parseKey parses the key with quotes, as the draft demands, and without, as most clients send it.
+func parseKey(values []string) (key string, ok bool) {
+	key = values[0]
 	if len(key) > 1 && strings.HasPrefix(key, `"`) && strings.HasSuffix(key, `"`) {
 		key = key[1 : len(key)-1]
 	}
-	unfit := func(char rune) bool { return char <= ' ' || char > '~' || char == '"' || char == '\\' }
-	return key, len(given) == 1 && key != "" && len(key) <= longestKey && !strings.ContainsFunc(key, unfit)
+	invalid := func(char rune) bool { return char <= ' ' || char > '~' || char == '"' || char == '\\' }
+	return key, len(values) == 1 && key != "" && len(key) <= maxKeyLength && !strings.ContainsFunc(key, invalid)
 }
 
-// withKey has the body hashed while it is read. What is asked is hashed with a secret: a body may hold a password, which
-// could be guessed from a mere hash.
+// withKey returns a request with the key in its context and a body that is hashed while it is read. The hash is keyed
+// with a secret, because a body may contain a password, which could be guessed from a plain hash.
 func (a *api) withKey(r *http.Request, key string) *http.Request {
 	id := sha256.Sum256([]byte(strings.Join([]string{a.client(r), r.Pattern, key}, "\n")))
-	asked := hmac.New(sha256.New, []byte(a.SigningKeys[0].Reveal()))
-	fmt.Fprintf(asked, "idempotency\n%s\n", r.URL.Path)
+	content := hmac.New(sha256.New, []byte(a.SigningKeys[0].Reveal()))
+	fmt.Fprintf(content, "idempotency\n%s\n", r.URL.Path)
 	keyed := r.WithContext(store.WithIdempotencyKey(r.Context(), func() store.IdempotencyKey {
-		return store.IdempotencyKey{Key: id, Request: [sha256.Size]byte(asked.Sum(nil))}
+		return store.IdempotencyKey{Key: id, Request: [sha256.Size]byte(content.Sum(nil))}
 	}))
-	keyed.Body = hashed{r.Body, asked}
+	keyed.Body = hashedBody{r.Body, content}
 	return keyed
 }
 
-// hashed is a body that is hashed while it is read.
-type hashed struct {
+// hashedBody is a body that is hashed while it is read.
+type hashedBody struct {
 	io.ReadCloser
 	sum hash.Hash
 }
 
-func (h hashed) Read(into []byte) (int, error) {
+func (h hashedBody) Read(into []byte) (int, error) {
 	n, err := h.ReadCloser.Read(into)
 	h.sum.Write(into[:n])
 	return n, err

@@ -10,12 +10,12 @@ import (
 	"slipway/app/internal/store"
 )
 
-// keyed are the headers of a user with an idempotency key.
+// keyed returns the headers of a user with an idempotency key.
 func (s *service) keyed(user byte, key string) []string {
 	return append(s.as(user), "Idempotency-Key", key)
 }
 
-func TestARepeatedRequestWithAnIdempotencyKeyGetsTheSameAnswerAndAddsNothing(t *testing.T) {
+func TestARepeatedRequestWithAnIdempotencyKeyGetsTheSameResponseAndAddsNothing(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("reviewed")
 	for target, request := range map[string]struct {
@@ -53,16 +53,16 @@ func TestAnIdempotencyKeyIsForOneRequestOfOneUser(t *testing.T) {
 		{"another user", "/v1/shops", `{"name": "y"}`, 2, http.StatusCreated},
 		{"another route", first + "/reviews", `{"stars": 5}`, 1, http.StatusCreated},
 		{"another shop", second + "/reviews", `{"stars": 5}`, 1, http.StatusUnprocessableEntity},
-		{"a mistake is no use of the key", "/v1/shops", `{"nam": "y"}`, 3, http.StatusUnprocessableEntity},
-		{"which may be mended", "/v1/shops", `{"name": "y"}`, 3, http.StatusCreated},
+		{"an invalid body does not use the key up", "/v1/shops", `{"nam": "y"}`, 3, http.StatusUnprocessableEntity},
+		{"a corrected body", "/v1/shops", `{"name": "y"}`, 3, http.StatusCreated},
 	} {
-		if answer := s.do("POST", step.target, step.body, s.keyed(step.user, "k")...); answer.Code != step.want {
-			t.Errorf("%s: %d %s", step.name, answer.Code, answer.Body)
+		if response := s.do("POST", step.target, step.body, s.keyed(step.user, "k")...); response.Code != step.want {
+			t.Errorf("%s: %d %s", step.name, response.Code, response.Body)
 		}
 	}
 }
 
-func TestOfManyRequestsWithOneIdempotencyKeyAtTheSameTimeOneAdds(t *testing.T) {
+func TestConcurrentRequestsWithOneIdempotencyKeyAddOnce(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	bodies := map[string]int{}
 	var mu sync.Mutex
@@ -70,38 +70,38 @@ func TestOfManyRequestsWithOneIdempotencyKeyAtTheSameTimeOneAdds(t *testing.T) {
 	for range 20 {
 		headers := s.keyed(1, "k")
 		clients.Go(func() {
-			answer := s.do("POST", "/v1/shops", `{"name": "x"}`, headers...)
+			response := s.do("POST", "/v1/shops", `{"name": "x"}`, headers...)
 			mu.Lock()
 			defer mu.Unlock()
-			bodies[answer.Body.String()]++
+			bodies[response.Body.String()]++
 		})
 	}
 	clients.Wait()
 	if shops := s.list("/v1/shops").Items; len(shops) != 1 || len(bodies) != 1 {
-		t.Errorf("there are %d shops, and these answers: %v", len(shops), bodies)
+		t.Errorf("there are %d shops, and these responses: %v", len(shops), bodies)
 	}
 }
 
-func TestWhatIsNoIdempotencyKeyIsRefused(t *testing.T) {
+func TestAnInvalidIdempotencyKeyIsRefused(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for _, key := range []string{"", `""`, "two words", "größe", `a"b`, strings.Repeat("x", 129)} {
-		if answer := s.do("POST", "/v1/shops", `{"name": "x"}`, s.keyed(1, key)...); answer.Code != http.StatusBadRequest {
-			t.Errorf("%q: %d", key, answer.Code)
+		if response := s.do("POST", "/v1/shops", `{"name": "x"}`, s.keyed(1, key)...); response.Code != http.StatusBadRequest {
+			t.Errorf("%q: %d", key, response.Code)
 		}
 	}
 }
 
-// busy is a store in which the first request with a key goes on and on.
-type busy struct{ store.Memory }
+// keyInUseStore is a store in which the first request with a key is always still running.
+type keyInUseStore struct{ store.Memory }
 
-func (*busy) AddShop(context.Context, store.ID, store.ShopDraft) (store.Shop, error) {
+func (*keyInUseStore) AddShop(context.Context, store.ID, store.ShopDraft) (store.Shop, error) {
 	return store.Shop{}, store.ErrKeyInUse
 }
 
-func TestARequestWhoseFirstTryIsStillRunningIsToldToWait(t *testing.T) {
-	s := newService(t, &busy{})
-	answer := s.do("POST", "/v1/shops", `{"name": "x"}`, s.keyed(1, "k")...)
-	if s.problem(answer); answer.Code != http.StatusConflict || answer.Header().Get("Retry-After") == "" {
-		t.Errorf("%d %v", answer.Code, answer.Header())
+func TestARepeatedRequestDuringTheFirstOneIsA409WithRetryAfter(t *testing.T) {
+	s := newService(t, &keyInUseStore{})
+	response := s.do("POST", "/v1/shops", `{"name": "x"}`, s.keyed(1, "k")...)
+	if s.problem(response); response.Code != http.StatusConflict || response.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %v", response.Code, response.Header())
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"slipway/app/internal/httpserver"
 )
 
-// writeJSON encodes before it answers, so that an error can still become a 500.
+// writeJSON encodes the value before it begins the response, so that an error can still become a 500.
 func writeJSON(w http.ResponseWriter, status int, value any) error {
 	content, err := encodeJSON(value)
 	if err != nil {
@@ -25,18 +25,18 @@ func writeJSON(w http.ResponseWriter, status int, value any) error {
 	return nil
 }
 
-// encodeJSON leaves & as it is: nobody reads these answers as HTML, but people read the URLs in them.
+// encodeJSON does not escape & for HTML, so that the URLs in responses stay readable.
 func encodeJSON(value any) ([]byte, error) {
 	var content bytes.Buffer
 	encoder := json.NewEncoder(&content)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return nil, fmt.Errorf("encode answer: %w", err)
+		return nil, fmt.Errorf("encode response: %w", err)
 	}
 	return content.Bytes(), nil
 }
 
-// readJSON reads a body that says it is JSON; whether it is shows in decodeObject.
+// readJSON reads a body with the media type of JSON. It does not parse it.
 func readJSON(r *http.Request, limit int64) ([]byte, error) {
 	if mediaType, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mediaType != "application/json" {
 		return nil, refuse(http.StatusUnsupportedMediaType, "Content-Type must be application/json")
@@ -57,13 +57,13 @@ func readJSON(r *http.Request, limit int64) ([]byte, error) {
 	}
 }
 
-// decodeObject gives the fields of a JSON object, still encoded, or a 400 with the position of the mistake.
+// decodeObject returns the fields of a JSON object, still encoded, or a 400 with the position of the error.
 func decodeObject(content []byte) (map[string]json.RawMessage, error) {
 	if !utf8.Valid(content) {
 		return nil, refuse(http.StatusBadRequest, "the body is not UTF-8")
 	}
-	if values, depth := shape(content); values > mostValues || depth > deepest {
-		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the body has more than %d values, or more than %d levels", mostValues, deepest))
+	if values, depth := measure(content); values > maxValues || depth > maxDepth {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("the body has more than %d values, or more than %d levels", maxValues, maxDepth))
 	}
 	var fields map[string]json.RawMessage
 	err := json.Unmarshal(content, &fields)
@@ -78,21 +78,21 @@ func decodeObject(content []byte) (map[string]json.RawMessage, error) {
 	return fields, nil
 }
 
-// mostValues and deepest are far beyond any body that is asked for. They are checked before the body is decoded: a map
-// of tiny values takes fifty times their bytes.
+// maxValues and maxDepth are far above what any valid body needs. They are checked before the body is decoded, because a
+// map of tiny values takes fifty times their bytes.
 const (
-	mostValues = 64
-	deepest    = 8
+	maxValues = 64
+	maxDepth  = 8
 )
 
-// shape counts the values of a JSON text, and how deep they are nested, without decoding it. For text that is no JSON it
-// returns any numbers.
-func shape(content []byte) (values, depth int) {
+// measure returns the number of values in a JSON text and their depth, without decoding it. For invalid JSON the result
+// is arbitrary.
+func measure(content []byte) (values, depth int) {
 	open, inString := 0, false
-	for at := 0; at < len(content); at++ {
-		switch char := content[at]; {
+	for i := 0; i < len(content); i++ {
+		switch char := content[i]; {
 		case inString && char == '\\':
-			at++
+			i++
 		case char == '"':
 			inString = !inString
 		case inString:
@@ -109,7 +109,7 @@ func shape(content []byte) (values, depth int) {
 	return values, depth
 }
 
-// position counts lines and bytes of a line from 1, as editors do. The offset is the number of bytes read.
+// position returns the line and the byte in that line after offset bytes, both counted from 1 as in editors.
 func position(content []byte, offset int) (line, column int) {
 	read := content[:min(offset, len(content))]
 	return 1 + bytes.Count(read, []byte("\n")), len(read) - (bytes.LastIndexByte(read, '\n') + 1)

@@ -10,16 +10,17 @@ import (
 	"slipway/app/internal/store"
 )
 
+// wantStatus sends a request, checks the status and returns the headers of the response.
 func (s *service) wantStatus(want int, method, target, body string, headers ...string) http.Header {
 	s.t.Helper()
-	answer := s.do(method, target, body, headers...)
-	if answer.Code != want {
-		s.t.Errorf("%s %s: %d %s, want %d", method, target, answer.Code, answer.Body, want)
+	response := s.do(method, target, body, headers...)
+	if response.Code != want {
+		s.t.Errorf("%s %s: %d %s, want %d", method, target, response.Code, response.Body, want)
 	}
-	return answer.Header()
+	return response.Header()
 }
 
-func TestWhoAsksTooOftenIsToldWhenToComeBack(t *testing.T) {
+func TestTooManyRequestsAreA429WithRetryAfter(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	s.file.RateLimit = config.RateLimit{Requests: 2, Logins: 1}
 	first := s.wantStatus(200, "GET", "/v1/shops", "")
@@ -32,8 +33,8 @@ func TestWhoAsksTooOftenIsToldWhenToComeBack(t *testing.T) {
 		t.Errorf("%d %v", refused.Code, refused.Header())
 	}
 	s.document().check("GET", "/v1/shops", refused)
-	s.wantStatus(200, "GET", "/v1/shops", "", s.as(1)...) // a user is not their address
-	s.wantStatus(200, "GET", "/version", "")              // what runs may always be asked
+	s.wantStatus(200, "GET", "/v1/shops", "", s.as(1)...) // users are counted separately from their address
+	s.wantStatus(200, "GET", "/version", "")              // not limited
 	s.wantStatus(401, "POST", "/v1/sessions", `{"email": "a@b", "password": "x"}`)
 	s.wantStatus(429, "POST", "/v1/sessions", `{"email": "a@c", "password": "y"}`, s.as(2)...)
 	s.file.RateLimit = config.RateLimit{}
@@ -51,7 +52,7 @@ func trust(t *testing.T, proxies string) forwarded.Proxies {
 	return trusted
 }
 
-func TestAClientsAddressIsWhatTrustedProxiesSay(t *testing.T) {
+func TestTheClientAddressComesFromTrustedProxies(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	s.file.RateLimit = config.RateLimit{Requests: 1}
 	options := s.options()
@@ -63,13 +64,13 @@ func TestAClientsAddressIsWhatTrustedProxiesSay(t *testing.T) {
 	}
 	from(200, "10.0.0.1")
 	from(429, "10.0.0.1")
-	from(429, "10.9.9.9, 10.0.0.1") // what the client wrote itself is not believed
+	from(429, "10.9.9.9, 10.0.0.1") // what the client wrote itself is ignored
 	from(200, "10.0.0.1, 10.0.0.2")
 	from(200, "2001:db8::1")
 	from(429, "2001:db8::2") // the same network
 	from(200, "2001:db8:0:1::2")
 
-	s.Handler = api.New(s.options()) // nobody is trusted: the peer counts
+	s.Handler = api.New(s.options()) // without trusted proxies the peer counts
 	s.wantStatus(200, "GET", "/v1/shops", "", "X-Forwarded-For", "10.0.0.3")
 	s.wantStatus(429, "GET", "/v1/shops", "", "X-Forwarded-For", "10.0.0.4")
 }

@@ -12,35 +12,35 @@ import (
 	"slipway/app/internal/store"
 )
 
-// page is the part of a list a client asked for.
+// page is the requested part of a list.
 type page struct {
 	limit int
-	from  cursor // the zero cursor: from the newest on
+	from  cursor // the zero cursor stands for the newest item
 }
 
-// stored is what a store is asked for: one entry beyond the limit tells that there is a further page.
-func (p page) stored() store.Page {
+// query returns the page to read from the store, with one extra item that shows whether there is a further page.
+func (p page) query() store.Page {
 	if p.from.newer {
 		return store.Page{After: p.from.id, Limit: p.limit + 1}
 	}
 	return store.Page{Before: p.from.id, Limit: p.limit + 1}
 }
 
-// readPage reads limit and cursor, and names both if both are wrong. A limit above the maximum is lowered to it: the
-// maximum may change between two pages.
+// readPage parses limit and cursor, and reports the errors of both. A limit above the maximum is lowered to it, because
+// the maximum may change between two pages.
 func (a *api) readPage(query url.Values) (page, error) {
-	limit, wrong := a.readLimit(query)
+	limit, mistakes := a.readLimit(query)
 	var from cursor
 	if query.Has("cursor") {
 		var err error
 		if from, err = a.cursors.decode(query.Get("cursor")); err != nil {
-			wrong = append(wrong, fieldError{"cursor", err.Error()})
+			mistakes = append(mistakes, fieldError{"cursor", err.Error()})
 		}
 	}
-	return page{limit, from}, refuseQuery(wrong)
+	return page{limit, from}, refuseQuery(mistakes)
 }
 
-func (a *api) readLimit(query url.Values) (limit int, wrong []fieldError) {
+func (a *api) readLimit(query url.Values) (limit int, mistakes []fieldError) {
 	size := a.File().PageSize
 	if !query.Has("limit") {
 		return size.Default, nil
@@ -52,37 +52,38 @@ func (a *api) readLimit(query url.Values) (limit int, wrong []fieldError) {
 	return min(limit, size.Max), nil
 }
 
-func refuseQuery(wrong []fieldError) error {
-	if len(wrong) == 0 {
+// refuseQuery returns a problem with these mistakes, or nil if there are none.
+func refuseQuery(mistakes []fieldError) error {
+	if len(mistakes) == 0 {
 		return nil
 	}
-	return refuse(http.StatusBadRequest, "the query is not valid", wrong...).as("invalid-query")
+	return refuse(http.StatusBadRequest, "the query is not valid", mistakes...).as("invalid-query")
 }
 
-// cut returns what belongs to the page, and where the next and the previous page begin; the zero cursor is for none.
-func cut[T any](p page, found []T, id func(T) store.ID) (items []T, next, prev cursor) {
-	further := len(found) > p.limit
+// cut returns the items of the page, and the cursors of the next and the previous page, which are zero if there is none.
+func cut[T any](p page, read []T, id func(T) store.ID) (items []T, next, prev cursor) {
+	further := len(read) > p.limit
 	switch {
 	case further && p.from.newer:
-		found = found[1:]
+		read = read[1:]
 	case further:
-		found = found[:p.limit]
+		read = read[:p.limit]
 	}
-	if len(found) == 0 {
-		return found, next, prev
+	if len(read) == 0 {
+		return read, next, prev
 	}
-	// A page that was reached from another one has that one beside it.
+	// A page with a cursor was reached from another page, which is therefore its neighbour.
 	reached := p.from != (cursor{})
 	if further && !p.from.newer || reached && p.from.newer {
-		next = cursor{id: id(found[len(found)-1])}
+		next = cursor{id: id(read[len(read)-1])}
 	}
 	if further && p.from.newer || reached && !p.from.newer {
-		prev = cursor{id: id(found[0]), newer: true}
+		prev = cursor{id: id(read[0]), newer: true}
 	}
-	return found, next, prev
+	return read, next, prev
 }
 
-// link returns the URL of the page that begins there, and adds it to Link; "" if there is none.
+// link returns the URL of the page at this cursor, and adds it to the header Link. For the zero cursor it returns "".
 func (a *api) link(w http.ResponseWriter, r *http.Request, relation string, from cursor) string {
 	if from == (cursor{}) {
 		return ""
@@ -94,29 +95,29 @@ func (a *api) link(w http.ResponseWriter, r *http.Request, relation string, from
 	return target
 }
 
-// writePage answers one page, with the URLs of the next and the previous one in `next`, `prev` and Link (RFC 8288) if
-// there are any. What is added meanwhile is newer than all that follows, so next pages neither repeat nor skip anything.
-func writePage[T, View any](a *api, w http.ResponseWriter, r *http.Request, p page, found []T, id func(T) store.ID, view func(T) View) error {
-	found, next, prev := cut(p, found, id)
-	answer := struct {
+// writePage writes one page, with the URLs of the next and the previous one in `next`, `prev` and Link (RFC 8288). New
+// items are newer than all following ones, so that next pages neither repeat nor skip an item.
+func writePage[T, View any](a *api, w http.ResponseWriter, r *http.Request, p page, read []T, id func(T) store.ID, view func(T) View) error {
+	items, next, prev := cut(p, read, id)
+	response := struct {
 		Items []View `json:"items"`
 		Next  string `json:"next,omitempty"`
 		Prev  string `json:"prev,omitempty"`
-	}{views(found, view), a.link(w, r, "next", next), a.link(w, r, "prev", prev)}
-	return writeJSON(w, http.StatusOK, answer)
+	}{views(items, view), a.link(w, r, "next", next), a.link(w, r, "prev", prev)}
+	return writeJSON(w, http.StatusOK, response)
 }
 
-// views is never nil: an empty list is [], not null.
+// views converts a list. The result is never nil, so that an empty list is encoded as [] and not as null.
 func views[T, View any](all []T, view func(T) View) []View {
 	result := make([]View, len(all))
-	for at, each := range all {
-		result[at] = view(each)
+	for i, value := range all {
+		result[i] = view(value)
 	}
 	return result
 }
 
-// writeKept lets clients keep the answer, and ask each time whether it is still the same.
-func writeKept(w http.ResponseWriter, r *http.Request, value any) error {
+// writeCacheable writes a response that clients may cache, and have to revalidate each time.
+func writeCacheable(w http.ResponseWriter, r *http.Request, value any) error {
 	content, err := encodeJSON(value)
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func writeKept(w http.ResponseWriter, r *http.Request, value any) error {
 	return writeJSON(w, http.StatusOK, json.RawMessage(content))
 }
 
-// matches compares weakly, as RFC 9110 section 13.1.2 asks for.
+// matches reports whether If-None-Match contains the ETag, with the weak comparison of RFC 9110, section 13.1.2.
 func matches(ifNoneMatch []string, etag string) bool {
 	for candidate := range strings.SplitSeq(strings.Join(ifNoneMatch, ","), ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")

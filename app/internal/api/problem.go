@@ -10,7 +10,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-// problem is an error a client is told about (RFC 9457).
+// problem is an error that is sent to the client (RFC 9457).
 type problem struct {
 	Type      problemName  `json:"type"`
 	Title     string       `json:"title"`
@@ -20,7 +20,7 @@ type problem struct {
 	Errors    []fieldError `json:"errors,omitempty"`
 }
 
-// fieldError is what is wrong with one field of the body, or one parameter of the query.
+// fieldError is an error in one field of the body or one parameter of the query.
 type fieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
@@ -28,23 +28,25 @@ type fieldError struct {
 
 func (p *problem) Error() string { return p.Detail }
 
+// refuse returns a problem of the default type of its status.
 func refuse(status int, detail string, fields ...fieldError) *problem {
-	return &problem{Type: nameOfStatus(status), Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
+	return &problem{Type: defaultName(status), Title: http.StatusText(status), Status: status, Detail: detail, Errors: fields}
 }
 
-// answerError is the only place that turns an error into an answer. What a client need not know is logged, not shown.
-func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
+// writeError is the only place that turns an error into a response. Internal details are logged and not sent to the
+// client.
+func (a *api) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
 	case errors.Is(err, store.ErrNotFound):
-		p = refuse(http.StatusNotFound, "there is nothing with this id")
-	case errors.Is(err, store.ErrNotYours):
-		p = refuse(http.StatusForbidden, "this is not yours: only who added or wrote it can change it")
+		p = refuse(http.StatusNotFound, "there is nothing with this ID")
+	case errors.Is(err, store.ErrNotOwner):
+		p = refuse(http.StatusForbidden, "this is not yours: only the user who added or wrote it can change it")
 	case errors.Is(err, store.ErrFull):
-		p = refuse(http.StatusInsufficientStorage, "nothing further can be stored")
-	case r.Context().Err() != nil: // the client has gone: nobody reads this
-		p = refuse(http.StatusServiceUnavailable, "the request was given up")
+		p = refuse(http.StatusInsufficientStorage, "nothing more can be stored")
+	case r.Context().Err() != nil: // the client closed the connection: nobody reads this
+		p = refuse(http.StatusServiceUnavailable, "the request was canceled")
 	case errors.Is(err, httpserver.ErrBusy), errors.Is(err, auth.ErrBusy):
 		w.Header().Set("Retry-After", "1")
 		p = refuse(http.StatusServiceUnavailable, err.Error()+": try again in a moment")
@@ -57,7 +59,7 @@ func (a *api) answerError(w http.ResponseWriter, r *http.Request, err error) {
 		p = refuse(http.StatusInternalServerError, "")
 	}
 	p.RequestID = logging.RequestID(r.Context())
-	body, _ := encodeJSON(p) // strings and numbers only: cannot fail
+	body, _ := encodeJSON(p) // cannot fail: it has only strings and numbers
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(p.Status)
 	w.Write(body)

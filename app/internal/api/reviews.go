@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	longestReview = 1000
-	mostStars     = 5
+	maxReviewText = 1000
+	maxStars      = 5
 )
 
 type reviewView struct {
@@ -24,7 +24,7 @@ type reviewView struct {
 	Stars     int        `json:"stars"`
 	Text      string     `json:"text"`
 	Likes     int        `json:"likes"`
-	// nil: nobody has logged in
+	// nil if not logged in
 	Mine      *bool `json:"mine,omitempty"`
 	LikedByMe *bool `json:"likedByMe,omitempty"`
 }
@@ -34,7 +34,7 @@ type authorView struct {
 	Name string   `json:"name"`
 }
 
-// viewReviews shows these reviews to this user, or to nobody in particular.
+// viewReviews returns a function that converts these reviews for this user, or for a client that is not logged in.
 func (a *api) viewReviews(ctx context.Context, viewer store.ID, reviews ...store.Review) (func(store.Review) reviewView, error) {
 	var liked map[store.ID]bool
 	if viewer != (store.ID{}) {
@@ -47,7 +47,7 @@ func (a *api) viewReviews(ctx context.Context, viewer store.ID, reviews ...store
 	return func(r store.Review) reviewView {
 		return reviewView{
 			r.ID, r.CreatedAt, r.Shop, authorView{r.Author, r.AuthorName}, r.Stars, r.Text, r.Likes,
-			ifSomebody(viewer, r.Author == viewer), ifSomebody(viewer, liked[r.ID]),
+			ifLoggedIn(viewer, r.Author == viewer), ifLoggedIn(viewer, liked[r.ID]),
 		}
 	}, nil
 }
@@ -61,17 +61,17 @@ func (a *api) writeReview(w http.ResponseWriter, r *http.Request, status int, vi
 }
 
 func decodeReview(b *body) (stars int, text string, err error) {
-	stars = b.number("stars", 1, mostStars)
-	text = b.lines("text", longestReview)
+	stars = b.number("stars", 1, maxStars)
+	text = b.lines("text", maxReviewText)
 	return stars, text, b.end("the review")
 }
 
-func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) addReview(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	shop, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r, largestText)
+	body, err := readBody(r, maxTextBody)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 	if err != nil {
 		return err
 	}
-	review, err := a.Store.AddReview(r.Context(), store.ReviewDraft{Shop: shop, Author: who.User, Stars: stars, Text: text})
+	review, err := a.Store.AddReview(r.Context(), store.ReviewDraft{Shop: shop, Author: identity.User, Stars: stars, Text: text})
 	if errors.Is(err, store.ErrTaken) {
 		return refuse(http.StatusConflict, "you have reviewed this shop already").as("already-reviewed")
 	}
@@ -87,7 +87,7 @@ func (a *api) addReview(w http.ResponseWriter, r *http.Request, who auth.Identit
 		return fmt.Errorf("add review: %w", err)
 	}
 	a.announce(r.Context(), store.Change{Shop: shop})
-	return a.writeReview(w, r, http.StatusCreated, who.User, review)
+	return a.writeReview(w, r, http.StatusCreated, identity.User, review)
 }
 
 func (a *api) getReview(w http.ResponseWriter, r *http.Request) error {
@@ -102,24 +102,24 @@ func (a *api) getReview(w http.ResponseWriter, r *http.Request) error {
 	return a.writeReview(w, r, http.StatusOK, a.viewer(r), review)
 }
 
-func (a *api) getOwnReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) getOwnReview(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	shop, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	review, err := a.Store.ReviewBy(r.Context(), shop, who.User)
+	review, err := a.Store.ReviewBy(r.Context(), shop, identity.User)
 	if err != nil {
 		return fmt.Errorf("get own review: %w", err)
 	}
-	return a.writeReview(w, r, http.StatusOK, who.User, review)
+	return a.writeReview(w, r, http.StatusOK, identity.User, review)
 }
 
-func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) updateReview(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r, largestText)
+	body, err := readBody(r, maxTextBody)
 	if err != nil {
 		return err
 	}
@@ -127,20 +127,20 @@ func (a *api) updateReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	if err != nil {
 		return err
 	}
-	review, err := a.Store.UpdateReview(r.Context(), id, who.User, stars, text)
+	review, err := a.Store.UpdateReview(r.Context(), id, identity.User, stars, text)
 	if err != nil {
 		return fmt.Errorf("update review: %w", err)
 	}
 	a.announce(r.Context(), store.Change{Shop: review.Shop})
-	return a.writeReview(w, r, http.StatusOK, who.User, review)
+	return a.writeReview(w, r, http.StatusOK, identity.User, review)
 }
 
-func (a *api) deleteReview(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) deleteReview(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	change, err := a.Store.DeleteReview(r.Context(), id, who.User)
+	change, err := a.Store.DeleteReview(r.Context(), id, identity.User)
 	if err != nil {
 		return fmt.Errorf("delete review: %w", err)
 	}
@@ -149,8 +149,8 @@ func (a *api) deleteReview(w http.ResponseWriter, r *http.Request, who auth.Iden
 	return nil
 }
 
-// announce has a change counted soon. If that fails it is counted later: the store remembers it. The change itself is
-// stored, so that no client is told otherwise.
+// announce triggers a recount. If that fails, the client gets no error: the change is stored, and the store makes the
+// recount due later.
 func (a *api) announce(ctx context.Context, change store.Change) {
 	if err := a.Announce(ctx, change); err != nil {
 		a.Logger.WarnContext(ctx, "a recount is postponed", "shop", change.Shop, "review", change.Review, "error", err)
@@ -166,7 +166,7 @@ func (a *api) listReviews(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	reviews, err := a.Store.Reviews(r.Context(), shop, page.stored())
+	reviews, err := a.Store.Reviews(r.Context(), shop, page.query())
 	if err != nil {
 		return fmt.Errorf("list reviews: %w", err)
 	}
@@ -177,13 +177,14 @@ func (a *api) listReviews(w http.ResponseWriter, r *http.Request) error {
 	return writePage(a, w, r, page, reviews, func(review store.Review) store.ID { return review.ID }, view)
 }
 
+// setLike returns a handler that adds or removes a like with set.
 func (a *api) setLike(set func(ctx context.Context, review, user store.ID) (store.Change, error)) handler {
-	return a.signedIn(func(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+	return a.signedIn(func(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 		review, err := pathID(r)
 		if err != nil {
 			return err
 		}
-		change, err := set(r.Context(), review, who.User)
+		change, err := set(r.Context(), review, identity.User)
 		if err != nil {
 			return fmt.Errorf("set like: %w", err)
 		}

@@ -21,22 +21,23 @@ type review struct {
 	Author struct{ ID, Name string }
 }
 
+// review adds a review by the user with this number.
 func (s *service) review(shop string, author byte, stars int) (added review) {
 	s.t.Helper()
-	answer := s.do("POST", shop+"/reviews", fmt.Sprintf(`{"stars": %d, "text": "by %d"}`, stars, author), s.as(author)...)
-	if err := json.Unmarshal(answer.Body.Bytes(), &added); answer.Code != http.StatusCreated || err != nil {
-		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	response := s.do("POST", shop+"/reviews", fmt.Sprintf(`{"stars": %d, "text": "by %d"}`, stars, author), s.as(author)...)
+	if err := json.Unmarshal(response.Body.Bytes(), &added); response.Code != http.StatusCreated || err != nil {
+		s.t.Fatalf("%d %s", response.Code, response.Body)
 	}
 	return added
 }
 
 func (s *service) rating(shop string) string {
 	s.t.Helper()
-	var found struct{ Rating json.RawMessage }
-	if err := json.Unmarshal(s.do("GET", shop, "").Body.Bytes(), &found); err != nil {
+	var rated struct{ Rating json.RawMessage }
+	if err := json.Unmarshal(s.do("GET", shop, "").Body.Bytes(), &rated); err != nil {
 		s.t.Fatal(err)
 	}
-	return string(found.Rating)
+	return string(rated.Rating)
 }
 
 func (s *service) wantRating(shop, want string) {
@@ -46,7 +47,7 @@ func (s *service) wantRating(shop, want string) {
 	}
 }
 
-func TestReviewsMakeTheRatingOfAShop(t *testing.T) {
+func TestTheRatingOfAShopIsComputedFromItsReviews(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	etag := s.do("GET", shop, "").Header().Get("ETag")
@@ -54,8 +55,8 @@ func TestReviewsMakeTheRatingOfAShop(t *testing.T) {
 		s.review(shop, byte(author), stars)
 	}
 	s.wantRating(shop, `{"average":4.33,"reviews":3,"likes":0}`)
-	if answer := s.do("GET", shop, "", "If-None-Match", etag); answer.Code != http.StatusOK {
-		t.Errorf("a rated shop is taken for the one before: %d", answer.Code)
+	if response := s.do("GET", shop, "", "If-None-Match", etag); response.Code != http.StatusOK {
+		t.Errorf("the ETag does not change with the rating: %d", response.Code)
 	}
 }
 
@@ -63,9 +64,9 @@ func TestAUserReviewsAShopOnce(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	s.review(shop, 1, 5)
-	answer := s.do("POST", shop+"/reviews", `{"stars": 1}`, s.as(1)...)
-	if s.problem(answer); answer.Code != http.StatusConflict {
-		t.Errorf("got %d", answer.Code)
+	response := s.do("POST", shop+"/reviews", `{"stars": 1}`, s.as(1)...)
+	if s.problem(response); response.Code != http.StatusConflict {
+		t.Errorf("got %d", response.Code)
 	}
 	s.wantRating(shop, `{"average":5,"reviews":1,"likes":0}`)
 	unknown := s.do("POST", "/v1/shops/0192f0c4-7b1e-7abc-8def-012345678901/reviews", `{"stars": 1}`, s.as(1)...)
@@ -74,7 +75,7 @@ func TestAUserReviewsAShopOnce(t *testing.T) {
 	}
 }
 
-func TestEachWrongFieldOfAReviewIsNamed(t *testing.T) {
+func TestEachInvalidFieldOfAReviewIsReported(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	for body, want := range map[string][]string{
@@ -87,20 +88,20 @@ func TestEachWrongFieldOfAReviewIsNamed(t *testing.T) {
 		`{"stars": 99999999999999999999}`: {"stars"},
 		`{"stars": 5, "text": "` + strings.Repeat("x", 950) + `\ud83d"}`: nil,
 	} {
-		answer := s.do("POST", shop+"/reviews", body, s.as(1)...)
+		response := s.do("POST", shop+"/reviews", body, s.as(1)...)
 		if want == nil {
-			if answer.Code != http.StatusCreated {
-				t.Errorf("%s: %d", body, answer.Code)
+			if response.Code != http.StatusCreated {
+				t.Errorf("%s: %d", body, response.Code)
 			}
 			continue
 		}
-		if got := s.problem(answer).fields(); answer.Code != http.StatusUnprocessableEntity || !slices.Equal(got, want) {
-			t.Errorf("%s: %d naming %v, want %v", body, answer.Code, got, want)
+		if got := s.problem(response).fields(); response.Code != http.StatusUnprocessableEntity || !slices.Equal(got, want) {
+			t.Errorf("%s: %d naming %v, want %v", body, response.Code, got, want)
 		}
 	}
 }
 
-func TestPagesHaveEachReviewOnceNewestFirst(t *testing.T) {
+func TestPagesListEachReviewOnceNewestFirst(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	for author := range byte(5) {
@@ -115,8 +116,8 @@ func TestPagesHaveEachReviewOnceNewestFirst(t *testing.T) {
 		if err := json.Unmarshal(s.do("GET", next, "").Body.Bytes(), &page); err != nil {
 			t.Fatal(err)
 		}
-		for _, each := range page.Items {
-			got = append(got, each.Stars)
+		for _, item := range page.Items {
+			got = append(got, item.Stars)
 		}
 		next = page.Next
 	}
@@ -125,7 +126,7 @@ func TestPagesHaveEachReviewOnceNewestFirst(t *testing.T) {
 	}
 }
 
-func TestLikingTwiceIsLikingOnce(t *testing.T) {
+func TestLikesAreIdempotent(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	like := "/v1/reviews/" + s.review(shop, 1, 5).ID + "/like"
@@ -134,19 +135,19 @@ func TestLikingTwiceIsLikingOnce(t *testing.T) {
 		user   byte
 		likes  int
 	}{{"PUT", 1, 1}, {"PUT", 1, 1}, {"PUT", 2, 2}, {"DELETE", 1, 1}, {"DELETE", 1, 1}, {"DELETE", 2, 0}} {
-		if answer := s.do(step.method, like, "", s.as(step.user)...); answer.Code != http.StatusNoContent || answer.Body.Len() > 0 {
-			t.Errorf("%s: %d %s", step.method, answer.Code, answer.Body)
+		if response := s.do(step.method, like, "", s.as(step.user)...); response.Code != http.StatusNoContent || response.Body.Len() > 0 {
+			t.Errorf("%s: %d %s", step.method, response.Code, response.Body)
 		}
 		s.wantRating(shop, fmt.Sprintf(`{"average":5,"reviews":1,"likes":%d}`, step.likes))
 	}
 	for _, unknown := range []string{"x", "0192f0c4-7b1e-7abc-8def-012345678901"} {
-		if answer := s.do("PUT", "/v1/reviews/"+unknown+"/like", "", s.as(1)...); answer.Code != http.StatusNotFound {
-			t.Errorf("%s: %d", unknown, answer.Code)
+		if response := s.do("PUT", "/v1/reviews/"+unknown+"/like", "", s.as(1)...); response.Code != http.StatusNotFound {
+			t.Errorf("%s: %d", unknown, response.Code)
 		}
 	}
 }
 
-func TestWhatIsStoredIsAnsweredAsDoneThoughItCannotBeCountedNow(t *testing.T) {
+func TestAStoredChangeSucceedsEvenIfItsRecountFails(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	shop := s.add("x")
 	like := "/v1/reviews/" + s.review(shop, 1, 5).ID + "/like"
@@ -154,12 +155,12 @@ func TestWhatIsStoredIsAnsweredAsDoneThoughItCannotBeCountedNow(t *testing.T) {
 	options.Announce = func(context.Context, store.Change) error { return store.ErrUnavailable }
 	s.Handler = api.New(options)
 	s.review(shop, 2, 5)
-	if answer := s.do("PUT", like, "", s.as(1)...); answer.Code != http.StatusNoContent {
-		t.Errorf("got %d", answer.Code)
+	if response := s.do("PUT", like, "", s.as(1)...); response.Code != http.StatusNoContent {
+		t.Errorf("got %d", response.Code)
 	}
 }
 
-func TestTheLeaderBoardHasTheBestFirst(t *testing.T) {
+func TestTheLeaderboardIsSortedByScore(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	worst, best := s.add("worst"), s.add("best")
 	s.add("not reviewed")
@@ -172,8 +173,8 @@ func TestTheLeaderBoardHasTheBestFirst(t *testing.T) {
 	if !slices.Equal(got, []string{"best", "not reviewed", "worst"}) {
 		t.Errorf("got %v", got)
 	}
-	answer := s.do("GET", "/v1/leaderboard", "")
-	if again := s.do("GET", "/v1/leaderboard", "", "If-None-Match", answer.Header().Get("ETag")); again.Code != http.StatusNotModified {
+	response := s.do("GET", "/v1/leaderboard", "")
+	if again := s.do("GET", "/v1/leaderboard", "", "If-None-Match", response.Header().Get("ETag")); again.Code != http.StatusNotModified {
 		t.Errorf("got %d", again.Code)
 	}
 	wrong := s.do("GET", "/v1/leaderboard?limit=none", "")

@@ -1,4 +1,5 @@
-// Package api is the public HTTP surface.
+// Package api is the public HTTP API: routes, request and response bodies, and problems. Data belongs to package store,
+// and what the web pages need as well to package httpserver. openapi.json documents every route.
 package api
 
 import (
@@ -12,13 +13,13 @@ import (
 	"slipway/app/internal/store"
 )
 
-// Options is what the API needs from its surroundings.
+// Options are the dependencies of the API.
 type Options struct {
 	httpserver.Options
 	Store       store.Store
-	Announce    func(context.Context, store.Change) error // has what changed counted again, now or soon
+	Announce    func(context.Context, store.Change) error // triggers a recount, now or soon
 	Limiter     *limit.Limiter
-	SigningKeys []config.Secret    // the first signs; what the others signed is taken too
+	SigningKeys []config.Secret    // the first one signs; signatures of all are accepted
 	File        func() config.File // the reloadable configuration in force
 	Version     string
 	Environment string
@@ -29,18 +30,18 @@ type api struct {
 	cursors     cursors
 	passwords   *auth.Passwords
 	access      *auth.AccessTokens
-	accounts    accountNames
+	pseudonyms  pseudonyms
 	refreshKeys auth.RefreshKeys
 }
 
-// New is the whole surface: what is not listed here answers 404, or 405 with the methods that are.
+// New returns the handler of the API. Other paths get a 404, and other methods a 405 with the allowed ones.
 func New(options Options) http.Handler {
 	a := &api{
 		Options:     options,
 		cursors:     newCursors(options.SigningKeys),
 		passwords:   auth.NewPasswords(options.Metrics.Overloads.WithLabelValues("passwords").Inc),
 		access:      auth.NewAccessTokens(options.SigningKeys...),
-		accounts:    newAccountNames(options.SigningKeys),
+		pseudonyms:  newPseudonyms(options.SigningKeys),
 		refreshKeys: auth.NewRefreshKeys(options.SigningKeys...),
 	}
 	routes, codes := a.routes(), documentedCodes()
@@ -75,20 +76,20 @@ func (a *api) routes() map[string]handler {
 		"DELETE /v1/reviews/{id}":         a.limited(requests, a.signedIn(a.deleteReview)),
 		"PUT /v1/reviews/{id}/like":       a.limited(requests, a.setLike(a.Store.Like)),
 		"DELETE /v1/reviews/{id}/like":    a.limited(requests, a.setLike(a.Store.Unlike)),
-		"GET /v1/leaderboard":             a.limited(requests, a.leaderboard),
-		"GET /v1/openapi.json":            a.openapi,
+		"GET /v1/leaderboard":             a.limited(requests, a.listLeaders),
+		"GET /v1/openapi.json":            a.getOpenAPI,
 		"GET /v1/problems":                listProblemTypes,
 		"GET /v1/problems/{name}":         getProblemType,
-		"GET /version":                    a.version,
+		"GET /version":                    a.getVersion,
 	}
 }
 
-// handler answers the request, or returns an error for answerError to answer.
+// handler writes the response, or returns an error for writeError.
 type handler func(http.ResponseWriter, *http.Request) error
 
 func (a *api) serve(routes map[string]handler) http.Handler {
-	refused := func(w http.ResponseWriter, r *http.Request, status int) { a.answerError(w, r, refuse(status, "")) }
-	return a.Wrap(httpserver.Mux(routes, a.handle, methodNotAllowed, notFound), a.setHeaders, refused)
+	refuseRequest := func(w http.ResponseWriter, r *http.Request, status int) { a.writeError(w, r, refuse(status, "")) }
+	return a.Wrap(httpserver.Mux(routes, a.handle, methodNotAllowed, notFound), a.setHeaders, refuseRequest)
 }
 
 func (a *api) setHeaders(header http.Header) {
@@ -103,7 +104,7 @@ func (a *api) setHeaders(header http.Header) {
 func (a *api) handle(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
-			a.answerError(w, r, err)
+			a.writeError(w, r, err)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 func decodeLogin(b *body) (email, password string, err error) {
 	email = b.email("email")
-	password = b.secret("password", 1, longestPassword)
+	password = b.secret("password", 1, maxPassword)
 	return email, password, b.end("the login")
 }
 
@@ -21,7 +21,7 @@ func wrongLogin() error {
 }
 
 func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r, largestAccount)
+	body, err := readBody(r, maxAccountBody)
 	if err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("find user: %w", err)
 	}
-	// Without a user the hash is empty: that takes as long, and never matches.
+	// Without a user the hash is empty. It never matches, and takes as long to check.
 	matches, err := a.checkPassword(w, r, email, password, user.PasswordHash)
 	if err != nil {
 		return err
@@ -42,8 +42,8 @@ func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 		return wrongLogin()
 	}
 	secret := auth.NewRefreshSecret()
-	session, err := a.Store.AddSession(r.Context(), user, secret.Hash(), newEnd())
-	if errors.Is(err, store.ErrNotFound) { // the password was changed, or the account deleted, meanwhile
+	session, err := a.Store.AddSession(r.Context(), user, secret.Hash(), newExpiry())
+	if errors.Is(err, store.ErrNotFound) { // the password was changed, or the account deleted, in between
 		return wrongLogin()
 	}
 	if err != nil {
@@ -52,22 +52,23 @@ func (a *api) logIn(w http.ResponseWriter, r *http.Request) error {
 	return a.writeTokens(w, http.StatusCreated, session, secret)
 }
 
-func newEnd() time.Time { return store.Now().Add(auth.RefreshLifetime) }
+func newExpiry() time.Time { return store.Now().Add(auth.RefreshLifetime) }
 
 func decodeRefresh(b *body) (session store.ID, secret auth.RefreshSecret, err error) {
 	const field = "refreshToken"
 	text := b.name(field, 200)
 	session, secret, parseErr := auth.ParseRefreshToken(text)
-	if len(b.wrong) == 0 && parseErr != nil {
+	if len(b.errors) == 0 && parseErr != nil {
 		b.refuse(field, parseErr.Error())
 	}
 	return session, secret, b.end("the refresh")
 }
 
-// refresh accepts each refresh token once, and for store.RenewalGrace again with the same answer: answers get lost, and
-// two tabs may send one token. A token that comes later than that may be stolen, so the session ends for all who know it.
+// refresh accepts each refresh token once, and within store.RenewalGrace again with the same response, because responses
+// get lost and two tabs may send the same token. Later reuse may mean that the token was stolen, so it ends the session
+// for everybody.
 func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r, largestAccount)
+	body, err := readBody(r, maxAccountBody)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func (a *api) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	session, err := a.Store.RenewSession(r.Context(), id, current.Hash(), a.refreshKeys.Next(id, current).Hash(), newEnd())
+	session, err := a.Store.RenewSession(r.Context(), id, current.Hash(), a.refreshKeys.Next(id, current).Hash(), newExpiry())
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("renew session: %w", err)
 	}
@@ -99,9 +100,9 @@ func (a *api) writeTokens(w http.ResponseWriter, status int, session store.Sessi
 	}{access, "Bearer", int(auth.AccessLifetime.Seconds()), auth.RefreshToken(session.ID, secret)})
 }
 
-// logOut ends the session: it cannot be refreshed any more. The access token stays valid until it expires.
-func (a *api) logOut(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	err := a.Store.EndSession(r.Context(), who.User, who.Session)
+// logOut ends the session, so that it cannot be refreshed. The access token stays valid until it expires.
+func (a *api) logOut(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	err := a.Store.EndSession(r.Context(), identity.User, identity.Session)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("end session: %w", err)
 	}
@@ -117,33 +118,33 @@ type sessionView struct {
 	Current    bool      `json:"current"`
 }
 
-// listSessions has no pages: a user has store.SessionsPerUser sessions at most.
-func (a *api) listSessions(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	sessions, err := a.Store.Sessions(r.Context(), who.User)
+// listSessions has no pages, because a user has at most store.SessionsPerUser sessions.
+func (a *api) listSessions(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	sessions, err := a.Store.Sessions(r.Context(), identity.User)
 	if err != nil {
 		return fmt.Errorf("list sessions: %w", err)
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		Items []sessionView `json:"items"`
 	}{views(sessions, func(s store.Session) sessionView {
-		return sessionView{s.ID, s.ID.Time(), s.LastUsed(), s.ExpiresAt, s.ID == who.Session}
+		return sessionView{s.ID, s.ID.Time(), s.LastUsed(), s.ExpiresAt, s.ID == identity.Session}
 	})})
 }
 
-func (a *api) endSession(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) endSession(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	if err := a.Store.EndSession(r.Context(), who.User, id); err != nil {
+	if err := a.Store.EndSession(r.Context(), identity.User, id); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
-func (a *api) endOtherSessions(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	if err := a.Store.EndOtherSessions(r.Context(), who.User, who.Session); err != nil {
+func (a *api) endOtherSessions(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	if err := a.Store.EndOtherSessions(r.Context(), identity.User, identity.Session); err != nil {
 		return fmt.Errorf("end other sessions: %w", err)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -8,7 +8,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-// login logs Ada in once more.
+// login logs Ada in again.
 func (s *service) login() tokens {
 	s.t.Helper()
 	return s.tokensOf(s.do("POST", "/v1/sessions", adasLogin), http.StatusCreated)
@@ -16,7 +16,7 @@ func (s *service) login() tokens {
 
 func (t tokens) header() []string { return []string{"Authorization", "Bearer " + t.AccessToken} }
 
-// sessions returns the ids of the sessions of a user, and which of them is the one that asks.
+// sessions returns the IDs of the sessions of a user, and the ID of the current one.
 func (s *service) sessions(of tokens) (ids []string, current string) {
 	s.t.Helper()
 	var list struct {
@@ -25,27 +25,28 @@ func (s *service) sessions(of tokens) (ids []string, current string) {
 			Current bool
 		}
 	}
-	answer := s.do("GET", "/v1/sessions", "", of.header()...)
-	if err := json.Unmarshal(answer.Body.Bytes(), &list); answer.Code != http.StatusOK || err != nil {
-		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	response := s.do("GET", "/v1/sessions", "", of.header()...)
+	if err := json.Unmarshal(response.Body.Bytes(), &list); response.Code != http.StatusOK || err != nil {
+		s.t.Fatalf("%d %s", response.Code, response.Body)
 	}
-	for _, each := range list.Items {
-		ids = append(ids, each.ID)
-		if each.Current {
-			current = each.ID
+	for _, item := range list.Items {
+		ids = append(ids, item.ID)
+		if item.Current {
+			current = item.ID
 		}
 	}
 	return ids, current
 }
 
+// want sends a request and checks the status of the response.
 func (s *service) want(status int, method, target, body string, headers ...string) {
 	s.t.Helper()
-	if answer := s.do(method, target, body, headers...); answer.Code != status {
-		s.t.Errorf("%s %s %s: %d %s, want %d", method, target, body, answer.Code, answer.Body, status)
+	if response := s.do(method, target, body, headers...); response.Code != status {
+		s.t.Errorf("%s %s %s: %d %s, want %d", method, target, body, response.Code, response.Body, status)
 	}
 }
 
-func TestAUserSeesTheirSessionsAndEndsOneOrAllOthers(t *testing.T) {
+func TestAUserListsTheirSessionsAndEndsOneOrAllOthers(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	first := s.signUpAndIn()
 	second, third := s.login(), s.login()

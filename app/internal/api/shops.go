@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	longestDescription = 500
-	longestSearch      = 100
+	maxDescription = 500
+	maxSearch      = 100
 )
 
 type shopView struct {
@@ -22,16 +22,16 @@ type shopView struct {
 	CreatedAt time.Time `json:"createdAt"`
 	store.ShopDraft
 	Rating ratingView `json:"rating"`
-	Mine   *bool      `json:"mine,omitempty"` // nil: nobody has logged in
+	Mine   *bool      `json:"mine,omitempty"` // nil if not logged in
 }
 
 type ratingView struct {
-	Average *float64 `json:"average"` // null: no review yet
+	Average *float64 `json:"average"` // null without reviews
 	Reviews int      `json:"reviews"`
 	Likes   int      `json:"likes"`
 }
 
-// viewShop shows shops to this user, or to nobody in particular.
+// viewShop returns a function that converts shops for this user, or for a client that is not logged in.
 func viewShop(viewer store.ID) func(store.Shop) shopView {
 	return func(shop store.Shop) shopView {
 		rating := ratingView{Reviews: shop.Rating.Reviews, Likes: shop.Rating.Likes}
@@ -39,12 +39,12 @@ func viewShop(viewer store.ID) func(store.Shop) shopView {
 			average = math.Round(average*100) / 100
 			rating.Average = &average
 		}
-		return shopView{shop.ID, shop.CreatedAt, shop.ShopDraft, rating, ifSomebody(viewer, shop.Creator == viewer)}
+		return shopView{shop.ID, shop.CreatedAt, shop.ShopDraft, rating, ifLoggedIn(viewer, shop.Creator == viewer)}
 	}
 }
 
-// ifSomebody returns nil unless there is a viewer for whom the value is true or false.
-func ifSomebody(viewer store.ID, value bool) *bool {
+// ifLoggedIn returns the value, or nil if there is no viewer.
+func ifLoggedIn(viewer store.ID, value bool) *bool {
 	if viewer == (store.ID{}) {
 		return nil
 	}
@@ -53,15 +53,15 @@ func ifSomebody(viewer store.ID, value bool) *bool {
 
 func decodeShop(b *body) (store.ShopDraft, error) {
 	draft := store.ShopDraft{
-		Name:        b.name("name", longestName),
-		City:        b.line("city", longestName),
-		Description: b.lines("description", longestDescription),
+		Name:        b.name("name", maxName),
+		City:        b.line("city", maxName),
+		Description: b.lines("description", maxDescription),
 	}
 	return draft, b.end("the shop")
 }
 
-func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
-	body, err := readBody(r, largestText)
+func (a *api) addShop(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
+	body, err := readBody(r, maxTextBody)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity)
 	if err != nil {
 		return err
 	}
-	shop, err := a.Store.AddShop(r.Context(), who.User, draft)
+	shop, err := a.Store.AddShop(r.Context(), identity.User, draft)
 	if errors.Is(err, store.ErrNotFound) {
 		return accountDeleted()
 	}
@@ -77,21 +77,21 @@ func (a *api) addShop(w http.ResponseWriter, r *http.Request, who auth.Identity)
 		return fmt.Errorf("add shop: %w", err)
 	}
 	w.Header().Set("Location", "/v1/shops/"+shop.ID.String())
-	return writeJSON(w, http.StatusCreated, viewShop(who.User)(shop))
+	return writeJSON(w, http.StatusCreated, viewShop(identity.User)(shop))
 }
 
-// listShops searches too: each page has only shops whose name or city has the text of `query` in it.
+// listShops lists shops whose name or city contains the text of `query`, or all shops without it.
 func (a *api) listShops(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
 	text := query.Get("query")
-	if utf8.RuneCountInString(text) > longestSearch || !utf8.ValidString(text) {
-		return refuseQuery([]fieldError{{"query", fmt.Sprintf("must be UTF-8 of at most %d characters", longestSearch)}})
+	if utf8.RuneCountInString(text) > maxSearch || !utf8.ValidString(text) {
+		return refuseQuery([]fieldError{{"query", fmt.Sprintf("must be UTF-8 of at most %d characters", maxSearch)}})
 	}
 	page, err := a.readPage(query)
 	if err != nil {
 		return err
 	}
-	shops, err := a.Store.Shops(r.Context(), text, page.stored())
+	shops, err := a.Store.Shops(r.Context(), text, page.query())
 	if err != nil {
 		return fmt.Errorf("list shops: %w", err)
 	}
@@ -107,15 +107,15 @@ func (a *api) getShop(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("get shop: %w", err)
 	}
-	return writeKept(w, r, viewShop(a.viewer(r))(shop))
+	return writeCacheable(w, r, viewShop(a.viewer(r))(shop))
 }
 
-func (a *api) updateShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) updateShop(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	body, err := readBody(r, largestText)
+	body, err := readBody(r, maxTextBody)
 	if err != nil {
 		return err
 	}
@@ -123,19 +123,19 @@ func (a *api) updateShop(w http.ResponseWriter, r *http.Request, who auth.Identi
 	if err != nil {
 		return err
 	}
-	shop, err := a.Store.UpdateShop(r.Context(), id, who.User, draft)
+	shop, err := a.Store.UpdateShop(r.Context(), id, identity.User, draft)
 	if err != nil {
 		return fmt.Errorf("update shop: %w", err)
 	}
-	return writeJSON(w, http.StatusOK, viewShop(who.User)(shop))
+	return writeJSON(w, http.StatusOK, viewShop(identity.User)(shop))
 }
 
-func (a *api) deleteShop(w http.ResponseWriter, r *http.Request, who auth.Identity) error {
+func (a *api) deleteShop(w http.ResponseWriter, r *http.Request, identity auth.Identity) error {
 	id, err := pathID(r)
 	if err != nil {
 		return err
 	}
-	err = a.Store.DeleteShop(r.Context(), id, who.User)
+	err = a.Store.DeleteShop(r.Context(), id, identity.User)
 	if errors.Is(err, store.ErrInUse) {
 		return refuse(http.StatusConflict, "others have reviewed this shop: it can be changed, but not deleted").as("shop-has-reviews")
 	}
@@ -146,7 +146,7 @@ func (a *api) deleteShop(w http.ResponseWriter, r *http.Request, who auth.Identi
 	return nil
 }
 
-// pathID treats what is no id as an id that nothing has.
+// pathID returns the ID in the path. An invalid one is treated as an unknown ID.
 func pathID(r *http.Request) (store.ID, error) {
 	id, err := store.ParseID(r.PathValue("id"))
 	if err != nil {
@@ -155,17 +155,17 @@ func pathID(r *http.Request) (store.ID, error) {
 	return id, nil
 }
 
-// leaderboard has the best shops, and no next page: it is the top of a list, not the list.
-func (a *api) leaderboard(w http.ResponseWriter, r *http.Request) error {
-	limit, wrong := a.readLimit(r.URL.Query())
-	if err := refuseQuery(wrong); err != nil {
+// listLeaders lists the best shops, without further pages.
+func (a *api) listLeaders(w http.ResponseWriter, r *http.Request) error {
+	limit, mistakes := a.readLimit(r.URL.Query())
+	if err := refuseQuery(mistakes); err != nil {
 		return err
 	}
 	shops, err := a.Store.Leaders(r.Context(), limit)
 	if err != nil {
 		return fmt.Errorf("list leaders: %w", err)
 	}
-	return writeKept(w, r, struct {
+	return writeCacheable(w, r, struct {
 		Items []shopView `json:"items"`
 	}{views(shops, viewShop(a.viewer(r)))})
 }

@@ -7,19 +7,19 @@ import (
 	"unicode"
 )
 
-// Texts of users are shown to other users, beside texts of others. No name may look like another one, or like none, and
-// no text may change how what follows it is read.
+// Texts of users are displayed next to texts of other users. A name must not be invisible or look like another one, and
+// no text may change how the text after it is displayed.
 
 const (
 	zeroWidthNonJoiner = '\u200c'
 	zeroWidthJoiner    = '\u200d'
 
-	// mostMarks is the longest run of combining marks, as UTS #39, section 5.4, recommends: more of them cover the
-	// lines above and below.
-	mostMarks = 4
+	// maxMarks is the longest sequence of combining marks that UTS #39, section 5.4, recommends. More of them would cover
+	// the lines above and below.
+	maxMarks = 4
 )
 
-// nameMistake returns what is wrong with a line that is shown as a name, or "".
+// nameMistake returns what is wrong with the text of one line, such as a name, or "".
 func nameMistake(text string) string {
 	runes := []rune(withoutFlags.Replace(text))
 	for at, char := range runes {
@@ -33,8 +33,8 @@ func nameMistake(text string) string {
 	return marksMistake(runes)
 }
 
-// linesMistake returns what is wrong with a text of several lines, or "". It accepts invisible characters that people
-// paste without knowing, such as a soft hyphen, as a text is not taken for another one.
+// linesMistake returns what is wrong with a text of several lines, or "". Unlike names, such texts may contain invisible
+// characters that users paste without noticing, such as a soft hyphen.
 func linesMistake(text string) string {
 	runes := []rune(withoutFlags.Replace(text))
 	for _, char := range runes {
@@ -82,11 +82,11 @@ func unwantedInLines(char rune) string {
 }
 
 var (
-	// implicitMarks order the characters beside them, in texts of two scripts, and change nothing further on.
+	// implicitMarks affect the order of their neighbours in texts of two scripts, but not of the text after that.
 	implicitMarks = &unicode.RangeTable{R16: []unicode.Range16{{Lo: 0x061c, Hi: 0x061c, Stride: 1}, {Lo: 0x200e, Hi: 0x200f, Stride: 1}}}
-	// tags are letters nobody sees.
+	// tags are invisible letters.
 	tags = &unicode.RangeTable{R32: []unicode.Range32{{Lo: 0xe0000, Hi: 0xe007f, Stride: 1}}}
-	// withoutFlags replaces the only emoji that are written with tags: the flags of England, Scotland and Wales.
+	// withoutFlags replaces the only emoji that contain tags: the flags of England, Scotland and Wales.
 	withoutFlags = strings.NewReplacer(flag("gbeng"), "🏴", flag("gbsct"), "🏴", flag("gbwls"), "🏴")
 )
 
@@ -94,26 +94,26 @@ func flag(region string) string {
 	return "🏴" + strings.Map(func(char rune) rune { return 0xe0000 + char }, region) + "\U000e007f"
 }
 
-// visible tells whether something of the character itself is drawn.
+// visible reports whether the character itself is drawn.
 func visible(char rune) bool {
 	const brailleBlank = '\u2800'
 	return char != brailleBlank && unicode.In(char, unicode.L, unicode.N, unicode.P, unicode.S) &&
 		!unicode.Is(unicode.Other_Default_Ignorable_Code_Point, char)
 }
 
-// joiningScripts are those that cannot be written without joiners (UAX #31, section 2.3).
+// joiningScripts are the scripts that need joiners (UAX #31, section 2.3).
 var joiningScripts = []*unicode.RangeTable{
 	unicode.Arabic, unicode.Bengali, unicode.Devanagari, unicode.Gujarati, unicode.Gurmukhi, unicode.Kannada, unicode.Khmer,
 	unicode.Malayalam, unicode.Mongolian, unicode.Myanmar, unicode.Oriya, unicode.Sinhala, unicode.Syriac, unicode.Tamil,
 	unicode.Telugu, unicode.Tibetan,
 }
 
-// joins tells whether the joiner at this place has an effect one can see: in an emoji, or within a word of a script that
-// is written with joiners.
+// joins reports whether the joiner at this index has a visible effect: in an emoji, or within a word of a script that
+// needs joiners.
 func joins(runes []rune, at int) bool {
 	before := at - 1
 	for before >= 0 && unicode.Is(unicode.Inherited, runes[before]) && !isJoiner(runes[before]) {
-		before-- // a mark of several scripts belongs to the letter before it
+		before-- // skip marks that belong to the letter before them
 	}
 	if before < 0 || at == len(runes)-1 {
 		return false
@@ -126,7 +126,7 @@ func joins(runes []rune, at int) bool {
 
 func isJoiner(char rune) bool { return char == zeroWidthJoiner || char == zeroWidthNonJoiner }
 
-// isEmoji accepts all symbols, and the modifiers of the colour of a skin.
+// isEmoji reports whether the character is a symbol or a skin tone modifier.
 func isEmoji(char rune) bool { return unicode.In(char, unicode.So, unicode.Sm, unicode.Sk) }
 
 func marksMistake(runes []rune) string {
@@ -139,8 +139,8 @@ func marksMistake(runes []rune) string {
 		if run++; at == 0 || runes[at-1] == '\n' {
 			return fmt.Sprintf("must not begin with the combining mark %U", char)
 		}
-		if run > mostMarks {
-			return fmt.Sprintf("must not have more than %d combining marks on one character", mostMarks)
+		if run > maxMarks {
+			return fmt.Sprintf("must not have more than %d combining marks on one character", maxMarks)
 		}
 	}
 	return ""

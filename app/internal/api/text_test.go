@@ -20,7 +20,7 @@ func encoded(t *testing.T, value any) string {
 
 const wales = "🏴\U000e0067\U000e0062\U000e0077\U000e006c\U000e0073\U000e007f"
 
-func TestANameThatCannotBeSeenOrTurnsOthersAroundIsRefusedWithItsCharacter(t *testing.T) {
+func TestANameWithMisleadingCharactersIsRefusedAndTheCharacterIsNamed(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for name, want := range map[string]string{
 		"Ada\u202eadA":                          "must not have the direction-changing character U+202E",
@@ -56,16 +56,16 @@ func TestANameThatCannotBeSeenOrTurnsOthersAroundIsRefusedWithItsCharacter(t *te
 		"\u0301Ada":                             "must not begin with the combining mark U+0301",
 		"z" + strings.Repeat("\u0334", 5) + "a": "must not have more than 4 combining marks on one character",
 	} {
-		answer := s.do("POST", "/v1/shops", `{"name": `+encoded(t, name)+`, "city": `+encoded(t, name)+`}`, s.as(1)...)
+		response := s.do("POST", "/v1/shops", `{"name": `+encoded(t, name)+`, "city": `+encoded(t, name)+`}`, s.as(1)...)
 		if want == "" {
-			if answer.Code != http.StatusCreated {
-				t.Errorf("%+q: %d %s", name, answer.Code, answer.Body)
+			if response.Code != http.StatusCreated {
+				t.Errorf("%+q: %d %s", name, response.Code, response.Body)
 			}
 			continue
 		}
-		p := s.problem(answer)
-		if answer.Code != http.StatusUnprocessableEntity || len(p.Errors) == 0 || p.Errors[len(p.Errors)-1].Detail != want {
-			t.Errorf("%+q: %d %s, want %q", name, answer.Code, answer.Body, want)
+		p := s.problem(response)
+		if response.Code != http.StatusUnprocessableEntity || len(p.Errors) == 0 || p.Errors[len(p.Errors)-1].Detail != want {
+			t.Errorf("%+q: %d %s, want %q", name, response.Code, response.Body, want)
 		}
 		user := `{"name": ` + encoded(t, name) + `, "email": "eve@example.org", "password": "canary horse battery"}`
 		s.want(http.StatusUnprocessableEntity, "POST", "/v1/users", user)
@@ -78,27 +78,27 @@ func TestANameOfAnyScriptOrEmojiIsAccepted(t *testing.T) {
 		"Größe & Söhne", "O’Brien", "李小龍", "さくら", "한국", "ไทย", "עברית", "عربي", "نمی\u200cخواهم", "مُحَمَّد", "क्\u200dष", "ශ්\u200dරී ලංකා", "ക്\u200cഷ",
 		"Tiếng Việt", "葛\U000e0100", "ᠮᠣᠩᠭᠣᠯ", "👩\u200d👩\u200d👧\u200d👦", "🧑🏽\u200d🚀", "❤\ufe0f\u200d🔥", "🏳\ufe0f\u200d🌈", "1\ufe0f\u20e3", "🇦🇹", wales, "½ °C №",
 	} {
-		answer := s.do("POST", "/v1/shops", `{"name": `+encoded(t, name)+`, "city": `+encoded(t, name)+`}`, s.as(1)...)
+		response := s.do("POST", "/v1/shops", `{"name": `+encoded(t, name)+`, "city": `+encoded(t, name)+`}`, s.as(1)...)
 		var shop struct{ Name, City string }
-		if err := json.Unmarshal(answer.Body.Bytes(), &shop); err != nil || answer.Code != http.StatusCreated || shop.Name != name || shop.City != name {
-			t.Errorf("%q: %d %s", name, answer.Code, answer.Body)
+		if err := json.Unmarshal(response.Body.Bytes(), &shop); err != nil || response.Code != http.StatusCreated || shop.Name != name || shop.City != name {
+			t.Errorf("%q: %d %s", name, response.Code, response.Body)
 		}
 	}
 }
 
-func TestNamesThatLookTheSameAreStoredAsTheSame(t *testing.T) {
+func TestNamesThatLookTheSameAreNormalizedToTheSameText(t *testing.T) {
 	s := newService(t, &store.Memory{})
-	answer := s.do("POST", "/v1/shops", `{"name": "  Cafe\u0301\u00a0", "city": "Ko\u0308ln ", "description": " Cafe\u0301\n"}`, s.as(1)...)
+	response := s.do("POST", "/v1/shops", `{"name": "  Cafe\u0301\u00a0", "city": "Ko\u0308ln ", "description": " Cafe\u0301\n"}`, s.as(1)...)
 	var shop struct{ Name, City, Description string }
-	if err := json.Unmarshal(answer.Body.Bytes(), &shop); err != nil || shop.Name != "Café" || shop.City != "Köln" || shop.Description != " Café\n" {
-		t.Errorf("%d %s", answer.Code, answer.Body)
+	if err := json.Unmarshal(response.Body.Bytes(), &shop); err != nil || shop.Name != "Café" || shop.City != "Köln" || shop.Description != " Café\n" {
+		t.Errorf("%d %s", response.Code, response.Body)
 	}
-	if found := s.list("/v1/shops?query=cafe%CC%81").Items; len(found) != 1 {
-		t.Errorf("found %v", found)
+	if shops := s.list("/v1/shops?query=cafe%CC%81").Items; len(shops) != 1 {
+		t.Errorf("found %v", shops)
 	}
 }
 
-func TestATextMayHaveLinesButNothingThatTurnsOthersAround(t *testing.T) {
+func TestATextMayHaveSeveralLinesButNoDirectionChangingCharacters(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for text, want := range map[string]string{
 		"one\ntwo": "",
@@ -111,15 +111,15 @@ func TestATextMayHaveLinesButNothingThatTurnsOthersAround(t *testing.T) {
 		"a\n\u0301":                             "must not begin with the combining mark U+0301",
 		"z" + strings.Repeat("\u0335", 5) + "a": "must not have more than 4 combining marks on one character",
 	} {
-		answer := s.do("POST", "/v1/shops", `{"name": "x", "description": `+encoded(t, text)+`}`, s.as(1)...)
+		response := s.do("POST", "/v1/shops", `{"name": "x", "description": `+encoded(t, text)+`}`, s.as(1)...)
 		if want == "" {
-			if answer.Code != http.StatusCreated {
-				t.Errorf("%+q: %d %s", text, answer.Code, answer.Body)
+			if response.Code != http.StatusCreated {
+				t.Errorf("%+q: %d %s", text, response.Code, response.Body)
 			}
 			continue
 		}
-		if p := s.problem(answer); answer.Code != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Detail != want {
-			t.Errorf("%+q: %d %s, want %q", text, answer.Code, answer.Body, want)
+		if p := s.problem(response); response.Code != http.StatusUnprocessableEntity || len(p.Errors) != 1 || p.Errors[0].Detail != want {
+			t.Errorf("%+q: %d %s, want %q", text, response.Code, response.Body, want)
 		}
 	}
 }

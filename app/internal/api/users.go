@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	longestName      = 100
-	shortestPassword = 10
-	longestPassword  = 128
+	maxName     = 100
+	minPassword = 10
+	maxPassword = 128
 )
 
 type userView struct {
@@ -31,19 +31,19 @@ func viewUser(user store.User) userView {
 type signUp struct{ name, email, password string }
 
 func decodeSignUp(b *body) (signUp, error) {
-	wanted := signUp{name: b.name("name", longestName), email: b.email("email")}
+	wanted := signUp{name: b.name("name", maxName), email: b.email("email")}
 	wanted.password = b.newPassword("password", namesOf(wanted.name, wanted.email)...)
 	return wanted, b.end("the user")
 }
 
-// namesOf is what a user is known by.
+// namesOf returns names of a user that a password must not be.
 func namesOf(name, email string) []string {
 	mailbox, _, _ := strings.Cut(email, "@")
 	return []string{name, email, mailbox}
 }
 
 func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(r, largestAccount)
+	body, err := readBody(r, maxAccountBody)
 	if err != nil {
 		return err
 	}
@@ -65,37 +65,38 @@ func (a *api) addUser(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusCreated, viewUser(user))
 }
 
-// signedIn gives the handler who asks, or answers 401.
-func (a *api) signedIn(h func(w http.ResponseWriter, r *http.Request, who auth.Identity) error) handler {
+// signedIn passes the identity of the request to the handler, or responds 401.
+func (a *api) signedIn(h func(w http.ResponseWriter, r *http.Request, identity auth.Identity) error) handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		token, is := bearer(r)
-		if !is {
+		token, ok := bearer(r)
+		if !ok {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			return refuse(http.StatusUnauthorized, "this needs an access token: POST /v1/sessions gives one")
 		}
-		who, err := a.access.Check(token)
+		identity, err := a.access.Check(token)
 		if err != nil {
 			w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
-			return refuse(http.StatusUnauthorized, "the access token is not valid, or not any more: POST /v1/sessions/refresh gives a new one").as("access-token-invalid")
+			return refuse(http.StatusUnauthorized, "the access token is invalid or has expired: POST /v1/sessions/refresh gives a new one").as("access-token-invalid")
 		}
-		return h(w, r, who)
+		return h(w, r, identity)
 	}
 }
 
-// viewer returns the user of a valid access token, or the zero ID: reading needs none.
+// viewer returns the user of a valid access token, or the zero ID. Reading needs no token.
 func (a *api) viewer(r *http.Request) store.ID {
-	token, is := bearer(r)
-	if !is {
+	token, ok := bearer(r)
+	if !ok {
 		return store.ID{}
 	}
-	who, err := a.access.Check(token)
+	identity, err := a.access.Check(token)
 	if err != nil {
 		return store.ID{}
 	}
-	return who.User
+	return identity.User
 }
 
-func bearer(r *http.Request) (token string, is bool) {
+// bearer returns the token of the header Authorization.
+func bearer(r *http.Request) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return token, strings.EqualFold(scheme, "Bearer")
 }

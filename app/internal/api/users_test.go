@@ -27,12 +27,13 @@ type tokens struct {
 	ExpiresIn                            int
 }
 
-func (s *service) tokensOf(answer *httptest.ResponseRecorder, want int) (given tokens) {
+// tokensOf decodes the tokens of a response with this status.
+func (s *service) tokensOf(response *httptest.ResponseRecorder, want int) (given tokens) {
 	s.t.Helper()
-	if err := json.Unmarshal(answer.Body.Bytes(), &given); answer.Code != want || err != nil || given.TokenType != "Bearer" || given.ExpiresIn != 900 {
-		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	if err := json.Unmarshal(response.Body.Bytes(), &given); response.Code != want || err != nil || given.TokenType != "Bearer" || given.ExpiresIn != 900 {
+		s.t.Fatalf("%d %s", response.Code, response.Body)
 	}
-	if answer.Header().Get("Cache-Control") != "no-store" {
+	if response.Header().Get("Cache-Control") != "no-store" {
 		s.t.Error("tokens may be cached")
 	}
 	return given
@@ -40,8 +41,8 @@ func (s *service) tokensOf(answer *httptest.ResponseRecorder, want int) (given t
 
 func (s *service) signUpAndIn() tokens {
 	s.t.Helper()
-	if answer := s.do("POST", "/v1/users", adasSignUp); answer.Code != http.StatusCreated {
-		s.t.Fatalf("%d %s", answer.Code, answer.Body)
+	if response := s.do("POST", "/v1/users", adasSignUp); response.Code != http.StatusCreated {
+		s.t.Fatalf("%d %s", response.Code, response.Body)
 	}
 	return s.tokensOf(s.do("POST", "/v1/sessions", adasLogin), http.StatusCreated)
 }
@@ -50,12 +51,12 @@ func (s *service) refresh(token string) *httptest.ResponseRecorder {
 	return s.do("POST", "/v1/sessions/refresh", `{"refreshToken": "`+token+`"}`)
 }
 
-func TestWhoSignsUpCanLogInAndWrite(t *testing.T) {
+func TestAUserSignsUpLogsInAndAddsAShop(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	given := s.signUpAndIn()
-	answer := s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "bearer "+given.AccessToken)
-	if answer.Code != http.StatusCreated {
-		t.Errorf("%d %s", answer.Code, answer.Body)
+	response := s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "bearer "+given.AccessToken)
+	if response.Code != http.StatusCreated {
+		t.Errorf("%d %s", response.Code, response.Body)
 	}
 	again := s.do("POST", "/v1/users", adasSignUp)
 	if p := s.problem(again); again.Code != http.StatusConflict || !slices.Equal(p.fields(), []string{"email"}) {
@@ -68,18 +69,18 @@ func TestAWrongPasswordAndAnUnknownUserLookTheSame(t *testing.T) {
 	s.signUpAndIn()
 	var details []string
 	for _, login := range []string{`{"email": "ada@example.org", "password": "wrong"}`, `{"email": "eve@example.org", "password": "wrong"}`} {
-		answer := s.do("POST", "/v1/sessions", login)
-		if answer.Code != http.StatusUnauthorized {
-			t.Errorf("got %d", answer.Code)
+		response := s.do("POST", "/v1/sessions", login)
+		if response.Code != http.StatusUnauthorized {
+			t.Errorf("got %d", response.Code)
 		}
-		details = append(details, s.problem(answer).Detail)
+		details = append(details, s.problem(response).Detail)
 	}
 	if details[0] != details[1] {
 		t.Errorf("got %q", details)
 	}
 }
 
-func TestARefreshWhoseAnswerIsLostGivesTheSameTokenToRetriesAtAnyReplica(t *testing.T) {
+func TestARepeatedRefreshReturnsTheSameTokenAtAnyReplica(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	first := s.signUpAndIn()
 	second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
@@ -99,46 +100,46 @@ func TestARefreshWhoseAnswerIsLostGivesTheSameTokenToRetriesAtAnyReplica(t *test
 	s.tokensOf(s.refresh(second.RefreshToken), http.StatusOK)
 }
 
-func TestARefreshTokenThatIsUsedAgainAfterTheGraceEndsTheSession(t *testing.T) {
+func TestReuseOfARefreshTokenAfterTheGracePeriodEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newService(t, &store.Memory{})
 		first := s.signUpAndIn()
 		second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
 		time.Sleep(store.RenewalGrace)
 		for _, token := range []string{first.RefreshToken, second.RefreshToken} {
-			answer := s.refresh(token)
-			if s.problem(answer); answer.Code != http.StatusUnauthorized {
-				t.Errorf("got %d", answer.Code)
+			response := s.refresh(token)
+			if s.problem(response); response.Code != http.StatusUnauthorized {
+				t.Errorf("got %d", response.Code)
 			}
 		}
 	})
 }
 
-func TestOfTwoTabsThatRefreshAtOnceBothCanGoOn(t *testing.T) {
+func TestTabsThatRefreshAtTheSameTimeStayLoggedIn(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	first := s.signUpAndIn()
-	var answers [8]*httptest.ResponseRecorder
+	var responses [8]*httptest.ResponseRecorder
 	var tabs sync.WaitGroup
-	for at := range answers {
-		tabs.Go(func() { answers[at] = s.refresh(first.RefreshToken) })
+	for at := range responses {
+		tabs.Go(func() { responses[at] = s.refresh(first.RefreshToken) })
 	}
 	tabs.Wait()
-	for _, answer := range answers {
-		given := s.tokensOf(answer, http.StatusOK)
+	for _, response := range responses {
+		given := s.tokensOf(response, http.StatusOK)
 		s.tokensOf(s.refresh(given.RefreshToken), http.StatusOK)
 	}
 }
 
-func TestWhoLoggedOutCannotRefresh(t *testing.T) {
+func TestALoggedOutSessionCannotBeRefreshed(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	given := s.signUpAndIn()
 	for range 2 {
-		if answer := s.do("DELETE", "/v1/sessions", "", "Authorization", "Bearer "+given.AccessToken); answer.Code != http.StatusNoContent {
-			t.Errorf("got %d", answer.Code)
+		if response := s.do("DELETE", "/v1/sessions", "", "Authorization", "Bearer "+given.AccessToken); response.Code != http.StatusNoContent {
+			t.Errorf("got %d", response.Code)
 		}
 	}
-	if answer := s.refresh(given.RefreshToken); answer.Code != http.StatusUnauthorized {
-		t.Errorf("got %d", answer.Code)
+	if response := s.refresh(given.RefreshToken); response.Code != http.StatusUnauthorized {
+		t.Errorf("got %d", response.Code)
 	}
 }
 
@@ -151,18 +152,18 @@ func TestWithoutAValidTokenNothingIsWritten(t *testing.T) {
 		{"PUT", "/v1/users/me/password"}, {"POST", "/v1/users/me/deletion"},
 	} {
 		for given, want := range map[string]string{"": "Bearer", "Basic YTpi": "Bearer", "Bearer a.b.c": `Bearer error="invalid_token"`} {
-			answer := s.do(request[0], request[1], `{"name": "y", "stars": 1}`, "Authorization", given)
-			if s.problem(answer); answer.Code != http.StatusUnauthorized || answer.Header().Get("WWW-Authenticate") != want {
-				t.Errorf("%v with %q: %d, %q", request, given, answer.Code, answer.Header().Get("WWW-Authenticate"))
+			response := s.do(request[0], request[1], `{"name": "y", "stars": 1}`, "Authorization", given)
+			if s.problem(response); response.Code != http.StatusUnauthorized || response.Header().Get("WWW-Authenticate") != want {
+				t.Errorf("%v with %q: %d, %q", request, given, response.Code, response.Header().Get("WWW-Authenticate"))
 			}
 		}
 	}
 	if got := s.list("/v1/shops").Items; len(got) != 1 {
-		t.Errorf("written: %v", got)
+		t.Errorf("added without a token: %v", got)
 	}
 }
 
-func TestEachWrongFieldOfAUserIsNamed(t *testing.T) {
+func TestEachInvalidFieldOfAUserIsReported(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	for _, wrong := range []struct {
 		target, body string
@@ -176,14 +177,14 @@ func TestEachWrongFieldOfAUserIsNamed(t *testing.T) {
 		{"/v1/sessions/refresh", `{}`, []string{"refreshToken"}},
 		{"/v1/sessions/refresh", `{"refreshToken": "x"}`, []string{"refreshToken"}},
 	} {
-		answer := s.do("POST", wrong.target, wrong.body)
-		if got := s.problem(answer).fields(); answer.Code != http.StatusUnprocessableEntity || !slices.Equal(got, wrong.fields) {
-			t.Errorf("%s %s: %d naming %v, want %v", wrong.target, wrong.body, answer.Code, got, wrong.fields)
+		response := s.do("POST", wrong.target, wrong.body)
+		if got := s.problem(response).fields(); response.Code != http.StatusUnprocessableEntity || !slices.Equal(got, wrong.fields) {
+			t.Errorf("%s %s: %d naming %v, want %v", wrong.target, wrong.body, response.Code, got, wrong.fields)
 		}
 	}
 }
 
-func TestTheLogHoldsNoPasswordTokenOrAddress(t *testing.T) {
+func TestTheLogContainsNoPasswordTokenOrAddress(t *testing.T) {
 	s := newService(t, &store.Memory{})
 	first := s.signUpAndIn()
 	second := s.tokensOf(s.refresh(first.RefreshToken), http.StatusOK)
@@ -195,7 +196,7 @@ func TestTheLogHoldsNoPasswordTokenOrAddress(t *testing.T) {
 	s.do("POST", "/v1/shops", `{"name": "x"}`, "Authorization", "Bearer x"+second.AccessToken)
 	s.do("DELETE", "/v1/sessions", "", "Authorization", "Bearer "+second.AccessToken)
 	s.refresh(first.RefreshToken)
-	// Ids of requests are random letters, and have any three of them in a row now and then.
+	// Request IDs are random letters, and may contain one of the short secrets by chance.
 	log := strings.ToLower(regexp.MustCompile(`"requestId":"[^"]*"`).ReplaceAllString(s.log.String(), ""))
 	if len(s.lines()) < 9 {
 		t.Fatalf("logged:\n%s", log)

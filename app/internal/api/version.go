@@ -7,10 +7,10 @@ import (
 	"runtime/debug"
 )
 
-// version shows what runs, and the limits it runs with: those come from GOMAXPROCS and GOMEMLIMIT, which the
-// deployment sets to what the container may use.
-func (a *api) version(w http.ResponseWriter, _ *http.Request) error {
-	var memoryLimit *int64 // null: none
+// getVersion returns the version and its limits. They come from GOMAXPROCS and GOMEMLIMIT, which the deployment sets to
+// the limits of the container.
+func (a *api) getVersion(w http.ResponseWriter, _ *http.Request) error {
+	var memoryLimit *int64 // null without a limit
 	if bytes := debug.SetMemoryLimit(-1); bytes != math.MaxInt64 {
 		memoryLimit = &bytes
 	}

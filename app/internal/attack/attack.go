@@ -1,4 +1,4 @@
-// Package attack makes the requests of hostile clients, for tests.
+// Package attack generates the requests of hostile clients, and measures their cost. Only tests import it.
 package attack
 
 import (
@@ -14,27 +14,26 @@ import (
 )
 
 const (
-	// LargestAnswer is what no answer to such a request may exceed.
-	LargestAnswer = 64 << 10
-	// mostCPU is what no such request may take.
-	mostCPU = 100 * time.Millisecond
+	// MaxResponse is the largest acceptable response to a hostile request, in bytes.
+	MaxResponse = 64 << 10
+	// maxCPU is the longest acceptable processor time of such a request.
+	maxCPU = 100 * time.Millisecond
 )
 
-// Bodies returns so many random bodies, the same ones for each seed: noise, JSON of odd shapes, and the valid body with
-// something changed.
+// Bodies returns count random bodies, the same for each seed: noise, JSON of odd shapes, and mutations of the valid body.
 func Bodies(count int, seed uint64, valid map[string]any) []string {
-	random := maker{rand.New(rand.NewPCG(seed, 0)), valid}
+	random := generator{rand.New(rand.NewPCG(seed, 0)), valid}
 	bodies := make([]string, count)
-	for at := range bodies {
-		bodies[at] = random.body(1 + random.IntN(2<<random.IntN(14)))
+	for i := range bodies {
+		bodies[i] = random.body(1 + random.IntN(2<<random.IntN(14)))
 	}
 	return bodies
 }
 
-// Form is such a body as browsers send it; what is no object, or far too large, stays as it is.
+// Form encodes a JSON body as a form. A body that is not an object, or is far too large, is returned unchanged.
 func Form(body string) string {
 	var fields map[string]any
-	if len(body) > LargestAnswer || json.Unmarshal([]byte(body), &fields) != nil {
+	if len(body) > MaxResponse || json.Unmarshal([]byte(body), &fields) != nil {
 		return body
 	}
 	values := url.Values{}
@@ -44,27 +43,28 @@ func Form(body string) string {
 	return values.Encode()
 }
 
-// TinyFields is an object of this size, of as many fields as possible.
+// TinyFields returns a JSON object of about this size with as many fields as possible.
 func TinyFields(size int) string {
 	var text strings.Builder
 	text.WriteByte('{')
-	for at := 0; text.Len() < size-16; at++ {
-		fmt.Fprintf(&text, `"%x":1,`, at)
+	for i := 0; text.Len() < size-16; i++ {
+		fmt.Fprintf(&text, `"%x":1,`, i)
 	}
 	return text.String() + `"":1}`
 }
 
 var megabyte = sync.OnceValue(func() string { return TinyFields(1 << 20) })
 
-type maker struct {
+// generator generates bodies from a random source.
+type generator struct {
 	*rand.Rand
 	valid map[string]any
 }
 
-func (m maker) body(size int) string {
-	switch m.IntN(10) {
+func (g generator) body(size int) string {
+	switch g.IntN(10) {
 	case 0:
-		return m.text(size)
+		return g.text(size)
 	case 1:
 		return TinyFields(20 + size)
 	case 2:
@@ -74,73 +74,74 @@ func (m maker) body(size int) string {
 	case 4:
 		return `{"stars": ` + strings.Repeat("9", size) + `}`
 	case 5:
-		return m.encode(map[string]any{m.text(size): 1, "name": m.text(size)})
+		return g.encode(map[string]any{g.text(size): 1, "name": g.text(size)})
 	case 6:
 		return megabyte()
 	default:
-		return m.mutated(size)
+		return g.mutated(size)
 	}
 }
 
-// mutated is the valid body, mostly with one field changed, gone or too many, and sometimes with one byte changed.
-func (m maker) mutated(size int) string {
+// mutated returns the valid body with fields changed, removed or added, and sometimes with one byte changed.
+func (g generator) mutated(size int) string {
 	fields := map[string]any{}
-	for field, value := range m.valid {
+	for field, value := range g.valid {
 		fields[field] = value
-		switch m.IntN(4) {
+		switch g.IntN(4) {
 		case 0:
-			fields[field] = m.value(size)
+			fields[field] = g.value(size)
 		case 1:
 			delete(fields, field)
 		}
 	}
-	if m.IntN(2) == 0 {
-		fields[m.text(m.IntN(200))] = m.value(size)
+	if g.IntN(2) == 0 {
+		fields[g.text(g.IntN(200))] = g.value(size)
 	}
-	text := []byte(m.encode(fields))
-	if m.IntN(4) == 0 {
-		text[m.IntN(len(text))] = byte(m.IntN(256))
+	text := []byte(g.encode(fields))
+	if g.IntN(4) == 0 {
+		text[g.IntN(len(text))] = byte(g.IntN(256))
 	}
 	return string(text)
 }
 
-func (m maker) value(size int) any {
-	return []any{nil, true, -1, 1e300, m.text(size), m.text(m.IntN(50)), []any{1, "x"}, map[string]any{"a": nil}}[m.IntN(8)]
+func (g generator) value(size int) any {
+	return []any{nil, true, -1, 1e300, g.text(size), g.text(g.IntN(50)), []any{1, "x"}, map[string]any{"a": nil}}[g.IntN(8)]
 }
 
-// noise has characters that grow when they are escaped, and parts of some.
+// noise contains characters that grow when they are escaped. Slices of it may also cut characters apart.
 var noise = strings.Repeat("ab<>&\"\\\x00\x01\n\u2028ä€𝄞\u202e\ufffd '%", 1000)
 
-func (m maker) text(size int) string {
+func (g generator) text(size int) string {
 	size = min(size, len(noise))
-	from := m.IntN(len(noise) - size + 1)
+	from := g.IntN(len(noise) - size + 1)
 	return noise[from : from+size]
 }
 
-func (m maker) encode(fields map[string]any) string {
+func (g generator) encode(fields map[string]any) string {
 	text, err := json.Marshal(fields)
 	if err != nil {
-		panic(err) // strings, numbers and the like
+		panic(err) // never: strings, numbers and the like can be encoded
 	}
 	return string(text)
 }
 
-// WithinCPU fails unless the request takes little processor time. It is made again if not: other work of this process,
-// such as collecting garbage, is counted too. allowance is what it may take on purpose, for hashing a password.
+// WithinCPU fails unless the request takes little processor time. It repeats a slow request, because other work of this
+// process, such as garbage collection, is measured as well. allowance is what the request may take on purpose, to hash a
+// password.
 func WithinCPU(t *testing.T, allowance time.Duration, request func()) {
 	t.Helper()
 	took := CPU(request)
 	for range 2 {
-		if took > mostCPU+allowance {
+		if took > maxCPU+allowance {
 			took = min(took, CPU(request))
 		}
 	}
-	if took > mostCPU+allowance {
-		t.Errorf("it took %s of processor time, more than %s", took, mostCPU+allowance)
+	if took > maxCPU+allowance {
+		t.Errorf("it took %s of processor time, more than %s", took, maxCPU+allowance)
 	}
 }
 
-// CPU is the processor time this process takes meanwhile.
+// CPU returns the processor time that this process takes during work.
 func CPU(work func()) time.Duration {
 	before := used()
 	work()

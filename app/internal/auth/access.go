@@ -15,30 +15,30 @@ import (
 )
 
 const (
-	// AccessLifetime is how long an access token is taken. It cannot be called back before.
+	// AccessLifetime is how long an access token is valid. It cannot be revoked earlier.
 	AccessLifetime = 15 * time.Minute
 
 	issuer   = "slipway"
 	audience = "slipway/v1"
-	// clockSkew is how much the clocks of two nodes may differ.
+	// clockSkew is the tolerated difference between the clocks of two nodes.
 	clockSkew = 5 * time.Second
 )
 
-// ErrToken says that an access token is not one of ours, or not valid now.
+// ErrToken is returned for an access token that this service did not issue, or that is not valid now.
 var ErrToken = errors.New("the access token is not valid")
 
-// Identity is who an access token was given to.
+// Identity is the user and the session that an access token was issued to.
 type Identity struct{ User, Session store.ID }
 
-// AccessTokens gives out and checks JSON web tokens, signed with HS256.
+// AccessTokens issues and verifies JSON web tokens, signed with HS256.
 type AccessTokens struct {
-	current string            // id of the key that signs
-	keys    map[string][]byte // by id: keys that may have signed
+	current string            // ID of the signing key
+	keys    map[string][]byte // accepted keys, by ID
 	parser  *jwt.Parser
 }
 
-// NewAccessTokens signs with the first key and takes what any of them signed: while a key is replaced, the one before
-// is given second until the last token it signed has expired.
+// NewAccessTokens signs with the first key and accepts the signatures of all. While a key is being replaced, the previous
+// key is the second one until the last token that it signed has expired.
 func NewAccessTokens(keys ...config.Secret) *AccessTokens {
 	tokens := &AccessTokens{keys: map[string][]byte{}}
 	for _, key := range keys {
@@ -49,7 +49,7 @@ func NewAccessTokens(keys ...config.Secret) *AccessTokens {
 		}
 	}
 	tokens.parser = jwt.NewParser(
-		// Never what the token says: "none", or a public key taken for a secret, are the classic holes.
+		// Never trust the algorithm in the token: "none", or a public key used as a secret, are the classic attacks.
 		jwt.WithValidMethods([]string{jwt.SigningMethodHS256.Alg()}),
 		jwt.WithIssuer(issuer), jwt.WithAudience(audience),
 		jwt.WithExpirationRequired(), jwt.WithNotBeforeRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(clockSkew),
@@ -58,16 +58,17 @@ func NewAccessTokens(keys ...config.Secret) *AccessTokens {
 	return tokens
 }
 
-// deriveKey gives a key for this one purpose, and an id for it that tells nothing about it.
+// deriveKey returns a key for access tokens only, and an ID of it that reveals nothing about it.
 func deriveKey(secret config.Secret) (id string, key []byte) {
 	key = expand(secret, "slipway/v1/access-token", sha256.Size)
 	return hex.EncodeToString(expand(secret, "slipway/v1/access-token/kid", 8)), key
 }
 
+// expand derives a key of this size for one purpose.
 func expand(secret config.Secret, purpose string, size int) []byte {
 	key, err := hkdf.Key(sha256.New, []byte(secret.Reveal()), nil, purpose, size)
 	if err != nil {
-		panic(err) // only for a size beyond what SHA-256 can give
+		panic(err) // only if size exceeds the limit of HKDF with SHA-256
 	}
 	return key
 }
@@ -77,7 +78,7 @@ type claims struct {
 	Session string `json:"sid"`
 }
 
-// Issue returns a token that is taken for AccessLifetime.
+// Issue returns a token that is valid for AccessLifetime.
 func (a *AccessTokens) Issue(identity Identity) (string, error) {
 	now := time.Now()
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
@@ -91,25 +92,26 @@ func (a *AccessTokens) Issue(identity Identity) (string, error) {
 	return token.SignedString(a.keys[a.current])
 }
 
-// Check returns who the token was given to, or ErrToken.
+// Check returns the identity that the token was issued to, or ErrToken.
 func (a *AccessTokens) Check(text string) (Identity, error) {
-	var found claims
-	if _, err := a.parser.ParseWithClaims(text, &found, a.key); err != nil {
+	var parsed claims
+	if _, err := a.parser.ParseWithClaims(text, &parsed, a.key); err != nil {
 		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	user, err := store.ParseID(found.Subject)
-	session, sessionErr := store.ParseID(found.Session)
+	user, err := store.ParseID(parsed.Subject)
+	session, sessionErr := store.ParseID(parsed.Session)
 	if err := errors.Join(err, sessionErr); err != nil {
 		return Identity{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
 	return Identity{user, session}, nil
 }
 
+// key returns the key that the header of the token names.
 func (a *AccessTokens) key(token *jwt.Token) (any, error) {
 	id, _ := token.Header["kid"].(string)
 	key, known := a.keys[id]
 	if !known {
-		return nil, errors.New("signed with a key that is not known")
+		return nil, errors.New("signed with an unknown key")
 	}
 	return key, nil
 }

@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	oldKey = config.NewSecret("the key before, long enough for a key")
-	newKey = config.NewSecret("the key of now, long enough for a key")
+	oldKey = config.NewSecret("the previous key, long enough for a key")
+	newKey = config.NewSecret("the current key, long enough for a key")
 	ada    = auth.Identity{User: store.ID{1, 6: 0x70, 8: 0x80}, Session: store.ID{2, 6: 0x70, 8: 0x80}}
 )
 
@@ -35,7 +35,7 @@ func issue(t *testing.T, tokens *auth.AccessTokens) string {
 	return token
 }
 
-func TestATokenTellsWhoItWasGivenToUntilItExpires(t *testing.T) {
+func TestATokenIdentifiesItsUserUntilItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tokens := auth.NewAccessTokens(newKey)
 		token := issue(t, tokens)
@@ -50,22 +50,22 @@ func TestATokenTellsWhoItWasGivenToUntilItExpires(t *testing.T) {
 	})
 }
 
-func TestAKeyIsReplacedWithoutLoggingAnyoneOut(t *testing.T) {
+func TestAKeyIsReplacedWithoutLoggingUsersOut(t *testing.T) {
 	before := auth.NewAccessTokens(oldKey)
 	during := auth.NewAccessTokens(newKey, oldKey)
 	after := auth.NewAccessTokens(newKey)
 	if _, err := during.Check(issue(t, before)); err != nil {
-		t.Errorf("the previous key is not taken: %v", err)
+		t.Errorf("the previous key is not accepted: %v", err)
 	}
 	if _, err := after.Check(issue(t, during)); err != nil {
 		t.Errorf("the new key does not sign: %v", err)
 	}
 	if _, err := after.Check(issue(t, before)); err == nil {
-		t.Error("a key that is gone is still taken")
+		t.Error("a removed key is still accepted")
 	}
 }
 
-// forge signs what the test says with the service's real key, found by its id in a real token.
+// forge returns a changed copy of a real token, signed with this method and key.
 func forge(t *testing.T, change func(header map[string]any, claims jwt.MapClaims), method jwt.SigningMethod, key any) string {
 	t.Helper()
 	real, _, err := jwt.NewParser().ParseUnverified(issue(t, auth.NewAccessTokens(newKey)), jwt.MapClaims{})
@@ -107,24 +107,24 @@ func TestEveryClaimIsChecked(t *testing.T) {
 		})
 	}
 	nothing := func(map[string]any, jwt.MapClaims) {}
-	t.Run("while the same token unchanged is taken", func(t *testing.T) {
+	t.Run("while the unchanged token is accepted", func(t *testing.T) {
 		if _, err := tokens.Check(forge(t, nothing, jwt.SigningMethodHS256, key)); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("no algorithm", func(t *testing.T) {
 		if _, err := tokens.Check(forge(t, nothing, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType)); err == nil {
-			t.Error("taken")
+			t.Error("accepted")
 		}
 	})
 	t.Run("another algorithm with the right key", func(t *testing.T) {
 		if _, err := tokens.Check(forge(t, nothing, jwt.SigningMethodHS512, key)); err == nil {
-			t.Error("taken")
+			t.Error("accepted")
 		}
 	})
 }
 
-func TestAPasswordIsKnownByItsHashOnly(t *testing.T) {
+func TestAPasswordMatchesOnlyItsOwnHash(t *testing.T) {
 	passwords := auth.NewPasswords(func() {})
 	hash, err := passwords.Hash(t.Context(), "correct horse")
 	if err != nil || !strings.HasPrefix(hash, "$argon2id$v=19$m=19456,t=2,p=1$") {
@@ -143,12 +143,12 @@ func TestAPasswordIsKnownByItsHashOnly(t *testing.T) {
 	}
 	for _, damaged := range []string{"plain", "$argon2id$v=19$m=19456,t=2,p=1$$", "$argon2id$v=19$m=19456,t=0,p=1$YQ$YQ", strings.Replace(hash, "v=19", "v=16", 1)} {
 		if _, err := passwords.Matches(t.Context(), "x", damaged); err == nil {
-			t.Errorf("%s is taken for a hash", damaged)
+			t.Errorf("%s is accepted as a hash", damaged)
 		}
 	}
 }
 
-func TestNobodyWaitsForAHashLongerThanTheirRequest(t *testing.T) {
+func TestWaitingForAHashEndsWithTheRequest(t *testing.T) {
 	passwords := auth.NewPasswords(func() {})
 	passwords.FillForTest()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -158,14 +158,14 @@ func TestNobodyWaitsForAHashLongerThanTheirRequest(t *testing.T) {
 	}
 }
 
-func TestAQueueForHashesIsShortInNumberAndInTime(t *testing.T) {
+func TestTheQueueForHashesIsLimitedInLengthAndTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy atomic.Int32
 		passwords := auth.NewPasswords(func() { busy.Add(1) })
 		passwords.FillForTest()
-		_, places := passwords.SlotsForTest()
+		_, capacity := passwords.SlotsForTest()
 		var waiting sync.WaitGroup
-		for range places {
+		for range capacity {
 			waiting.Go(func() {
 				if _, err := passwords.Hash(t.Context(), "x"); !errors.Is(err, auth.ErrBusy) {
 					t.Errorf("got %v", err)
@@ -181,16 +181,16 @@ func TestAQueueForHashesIsShortInNumberAndInTime(t *testing.T) {
 		if took := time.Since(began); took != time.Second {
 			t.Errorf("the others waited %s", took)
 		}
-		if got := int(busy.Load()); got != places+1 {
-			t.Errorf("%d were counted, want %d", got, places+1)
+		if got := int(busy.Load()); got != capacity+1 {
+			t.Errorf("%d were counted, want %d", got, capacity+1)
 		}
 		if _, err := passwords.Hash(t.Context(), "x"); !errors.Is(err, auth.ErrBusy) || time.Since(began) != 2*time.Second {
-			t.Errorf("their places are not free again: %v after %s", err, time.Since(began))
+			t.Errorf("their slots are not free again: %v after %s", err, time.Since(began))
 		}
 	})
 }
 
-func TestNoMoreHashesRunAtATimeThanFitInHalfOfTheMemory(t *testing.T) {
+func TestHashesAtATimeFitInHalfOfTheMemory(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(8))
 	for mebibytes, want := range map[int64]int{16: 1, 57: 1, 115: 3, 4096: 8} {
 		before := debug.SetMemoryLimit(mebibytes << 20)
@@ -201,22 +201,22 @@ func TestNoMoreHashesRunAtATimeThanFitInHalfOfTheMemory(t *testing.T) {
 	}
 }
 
-func TestAHashLeavesNoMemoryBehindForTheNextOneToAddTo(t *testing.T) {
+func TestAHashFreesItsMemoryBeforeTheNextOne(t *testing.T) {
 	passwords := auth.NewPasswords(func() {})
 	for range 3 {
 		hash, err := passwords.Hash(t.Context(), "correct horse")
 		if err != nil {
 			t.Fatal(err)
 		}
-		checkNothingIsLeft(t)
+		checkMemoryIsFreed(t)
 		if _, err := passwords.Matches(t.Context(), "correct horse", hash); err != nil {
 			t.Fatal(err)
 		}
-		checkNothingIsLeft(t)
+		checkMemoryIsFreed(t)
 	}
 }
 
-func checkNothingIsLeft(t *testing.T) {
+func checkMemoryIsFreed(t *testing.T) {
 	t.Helper()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
@@ -225,28 +225,28 @@ func checkNothingIsLeft(t *testing.T) {
 	}
 }
 
-func FuzzARefreshTokenIsReadOnlyAsItWasWritten(f *testing.F) {
+func FuzzOnlyTheExactTextOfARefreshTokenIsParsed(f *testing.F) {
 	f.Add(auth.RefreshToken(ada.Session, auth.NewRefreshSecret()))
 	f.Add(base64.RawURLEncoding.EncodeToString(make([]byte, 47)))
 	f.Add(strings.Repeat("_", 64) + "\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if session, secret, err := auth.ParseRefreshToken(text); err == nil && auth.RefreshToken(session, secret) != text {
-			t.Errorf("%q was read", text)
+			t.Errorf("%q was parsed", text)
 		}
 	})
 }
 
-func FuzzNoTextIsAnAccessTokenButOurs(f *testing.F) {
+func FuzzOnlyIssuedAccessTokensAreAccepted(f *testing.F) {
 	tokens := auth.NewAccessTokens(newKey)
-	ours, err := tokens.Issue(ada)
+	issued, err := tokens.Issue(ada)
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(ours)
+	f.Add(issued)
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := tokens.Check(text); err == nil && strings.NewReplacer("\n", "", "\r", "").Replace(text) != ours {
-			t.Errorf("%q was taken", text)
+		if _, err := tokens.Check(text); err == nil && strings.NewReplacer("\n", "", "\r", "").Replace(text) != issued {
+			t.Errorf("%q was accepted", text)
 		}
 	})
 }

@@ -8,8 +8,8 @@ import (
 //go:embed common-passwords.txt
 var commonPasswords string
 
-// IsCommon reports whether whoever guesses passwords would try this one early: it is on a list of the commonest, in
-// whatever case, or has hardly any different characters.
+// IsCommon reports whether an attacker would try this password early: it is on a list of common passwords, in any case,
+// or has fewer than four different characters.
 func IsCommon(password string) bool {
 	lower := strings.ToLower(password)
 	different := map[rune]bool{}

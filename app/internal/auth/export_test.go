@@ -2,18 +2,18 @@ package auth
 
 import "slipway/app/internal/config"
 
-// KeyForTest lets a test sign what the service never would.
+// KeyForTest returns the signing key, so that tests can sign tokens that the service would never issue.
 func KeyForTest(secret config.Secret) []byte {
 	_, key := deriveKey(secret)
 	return key
 }
 
-// FillForTest takes all slots for good.
+// FillForTest occupies all slots and never releases them.
 func (p *Passwords) FillForTest() {
 	for range cap(p.running) {
 		p.running <- struct{}{}
 	}
 }
 
-// SlotsForTest is how many hashes may run at a time, and wait.
+// SlotsForTest returns how many hashes may run at a time, and how many may run or wait.
 func (p *Passwords) SlotsForTest() (running, waiting int) { return cap(p.running), cap(p.waiting) }

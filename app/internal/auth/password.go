@@ -1,4 +1,5 @@
-// Package auth knows passwords and tokens.
+// Package auth hashes passwords, and issues and verifies tokens. It neither stores anything nor knows HTTP: that belongs
+// to the packages store and api.
 package auth
 
 import (
@@ -14,8 +15,8 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// What OWASP's password storage cheat sheet asks of argon2id, 2026: 19 MiB, 2 passes, 1 lane. A hash says what it was
-// made with, so raising these keeps old hashes valid.
+// Parameters of argon2id that OWASP's password storage cheat sheet recommends in 2026. A hash contains its parameters, so
+// raising these keeps old hashes valid.
 const (
 	memoryKiB = 19 << 10
 	passes    = 2
@@ -24,21 +25,22 @@ const (
 	hashBytes = 32
 )
 
-// Passwords hashes and checks passwords, only so many at a time as processors and memory allow: each takes 19 MiB.
+// Passwords hashes and verifies passwords. It limits how many run at a time to what processors and memory allow: each
+// takes 19 MiB.
 type Passwords struct {
 	slots
-	dummy string // a hash no password has
+	dummy string // a hash that matches no password
 }
 
-// NewPasswords has as many slots as there are processors now, and as fit in half of GOMEMLIMIT; at least one. busy is
-// called for each ErrBusy.
-func NewPasswords(busy func()) *Passwords {
+// NewPasswords allows as many hashes at a time as there are processors and as fit in half of GOMEMLIMIT, and at least
+// one. It calls onBusy for each ErrBusy.
+func NewPasswords(onBusy func()) *Passwords {
 	fit := debug.SetMemoryLimit(-1) / 2 / (memoryKiB << 10)
 	count := max(1, min(int64(runtime.GOMAXPROCS(0)), fit))
-	return &Passwords{newSlots(count, busy), encode(random(saltBytes), random(hashBytes))}
+	return &Passwords{newSlots(count, onBusy), encode(random(saltBytes), random(hashBytes))}
 }
 
-// Hash returns the hash in the usual text form ($argon2id$...), ErrBusy, or ctx's error if it ends first.
+// Hash returns the hash in the usual text form ($argon2id$...). It returns ErrBusy, or ctx's error if that ends first.
 func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	if err := p.acquire(ctx); err != nil {
 		return "", err
@@ -47,8 +49,8 @@ func (p *Passwords) Hash(ctx context.Context, password string) (string, error) {
 	return hash(password), nil
 }
 
-// Matches tells whether the password has this hash. With "" for the hash it takes as long and says no: how long the
-// answer to a login takes does not tell whether there is such a user.
+// Matches reports whether the password has this hash. For an empty hash it takes as long and returns false, so that the
+// response time of a login does not reveal whether the user exists.
 func (p *Passwords) Matches(ctx context.Context, password, encoded string) (bool, error) {
 	if err := p.acquire(ctx); err != nil {
 		return false, err
@@ -67,9 +69,9 @@ func hash(password string) string {
 }
 
 func random(size int) []byte {
-	content := make([]byte, size)
-	rand.Read(content)
-	return content
+	value := make([]byte, size)
+	rand.Read(value)
+	return value
 }
 
 func encode(salt, sum []byte) string {
@@ -90,6 +92,6 @@ func matches(password, encoded string) (bool, error) {
 	if saltErr != nil || sumErr != nil || len(sum) < hashBytes || time < 1 || threads < 1 {
 		return false, fmt.Errorf("a stored password hash is damaged")
 	}
-	again := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(sum)))
-	return subtle.ConstantTimeCompare(sum, again) == 1, nil
+	got := argon2.IDKey([]byte(password), salt, time, memory, threads, uint32(len(sum)))
+	return subtle.ConstantTimeCompare(sum, got) == 1, nil
 }

@@ -12,26 +12,27 @@ import (
 	"slipway/app/internal/store"
 )
 
-// RefreshLifetime is how long a session lasts that is not refreshed.
+// RefreshLifetime is how long a session lasts without a refresh.
 const RefreshLifetime = 30 * 24 * time.Hour
 
-// RefreshSecret is the part of a refresh token nobody can guess.
+// RefreshSecret is the random part of a refresh token.
 type RefreshSecret [32]byte
 
-// NewRefreshSecret is random.
+// NewRefreshSecret returns a random secret.
 func NewRefreshSecret() (secret RefreshSecret) {
 	rand.Read(secret[:])
 	return secret
 }
 
-// Hash needs no salt and no slowness: 256 random bits are not found by trying.
+// Hash returns the hash that is stored. It needs neither salt nor a slow function: 256 random bits cannot be guessed.
 func (s RefreshSecret) Hash() store.SecretHash { return sha256.Sum256(s[:]) }
 
-// RefreshKeys derive each refresh secret from the one before it. A client that lost the answer to a refresh sends its
-// old token again, to any replica, and gets the same new token. The store could not give it back: it has hashes only.
+// RefreshKeys derive each refresh secret from the previous one. A client that lost the response to a refresh can
+// therefore send its old token again, to any replica, and gets the same new token. The store could not return it, because
+// it has only hashes.
 type RefreshKeys struct{ keys [][]byte } // the first derives new secrets
 
-// NewRefreshKeys derives with the first key, and recognizes what any of them derived.
+// NewRefreshKeys derives new secrets with the first key, and recognizes those of all keys.
 func NewRefreshKeys(signingKeys ...config.Secret) (r RefreshKeys) {
 	for _, key := range signingKeys {
 		r.keys = append(r.keys, expand(key, "slipway/v1/refresh-token", sha256.Size))
@@ -44,7 +45,7 @@ func (r RefreshKeys) Next(session store.ID, secret RefreshSecret) RefreshSecret 
 	return nextSecret(r.keys[0], session, secret)
 }
 
-// Successor returns the secret that follows this one and has this hash. ok is false if none of the keys derives it.
+// Successor returns the secret that follows this one and has this hash. ok is false if no key derives such a secret.
 func (r RefreshKeys) Successor(session store.ID, secret RefreshSecret, hash store.SecretHash) (next RefreshSecret, ok bool) {
 	for _, key := range r.keys {
 		if next = nextSecret(key, session, secret); next.Hash() == hash {
@@ -63,12 +64,12 @@ func nextSecret(key []byte, session store.ID, secret RefreshSecret) RefreshSecre
 
 var errRefreshToken = errors.New("is not a refresh token")
 
-// RefreshToken is what a client gets: it names the session and proves that it is the client's.
+// RefreshToken encodes the token that a client gets: the ID of the session, and the secret that proves ownership.
 func RefreshToken(session store.ID, secret RefreshSecret) string {
 	return base64.RawURLEncoding.EncodeToString(append(session[:], secret[:]...))
 }
 
-// ParseRefreshToken reads exactly what RefreshToken writes.
+// ParseRefreshToken parses exactly the texts that RefreshToken returns.
 func ParseRefreshToken(text string) (session store.ID, secret RefreshSecret, err error) {
 	content, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(content) != len(session)+len(secret) || RefreshToken(store.ID(content[:16]), RefreshSecret(content[16:])) != text {

@@ -7,37 +7,37 @@ import (
 	"time"
 )
 
-// ErrBusy is returned when so many passwords are being hashed that another one would wait too long.
+// ErrBusy is returned if so many passwords are being hashed that another one would wait too long.
 var ErrBusy = errors.New("too many logins at this moment")
 
 const (
-	// waitingPerSlot is how many may wait for each slot: a hash takes some 50 ms.
+	// waitingPerSlot is how many hashes may wait for each slot: one takes about 50 ms.
 	waitingPerSlot = 10
-	// longestWait holds where a processor is slower than that.
-	longestWait = time.Second
+	// maxWait limits the wait on slow processors.
+	maxWait = time.Second
 )
 
-// slots is how many hashes run at a time, with a short queue: a long one would make everybody wait for answers that
-// nobody waits for any more.
+// slots limits how many hashes run at a time, with a short queue. In a long one, clients would have given up before their
+// turn.
 type slots struct {
 	running chan struct{}
-	waiting chan struct{} // also has those that run
-	busy    func()        // counts who was sent away
+	waiting chan struct{} // waiting or running
+	onBusy  func()        // called for each ErrBusy
 }
 
-func newSlots(count int64, busy func()) slots {
-	return slots{make(chan struct{}, count), make(chan struct{}, count*(1+waitingPerSlot)), busy}
+func newSlots(count int64, onBusy func()) slots {
+	return slots{make(chan struct{}, count), make(chan struct{}, count*(1+waitingPerSlot)), onBusy}
 }
 
-// acquire returns ErrBusy, or ctx's error if it ends first.
+// acquire waits for a slot. It returns ErrBusy, or ctx's error if that ends first.
 func (s slots) acquire(ctx context.Context) error {
 	select {
 	case s.waiting <- struct{}{}:
 	default:
-		s.busy()
+		s.onBusy()
 		return ErrBusy
 	}
-	timeout := time.NewTimer(longestWait)
+	timeout := time.NewTimer(maxWait)
 	defer timeout.Stop()
 	select {
 	case s.running <- struct{}{}:
@@ -47,13 +47,13 @@ func (s slots) acquire(ctx context.Context) error {
 		return ctx.Err()
 	case <-timeout.C:
 		<-s.waiting
-		s.busy()
+		s.onBusy()
 		return ErrBusy
 	}
 }
 
-// release collects what the hash leaves behind before the next one takes as much: GOMEMLIMIT alone lets several of them
-// pile up, and the container is killed for it. That is a millisecond after some thirty.
+// release runs the garbage collector before the next hash takes as much memory. With GOMEMLIMIT alone, several hashes
+// pile up and the container is killed. This adds about 1 ms to the 30 ms of a hash.
 func (s slots) release() {
 	runtime.GC()
 	<-s.running

@@ -17,37 +17,38 @@ import (
 	"slipway/app/internal/store/storetest"
 )
 
-// counted is a store that counts how often it is asked.
-type counted struct {
+// countingStore counts how often it is read.
+type countingStore struct {
 	store.Memory
 	shops, leaders atomic.Int32
-	slow           time.Duration
+	delay          time.Duration
 }
 
-func (c *counted) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
+func (c *countingStore) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
 	c.shops.Add(1)
-	time.Sleep(c.slow)
+	time.Sleep(c.delay)
 	return c.Memory.Shop(ctx, id)
 }
 
-func (c *counted) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
+func (c *countingStore) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
 	c.leaders.Add(1)
 	return c.Memory.Leaders(ctx, limit)
 }
 
+// setup is a cache with a shop in the store behind it.
 type setup struct {
 	*cache.Store
 	t      *testing.T
-	behind *counted
+	behind *countingStore
 	client *redis.Client
-	line   *outage.Line
+	proxy  *outage.Proxy
 	shop   store.Shop
 }
 
 func newSetup(t *testing.T) *setup {
 	t.Helper()
-	client, line := redistest.Client(t)
-	behind := &counted{}
+	client, proxy := redistest.Client(t)
+	behind := &countingStore{}
 	user, err := behind.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
 	if err != nil {
 		t.Fatal(err)
@@ -56,20 +57,21 @@ func newSetup(t *testing.T) *setup {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &setup{cache.New(behind, client, metrics.New("test")), t, behind, client, line, shop}
+	return &setup{cache.New(behind, client, metrics.New("test")), t, behind, client, proxy, shop}
 }
 
-func (s *setup) wantShop(asked int32) {
+// wantShop reads the shop, and checks how often the store behind was read so far.
+func (s *setup) wantShop(reads int32) {
 	s.t.Helper()
 	if got, err := s.Shop(s.t.Context(), s.shop.ID); err != nil || got.ShopDraft != s.shop.ShopDraft || !got.CreatedAt.Equal(s.shop.CreatedAt) {
 		s.t.Errorf("got %+v, %v", got, err)
 	}
-	if got := s.behind.shops.Load(); got != asked {
-		s.t.Errorf("the store was asked %d times, want %d", got, asked)
+	if got := s.behind.shops.Load(); got != reads {
+		s.t.Errorf("the store was read %d times, want %d", got, reads)
 	}
 }
 
-func TestAStoreWithACacheDoesWhatAStoreDoes(t *testing.T) {
+func TestACachedStoreFulfilsTheStoreContract(t *testing.T) {
 	redistest.Client(t)
 	storetest.Contract(t, func(t *testing.T) store.Store {
 		client, _ := redistest.Client(t)
@@ -77,7 +79,7 @@ func TestAStoreWithACacheDoesWhatAStoreDoes(t *testing.T) {
 	})
 }
 
-func TestWhatIsReadAgainComesFromTheCache(t *testing.T) {
+func TestRepeatedReadsComeFromTheCache(t *testing.T) {
 	s := newSetup(t)
 	s.wantShop(1)
 	s.wantShop(1)
@@ -87,11 +89,11 @@ func TestWhatIsReadAgainComesFromTheCache(t *testing.T) {
 		}
 	}
 	if got := s.behind.leaders.Load(); got != 1 {
-		t.Errorf("the leaders were asked for %d times", got)
+		t.Errorf("the leaders were read %d times", got)
 	}
 }
 
-func TestWhatIsNotThereIsRememberedForAMoment(t *testing.T) {
+func TestAMissingShopIsCachedForAMoment(t *testing.T) {
 	s := newSetup(t)
 	for range 3 {
 		if _, err := s.Shop(t.Context(), store.ID{1}); !errors.Is(err, store.ErrNotFound) {
@@ -99,15 +101,15 @@ func TestWhatIsNotThereIsRememberedForAMoment(t *testing.T) {
 		}
 	}
 	if got := s.behind.shops.Load(); got != 1 {
-		t.Errorf("the store was asked %d times", got)
+		t.Errorf("the store was read %d times", got)
 	}
 	key := s.client.Keys(t.Context(), "*").Val()[0]
-	if life := s.client.PTTL(t.Context(), key).Val(); life <= 0 || life > 6*time.Second {
-		t.Errorf("it is remembered for %s", life)
+	if ttl := s.client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > 6*time.Second {
+		t.Errorf("it is cached for %s", ttl)
 	}
 }
 
-func TestAShopIsReadAnewOnceItIsCounted(t *testing.T) {
+func TestARecountInvalidatesTheShop(t *testing.T) {
 	s := newSetup(t)
 	s.wantShop(1)
 	if _, err := s.AddReview(t.Context(), store.ReviewDraft{Shop: s.shop.ID, Author: s.shop.Creator, Stars: 5}); err != nil {
@@ -120,16 +122,16 @@ func TestAShopIsReadAnewOnceItIsCounted(t *testing.T) {
 	if err != nil || got.Rating.Reviews != 1 {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	// Somebody who read it before it was counted must not put that back.
+	// A reader that loaded the shop before the recount must not cache the old value.
 	s.wantShop(3)
 	time.Sleep(2100 * time.Millisecond)
 	s.wantShop(4)
 	s.wantShop(4)
 }
 
-func TestManyWhoWantTheSameAskOnce(t *testing.T) {
+func TestConcurrentReadsShareOneLoad(t *testing.T) {
 	s := newSetup(t)
-	s.behind.slow = 100 * time.Millisecond
+	s.behind.delay = 100 * time.Millisecond
 	impatient, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	var readers sync.WaitGroup
@@ -145,9 +147,9 @@ func TestManyWhoWantTheSameAskOnce(t *testing.T) {
 	s.wantShop(1)
 }
 
-func TestWhatWasKeptTogetherDoesNotExpireTogether(t *testing.T) {
+func TestEntriesCachedTogetherDoNotExpireTogether(t *testing.T) {
 	s := newSetup(t)
-	lives := map[time.Duration]bool{}
+	ttls := map[time.Duration]bool{}
 	for range 10 {
 		shop, err := s.AddShop(t.Context(), s.shop.Creator, store.ShopDraft{Name: "x"})
 		if err != nil {
@@ -156,18 +158,18 @@ func TestWhatWasKeptTogetherDoesNotExpireTogether(t *testing.T) {
 		s.Shop(t.Context(), shop.ID)
 	}
 	for _, key := range s.client.Keys(t.Context(), "*").Val() {
-		life := s.client.PTTL(t.Context(), key).Val()
-		if life < 50*time.Second || life > 67*time.Second {
-			t.Errorf("kept for %s", life)
+		ttl := s.client.PTTL(t.Context(), key).Val()
+		if ttl < 50*time.Second || ttl > 67*time.Second {
+			t.Errorf("cached for %s", ttl)
 		}
-		lives[life.Round(100*time.Millisecond)] = true
+		ttls[ttl.Round(100*time.Millisecond)] = true
 	}
-	if len(lives) < 5 {
-		t.Errorf("ten entries live %v", lives)
+	if len(ttls) < 5 {
+		t.Errorf("ten entries have the TTLs %v", ttls)
 	}
 }
 
-func TestWhatCannotBeReadIsReadFromTheStore(t *testing.T) {
+func TestABrokenEntryIsReadFromTheStore(t *testing.T) {
 	s := newSetup(t)
 	s.wantShop(1)
 	for _, key := range s.client.Keys(t.Context(), "*").Val() {
@@ -176,26 +178,26 @@ func TestWhatCannotBeReadIsReadFromTheStore(t *testing.T) {
 	s.wantShop(2)
 }
 
-func TestWithoutRedisTheStoreAnswers(t *testing.T) {
-	for name, fail := range map[string]func(*outage.Line){"stopped": (*outage.Line).Cut, "hanging": (*outage.Line).Freeze} {
+func TestWithoutRedisTheStoreIsRead(t *testing.T) {
+	for name, fail := range map[string]func(*outage.Proxy){"stopped": (*outage.Proxy).Cut, "hanging": (*outage.Proxy).Freeze} {
 		t.Run(name, func(t *testing.T) {
 			s := newSetup(t)
 			s.wantShop(1)
-			fail(s.line)
+			fail(s.proxy)
 			started := time.Now()
-			for asked := range int32(20) {
-				s.wantShop(2 + asked)
+			for reads := range int32(20) {
+				s.wantShop(2 + reads)
 			}
 			if took := time.Since(started); took > 600*time.Millisecond {
-				t.Errorf("twenty answers took %s", took)
+				t.Errorf("twenty reads took %s", took)
 			}
 			if err := s.Recount(t.Context(), store.Change{Shop: s.shop.ID}); !errors.Is(err, store.ErrStale) {
-				t.Errorf("nobody is told that the old page is still there: %v", err)
+				t.Errorf("the caller is not told that the old entry is still there: %v", err)
 			}
-			s.line.Cut()
-			s.line.Mend()
+			s.proxy.Cut()
+			s.proxy.Restore()
 			time.Sleep(1100 * time.Millisecond)
-			s.wantShop(21) // it was kept before, and is there again
+			s.wantShop(21) // the entry from before is still cached
 		})
 	}
 }

@@ -1,4 +1,5 @@
-// Package config turns environment variables, the mounted file and the secret files into one checked value.
+// Package config reads environment variables, the mounted config file and the secret files into one validated value. A
+// new setting belongs here; its documentation is its entry in Variables.
 package config
 
 import (
@@ -9,14 +10,14 @@ import (
 	"github.com/knadh/koanf/providers/env/v2"
 )
 
-// Config is everything the program was told at its start.
+// Config is the complete configuration of the program at startup.
 type Config struct {
 	Env     Env     `json:"env"`
 	File    File    `json:"file"`
 	Secrets Secrets `json:"secrets"`
 }
 
-// Env is fixed for the life of the process: a change of it is a new rollout.
+// Env holds the environment variables. They are fixed for the life of the process: a change needs a rollout.
 type Env struct {
 	Environment       string   `json:"ENVIRONMENT"`
 	LogLevel          Level    `json:"LOG_LEVEL"`
@@ -49,13 +50,13 @@ type Env struct {
 	APIURL            URL      `json:"API_URL"`
 }
 
-// FewestConnections is the least number of connections to MySQL that a process can work with.
-const FewestConnections = 4
+// MinConnections is the smallest number of connections to MySQL that a process can work with.
+const MinConnections = 4
 
-// Variable is one environment variable the program reads.
+// Variable describes an environment variable that the program reads.
 type Variable struct{ Name, Default, Meaning string }
 
-// Variables lists every environment variable the program reads; an empty value counts as not set.
+// Variables lists every environment variable that the program reads. An empty value counts as not set.
 var Variables = []Variable{
 	{"ENVIRONMENT", "local", "name of the stack, shown by /version"},
 	{"LOG_LEVEL", "info", "debug, info, warn or error"},
@@ -64,31 +65,32 @@ var Variables = []Variable{
 	{"ADMIN_PORT", "9090", "port of probes, metrics and /config; 0 takes any free one"},
 	{"HTTP_READ_HEADER_TIMEOUT", "5s", "time a client has to send the headers"},
 	{"HTTP_READ_TIMEOUT", "10s", "time a client has to send the whole request"},
-	{"HTTP_WRITE_TIMEOUT", "15s", "time from the end of the headers to the end of the answer"},
+	{"HTTP_WRITE_TIMEOUT", "15s", "time from the end of the headers to the end of the response"},
 	{"HTTP_IDLE_TIMEOUT", "120s", "time an unused connection is kept open"},
-	{"HTTP_MAX_BODY_BYTES", "16384", "largest request body; routes that need less take less"},
-	{"DRAIN_DELAY", "0s", "time to go on serving after SIGTERM, while readiness answers 503"},
-	{"SHUTDOWN_TIMEOUT", "20s", "time running requests have to finish after that"},
+	{"HTTP_MAX_BODY_BYTES", "16384", "largest request body; some routes accept less"},
+	{"DRAIN_DELAY", "0s", "time to continue serving after SIGTERM, while readiness responds 503"},
+	{"SHUTDOWN_TIMEOUT", "20s", "time that running requests have to finish after that"},
 	{"CONFIG_FILE", "", "YAML file that is read again when it changes"},
 	{"SECRETS_DIR", "", "folder with the files signing-key, signing-key-previous (while it is replaced), mysql-password, redis-password"},
 	{"MYSQL_HOST", "", "server of the store; without it each process keeps everything in its memory"},
 	{"MYSQL_PORT", "3306", "its port"},
-	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` makes"},
-	{"MYSQL_USER", "slipway", "user who may read and write it, and for `api migrate` change the schema"},
-	{"MYSQL_CONNECTIONS", "10", "most connections of this process; all replicas together have to stay below max_connections of the server"},
+	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` creates"},
+	{"MYSQL_USER", "slipway", "user with rights to read and write, and for `api migrate` to change the schema"},
+	{"MYSQL_CONNECTIONS", "10", "maximum connections of this process; all replicas together have to stay below max_connections of the server"},
 	{"MYSQL_TLS", "disabled", "disabled, unverified (encrypted only) or verified (by certificate and host name)"},
-	{"MYSQL_CA_FILE", "", "PEM file of the authorities that may certify it; without one those of the system"},
-	{"REDIS_HOST", "", "server of cache, rate limits and recounts that replicas share; each answers without it too"},
-	{"REDIS_PORT", "6379", "its port; it asks for a password if SECRETS_DIR has the file redis-password"},
-	{"REDIS_USER", "", "user of an access control list; without one Redis takes the password for its default user"},
+	{"MYSQL_CA_FILE", "", "PEM file of the trusted certificate authorities; without one those of the system"},
+	{"REDIS_HOST", "", "server of the cache, the rate limits and the recount queue that replicas share; optional"},
+	{"REDIS_PORT", "6379", "its port; the password is in the file redis-password of SECRETS_DIR, if there is one"},
+	{"REDIS_USER", "", "user of an access control list; without one the password is that of the default user"},
 	{"REDIS_TLS", "disabled", "as MYSQL_TLS"},
 	{"REDIS_CA_FILE", "", "as MYSQL_CA_FILE"},
-	{"TRUSTED_PROXIES", "0", "how many proxies are in front, or their networks (10.42.0.0/16, 192.0.2.7): their X-Forwarded-For tells the client's address"},
+	{"TRUSTED_PROXIES", "0", "number of proxies in front, or their networks (10.42.0.0/16, 192.0.2.7): their X-Forwarded-For is trusted"},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
-	{"API_URL", "", "address of the API that `api web` shows, for example http://api:80; needed by `api web` only"},
+	{"API_URL", "", "address of the API for `api web`, for example http://api:80; required by `api web` only"},
 }
 
-// Load reads and checks everything. The error joins one line per mistake, each starting with what is wrong.
+// Load reads and validates the configuration. The error joins one line per mistake, each starting with the name of the
+// setting.
 func Load(getenv func(string) string) (Config, error) {
 	environment, err := readEnv(getenv)
 	file, fileErr := environment.ReadFile()
@@ -96,7 +98,7 @@ func Load(getenv func(string) string) (Config, error) {
 	return Config{environment, file, secrets}, errors.Join(err, fileErr, secretsErr)
 }
 
-// readEnv decodes the defaults first: a variable with a mistake keeps its default, and the others can still be checked.
+// readEnv decodes the defaults first: an invalid variable keeps its default, so that the others can still be validated.
 func readEnv(getenv func(string) string) (Env, error) {
 	var result Env
 	defaults, given := map[string]any{}, []string{}
@@ -110,10 +112,10 @@ func readEnv(getenv func(string) string) (Env, error) {
 		load(&result, confmap.Provider(defaults, ""), nil),
 		load(&result, env.Provider("", env.Opt{EnvironFunc: func() []string { return given }}), nil),
 	)
-	return result, inWords("", errors.Join(err, result.check()))
+	return result, oneLineEach("", errors.Join(err, result.check()))
 }
 
-// check looks at the values next to each other; each one alone was checked while it was decoded.
+// check validates combinations of values; each single value was validated while it was decoded.
 func (e Env) check() error {
 	var mistakes []error
 	if e.HTTPPort == e.AdminPort && e.HTTPPort != 0 {
@@ -123,10 +125,10 @@ func (e Env) check() error {
 		mistakes = append(mistakes, errors.New("SECRETS_DIR: not set, but MYSQL_HOST is: the password comes from the file mysql-password in it"))
 	}
 	if e.RedisHost != "" && e.MySQLHost == "" {
-		mistakes = append(mistakes, errors.New("REDIS_HOST: set, but MYSQL_HOST is not: replicas would share a cache of what they do not share"))
+		mistakes = append(mistakes, errors.New("REDIS_HOST: set, but MYSQL_HOST is not: replicas would share a cache, but each have a store of its own"))
 	}
-	if e.MySQLConnections < FewestConnections {
-		mistakes = append(mistakes, fmt.Errorf("MYSQL_CONNECTIONS: %d is less than %d: requests and work behind them need some each", e.MySQLConnections, FewestConnections))
+	if e.MySQLConnections < MinConnections {
+		mistakes = append(mistakes, fmt.Errorf("MYSQL_CONNECTIONS: %d is less than %d: requests and background tasks each need some", e.MySQLConnections, MinConnections))
 	}
 	_, mysqlErr := e.MySQLTLS()
 	_, redisErr := e.RedisTLS()
@@ -142,14 +144,14 @@ func (e Env) check() error {
 		{"SHUTDOWN_TIMEOUT", e.ShutdownTimeout},
 	} {
 		if timeout.value == 0 {
-			mistakes = append(mistakes, fmt.Errorf("%s: 0s would wait for ever: give a time, for example 10s", timeout.name))
+			mistakes = append(mistakes, fmt.Errorf("%s: 0s would wait forever: set a time, for example 10s", timeout.name))
 		}
 	}
 	if e.ReadTimeout != 0 && e.ReadHeaderTimeout > e.ReadTimeout {
 		mistakes = append(mistakes, fmt.Errorf("HTTP_READ_TIMEOUT: %s is less than HTTP_READ_HEADER_TIMEOUT (%s)", e.ReadTimeout, e.ReadHeaderTimeout))
 	}
 	if e.WriteTimeout != 0 && e.ReadTimeout > e.WriteTimeout {
-		mistakes = append(mistakes, fmt.Errorf("HTTP_WRITE_TIMEOUT: %s is less than HTTP_READ_TIMEOUT (%s): a slow client would get no answer", e.WriteTimeout, e.ReadTimeout))
+		mistakes = append(mistakes, fmt.Errorf("HTTP_WRITE_TIMEOUT: %s is less than HTTP_READ_TIMEOUT (%s): a slow client would get no response", e.WriteTimeout, e.ReadTimeout))
 	}
 	return errors.Join(mistakes...)
 }

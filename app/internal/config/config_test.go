@@ -17,7 +17,8 @@ import (
 	"slipway/app/internal/config"
 )
 
-func environment(variables map[string]string) func(string) string {
+// getenv returns a lookup of these variables.
+func getenv(variables map[string]string) func(string) string {
 	return func(name string) string { return variables[name] }
 }
 
@@ -30,8 +31,8 @@ func write(t *testing.T, name, content string) (path string) {
 	return path
 }
 
-func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
-	cfg, err := config.Load(environment(nil))
+func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
+	cfg, err := config.Load(getenv(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,8 +52,8 @@ func TestNothingSetGivesTheDocumentedDefaults(t *testing.T) {
 	}
 }
 
-func TestWhatIsSetWins(t *testing.T) {
-	cfg, err := config.Load(environment(map[string]string{
+func TestSetValuesReplaceDefaults(t *testing.T) {
+	cfg, err := config.Load(getenv(map[string]string{
 		"HTTP_PORT": "81", "DRAIN_DELAY": "1m30s", "LOG_LEVEL": "warn",
 		"CONFIG_FILE": write(t, "config.yaml", "pageSize: {max: 50}\nnotice: back at 5 pm\n"),
 	}))
@@ -60,9 +61,9 @@ func TestWhatIsSetWins(t *testing.T) {
 		t.Fatal(err)
 	}
 	if cfg.Env.HTTPPort != 81 || cfg.Env.DrainDelay != config.Duration(90*time.Second) {
-		t.Errorf("environment not taken: %+v", cfg.Env)
+		t.Errorf("the environment is ignored: %+v", cfg.Env)
 	}
-	t.Run("and a key the file leaves out keeps its default, logLevel that of LOG_LEVEL", func(t *testing.T) {
+	t.Run("and a key missing in the file keeps its default, logLevel the value of LOG_LEVEL", func(t *testing.T) {
 		want := config.File{LogLevel: "warn", PageSize: config.PageSize{Default: 20, Max: 50}, Notice: "back at 5 pm", RateLimit: config.RateLimit{Requests: 6000, Logins: 60, Guesses: 10}}
 		if cfg.File != want {
 			t.Errorf("got %+v, want %+v", cfg.File, want)
@@ -70,8 +71,8 @@ func TestWhatIsSetWins(t *testing.T) {
 	})
 }
 
-func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
-	_, err := config.Load(environment(map[string]string{
+func TestAllMistakesAreReportedAtOnce(t *testing.T) {
+	_, err := config.Load(getenv(map[string]string{
 		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP_PORT": "65536", "ADMIN_PORT": "eighty",
 		"HTTP_READ_HEADER_TIMEOUT": "5", "HTTP_READ_TIMEOUT": "0s", "HTTP_WRITE_TIMEOUT": "1s", "HTTP_IDLE_TIMEOUT": "soon",
 		"HTTP_MAX_BODY_BYTES": "1MB", "DRAIN_DELAY": "-5s", "SHUTDOWN_TIMEOUT": "0s",
@@ -79,7 +80,7 @@ func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 		"CONFIG_FILE": write(t, "config.yaml", "logLevel: trace\npageSize: {default: ten, max: 1.5}\nnotice: \"two\\nlines\"\n"),
 	}))
 	if err == nil {
-		t.Fatal("accepted")
+		t.Fatal("the configuration is accepted")
 	}
 	lines := strings.Split(err.Error(), "\n")
 	for _, mistake := range []string{
@@ -89,7 +90,7 @@ func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 		"logLevel: \"trace\"", "pageSize.default: \"ten\"", "pageSize.max: 1.5", "notice: \"two\\nlines\"",
 	} {
 		if !strings.Contains(err.Error(), mistake) {
-			t.Errorf("%s is not named", mistake)
+			t.Errorf("%s is not reported", mistake)
 		}
 	}
 	if want := 15; len(lines) != want {
@@ -97,29 +98,29 @@ func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAMistakeIsNamed(t *testing.T) {
+func TestAMistakeIsReportedWithItsReason(t *testing.T) {
 	for _, mistake := range []struct{ name, variable, value, file, want string }{
 		{name: "one port for both", variable: "ADMIN_PORT", value: "8080", want: "ADMIN_PORT: 8080 is HTTP_PORT too"},
 		{name: "no time to send the body", variable: "HTTP_READ_TIMEOUT", value: "1s", want: "HTTP_READ_TIMEOUT: 1s is less than HTTP_READ_HEADER_TIMEOUT (5s)"},
-		{name: "no time to answer", variable: "HTTP_WRITE_TIMEOUT", value: "9s", want: "HTTP_WRITE_TIMEOUT: 9s is less than HTTP_READ_TIMEOUT (10s)"},
-		{name: "connections for nobody", variable: "MYSQL_CONNECTIONS", value: "3", want: "MYSQL_CONNECTIONS: 3 is less than 4"},
+		{name: "no time to respond", variable: "HTTP_WRITE_TIMEOUT", value: "9s", want: "HTTP_WRITE_TIMEOUT: 9s is less than HTTP_READ_TIMEOUT (10s)"},
+		{name: "too few connections", variable: "MYSQL_CONNECTIONS", value: "3", want: "MYSQL_CONNECTIONS: 3 is less than 4"},
 		{name: "unknown key", file: "logLvl: debug\n", want: "logLvl"},
 		{name: "unknown nested key", file: "pageSize: {maximum: 5}\n", want: "maximum"},
-		{name: "key in other letters", file: "loglevel: debug\n", want: "loglevel"},
+		{name: "key in other case", file: "loglevel: debug\n", want: "loglevel"},
 		{name: "duplicate key", file: "notice: a\nnotice: b\n", want: `"notice" already defined at line 1`},
 		{name: "number for text", file: "logLevel: 4\n", want: "logLevel: 4 is not of type string"},
 		{name: "not a mapping", file: "- 1\n", want: "line 1"},
 		{name: "not YAML", file: "a: [\n", want: "yaml:"},
 		{name: "empty pages", file: "pageSize: {default: 0}\n", want: "pageSize.default: 0"},
 		{name: "page beyond the maximum", file: "pageSize: {max: 10}\n", want: "pageSize.default: 20 is not from 1 to pageSize.max (10)"},
-		{name: "maximum beyond reason", file: "pageSize: {max: 1001}\n", want: "pageSize.max: 1001"},
+		{name: "maximum too high", file: "pageSize: {max: 1001}\n", want: "pageSize.max: 1001"},
 	} {
 		t.Run(mistake.name, func(t *testing.T) {
 			variables := map[string]string{mistake.variable: mistake.value}
 			if mistake.file != "" {
 				variables["CONFIG_FILE"] = write(t, "config.yaml", mistake.file)
 			}
-			_, err := config.Load(environment(variables))
+			_, err := config.Load(getenv(variables))
 			if err == nil || !strings.Contains(err.Error(), mistake.want) {
 				t.Errorf("got %v, want an error with %q", err, mistake.want)
 			}
@@ -129,7 +130,7 @@ func TestAMistakeIsNamed(t *testing.T) {
 
 func TestASigningKeyIsReadFromTheSecretsFolder(t *testing.T) {
 	key := strings.Repeat("0123456789abcdef", 2)
-	cfg, err := config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", key+"\n"))}))
+	cfg, err := config.Load(getenv(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", key+"\n"))}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,32 +138,32 @@ func TestASigningKeyIsReadFromTheSecretsFolder(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	t.Run("and is refused when it is short, without being shown", func(t *testing.T) {
-		_, err := config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", "tiny-key"))}))
+		_, err := config.Load(getenv(map[string]string{"SECRETS_DIR": filepath.Dir(write(t, "signing-key", "tiny-key"))}))
 		if err == nil || !strings.Contains(err.Error(), "has 8 characters") || strings.Contains(err.Error(), "tiny-key") {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
-func TestAStoreNeedsItsPassword(t *testing.T) {
+func TestMySQLNeedsAPassword(t *testing.T) {
 	path := write(t, "signing-key", strings.Repeat("n", 32))
 	variables := map[string]string{"MYSQL_HOST": "db"}
-	if _, err := config.Load(environment(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: not set, but MYSQL_HOST is") {
+	if _, err := config.Load(getenv(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: not set, but MYSQL_HOST is") {
 		t.Errorf("got %v", err)
 	}
 	variables["SECRETS_DIR"] = filepath.Dir(path)
-	if _, err := config.Load(environment(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: read mysql-password") {
+	if _, err := config.Load(getenv(variables)); err == nil || !strings.Contains(err.Error(), "SECRETS_DIR: read mysql-password") {
 		t.Errorf("got %v", err)
 	}
 	os.WriteFile(filepath.Join(filepath.Dir(path), "mysql-password"), []byte("canary\n"), 0o600)
-	cfg, err := config.Load(environment(variables))
+	cfg, err := config.Load(getenv(variables))
 	if err != nil || cfg.Secrets.MySQLPassword.Reveal() != "canary" || strings.Contains(fmt.Sprintf("%+v", cfg), "canary") {
 		t.Errorf("got %+v, %v", cfg, err)
 	}
 }
 
-func TestRedisIsNothingWithoutAStoreThatIsSharedToo(t *testing.T) {
-	_, err := config.Load(environment(map[string]string{"REDIS_HOST": "cache", "TRUSTED_PROXIES": "-1"}))
+func TestRedisNeedsASharedStore(t *testing.T) {
+	_, err := config.Load(getenv(map[string]string{"REDIS_HOST": "cache", "TRUSTED_PROXIES": "-1"}))
 	for _, part := range []string{"REDIS_HOST: set, but MYSQL_HOST is not", `TRUSTED_PROXIES: "-1" is neither a number from 0 to 255 nor a list of networks`} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("got %v, want %s", err, part)
@@ -170,32 +171,32 @@ func TestRedisIsNothingWithoutAStoreThatIsSharedToo(t *testing.T) {
 	}
 }
 
-func TestAServerIsVerifiedByTheAuthoritiesOfTheFileAndItsName(t *testing.T) {
-	model := httptest.NewTLSServer(nil)
-	defer model.Close()
-	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: model.Certificate().Raw}))
-	address := strings.TrimPrefix(model.URL, "https://")
-	for name, each := range map[string]struct {
+func TestTLSVerifiesTheAuthorityAndTheNameOfTheServer(t *testing.T) {
+	https := httptest.NewTLSServer(nil)
+	defer https.Close()
+	authority := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: https.Certificate().Raw}))
+	address := strings.TrimPrefix(https.URL, "https://")
+	for name, test := range map[string]struct {
 		variables map[string]string
-		want      string // part of the error; "": it connects
+		want      string // part of the error; "" if it connects
 	}{
-		"its authority":     {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "127.0.0.1"}, ""},
-		"another name":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "db.internal"}, "not db.internal"},
-		"the system's":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_HOST": "127.0.0.1"}, "unknown authority"},
-		"not verified":      {map[string]string{"MYSQL_TLS": "unverified", "MYSQL_HOST": "db.internal"}, ""},
-		"an unknown way":    {map[string]string{"MYSQL_TLS": "on"}, `MYSQL_TLS: "on" is not a way to use TLS`},
-		"no such file":      {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": "/does/not/exist"}, "MYSQL_CA_FILE: open /does/not/exist"},
-		"no certificate":    {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", "x")}, "has no certificate in PEM form"},
-		"a file for nobody": {map[string]string{"REDIS_CA_FILE": write(t, "ca.pem", authority)}, "REDIS_CA_FILE: nobody would read it, as REDIS_TLS is disabled"},
+		"its authority":   {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "127.0.0.1"}, ""},
+		"another name":    {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", authority), "MYSQL_HOST": "db.internal"}, "not db.internal"},
+		"the system's":    {map[string]string{"MYSQL_TLS": "verified", "MYSQL_HOST": "127.0.0.1"}, "unknown authority"},
+		"not verified":    {map[string]string{"MYSQL_TLS": "unverified", "MYSQL_HOST": "db.internal"}, ""},
+		"an unknown mode": {map[string]string{"MYSQL_TLS": "on"}, `MYSQL_TLS: "on" is not a TLS mode`},
+		"no such file":    {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": "/does/not/exist"}, "MYSQL_CA_FILE: open /does/not/exist"},
+		"no certificate":  {map[string]string{"MYSQL_TLS": "verified", "MYSQL_CA_FILE": write(t, "ca.pem", "x")}, "has no certificate in PEM form"},
+		"an unused file":  {map[string]string{"REDIS_CA_FILE": write(t, "ca.pem", authority)}, "REDIS_CA_FILE: it has no effect, because REDIS_TLS is disabled"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			each.variables["SECRETS_DIR"] = secretsDir(t)
-			cfg, err := config.Load(environment(each.variables))
+			test.variables["SECRETS_DIR"] = secretsDir(t)
+			cfg, err := config.Load(getenv(test.variables))
 			if err == nil {
 				err = connect(address, cfg.Env)
 			}
-			if each.want == "" && err != nil || each.want != "" && (err == nil || !strings.Contains(err.Error(), each.want)) {
-				t.Errorf("got %v, want %q", err, each.want)
+			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+				t.Errorf("got %v, want %q", err, test.want)
 			}
 		})
 	}
@@ -222,17 +223,17 @@ func connect(address string, env config.Env) error {
 	return err
 }
 
-func TestACollectorIsNamedByAURLThatHoldsNoPassword(t *testing.T) {
+func TestAURLNeedsASchemeAndMustNotHaveAPassword(t *testing.T) {
 	for _, url := range []string{"collector:4318", "grpc://collector", "http://user:canary@collector"} {
-		_, err := config.Load(environment(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": url}))
+		_, err := config.Load(getenv(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": url}))
 		if err == nil || !strings.Contains(err.Error(), "OTEL_EXPORTER_OTLP_ENDPOINT: it is not a URL") || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
 }
 
-func TestALimitBelowZeroIsNamed(t *testing.T) {
-	_, err := config.Load(environment(map[string]string{"CONFIG_FILE": write(t, "config.yaml", "rateLimit: {requests: -1, logins: 1000001}\n")}))
+func TestARateLimitOutOfRangeIsReported(t *testing.T) {
+	_, err := config.Load(getenv(map[string]string{"CONFIG_FILE": write(t, "config.yaml", "rateLimit: {requests: -1, logins: 1000001}\n")}))
 	for _, part := range []string{"rateLimit.requests: -1 is not", "rateLimit.logins: 1000001 is not"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("got %v, want %s", err, part)
@@ -240,10 +241,10 @@ func TestALimitBelowZeroIsNamed(t *testing.T) {
 	}
 }
 
-func TestTheKeyBeforeIsTakenWhileItIsThere(t *testing.T) {
+func TestThePreviousSigningKeyIsOptional(t *testing.T) {
 	path := write(t, "signing-key", strings.Repeat("n", 32))
 	load := func() (config.Config, error) {
-		return config.Load(environment(map[string]string{"SECRETS_DIR": filepath.Dir(path)}))
+		return config.Load(getenv(map[string]string{"SECRETS_DIR": filepath.Dir(path)}))
 	}
 	if cfg, err := load(); err != nil || cfg.Secrets.SigningKeyPrevious.Reveal() != "" {
 		t.Errorf("got %v, %v", cfg.Secrets, err)
@@ -259,7 +260,7 @@ func TestTheKeyBeforeIsTakenWhileItIsThere(t *testing.T) {
 	}
 }
 
-func TestASecretIsNotShownWhereverItIsPrinted(t *testing.T) {
+func TestASecretIsNeverPrinted(t *testing.T) {
 	cfg := config.Config{Secrets: config.Secrets{SigningKey: config.NewSecret("canary")}}
 	var printed bytes.Buffer
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {

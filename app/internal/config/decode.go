@@ -10,8 +10,8 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// load fills result, which may hold defaults, by its json tags. Nothing is guessed: no other spelling of a key, no text
-// for a number. The error joins one line per mistake; a key with a mistake keeps its default.
+// load decodes the source into result, which may hold defaults, by its json tags. It is strict: keys are case-sensitive,
+// and text is not converted to numbers. The error joins one line per mistake; an invalid key keeps its default.
 func load(result any, provider koanf.Provider, parser koanf.Parser) error {
 	source := koanf.New(".")
 	if err := source.Load(provider, parser); err != nil {
@@ -27,7 +27,7 @@ func load(result any, provider koanf.Provider, parser koanf.Parser) error {
 	})
 }
 
-// refuseFraction exists because mapstructure would cut 1.5 down to 1.
+// refuseFraction returns an error for 1.5 as an integer, which mapstructure would truncate to 1.
 func refuseFraction(from, to reflect.Type, value any) (any, error) {
 	if from.Kind() == reflect.Float64 && to.Kind() == reflect.Int {
 		return nil, fmt.Errorf("%v is not a whole number", value)
@@ -35,15 +35,16 @@ func refuseFraction(from, to reflect.Type, value any) (any, error) {
 	return value, nil
 }
 
-// inWords makes one line of each joined error: where, what is wrong.
-func inWords(where string, err error) error {
+// oneLineEach rewrites each joined error as one line that starts with prefix.
+func oneLineEach(prefix string, err error) error {
 	var lines []error
 	for _, mistake := range split(err) {
-		lines = append(lines, fmt.Errorf("%s%s", where, explain(mistake)))
+		lines = append(lines, fmt.Errorf("%s%s", prefix, explain(mistake)))
 	}
 	return errors.Join(lines...)
 }
 
+// split returns the single errors of joined ones.
 func split(err error) (mistakes []error) {
 	if err == nil {
 		return nil
@@ -52,16 +53,17 @@ func split(err error) (mistakes []error) {
 	if !errors.As(err, &joined) {
 		return []error{err}
 	}
-	for _, each := range joined.Unwrap() {
-		mistakes = append(mistakes, split(each)...)
+	for _, part := range joined.Unwrap() {
+		mistakes = append(mistakes, split(part)...)
 	}
 	return mistakes
 }
 
+// explain describes a mistake in one line: the field, and what is wrong with it.
 func explain(mistake error) string {
 	var field *mapstructure.DecodeError
 	if !errors.As(mistake, &field) {
-		return strings.ReplaceAll(mistake.Error(), "\n", "") // YAML's take several lines
+		return strings.ReplaceAll(mistake.Error(), "\n", "") // errors of the YAML parser have several lines
 	}
 	var wrongType *mapstructure.UnconvertibleTypeError
 	if errors.As(mistake, &wrongType) {

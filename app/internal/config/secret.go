@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// Secrets come from files in SECRETS_DIR, never from the environment, which is inherited, dumped and shown.
+// Secrets come from files in SECRETS_DIR. They never come from the environment, which child processes inherit and which
+// crash reports and `kubectl describe` show.
 type Secrets struct {
 	SigningKey         Secret `json:"signing-key"`
 	SigningKeyPrevious Secret `json:"signing-key-previous"`
@@ -17,13 +18,13 @@ type Secrets struct {
 	RedisPassword      Secret `json:"redis-password"`
 }
 
-// Secret is shown as *** wherever it is printed, or as nothing when it is empty. Only Reveal gives it away.
+// Secret is printed, logged and encoded as ***, or as an empty string if it is empty. Only Reveal returns its value.
 type Secret struct{ value string }
 
-// NewSecret wraps a value that must not be seen.
+// NewSecret wraps a value that must not be printed.
 func NewSecret(value string) Secret { return Secret{value} }
 
-// Reveal is the secret itself.
+// Reveal returns the value of the secret.
 func (s Secret) Reveal() string { return s.value }
 
 func (s Secret) String() string {
@@ -37,10 +38,10 @@ func (s Secret) GoString() string { return s.String() }
 
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
-// 32 characters of base64 are 24 random bytes: beyond guessing.
-const shortestSigningKey = 32
+// minSigningKeyLength is in characters: 32 of base64 are 24 random bytes, which nobody can guess.
+const minSigningKeyLength = 32
 
-// readSecrets gives empty ones when there is no folder.
+// readSecrets returns empty secrets if SECRETS_DIR is not set. mysql-password is required if there is a MySQL server.
 func (e Env) readSecrets() (Secrets, error) {
 	if e.SecretsDir == "" {
 		return Secrets{}, nil
@@ -49,29 +50,29 @@ func (e Env) readSecrets() (Secrets, error) {
 	if e.MySQLHost != "" {
 		readMySQL = readSecret
 	}
-	signingKey, err := readSecret(e.SecretsDir, "signing-key", shortestSigningKey)
-	previous, previousErr := readOptionalSecret(e.SecretsDir, "signing-key-previous", shortestSigningKey)
+	signingKey, err := readSecret(e.SecretsDir, "signing-key", minSigningKeyLength)
+	previous, previousErr := readOptionalSecret(e.SecretsDir, "signing-key-previous", minSigningKeyLength)
 	mysql, mysqlErr := readMySQL(e.SecretsDir, "mysql-password", 1)
 	redis, redisErr := readOptionalSecret(e.SecretsDir, "redis-password", 1)
 	return Secrets{signingKey, previous, mysql, redis}, errors.Join(err, previousErr, mysqlErr, redisErr)
 }
 
-func readSecret(folder, name string, shortest int) (Secret, error) {
+func readSecret(folder, name string, minLength int) (Secret, error) {
 	path := filepath.Join(folder, name)
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return Secret{}, fmt.Errorf("SECRETS_DIR: read %s: %w", name, err)
 	}
 	secret := strings.TrimSpace(string(content))
-	if len(secret) < shortest {
-		return Secret{}, fmt.Errorf("SECRETS_DIR: %s has %d characters: it needs at least %d", path, len(secret), shortest)
+	if len(secret) < minLength {
+		return Secret{}, fmt.Errorf("SECRETS_DIR: %s has %d characters: it needs at least %d", path, len(secret), minLength)
 	}
 	return NewSecret(secret), nil
 }
 
-// readOptionalSecret gives an empty one when there is no such file.
-func readOptionalSecret(folder, name string, shortest int) (Secret, error) {
-	secret, err := readSecret(folder, name, shortest)
+// readOptionalSecret returns an empty secret if the file does not exist.
+func readOptionalSecret(folder, name string, minLength int) (Secret, error) {
+	secret, err := readSecret(folder, name, minLength)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Secret{}, nil
 	}

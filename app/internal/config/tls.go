@@ -13,8 +13,8 @@ type TLSMode string
 
 const (
 	tlsDisabled   TLSMode = "disabled"
-	tlsUnverified TLSMode = "unverified" // encrypted, but whoever answers is taken for the server
-	tlsVerified   TLSMode = "verified"   // the server has to have a certificate for its name
+	tlsUnverified TLSMode = "unverified" // encrypted, but any certificate is accepted
+	tlsVerified   TLSMode = "verified"   // the server needs a trusted certificate for its name
 )
 
 func (m *TLSMode) UnmarshalText(text []byte) error {
@@ -23,23 +23,23 @@ func (m *TLSMode) UnmarshalText(text []byte) error {
 		*m = mode
 		return nil
 	}
-	return fmt.Errorf("%q is not a way to use TLS: use disabled, unverified or verified", text)
+	return fmt.Errorf("%q is not a TLS mode: use disabled, unverified or verified", text)
 }
 
-// MySQLTLS returns how to connect to MySQL: nil is without TLS.
+// MySQLTLS returns the TLS configuration for MySQL, or nil if TLS is disabled.
 func (e Env) MySQLTLS() (*tls.Config, error) {
 	return tlsConfig("MYSQL", e.MySQLTLSMode, e.MySQLCAFile, e.MySQLHost)
 }
 
-// RedisTLS returns how to connect to Redis: nil is without TLS.
+// RedisTLS returns the TLS configuration for Redis, or nil if TLS is disabled.
 func (e Env) RedisTLS() (*tls.Config, error) {
 	return tlsConfig("REDIS", e.RedisTLSMode, e.RedisCAFile, e.RedisHost)
 }
 
-// tlsConfig trusts the authorities of caFile only, or those of the system where there is none.
+// tlsConfig returns a configuration that trusts only the authorities of caFile, or those of the system if it is "".
 func tlsConfig(server string, mode TLSMode, caFile, host string) (*tls.Config, error) {
 	if caFile != "" && mode != tlsVerified {
-		return nil, fmt.Errorf("%s_CA_FILE: nobody would read it, as %s_TLS is %s: set that to verified", server, server, mode)
+		return nil, fmt.Errorf("%s_CA_FILE: it has no effect, because %s_TLS is %s: set that to verified", server, server, mode)
 	}
 	switch mode {
 	case tlsVerified:
@@ -54,7 +54,7 @@ func tlsConfig(server string, mode TLSMode, caFile, host string) (*tls.Config, e
 	return nil, nil
 }
 
-// readAuthorities returns nil, which stands for those of the system, if no file is named.
+// readAuthorities reads a PEM file. Without a path it returns nil, which stands for the authorities of the system.
 func readAuthorities(path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil

@@ -11,7 +11,7 @@ import (
 	"slipway/app/internal/forwarded"
 )
 
-// Level is the least important kind of line that is logged.
+// Level is the minimum level of log lines.
 type Level string
 
 var levels = map[Level]slog.Level{
@@ -29,10 +29,10 @@ func (l *Level) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Slog is the level as slog knows it.
+// Slog returns the level as a slog.Level.
 func (l Level) Slog() slog.Level { return levels[l] }
 
-// Format is how a log line is written.
+// Format is the format of log lines: json or text.
 type Format string
 
 func (f *Format) UnmarshalText(text []byte) error {
@@ -55,7 +55,7 @@ func (p *Port) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// URL is of a web service.
+// URL is the address of a web service, without credentials.
 type URL string
 
 func (u *URL) UnmarshalText(text []byte) error {
@@ -64,7 +64,7 @@ func (u *URL) UnmarshalText(text []byte) error {
 	}
 	parsed, err := url.Parse(string(text))
 	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") || parsed.User != nil {
-		// Not shown: somebody may have written a password in it.
+		// The value is not shown, because it may contain a password.
 		return errors.New("it is not a URL such as http://name:80, without a user")
 	}
 	*u = URL(text)
@@ -81,13 +81,13 @@ func (p *Proxies) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Forwarded returns the parsed value, which was checked while it was decoded.
+// Forwarded returns the parsed value. It was validated while it was decoded.
 func (p Proxies) Forwarded() forwarded.Proxies {
 	proxies, _ := forwarded.Parse(string(p))
 	return proxies
 }
 
-// Count is a number of things.
+// Count is a number from 0 to 255.
 type Count int
 
 func (c *Count) UnmarshalText(text []byte) error {
@@ -111,7 +111,7 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Duration is a time span that is not negative, written as Go does ("1m30s").
+// Duration is a non-negative time span in Go's notation ("1m30s").
 type Duration time.Duration
 
 func (d *Duration) UnmarshalText(text []byte) error {

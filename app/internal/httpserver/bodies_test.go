@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-func TestBodiesInFlightTogetherAreBoundedAndFreedWithTheirRequests(t *testing.T) {
+func TestBodiesInFlightShareABudgetThatEachFreesAtItsEnd(t *testing.T) {
 	refused := 0
-	all := &bodies{busy: func() { refused++ }}
-	all.left.Store(100)
+	budget := &bodyBudget{onBusy: func() { refused++ }}
+	budget.left.Store(100)
 	read := func(size int) (*body, error) {
-		b := &body{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", size))), all: all}
+		b := &body{ReadCloser: io.NopCloser(strings.NewReader(strings.Repeat("x", size))), budget: budget}
 		_, err := io.ReadAll(b)
 		return b, err
 	}
@@ -33,12 +33,12 @@ func TestBodiesInFlightTogetherAreBoundedAndFreedWithTheirRequests(t *testing.T)
 	first.release()
 	if third, err := read(100); err != nil {
 		t.Errorf("after both have ended: %v", err)
-	} else if third.release(); all.left.Load() != 100 {
-		t.Errorf("%d bytes of 100 are free", all.left.Load())
+	} else if third.release(); budget.left.Load() != 100 {
+		t.Errorf("%d bytes of 100 are free", budget.left.Load())
 	}
 }
 
-func TestABodyThatIsAnnouncedTooLargeIsNotRead(t *testing.T) {
+func TestABodyAnnouncedAsTooLargeIsNotRead(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", strings.NewReader("123456"))
 	var tooLarge *http.MaxBytesError
 	if _, err := ReadBody(r, 5); !errors.As(err, &tooLarge) || tooLarge.Limit != 5 {

@@ -1,4 +1,5 @@
-// Package httpserver is what every public server of this program does with each request, whatever it answers.
+// Package httpserver contains what the API and the web pages do with every request: limits, request IDs, traces, metrics,
+// logs, recovery and routing. What only one of them needs belongs to its own package.
 package httpserver
 
 import (
@@ -12,21 +13,21 @@ import (
 	"slipway/app/internal/tracing"
 )
 
-// Options is what a public server needs from its surroundings.
+// Options are the dependencies of a public server.
 type Options struct {
 	TrustedProxies forwarded.Proxies
-	Draining       func() bool // true once the process is on its way out
+	Draining       func() bool // reports whether the process is shutting down
 	MaxBodyBytes   int64
 	Tracing        trace.TracerProvider
 	Logger         *slog.Logger
 	Metrics        *metrics.Metrics
 }
 
-// Refuse answers a request with an error of this status.
+// Refuse writes an error response with this status.
 type Refuse func(w http.ResponseWriter, r *http.Request, status int)
 
-// Wrap identifies, limits, traces, measures and logs each request. headers are those of every answer; refuse answers
-// what next does not get, and what ended in a panic.
+// Wrap returns a handler that identifies, limits, traces, measures and logs each request. headers sets the headers of
+// every response; refuse writes the response to requests that do not reach next, or that end in a panic.
 func (o Options) Wrap(next http.Handler, headers func(http.Header), refuse Refuse) http.Handler {
 	handler := o.setHeaders(headers, o.limitHead(refuse, o.recoverPanic(refuse, next)))
 	return tracing.Server(o.Tracing, identify(o.limitBody(o.observe(handler))))

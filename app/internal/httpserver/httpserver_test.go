@@ -13,8 +13,8 @@ import (
 	"slipway/app/internal/metrics"
 )
 
-// serve answers with 200, or with what a request is refused with.
-func serve(t *testing.T, trusted string) http.Handler {
+// newHandler returns a handler that responds 200, or with the status of a refusal.
+func newHandler(t *testing.T, trusted string) http.Handler {
 	t.Helper()
 	proxies, err := forwarded.Parse(trusted)
 	if err != nil {
@@ -28,32 +28,32 @@ func serve(t *testing.T, trusted string) http.Handler {
 		func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) })
 }
 
-func TestBrowsersAreToldToStayWithHTTPSOverHTTPSOnly(t *testing.T) {
-	for _, each := range []struct{ trusted, scheme, want string }{
+func TestStrictTransportSecurityIsSentOverHTTPSOnly(t *testing.T) {
+	for _, test := range []struct{ trusted, scheme, want string }{
 		{"1", "https", "max-age=31536000"},
 		{"1", "http", ""},
-		{"0", "https", ""}, // anybody could have written it
+		{"0", "https", ""}, // the client itself may have written the header
 	} {
 		request := httptest.NewRequest("GET", "/", nil)
-		request.Header.Set("X-Forwarded-Proto", each.scheme)
-		answer := httptest.NewRecorder()
-		serve(t, each.trusted).ServeHTTP(answer, request)
-		if got := answer.Header().Get("Strict-Transport-Security"); got != each.want {
-			t.Errorf("%+v: got %q", each, got)
+		request.Header.Set("X-Forwarded-Proto", test.scheme)
+		response := httptest.NewRecorder()
+		newHandler(t, test.trusted).ServeHTTP(response, request)
+		if got := response.Header().Get("Strict-Transport-Security"); got != test.want {
+			t.Errorf("%+v: got %q", test, got)
 		}
 	}
 }
 
 func TestARequestWithTooManyHeadersIsRefused(t *testing.T) {
 	request := httptest.NewRequest("GET", "/", nil)
-	for at := range 100 {
-		request.Header["X-"+string(rune('a'+at))] = nil
+	for i := range 100 {
+		request.Header["X-"+string(rune('a'+i))] = nil
 	}
 	for _, want := range []int{http.StatusOK, http.StatusRequestHeaderFieldsTooLarge} {
-		answer := httptest.NewRecorder()
-		serve(t, "0").ServeHTTP(answer, request)
-		if answer.Code != want {
-			t.Errorf("%d headers: %d, want %d", len(request.Header), answer.Code, want)
+		response := httptest.NewRecorder()
+		newHandler(t, "0").ServeHTTP(response, request)
+		if response.Code != want {
+			t.Errorf("%d headers: %d, want %d", len(request.Header), response.Code, want)
 		}
 		request.Header.Set("X-One-More", "")
 	}

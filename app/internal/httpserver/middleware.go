@@ -14,14 +14,14 @@ import (
 	"slipway/app/internal/tracing"
 )
 
-// Anything else in this header could forge log lines or bloat them.
-var saneRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+// Other text in this header could forge log lines, or fill the log.
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
-// identify gives the request an id: the caller's if that is a sane one, else a new one.
+// identify gives the request an ID: the caller's if it is valid, otherwise a new one.
 func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get("X-Request-Id")
-		if !saneRequestID.MatchString(id) {
+		if !validRequestID.MatchString(id) {
 			id = rand.Text()
 		}
 		w.Header().Set("X-Request-Id", id)
@@ -30,15 +30,16 @@ func identify(next http.Handler) http.Handler {
 }
 
 const (
-	// maxURI is more than any page needs: its longest address is a search text, encoded twice, in `back` of the login.
+	// maxURI fits the longest address of a page: a search text, encoded twice, in the parameter `back` of the login.
 	maxURI = 4 << 10
 	// maxHeaders is far more than browsers and proxies send.
 	maxHeaders = 100
-	maxLogged  = 200
+	// maxLoggedPath is how many bytes of a path are logged.
+	maxLoggedPath = 200
 )
 
-// limitHead refuses what would take much memory for as long as the request runs: each header takes far more than its
-// bytes, and so does each parameter of a query.
+// limitHead refuses requests with a long URI or many headers: each header, and each parameter of a query, takes far more
+// memory than its bytes for as long as the request runs.
 func (o Options) limitHead(refuse Refuse, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -53,7 +54,8 @@ func (o Options) limitHead(refuse Refuse, next http.Handler) http.Handler {
 	})
 }
 
-// observe measures and logs each request. The route is known only afterwards, and only if nothing below copies r.
+// observe measures and logs each request. The route is known only after the request was served, and only if no handler
+// below copies r.
 func (o Options) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		started := time.Now()
@@ -67,29 +69,30 @@ func (o Options) observe(next http.Handler) http.Handler {
 	})
 }
 
-func (o Options) record(r *http.Request, answer *recorder, took time.Duration) {
-	_, route, found := strings.Cut(r.Pattern, " ")
-	if !found {
+// record adds a finished request to the metrics, its span and the log.
+func (o Options) record(r *http.Request, response *recorder, took time.Duration) {
+	_, route, ok := strings.Cut(r.Pattern, " ")
+	if !ok {
 		route = r.Pattern
 	}
-	labels := []string{knownMethod(r.Method), route, strconv.Itoa(answer.status)}
+	labels := []string{methodLabel(r.Method), route, strconv.Itoa(response.status)}
 	o.Metrics.Requests.WithLabelValues(labels...).Inc()
 	o.Metrics.Durations.WithLabelValues(labels...).Observe(took.Seconds())
 
-	tracing.Answered(r.Context(), labels[0], route, answer.status)
+	tracing.Finish(r.Context(), labels[0], route, response.status)
 
 	level := slog.LevelInfo
-	if answer.status >= http.StatusInternalServerError {
+	if response.status >= http.StatusInternalServerError {
 		level = slog.LevelError
 	}
-	// The path only: a query may carry what nobody should read in a log.
-	path := r.URL.Path[:min(len(r.URL.Path), maxLogged)]
+	// Only the path is logged: a query may contain private data.
+	path := r.URL.Path[:min(len(r.URL.Path), maxLoggedPath)]
 	o.Logger.Log(r.Context(), level, "request", "method", labels[0], "route", route, "path", path,
-		"status", answer.status, "bytes", answer.bytes, "durationMs", float64(took.Microseconds())/1000)
+		"status", response.status, "bytes", response.bytes, "durationMs", float64(took.Microseconds())/1000)
 }
 
-// knownMethod keeps clients from making up series.
-func knownMethod(method string) string {
+// methodLabel returns "other" for unknown methods, so that clients cannot create series.
+func methodLabel(method string) string {
 	switch method {
 	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS":
 		return method
@@ -97,22 +100,23 @@ func knownMethod(method string) string {
 	return "other"
 }
 
+// setHeaders sets the headers of every response.
 func (o Options) setHeaders(headers func(http.Header), next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers(w.Header())
-		if o.TrustedProxies.HTTPS(r) { // browsers ignore it elsewhere (RFC 6797, section 8.1)
+		if o.TrustedProxies.HTTPS(r) { // browsers ignore the header over HTTP (RFC 6797, section 8.1)
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
 		if o.Draining() {
-			// Clients and the ingress move to another pod before this one closes their connections.
+			// This moves clients and the ingress to another pod before this one closes their connections.
 			w.Header().Set("Connection", "close")
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// recoverPanic answers 500. If the answer has begun already it breaks the connection, so that no client takes half
-// an answer for a whole one.
+// recoverPanic responds 500 to a request that ends in a panic. If the response has begun already, it closes the
+// connection, so that no client mistakes half a response for a complete one.
 func (o Options) recoverPanic(refuse Refuse, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
@@ -131,7 +135,7 @@ func (o Options) recoverPanic(refuse Refuse, next http.Handler) http.Handler {
 	})
 }
 
-// recorder remembers what was answered. status is 0 until the answer begins.
+// recorder remembers status and size of a response. The status is 0 until the response begins.
 type recorder struct {
 	http.ResponseWriter
 	status int

@@ -5,16 +5,16 @@ import (
 	"strings"
 )
 
-// Mux routes to what is listed by method and path, as "GET /shops/{id}". What is not listed goes to notFound, or to
-// notAllowed with the methods that are.
+// Mux returns a handler for these routes, each with a pattern such as "GET /shops/{id}". Other paths go to notFound, and
+// other methods of a routed path to notAllowed, which gets the allowed methods.
 func Mux[H any](routes map[string]H, handle func(H) http.Handler, notAllowed func(methods string) H, notFound H) http.Handler {
-	listed := http.NewServeMux()
+	mux := http.NewServeMux()
 	for pattern, handler := range routes {
-		listed.Handle(pattern, handle(handler))
+		mux.Handle(pattern, handle(handler))
 	}
-	// Not a pattern without a method for each path: /shops/new without one and GET /shops/{id} exclude each other.
-	listed.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		methods, path := allowed(listed, r)
+	// ServeMux would refuse patterns without a method for this: /shops/new conflicts with GET /shops/{id}.
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		methods, path := allowed(mux, r)
 		if len(methods) == 0 {
 			handle(notFound).ServeHTTP(w, r)
 			return
@@ -22,14 +22,14 @@ func Mux[H any](routes map[string]H, handle func(H) http.Handler, notAllowed fun
 		r.Pattern = path
 		handle(notAllowed(strings.Join(methods, ", "))).ServeHTTP(w, r)
 	})
-	return listed
+	return mux
 }
 
-// allowed are the methods the path of r may be asked with, and the pattern it has there.
-func allowed(listed *http.ServeMux, r *http.Request) (methods []string, path string) {
+// allowed returns the methods that are routed for the path of r, and the path pattern that matches.
+func allowed(mux *http.ServeMux, r *http.Request) (methods []string, path string) {
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
-		_, pattern := listed.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
-		if _, route, found := strings.Cut(pattern, " "); found {
+		_, pattern := mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host})
+		if _, route, ok := strings.Cut(pattern, " "); ok {
 			methods, path = append(methods, method), route
 		}
 	}

@@ -1,4 +1,4 @@
 package limit
 
-// ClientsForTest is how many clients are kept in memory.
+// ClientsForTest returns the number of clients in memory.
 func (l *Limiter) ClientsForTest() int { return len(l.local.clients) }

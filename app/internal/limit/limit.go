@@ -1,4 +1,5 @@
-// Package limit keeps clients from asking more often than they may.
+// Package limit implements rate limits, shared by all replicas through Redis or local to the process. Which clients and
+// routes have which limit is up to the packages that use it.
 package limit
 
 import (
@@ -10,15 +11,16 @@ import (
 	"slipway/app/internal/metrics"
 )
 
-// Rate is how many requests are allowed in which time.
+// Rate is the maximum number of requests within a window.
 type Rate struct {
-	Most   int
+	Max    int
 	Window time.Duration
 }
 
-func (r Rate) share() time.Duration { return r.Window / time.Duration(r.Most) }
+// share is the part of the window that each request uses.
+func (r Rate) share() time.Duration { return r.Window / time.Duration(r.Max) }
 
-// Decision is about one request.
+// Decision is the result for one request.
 type Decision struct {
 	Allowed    bool
 	Limit      int
@@ -27,22 +29,23 @@ type Decision struct {
 	RetryAfter time.Duration // until the next request is allowed
 }
 
-// Limiter counts for all replicas in Redis, and for this process alone while Redis is away.
+// Limiter counts requests in Redis for all replicas, and for this process alone while Redis is unavailable.
 type Limiter struct {
-	redis   *redis.Client // nil: only for this process
+	redis   *redis.Client // nil if there is no Redis
 	metrics *metrics.Metrics
 	local   local
 }
 
-// New takes nil where there is no Redis.
+// New returns a limiter. Without Redis, client is nil.
 func New(client *redis.Client, m *metrics.Metrics) *Limiter {
 	return &Limiter{redis: client, metrics: m}
 }
 
 const prefix = "slipway:limit:"
 
-// The generic cell rate algorithm: each request moves the client's time ahead of the clock by its share of the window,
-// and it may not get ahead by more than the window. One number per client, and no edge to gather requests at.
+// take implements the generic cell rate algorithm: each request moves the time of the client ahead by its share of the
+// window, and that time may be ahead of the clock by at most the window. It needs one number per client, and unlike fixed
+// windows it allows no burst at the edge of two windows.
 var take = redis.NewScript(`
 local now = redis.call('TIME')
 now = now[1] * 1000000 + now[2]
@@ -51,7 +54,7 @@ if ahead > tonumber(ARGV[2]) then return {0, ahead} end
 redis.call('SET', KEYS[1], string.format('%.0f', now + ahead), 'PX', math.ceil(ahead / 1000))
 return {1, ahead}`)
 
-// Take asks for one request of a client with this rate.
+// Take decides about one request of a client, and counts it if it is allowed.
 func (l *Limiter) Take(ctx context.Context, client string, rate Rate) Decision {
 	where := "shared"
 	allowed, ahead, err := l.takeShared(ctx, client, rate)
@@ -71,40 +74,40 @@ func (l *Limiter) takeShared(ctx context.Context, client string, rate Rate) (all
 	if l.redis == nil {
 		return false, 0, redis.ErrClosed
 	}
-	answer, err := take.Run(ctx, l.redis, []string{prefix + client}, rate.share().Microseconds(), rate.Window.Microseconds()).Int64Slice()
-	if err != nil || len(answer) != 2 {
+	reply, err := take.Run(ctx, l.redis, []string{prefix + client}, rate.share().Microseconds(), rate.Window.Microseconds()).Int64Slice()
+	if err != nil || len(reply) != 2 {
 		return false, 0, redis.ErrClosed
 	}
-	return answer[0] == 1, time.Duration(answer[1]) * time.Microsecond, nil
+	return reply[0] == 1, time.Duration(reply[1]) * time.Microsecond, nil
 }
 
-// decide: ahead is where the request moves the client to, or would.
+// decide describes a decision. ahead is how far the request moves the client ahead of the clock, or would.
 func decide(allowed bool, ahead time.Duration, rate Rate) Decision {
 	if !allowed {
-		return Decision{Limit: rate.Most, Reset: ahead - rate.share(), RetryAfter: ahead - rate.Window}
+		return Decision{Limit: rate.Max, Reset: ahead - rate.share(), RetryAfter: ahead - rate.Window}
 	}
-	return Decision{Allowed: true, Limit: rate.Most, Remaining: int((rate.Window - ahead) / rate.share()), Reset: ahead}
+	return Decision{Allowed: true, Limit: rate.Max, Remaining: int((rate.Window - ahead) / rate.share()), Reset: ahead}
 }
 
-// Forget gives a client all that its rate allows again.
+// Forget resets the count of a client.
 func (l *Limiter) Forget(ctx context.Context, client string) {
 	if l.redis != nil {
-		l.redis.Del(ctx, prefix+client) // if that fails, time does it
+		l.redis.Del(ctx, prefix+client) // if that fails, the key expires later
 	}
 	l.local.forget(client)
 }
 
-// Exempt has IsExempt return true for a client, for some time.
+// Exempt makes IsExempt return true for a client during lifetime.
 func (l *Limiter) Exempt(ctx context.Context, client string, lifetime time.Duration) {
 	if l.redis == nil || l.redis.Set(ctx, prefix+"exempt:"+client, 1, lifetime).Err() != nil {
 		l.local.exempt(client, time.Now().Add(lifetime))
 	}
 }
 
-// IsExempt reports whether Exempt was called for this client not too long ago.
+// IsExempt reports whether the client is exempt now.
 func (l *Limiter) IsExempt(ctx context.Context, client string) bool {
 	if l.redis != nil {
-		if found, err := l.redis.Exists(ctx, prefix+"exempt:"+client).Result(); err == nil && found == 1 {
+		if count, err := l.redis.Exists(ctx, prefix+"exempt:"+client).Result(); err == nil && count == 1 {
 			return true
 		}
 	}

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// mostClients bounds the memory: beyond it everybody starts anew.
-const mostClients = 50_000
+// maxClients bounds the memory: beyond it, all counts are reset.
+const maxClients = 50_000
 
-// local does what Redis does, for this process.
+// local counts requests in the memory of this process.
 type local struct {
 	mu      sync.Mutex
-	clients map[string]time.Time // where each one's time is, or until when it is exempt
+	clients map[string]time.Time // the time of each client, or the end of its exemption
 }
 
 func (l *local) take(client string, rate Rate, now time.Time) (allowed bool, ahead time.Duration) {
@@ -45,19 +45,19 @@ func (l *local) isExempt(client string, now time.Time) bool {
 	return l.clients["exempt:"+client].After(now)
 }
 
-// makeRoom keeps those who are ahead of the clock, unless all are.
+// makeRoom drops the clients that are not ahead of the clock, or all clients if that is not enough.
 func (l *local) makeRoom(now time.Time) {
-	if l.clients != nil && len(l.clients) < mostClients {
+	if l.clients != nil && len(l.clients) < maxClients {
 		return
 	}
-	kept := map[string]time.Time{}
+	ahead := map[string]time.Time{}
 	for client, at := range l.clients {
 		if at.After(now) {
-			kept[client] = at
+			ahead[client] = at
 		}
 	}
-	if len(kept) >= mostClients {
-		clear(kept)
+	if len(ahead) >= maxClients {
+		clear(ahead)
 	}
-	l.clients = kept
+	l.clients = ahead
 }

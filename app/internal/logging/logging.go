@@ -1,4 +1,5 @@
-// Package logging writes one line per event, with the ids of the request and the trace it happened in.
+// Package logging writes one structured line per event, with the IDs of its request and trace. What every line carries
+// belongs here; packages log through the *slog.Logger they are given.
 package logging
 
 import (
@@ -9,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// New logs to w as "json" or "text". The level may change at any time.
+// New returns a logger that writes to w as "json" or "text". The level may change at any time.
 func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
 	if format == "text" {
@@ -20,17 +21,18 @@ func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
 
 type requestIDKey struct{}
 
-// WithRequestID makes every line logged with this context carry the id.
+// WithRequestID returns a context whose log lines carry the request ID.
 func WithRequestID(ctx context.Context, id string) context.Context {
 	return context.WithValue(ctx, requestIDKey{}, id)
 }
 
-// RequestID is the id of the request this context belongs to, or "".
+// RequestID returns the request ID of the context, or "".
 func RequestID(ctx context.Context) string {
 	id, _ := ctx.Value(requestIDKey{}).(string)
 	return id
 }
 
+// handler adds requestId and traceId of the context to each line.
 type handler struct{ slog.Handler }
 
 func (h handler) Handle(ctx context.Context, record slog.Record) error {

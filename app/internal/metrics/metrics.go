@@ -1,4 +1,5 @@
-// Package metrics names everything this program counts.
+// Package metrics defines all Prometheus series of this program in one place, so that their names and labels stay
+// consistent.
 package metrics
 
 import (
@@ -13,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics are the program's own series; those of the Go runtime and the process come on top.
+// Metrics are the program's own series. The registry also has those of the Go runtime and the process.
 type Metrics struct {
 	registry *prometheus.Registry
 
@@ -27,10 +28,10 @@ type Metrics struct {
 	Limited    *prometheus.CounterVec // by where: shared, local; result: allowed, refused
 	Recounts   *prometheus.CounterVec // by result: queued, direct, overdue, done, failed
 	Logins     *prometheus.CounterVec // by result: succeeded, failed, throttled
-	Overloads  *prometheus.CounterVec // by what was full: bodies, passwords
+	Overloads  *prometheus.CounterVec // by what was overloaded: bodies, passwords
 }
 
-// New registers all series, so that those which stay at zero are seen too.
+// New registers all series, so that those at zero are exported as well.
 func New(version string) *Metrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
@@ -42,49 +43,49 @@ func New(version string) *Metrics {
 	m := &Metrics{
 		registry: registry,
 		Requests: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "http_requests_total", Help: "Requests answered, by route pattern.",
+			Name: "http_requests_total", Help: "Finished requests, by route pattern.",
 		}, request),
 		Durations: factory.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_request_duration_seconds", Help: "Time to answer, by route pattern.",
+			Name: "http_request_duration_seconds", Help: "Time to the end of the response, by route pattern.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, request),
 		InFlight: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "http_requests_in_flight", Help: "Requests being answered now.",
+			Name: "http_requests_in_flight", Help: "Requests that are running now.",
 		}),
 		Panics: factory.NewCounter(prometheus.CounterOpts{
 			Name: "app_panics_total", Help: "Requests that ended in a panic.",
 		}),
 		Reloads: factory.NewCounterVec(prometheus.CounterOpts{
-			Name: "app_config_reloads_total", Help: "Changes of the config file: taken (success) or kept out (error).",
+			Name: "app_config_reloads_total", Help: "Changes of the config file: put in force (success) or refused (error).",
 		}, []string{"result"}),
 		Generation: factory.NewGauge(prometheus.GaugeOpts{
-			Name: "app_config_generation", Help: "Number of the configuration in force; 1 is the one of the start.",
+			Name: "app_config_generation", Help: "Number of the configuration in force; 1 is the one read at startup.",
 		}),
 	}
 	m.Cache = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "app_cache_operations_total", Help: "What the cache did, by kind of entry.",
+		Name: "app_cache_operations_total", Help: "Cache operations, by kind of entry.",
 	}, []string{"kind", "result"})
 	m.Limited = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "app_rate_limit_decisions_total", Help: "Requests allowed or refused by the limit all replicas share, or by the local one.",
+		Name: "app_rate_limit_decisions_total", Help: "Requests allowed or refused by the limit that all replicas share, or by the local one.",
 	}, []string{"where", "result"})
 	m.Recounts = factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "app_recounts_total", Help: "Changes queued, counted without the queue (direct), counted from it (done), or failed.",
 	}, []string{"result"})
 	m.Logins = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "app_login_attempts_total", Help: "Passwords that were right or wrong, and those not looked at because too many before were wrong.",
+		Name: "app_login_attempts_total", Help: "Passwords that were right or wrong, and attempts refused unchecked after too many wrong ones.",
 	}, []string{"result"})
 	m.Overloads = factory.NewCounterVec(prometheus.CounterOpts{
-		Name: "app_overloads_total", Help: "Requests answered 503 because too many bodies were being read, or passwords hashed.",
+		Name: "app_overloads_total", Help: "Requests refused with 503 because too many bodies were being read or passwords hashed.",
 	}, []string{"what"})
 	m.declareKnown()
 	factory.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "app_build_info", Help: "Always 1; what runs is in the labels.",
+		Name: "app_build_info", Help: "Always 1; the labels name the running version.",
 	}, []string{"version", "goversion"}).WithLabelValues(version, runtime.Version()).Set(1)
 	return m
 }
 
-// declareKnown has all series whose labels are known in advance start at zero: rates and alerts miss the first use of
-// one that exists only from then on.
+// declareKnown creates all series whose labels are known in advance, at zero: rates and alerts would miss the first
+// increase of a series that appears with it.
 func (m *Metrics) declareKnown() {
 	declare(m.Reloads, nil, "success", "error")
 	declare(m.Cache, []string{"shop"}, "hit", "miss", "keep", "forget", "error")
@@ -96,15 +97,15 @@ func (m *Metrics) declareKnown() {
 	declare(m.Overloads, nil, "bodies", "passwords")
 }
 
-// declare has a series start at zero for each value of the last label.
+// declare creates a series for each value of the last label.
 func declare(counter *prometheus.CounterVec, labels []string, values ...string) {
 	for _, value := range values {
 		counter.WithLabelValues(append(slices.Clip(labels), value)...)
 	}
 }
 
-// DeclareRoute has the requests of a route, such as "GET /version", start at zero for these codes. Durations, of which
-// each series has fifteen, do so for codes of success only.
+// DeclareRoute creates the series of a route, such as "GET /version", for these status codes. It creates durations only
+// for codes of success, because each of them takes fifteen series.
 func (m *Metrics) DeclareRoute(pattern string, codes ...string) {
 	method, route, _ := strings.Cut(pattern, " ")
 	for _, code := range codes {
@@ -115,7 +116,7 @@ func (m *Metrics) DeclareRoute(pattern string, codes ...string) {
 	}
 }
 
-// Handler answers scrapes.
+// Handler serves the series to Prometheus.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }

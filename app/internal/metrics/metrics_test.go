@@ -8,11 +8,11 @@ import (
 	"slipway/app/internal/metrics"
 )
 
-func TestSeriesWhoseLabelsAreKnownExistBeforeTheyAreUsed(t *testing.T) {
+func TestSeriesWithKnownLabelsExistBeforeTheirFirstUse(t *testing.T) {
 	m := metrics.New("test")
 	m.DeclareRoute("GET /version", "200", "500")
-	answer := httptest.NewRecorder()
-	m.Handler().ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	response := httptest.NewRecorder()
+	m.Handler().ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	for _, series := range []string{
 		`app_config_reloads_total{result="error"} 0`,
 		`app_cache_operations_total{kind="shop",result="forget"} 0`,
@@ -28,7 +28,7 @@ func TestSeriesWhoseLabelsAreKnownExistBeforeTheyAreUsed(t *testing.T) {
 		`http_requests_total{code="500",method="GET",route="/version"} 0`,
 		`http_request_duration_seconds_count{code="200",method="GET",route="/version"} 0`,
 	} {
-		if !strings.Contains(answer.Body.String(), "\n"+series+"\n") {
+		if !strings.Contains(response.Body.String(), "\n"+series+"\n") {
 			t.Errorf("%s is missing", series)
 		}
 	}

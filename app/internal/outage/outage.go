@@ -1,4 +1,4 @@
-// Package outage lets a test cut the line to a server.
+// Package outage lets tests simulate network failures between a client and a server. Only tests import it.
 package outage
 
 import (
@@ -10,130 +10,132 @@ import (
 	"time"
 )
 
-// Line passes connections on to a server until it is cut.
-type Line struct {
+// Proxy forwards TCP connections to a server. Tests can close, freeze and restore them.
+type Proxy struct {
 	t       *testing.T
 	address string
 	target  string
 
 	mu       sync.Mutex
 	listener net.Listener
-	ends     []net.Conn
+	conns    []net.Conn // both sides of each connection
 	frozen   bool
-	accepted int // connections so far
-	silenced int // so many of them, the first ones, hang
+	accepted int // connections accepted so far
+	hung     int // the first hung connections forward nothing any more
 }
 
-// To is a line to the server at this address. It works until it is cut.
-func To(t *testing.T, target string) *Line {
+// NewProxy starts a proxy to the server at target. It forwards until Cut, Freeze or FailOver is called.
+func NewProxy(t *testing.T, target string) *Proxy {
 	t.Helper()
-	line := &Line{t: t, target: target, address: "127.0.0.1:0"}
-	line.Mend()
-	line.address = line.listener.Addr().String()
-	t.Cleanup(line.Cut)
-	return line
+	proxy := &Proxy{t: t, target: target, address: "127.0.0.1:0"}
+	proxy.Restore()
+	proxy.address = proxy.listener.Addr().String()
+	t.Cleanup(proxy.Cut)
+	return proxy
 }
 
-// Host and Port are where to connect to instead of to the server.
-func (l *Line) Host() string { return "127.0.0.1" }
+// Host returns the host that clients connect to instead of the server's.
+func (p *Proxy) Host() string { return "127.0.0.1" }
 
-// Port stays the same when the line is cut and mended.
-func (l *Line) Port() int {
-	_, port, _ := net.SplitHostPort(l.address)
+// Port returns the port that clients connect to. It does not change when the proxy is cut and restored.
+func (p *Proxy) Port() int {
+	_, port, _ := net.SplitHostPort(p.address)
 	number, _ := strconv.Atoi(port)
 	return number
 }
 
-// Cut closes all connections and refuses new ones, as a server does that is stopped.
-func (l *Line) Cut() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.listener != nil {
-		l.listener.Close()
-		l.listener = nil
+// Cut closes all connections and refuses new ones, like a stopped server.
+func (p *Proxy) Cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		p.listener.Close()
+		p.listener = nil
 	}
-	for _, end := range l.ends {
-		end.Close()
+	for _, conn := range p.conns {
+		conn.Close()
 	}
-	l.ends, l.silenced = nil, 0
+	p.conns, p.hung = nil, 0
 }
 
-// FailOver has the open connections hang, while new ones work, as after a failover from a server that lost its power.
-func (l *Line) FailOver() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.silenced = l.accepted
+// FailOver makes the open connections hang while new ones work, as after a failover from a server that lost power.
+func (p *Proxy) FailOver() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hung = p.accepted
 }
 
-// Freeze lets everything hang, as a network does that loses all packets.
-func (l *Line) Freeze() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.frozen = true
+// Freeze makes all connections hang, like a network that drops every packet.
+func (p *Proxy) Freeze() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.frozen = true
 }
 
-// Mend makes it work again, for new connections.
-func (l *Line) Mend() {
-	l.t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.listener != nil {
-		l.listener.Close()
+// Restore makes new connections work again.
+func (p *Proxy) Restore() {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		p.listener.Close()
 	}
-	listener, err := net.Listen("tcp", l.address)
+	listener, err := net.Listen("tcp", p.address)
 	if err != nil {
-		l.t.Fatal(err)
+		p.t.Fatal(err)
 	}
-	l.listener, l.frozen = listener, false
-	go l.accept(listener)
+	p.listener, p.frozen = listener, false
+	go p.accept(listener)
 }
 
-func (l *Line) accept(listener net.Listener) {
+func (p *Proxy) accept(listener net.Listener) {
 	for {
-		near, err := listener.Accept()
+		client, err := listener.Accept()
 		if err != nil {
 			return
 		}
-		far, err := net.Dial("tcp", l.target)
+		server, err := net.Dial("tcp", p.target)
 		if err != nil {
-			near.Close()
+			client.Close()
 			continue
 		}
-		l.mu.Lock()
-		if l.listener != listener { // cut meanwhile
-			l.mu.Unlock()
-			near.Close()
-			far.Close()
+		p.mu.Lock()
+		if p.listener != listener { // Cut was called in between
+			p.mu.Unlock()
+			client.Close()
+			server.Close()
 			return
 		}
-		l.ends = append(l.ends, near, far)
-		l.accepted++
-		number := l.accepted
-		l.mu.Unlock()
-		go l.pass(number, near, far)
-		go l.pass(number, far, near)
+		p.conns = append(p.conns, client, server)
+		p.accepted++
+		number := p.accepted
+		p.mu.Unlock()
+		go p.forward(number, client, server)
+		go p.forward(number, server, client)
 	}
 }
 
-func (l *Line) pass(number int, from, to net.Conn) {
+// forward copies what from sends to to. While the connection hangs, it keeps what it has read.
+func (p *Proxy) forward(number int, from, to net.Conn) {
 	defer to.Close()
-	content := make([]byte, 32<<10)
+	buffer := make([]byte, 32<<10)
 	for {
-		n, err := from.Read(content)
-		for l.hangs(number) {
+		n, err := from.Read(buffer)
+		for p.hangs(number) {
 			time.Sleep(10 * time.Millisecond)
 		}
 		if err != nil {
 			return
 		}
-		if _, err := to.Write(content[:n]); err != nil && err != io.EOF {
+		if _, err := to.Write(buffer[:n]); err != nil && err != io.EOF {
 			return
 		}
 	}
 }
 
-func (l *Line) hangs(number int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.frozen || number <= l.silenced
+// hangs reports whether connection number forwards nothing.
+func (p *Proxy) hangs(number int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.frozen || number <= p.hung
 }

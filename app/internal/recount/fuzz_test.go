@@ -2,7 +2,7 @@ package recount
 
 import "testing"
 
-func FuzzAMessageIsAChangeOrRefused(f *testing.F) {
+func FuzzAMessageIsAChangeOrInvalid(f *testing.F) {
 	const id = "0192f0c4-7b1e-7abc-8def-012345678901"
 	f.Add(id, id)
 	f.Add("", id)
@@ -10,7 +10,7 @@ func FuzzAMessageIsAChangeOrRefused(f *testing.F) {
 	f.Fuzz(func(t *testing.T, shop, review string) {
 		change, err := decode(map[string]any{"shop": shop, "review": review})
 		if err == nil && (change.Shop.String() != shop || change.Review.String() != review) {
-			t.Errorf("%q, %q were read as %v", shop, review, change)
+			t.Errorf("%q, %q were decoded as %v", shop, review, change)
 		}
 	})
 }

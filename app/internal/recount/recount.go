@@ -1,4 +1,5 @@
-// Package recount counts ratings and likes again behind the requests that change them.
+// Package recount recomputes ratings and likes in the background of the requests that change them: soon, through a Redis
+// stream (Queue), and later whatever that missed, from the store (Sweeper). How to count is up to the store.
 package recount
 
 import (
@@ -23,50 +24,50 @@ const (
 	group  = "counters"
 
 	batch = 100
-	// block is how long a read waits for news, and so the longest a stop takes.
-	block = time.Second
-	// abandoned is how old a message is whose reader seems to have died.
-	abandoned  = 10 * time.Second
-	claimEvery = 5 * time.Second
-	// backoff is for a Redis or store that is away.
+	// readBlock is how long a read waits for messages, and therefore how long stopping may take.
+	readBlock = time.Second
+	// minClaimIdle is how long a message is pending before another consumer takes it over: its own seems to have crashed.
+	minClaimIdle  = 10 * time.Second
+	claimInterval = 5 * time.Second
+	// backoff is the pause after a failure of Redis.
 	backoff = time.Second
-	// longest is far beyond what piles up: it bounds the memory of Redis if nobody counts.
-	longest = 1_000_000
-	// forgotten is how long a reader has said nothing that is taken off the list.
-	forgotten = time.Hour
+	// maxLen caps the stream, so that the memory of Redis stays bounded while no consumer runs.
+	maxLen = 1_000_000
+	// consumerTTL is how long an idle consumer without pending messages is kept.
+	consumerTTL = time.Hour
 )
 
-// Counter is the part of a store that counts.
+// Counter is the part of a store that recounts.
 type Counter interface {
 	Recount(ctx context.Context, change store.Change) error
 }
 
-// Queue hands changes over to whichever replica has time, so that they are counted soon. What it loses a Sweeper counts.
-// As counting is not adding, counting more than once is the same.
+// Queue distributes changes to the replicas, so that they are recounted soon. What it loses is recounted by a Sweeper.
+// Delivering a change more than once is harmless, because a recount is idempotent.
 type Queue struct {
 	redis   *redis.Client
-	counter Counter // of what is queued
-	direct  Counter // of what a request waits for
+	counter Counter // for queued changes
+	direct  Counter // for changes that a request waits for
 	metrics *metrics.Metrics
 	logger  *slog.Logger
-	name    string // of this reader
+	name    string // of this consumer
 
 	flights singleflight.Group
-	turns   [256]sync.Mutex
+	locks   [256]sync.Mutex // by shop
 }
 
-// New makes a queue that Work has to be called for, in one replica at least. While Redis is away direct counts instead of
-// counter: somebody waits for it.
+// New returns a queue. At least one replica has to call Work. Queued changes are recounted by counter. While Redis is
+// unavailable, requests wait for recounts by direct, which should therefore time out sooner.
 func New(client *redis.Client, counter, direct Counter, m *metrics.Metrics, logger *slog.Logger) *Queue {
 	host, _ := os.Hostname()
 	name := fmt.Sprintf("%s-%d-%d", host, os.Getpid(), time.Now().UnixNano())
 	return &Queue{redis: client, counter: counter, direct: direct, metrics: m, logger: logger, name: name}
 }
 
-// Announce queues a change, or counts it right now if Redis is away.
+// Announce queues a change. If Redis is unavailable, it recounts the change before it returns.
 func (q *Queue) Announce(ctx context.Context, change store.Change) error {
 	err := q.redis.XAdd(ctx, &redis.XAddArgs{
-		Stream: stream, MaxLen: longest, Approx: true,
+		Stream: stream, MaxLen: maxLen, Approx: true,
 		Values: []string{"shop", change.Shop.String(), "review", change.Review.String()},
 	}).Err()
 	if err == nil {
@@ -74,21 +75,22 @@ func (q *Queue) Announce(ctx context.Context, change store.Change) error {
 		return nil
 	}
 	q.metrics.Recounts.WithLabelValues("direct").Inc()
-	return q.countNow(ctx, change)
+	return q.recountNow(ctx, change)
 }
 
-// countNow recounts a change in this request. Calls for the same change that arrive during a recount share the next one,
-// because the running one may have started before their change was committed. The key is the whole change: new reviews of
-// different shops all have the zero Review. Recounts of one shop wait in turn, as they would for its row in the store.
-func (q *Queue) countNow(ctx context.Context, change store.Change) error {
-	turn, key := &q.turns[change.Shop[len(change.Shop)-1]], change.Shop.String()+change.Review.String()
+// recountNow recounts a change in this request. Calls for the same change that arrive during a recount share the next
+// one, because the running one may have started before their change was committed. The key is the whole change: new
+// reviews of different shops all have the zero Review. Recounts of one shop run one after another; they would wait for
+// its row in the store anyway.
+func (q *Queue) recountNow(ctx context.Context, change store.Change) error {
+	lock, key := &q.locks[change.Shop[len(change.Shop)-1]], change.Shop.String()+change.Review.String()
 	_, err, _ := q.flights.Do(key, func() (any, error) {
-		turn.Lock()
-		defer turn.Unlock()
+		lock.Lock()
+		defer lock.Unlock()
 		q.flights.Forget(key)
 		return nil, q.direct.Recount(context.WithoutCancel(ctx), change)
 	})
-	if isStale(err) { // as was to be expected: Redis is away
+	if isStale(err) { // expected while Redis is unavailable
 		return nil
 	}
 	return err
@@ -96,7 +98,7 @@ func (q *Queue) countNow(ctx context.Context, change store.Change) error {
 
 func isStale(err error) bool { return errors.Is(err, store.ErrStale) }
 
-// Work counts what is queued until ctx ends.
+// Work recounts queued changes until ctx ends.
 func (q *Queue) Work(ctx context.Context) {
 	var claimed time.Time
 	for ready := false; ctx.Err() == nil; {
@@ -105,13 +107,13 @@ func (q *Queue) Work(ctx context.Context) {
 			continue
 		}
 		var err error
-		if ready = true; time.Since(claimed) >= claimEvery {
+		if ready = true; time.Since(claimed) >= claimInterval {
 			claimed = time.Now()
 			err = q.claim(ctx)
 		}
 		if err = errors.Join(err, q.read(ctx)); err != nil && ctx.Err() == nil {
 			q.logger.Warn("recounting is interrupted", "error", err)
-			ready = false // the stream is gone too when Redis came back empty
+			ready = false // Redis may have come back empty, without the stream
 			pause(ctx)
 		}
 	}
@@ -124,40 +126,41 @@ func pause(ctx context.Context) {
 	}
 }
 
-// join makes stream and group if they are not there.
+// join creates the stream and the consumer group if they do not exist. It reports whether Redis responded.
 func (q *Queue) join(ctx context.Context) bool {
 	err := q.redis.XGroupCreateMkStream(ctx, stream, group, "0").Err()
 	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 		return false
 	}
-	q.forgetReaders(ctx)
+	q.removeIdleConsumers(ctx)
 	return true
 }
 
-// forgetReaders takes those off the list that are gone and left nothing behind.
-func (q *Queue) forgetReaders(ctx context.Context) {
-	readers, _ := q.redis.XInfoConsumers(ctx, stream, group).Result()
-	for _, reader := range readers {
-		if reader.Pending == 0 && reader.Idle > forgotten {
-			q.redis.XGroupDelConsumer(ctx, stream, group, reader.Name)
+// removeIdleConsumers removes the consumers of processes that ended, once they have no pending messages.
+func (q *Queue) removeIdleConsumers(ctx context.Context) {
+	consumers, _ := q.redis.XInfoConsumers(ctx, stream, group).Result()
+	for _, consumer := range consumers {
+		if consumer.Pending == 0 && consumer.Idle > consumerTTL {
+			q.redis.XGroupDelConsumer(ctx, stream, group, consumer.Name)
 		}
 	}
 }
 
-// claim takes over what others, or this one, read and did not finish.
+// claim takes over messages that a consumer, possibly this one, has read but not acknowledged.
 func (q *Queue) claim(ctx context.Context) error {
 	messages, _, err := q.redis.XAutoClaim(ctx, &redis.XAutoClaimArgs{
-		Stream: stream, Group: group, Consumer: q.name, MinIdle: abandoned, Start: "0-0", Count: batch,
+		Stream: stream, Group: group, Consumer: q.name, MinIdle: minClaimIdle, Start: "0-0", Count: batch,
 	}).Result()
 	if err != nil {
 		return err
 	}
-	return q.count(ctx, messages)
+	return q.recount(ctx, messages)
 }
 
+// read recounts the next messages.
 func (q *Queue) read(ctx context.Context) error {
 	streams, err := q.redis.XReadGroup(ctx, &redis.XReadGroupArgs{
-		Group: group, Consumer: q.name, Streams: []string{stream, ">"}, Count: batch, Block: block,
+		Group: group, Consumer: q.name, Streams: []string{stream, ">"}, Count: batch, Block: readBlock,
 	}).Result()
 	if errors.Is(err, redis.Nil) {
 		return nil
@@ -165,13 +168,14 @@ func (q *Queue) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return q.count(ctx, streams[0].Messages)
+	return q.recount(ctx, streams[0].Messages)
 }
 
-// count counts each change of a batch once, however often it is in it, and then takes its messages off the queue. A change
-// that could not be counted is left to the Sweeper, which takes its time: here it would come back every few seconds.
-func (q *Queue) count(ctx context.Context, messages []redis.XMessage) error {
-	finished, changes := sorted(messages)
+// recount recounts each change of a batch once, however often it occurs, and then removes its messages. It leaves a
+// change that cannot be recounted to the Sweeper, which retries less often: in the queue it would return every few
+// seconds.
+func (q *Queue) recount(ctx context.Context, messages []redis.XMessage) error {
+	done, changes := groupByChange(messages)
 	for change, ids := range changes {
 		err := q.counter.Recount(ctx, change)
 		switch {
@@ -179,39 +183,41 @@ func (q *Queue) count(ctx context.Context, messages []redis.XMessage) error {
 			continue
 		case err == nil:
 			q.metrics.Recounts.WithLabelValues("done").Add(float64(len(ids)))
-		case isStale(err): // it is counted, and stays in the queue until the cache knows it
+		case isStale(err): // recounted, but stays in the queue until the cache is invalidated
 			q.metrics.Recounts.WithLabelValues("failed").Inc()
 			continue
 		default:
 			q.metrics.Recounts.WithLabelValues("failed").Inc()
 			q.logger.WarnContext(ctx, "a recount failed and is postponed", "shop", change.Shop, "review", change.Review, "error", err)
 		}
-		finished = append(finished, ids...)
+		done = append(done, ids...)
 	}
-	return q.finish(context.WithoutCancel(ctx), finished)
+	return q.remove(context.WithoutCancel(ctx), done)
 }
 
-// sorted gives the messages of each change, and those nobody can read.
-func sorted(messages []redis.XMessage) (unreadable []string, changes map[store.Change][]string) {
+// groupByChange returns the IDs of the messages of each change, and those of invalid messages.
+func groupByChange(messages []redis.XMessage) (invalid []string, changes map[store.Change][]string) {
 	changes = map[store.Change][]string{}
 	for _, message := range messages {
 		change, err := decode(message.Values)
 		if err != nil {
-			unreadable = append(unreadable, message.ID)
+			invalid = append(invalid, message.ID)
 			continue
 		}
 		changes[change] = append(changes[change], message.ID)
 	}
-	return unreadable, changes
+	return invalid, changes
 }
 
+// decode returns the change of a message.
 func decode(values map[string]any) (store.Change, error) {
 	shop, shopErr := store.ParseID(fmt.Sprint(values["shop"]))
 	review, reviewErr := store.ParseID(fmt.Sprint(values["review"]))
 	return store.Change{Shop: shop, Review: review}, errors.Join(shopErr, reviewErr)
 }
 
-func (q *Queue) finish(ctx context.Context, ids []string) error {
+// remove acknowledges and deletes messages.
+func (q *Queue) remove(ctx context.Context, ids []string) error {
 	if len(ids) == 0 {
 		return nil
 	}

@@ -21,11 +21,11 @@ import (
 	"slipway/app/internal/store"
 )
 
-// counter remembers what it was told to count.
+// counter records the changes that it recounts.
 type counter struct {
 	mu    sync.Mutex
 	calls map[store.Change]int
-	fails int // so many calls fail first
+	fails int // the first fails calls fail
 	stale bool
 }
 
@@ -46,6 +46,7 @@ func (c *counter) Recount(_ context.Context, change store.Change) error {
 	return nil
 }
 
+// count returns how often a change was recounted.
 func (c *counter) count(change store.Change) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +63,7 @@ func newQueue(client *redis.Client, counter recount.Counter) *recount.Queue {
 	return recount.New(client, counter, counter, metrics.New("test"), slog.New(slog.DiscardHandler))
 }
 
-// work runs the queue until the test ends.
+// work runs the queue until stop is called or the test ends.
 func work(t *testing.T, queue *recount.Queue) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -89,21 +90,22 @@ func eventually(t *testing.T, what string, within time.Duration, holds func() bo
 	}
 }
 
+// empty returns a check that the queue is empty.
 func empty(t *testing.T, client *redis.Client) func() bool {
 	return func() bool { return client.XLen(t.Context(), "slipway:recounts").Val() == 0 }
 }
 
-func TestWhatIsAnnouncedIsCountedAndTakenOffTheQueue(t *testing.T) {
+func TestAnAnnouncedChangeIsRecountedAndRemovedFromTheQueue(t *testing.T) {
 	client, _ := redistest.Client(t)
 	c, change := &counter{}, newChange()
 	queue := newQueue(client, c)
-	announce(t, queue, change) // before anybody listens
+	announce(t, queue, change) // before there is a consumer
 	work(t, queue)
 	eventually(t, "counted", 5*time.Second, func() bool { return c.count(change) == 1 })
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
 }
 
-func TestManyChangesOfTheSameAreCountedFewTimes(t *testing.T) {
+func TestRepeatedChangesAreRecountedTogether(t *testing.T) {
 	client, _ := redistest.Client(t)
 	c, change := &counter{}, newChange()
 	queue := newQueue(client, c)
@@ -113,26 +115,26 @@ func TestManyChangesOfTheSameAreCountedFewTimes(t *testing.T) {
 	work(t, queue)
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
 	if got := c.count(change); got < 1 || got > 5 {
-		t.Errorf("counted %d times", got)
+		t.Errorf("recounted %d times", got)
 	}
 }
 
-func TestWhatADeadReaderTookIsCountedByAnother(t *testing.T) {
+func TestTheMessagesOfACrashedConsumerAreRecountedByAnother(t *testing.T) {
 	client, _ := redistest.Client(t)
 	c, abandoned := &counter{}, newChange()
 	queue := newQueue(client, c)
 	work(t, queue)
-	eventually(t, "somebody listens", 5*time.Second, func() bool {
+	eventually(t, "there is a consumer", 5*time.Second, func() bool {
 		return client.XPending(t.Context(), "slipway:recounts", "counters").Val() != nil
 	})
-	// A reader that takes a message and dies.
+	// A consumer reads a message and crashes.
 	announce(t, newQueue(client, c), abandoned)
 	client.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "counters", Consumer: "dead", Streams: []string{"slipway:recounts", ">"}, Count: 1, Block: -1})
 	eventually(t, "counted", 25*time.Second, func() bool { return c.count(abandoned) > 0 })
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
 }
 
-func TestWhatCannotBeCountedDoesNotComeBackInTheQueue(t *testing.T) {
+func TestAFailedRecountIsNotRepeatedByTheQueue(t *testing.T) {
 	client, _ := redistest.Client(t)
 	c, change := &counter{fails: 1000}, newChange()
 	queue := newQueue(client, c)
@@ -146,18 +148,18 @@ func TestWhatCannotBeCountedDoesNotComeBackInTheQueue(t *testing.T) {
 	}
 }
 
-// backlog has each of these changes overdue until it is counted; it is handed out once.
+// backlog returns each overdue change once.
 type backlog struct {
 	counter
 	overdue []store.Overdue
-	away    int // so many questions fail first
+	failing int // the first failing calls of Overdue fail
 }
 
 func (b *backlog) Overdue(_ context.Context, limit int) (overdue []store.Overdue, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.away > 0 {
-		b.away--
+	if b.failing > 0 {
+		b.failing--
 		return nil, store.ErrUnavailable
 	}
 	count := min(limit, len(b.overdue))
@@ -165,6 +167,7 @@ func (b *backlog) Overdue(_ context.Context, limit int) (overdue []store.Overdue
 	return overdue, nil
 }
 
+// sweep runs a sweeper until the test ends.
 func sweep(t *testing.T, b *backlog, m *metrics.Metrics, out io.Writer) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -173,8 +176,8 @@ func sweep(t *testing.T, b *backlog, m *metrics.Metrics, out io.Writer) {
 	t.Cleanup(func() { cancel(); sweeper.Wait() })
 }
 
-func TestTheSweeperCountsWhatIsOverdueThoughTheStoreWasAway(t *testing.T) {
-	b := &backlog{away: 1}
+func TestTheSweeperRecountsOverdueChangesAfterTheStoreWasUnavailable(t *testing.T) {
+	b := &backlog{failing: 1}
 	for range 250 {
 		b.overdue = append(b.overdue, store.Overdue{Change: newChange()})
 	}
@@ -183,8 +186,8 @@ func TestTheSweeperCountsWhatIsOverdueThoughTheStoreWasAway(t *testing.T) {
 	eventually(t, "all counted", 20*time.Second, func() bool { return b.count(last) == 1 })
 }
 
-func TestAChangeThatCannotBeCountedIsReportedAndDoesNotKeepTheOthersWaiting(t *testing.T) {
-	var out logged
+func TestAFailingChangeIsReportedAndDoesNotBlockTheOthers(t *testing.T) {
+	var out logBuffer
 	stuck, fine := store.Overdue{Change: newChange(), Tries: 3}, store.Overdue{Change: newChange()}
 	b := &backlog{counter: counter{fails: 1}, overdue: []store.Overdue{stuck, fine}}
 	m := metrics.New("test")
@@ -200,30 +203,30 @@ func TestAChangeThatCannotBeCountedIsReportedAndDoesNotKeepTheOthersWaiting(t *t
 	}
 }
 
-// logged is a buffer for several goroutines.
-type logged struct {
+// logBuffer is safe for concurrent use.
+type logBuffer struct {
 	mu sync.Mutex
 	strings.Builder
 }
 
-func (l *logged) Write(content []byte) (int, error) {
+func (l *logBuffer) Write(content []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Builder.Write(content)
 }
 
-func (l *logged) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.Builder.String()
 }
 
-func TestWithoutRedisAllThatComeDuringACountShareTheNext(t *testing.T) {
-	client, line := redistest.Client(t)
+func TestWithoutRedisCallsDuringARecountShareTheNextOne(t *testing.T) {
+	client, proxy := redistest.Client(t)
 	c, change := &counter{}, newChange()
 	queue := newQueue(client, c)
-	line.Cut()
-	c.mu.Lock() // the first count takes its time
+	proxy.Cut()
+	c.mu.Lock() // blocks the first recount
 	var announced sync.WaitGroup
 	for range 50 {
 		announced.Go(func() { announce(t, queue, change) })
@@ -232,20 +235,20 @@ func TestWithoutRedisAllThatComeDuringACountShareTheNext(t *testing.T) {
 	c.mu.Unlock()
 	announced.Wait()
 	if got := c.count(change); got < 2 || got > 5 {
-		t.Errorf("counted %d times", got)
+		t.Errorf("recounted %d times", got)
 	}
 }
 
-func TestWithoutRedisNewReviewsOfDifferentShopsAreAllCounted(t *testing.T) {
-	client, line := redistest.Client(t)
+func TestWithoutRedisNewReviewsOfDifferentShopsAreAllRecounted(t *testing.T) {
+	client, proxy := redistest.Client(t)
 	c := &counter{}
 	queue := newQueue(client, c)
-	line.Cut()
+	proxy.Cut()
 	changes := make([]store.Change, 20)
-	for at := range changes {
-		changes[at].Shop = ids.Next(store.Now()) // a new review changes no likes: Review is the zero id
+	for i := range changes {
+		changes[i].Shop = ids.Next(store.Now()) // a new review changes no likes, so that Review is zero
 	}
-	c.mu.Lock() // the first count takes its time
+	c.mu.Lock() // blocks the first recount
 	var announced sync.WaitGroup
 	for _, change := range changes {
 		announced.Go(func() { announce(t, queue, change) })
@@ -253,32 +256,32 @@ func TestWithoutRedisNewReviewsOfDifferentShopsAreAllCounted(t *testing.T) {
 	time.Sleep(500 * time.Millisecond)
 	c.mu.Unlock()
 	announced.Wait()
-	for at, change := range changes {
+	for i, change := range changes {
 		if c.count(change) != 1 {
-			t.Errorf("shop %d was counted %d times", at, c.count(change))
+			t.Errorf("shop %d was recounted %d times", i, c.count(change))
 		}
 	}
 }
 
-func TestWithoutRedisItIsCountedAtOnce(t *testing.T) {
-	client, line := redistest.Client(t)
+func TestWithoutRedisAChangeIsRecountedAtOnce(t *testing.T) {
+	client, proxy := redistest.Client(t)
 	c, change := &counter{}, newChange()
 	queue := newQueue(client, c)
-	line.Cut()
+	proxy.Cut()
 	announce(t, queue, change)
 	if got := c.count(change); got != 1 {
-		t.Errorf("counted %d times", got)
+		t.Errorf("recounted %d times", got)
 	}
 	c.stale = true
-	announce(t, queue, change) // the old page lives until it expires
+	announce(t, queue, change) // the cache has the old value until it expires
 	c.fails = 1
 	if err := queue.Announce(t.Context(), change); !errors.Is(err, store.ErrUnavailable) {
-		t.Errorf("without the store too: %v", err)
+		t.Errorf("also without the store: %v", err)
 	}
 }
 
-func TestItGoesOnWhenRedisComesBackEmpty(t *testing.T) {
-	client, line := redistest.Client(t)
+func TestTheQueueContinuesWhenRedisComesBackEmpty(t *testing.T) {
+	client, proxy := redistest.Client(t)
 	c := &counter{}
 	queue := newQueue(client, c)
 	work(t, queue)
@@ -286,13 +289,13 @@ func TestItGoesOnWhenRedisComesBackEmpty(t *testing.T) {
 		change := newChange()
 		announce(t, queue, change)
 		eventually(t, "counted", 10*time.Second, func() bool { return c.count(change) > 0 })
-		line.Cut()
-		line.Mend()
-		eventually(t, "Redis answers", 5*time.Second, func() bool { return client.FlushDB(t.Context()).Err() == nil })
+		proxy.Cut()
+		proxy.Restore()
+		eventually(t, "Redis responds", 5*time.Second, func() bool { return client.FlushDB(t.Context()).Err() == nil })
 	}
 }
 
-func TestWhatNobodyCanReadIsTakenOffTheQueue(t *testing.T) {
+func TestAnInvalidMessageIsRemovedFromTheQueue(t *testing.T) {
 	client, _ := redistest.Client(t)
 	work(t, newQueue(client, &counter{}))
 	client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "slipway:recounts", Values: []string{"shop", "x"}})
@@ -306,6 +309,6 @@ func TestStoppingTakesAboutASecond(t *testing.T) {
 	started := time.Now()
 	stop()
 	if took := time.Since(started); took > 2*time.Second {
-		t.Errorf("it took %s", took)
+		t.Errorf("stopping took %s", took)
 	}
 }

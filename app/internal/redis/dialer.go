@@ -8,14 +8,14 @@ import (
 	"syscall"
 )
 
-// dialer opens connections, with TLS if it is configured, and can have all that are open taken out of use.
+// dialer opens connections, with TLS if it is configured, and can retire all open ones.
 type dialer struct {
-	tls        *tls.Config // nil: without
+	tls        *tls.Config // nil for plain TCP
 	generation atomic.Int64
 }
 
-// abandonOpen has no command sent any more on connections that are open now.
-func (d *dialer) abandonOpen() { d.generation.Add(1) }
+// retireOpen stops the use of all connections that are open now: no further command is sent on them.
+func (d *dialer) retireOpen() { d.generation.Add(1) }
 
 func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	generation := d.generation.Load()
@@ -34,27 +34,29 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return &connection{secured, d, generation}, nil
 }
 
-// connection is asked by go-redis for its socket before it is used again, to look whether it is still open.
+// connection knows the generation it was dialed in. go-redis asks it for its socket before each reuse, to check whether
+// it is still open.
 type connection struct {
 	net.Conn
 	dialer     *dialer
 	generation int64
 }
 
-// SyscallConn answers that an abandoned connection is closed, so that go-redis takes another one.
+// SyscallConn returns net.ErrClosed for a retired connection, so that go-redis takes another one.
 func (c *connection) SyscallConn() (syscall.RawConn, error) {
 	if c.generation < c.dialer.generation.Load() {
 		return nil, net.ErrClosed
 	}
-	if plain, is := c.Conn.(*net.TCPConn); is {
-		return plain.SyscallConn()
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		return tcp.SyscallConn()
 	}
-	return unread{}, nil
+	return uncheckedSocket{}, nil
 }
 
-// unread is a socket that nobody looks into: what is there to read under TLS may belong to TLS itself.
-type unread struct{}
+// uncheckedSocket always looks open and empty. Under TLS, bytes that wait in the socket may belong to TLS itself, so they
+// do not mean that the connection is broken.
+type uncheckedSocket struct{}
 
-func (unread) Control(func(uintptr)) error    { return nil }
-func (unread) Read(func(uintptr) bool) error  { return nil }
-func (unread) Write(func(uintptr) bool) error { return nil }
+func (uncheckedSocket) Control(func(uintptr)) error    { return nil }
+func (uncheckedSocket) Read(func(uintptr) bool) error  { return nil }
+func (uncheckedSocket) Write(func(uintptr) bool) error { return nil }

@@ -19,19 +19,19 @@ import (
 	"slipway/app/internal/redis/redistest"
 )
 
-// server speaks as much of the protocol as a client needs to connect. It answers every command with OK, and on connections
-// that are older than a failover with the words of a former primary.
-type server struct {
+// fakeRedis implements as much of the protocol as a client needs to connect. It responds OK to every command, and with
+// the error of a former primary on connections that are older than the last failover.
+type fakeRedis struct {
 	t        *testing.T
 	listener net.Listener
 
 	mu       sync.Mutex
 	accepted int
-	demoted  int // so many connections, the first ones, lead to the former primary
-	words    string
+	demoted  int // the first demoted connections lead to the former primary
+	failure  string
 }
 
-func serve(t *testing.T, settings *tls.Config) *server {
+func startFakeRedis(t *testing.T, settings *tls.Config) *fakeRedis {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -40,7 +40,7 @@ func serve(t *testing.T, settings *tls.Config) *server {
 	if settings != nil {
 		listener = tls.NewListener(listener, settings)
 	}
-	s := &server{t: t, listener: listener}
+	s := &fakeRedis{t: t, listener: listener}
 	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
@@ -50,20 +50,21 @@ func serve(t *testing.T, settings *tls.Config) *server {
 			}
 			s.mu.Lock()
 			s.accepted++
-			go s.answer(connection, s.accepted)
+			go s.serve(connection, s.accepted)
 			s.mu.Unlock()
 		}
 	}()
 	return s
 }
 
-func (s *server) failOver(words string) {
+// failOver makes all open connections respond with this error from now on.
+func (s *fakeRedis) failOver(failure string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.demoted, s.words = s.accepted, words
+	s.demoted, s.failure = s.accepted, failure
 }
 
-func (s *server) answer(connection net.Conn, number int) {
+func (s *fakeRedis) serve(connection net.Conn, number int) {
 	defer connection.Close()
 	lines := bufio.NewReader(connection)
 	for {
@@ -72,24 +73,24 @@ func (s *server) answer(connection net.Conn, number int) {
 			return
 		}
 		s.mu.Lock()
-		answer := "+OK\r\n"
+		response := "+OK\r\n"
 		switch {
 		case strings.EqualFold(command, "hello"):
-			answer = "-ERR unknown command\r\n"
+			response = "-ERR unknown command\r\n"
 		case strings.EqualFold(command, "slow"):
 			time.AfterFunc(100*time.Millisecond, func() { io.WriteString(connection, "+OK\r\n") })
-			answer = ""
+			response = ""
 		case number <= s.demoted:
-			answer = "-" + s.words + "\r\n"
+			response = "-" + s.failure + "\r\n"
 		}
 		s.mu.Unlock()
-		io.WriteString(connection, answer)
+		io.WriteString(connection, response)
 	}
 }
 
 func readCommand(lines *bufio.Reader) (name string, err error) {
 	count, err := readNumber(lines)
-	for at := range count {
+	for i := range count {
 		if _, err = readNumber(lines); err != nil {
 			return "", err
 		}
@@ -97,7 +98,7 @@ func readCommand(lines *bufio.Reader) (name string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if at == 0 {
+		if i == 0 {
 			name = strings.TrimSpace(line)
 		}
 	}
@@ -112,13 +113,13 @@ func readNumber(lines *bufio.Reader) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(line[1:]))
 }
 
-func (s *server) options() redis.Options {
+func (s *fakeRedis) options() redis.Options {
 	host, port, _ := net.SplitHostPort(s.listener.Addr().String())
 	number, _ := strconv.Atoi(port)
 	return redis.Options{Host: host, Port: number}
 }
 
-// fillPool has the client open all its connections.
+// fillPool makes the client open all connections of its pool.
 func fillPool(t *testing.T, client *redis.Client) {
 	t.Helper()
 	var callers sync.WaitGroup
@@ -132,36 +133,36 @@ func fillPool(t *testing.T, client *redis.Client) {
 	callers.Wait()
 }
 
-// certified has a certificate for 127.0.0.1, and who trusts it.
-func certified(t *testing.T) (ofServer *tls.Config, trusting *x509.CertPool) {
+// certificate returns a server configuration with a certificate for 127.0.0.1, and a pool that trusts it.
+func certificate(t *testing.T) (server *tls.Config, trusted *x509.CertPool) {
 	t.Helper()
-	model := httptest.NewTLSServer(nil)
-	t.Cleanup(model.Close)
-	trusting = x509.NewCertPool()
-	trusting.AddCert(model.Certificate())
-	return &tls.Config{Certificates: model.TLS.Certificates}, trusting
+	https := httptest.NewTLSServer(nil)
+	t.Cleanup(https.Close)
+	trusted = x509.NewCertPool()
+	trusted.AddCert(https.Certificate())
+	return &tls.Config{Certificates: https.TLS.Certificates}, trusted
 }
 
-func TestAfterAFailoverNoCommandFailsBecauseOfOldConnections(t *testing.T) {
-	settings, trusting := certified(t)
-	for name, each := range map[string]struct{ server, client *tls.Config }{
-		"plain": {nil, nil}, "TLS": {settings, &tls.Config{RootCAs: trusting, ServerName: "127.0.0.1"}},
+func TestNoCommandFailsOnOldConnectionsAfterAFailover(t *testing.T) {
+	settings, trusted := certificate(t)
+	for name, transport := range map[string]struct{ server, client *tls.Config }{
+		"plain": {nil, nil}, "TLS": {settings, &tls.Config{RootCAs: trusted, ServerName: "127.0.0.1"}},
 	} {
-		for _, words := range []string{
+		for _, failure := range []string{
 			"READONLY You can't write against a read only replica.",
 			"MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
 			"LOADING Redis is loading the dataset in memory",
 			"CLUSTERDOWN The cluster is down",
-			"DEMOTED words of a server to come",
+			"DEMOTED an error of a future version",
 		} {
-			t.Run(name+" "+words[:8], func(t *testing.T) {
-				s := serve(t, each.server)
+			t.Run(name+" "+failure[:8], func(t *testing.T) {
+				s := startFakeRedis(t, transport.server)
 				options := s.options()
-				options.TLS = each.client
+				options.TLS = transport.client
 				client := redis.Open(options)
 				defer client.Close()
 				fillPool(t, client)
-				s.failOver(words)
+				s.failOver(failure)
 				for number := range 50 {
 					if err := client.Set(t.Context(), "k", "v", 0).Err(); err != nil {
 						t.Fatalf("command %d: %v", number, err)
@@ -172,8 +173,8 @@ func TestAfterAFailoverNoCommandFailsBecauseOfOldConnections(t *testing.T) {
 	}
 }
 
-func TestACommandThatIsWrongKeepsTheConnections(t *testing.T) {
-	s := serve(t, nil)
+func TestAWrongCommandKeepsTheConnections(t *testing.T) {
+	s := startFakeRedis(t, nil)
 	client := redis.Open(s.options())
 	defer client.Close()
 	fillPool(t, client)
@@ -188,9 +189,9 @@ func TestACommandThatIsWrongKeepsTheConnections(t *testing.T) {
 	}
 }
 
-func TestAServerWithoutTheRightCertificateIsNotTrusted(t *testing.T) {
-	settings, _ := certified(t)
-	options := serve(t, settings).options()
+func TestAServerWithAnUntrustedCertificateIsRefused(t *testing.T) {
+	settings, _ := certificate(t)
+	options := startFakeRedis(t, settings).options()
 	options.TLS = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: "127.0.0.1"}
 	client := redis.Open(options)
 	defer client.Close()
@@ -199,7 +200,7 @@ func TestAServerWithoutTheRightCertificateIsNotTrusted(t *testing.T) {
 	}
 }
 
-func TestAReplicaIsLeftAloneForAMomentAndUsedOnceItIsPrimary(t *testing.T) {
+func TestAReadOnlyReplicaIsNotContactedForAMomentAndUsedAgainOncePromoted(t *testing.T) {
 	client, _ := redistest.Client(t)
 	admin, _ := redistest.Client(t)
 	t.Cleanup(func() { admin.ReplicaOf(context.WithoutCancel(t.Context()), "NO", "ONE") })
@@ -210,7 +211,7 @@ func TestAReplicaIsLeftAloneForAMomentAndUsedOnceItIsPrimary(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if err := client.Set(t.Context(), "k", "v", 0).Err(); err == nil || fmt.Sprint(err) != redis.ErrDown.Error() {
-		t.Errorf("it was asked again: %v", err)
+		t.Errorf("the replica was contacted again: %v", err)
 	}
 	if err := admin.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)

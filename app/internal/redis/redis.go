@@ -1,4 +1,5 @@
-// Package redis opens the memory all replicas share. Everybody who uses it must be able to do without: it may be away.
+// Package redis opens clients of the Redis server that all replicas share, with timeouts, a circuit breaker and failover.
+// What is stored in Redis belongs to the packages that use it; each of them has to work while Redis is unavailable.
 package redis
 
 import (
@@ -16,31 +17,31 @@ import (
 	"slipway/app/internal/config"
 )
 
-// Client is a go-redis client that gives up fast.
+// Client is a go-redis client. Open returns one that gives up quickly.
 type Client = redis.Client
 
-// Options says where the server is. User and password may be empty.
+// Options locate the server. User and Password may be empty.
 type Options struct {
 	Host     string
 	Port     int
 	User     string
 	Password config.Secret
-	TLS      *tls.Config // nil: without
+	TLS      *tls.Config // nil for plain TCP
 }
 
 const (
-	// timeout is far longer than an answer takes, and short enough to wait for in vain.
+	// timeout is far longer than a response takes, and short enough that a request can wait for it without a response.
 	timeout = 200 * time.Millisecond
-	// tlsDialTimeout has room for the arithmetic of many connections at the same time in a pod with little CPU.
-	tlsDialTimeout  = time.Second
-	mostConnections = 20
-	// pause is how long a server is left alone that did not answer.
-	pause = time.Second
+	// tlsDialTimeout leaves time for many TLS handshakes at once in a pod with little CPU.
+	tlsDialTimeout = time.Second
+	maxConnections = 20
+	// breakerPause is how long commands fail at once after a server did not respond.
+	breakerPause = time.Second
 )
 
-// Open does not connect: a server that is away now may come back.
+// Open returns a client without connecting: a server that is unavailable now may come back.
 func Open(options Options) *Client {
-	redis.SetLogger(silence{})
+	redis.SetLogger(discardLogger{})
 	dialer, breaker := &dialer{tls: options.TLS}, &breaker{}
 	client := redis.NewClient(&redis.Options{
 		Addr:        net.JoinHostPort(options.Host, strconv.Itoa(options.Port)),
@@ -49,12 +50,12 @@ func Open(options Options) *Client {
 		Password:    options.Password.Reveal(),
 		DialTimeout: options.dialTimeout(), ReadTimeout: timeout, WriteTimeout: timeout, PoolTimeout: timeout,
 		DialerRetries: 1, MaxRetries: -1,
-		PoolSize:              mostConnections,
+		PoolSize:              maxConnections,
 		ContextTimeoutEnabled: true,
 		DisableIdentity:       true,
 		Limiter:               breaker,
 		MaintNotificationsConfig: &maintnotifications.Config{
-			Mode: maintnotifications.ModeDisabled, // of a hosted offering only
+			Mode: maintnotifications.ModeDisabled, // only exists in Redis Enterprise
 		},
 	})
 	client.AddHook(tracer{})
@@ -69,20 +70,22 @@ func (o Options) dialTimeout() time.Duration {
 	return timeout
 }
 
-// ErrDown says that the server did not answer a moment ago and is not asked.
-var ErrDown = errors.New("the server did not answer a moment ago")
+// ErrDown is returned without contacting the server, because it did not respond a moment ago.
+var ErrDown = errors.New("the server did not respond a moment ago")
 
-// broken says that the server did not answer. It was not asked, or not waited for, where the client or the breaker gave up.
-func broken(err error) bool {
-	var answered redis.Error
-	return err != nil && !errors.As(err, &answered) && !errors.Is(err, ErrDown) && !errors.Is(err, context.Canceled)
+// isUnreachable reports whether the server did not respond. That is unknown if the breaker was open or the caller
+// canceled.
+func isUnreachable(err error) bool {
+	var redisErr redis.Error
+	return err != nil && !errors.As(err, &redisErr) && !errors.Is(err, ErrDown) && !errors.Is(err, context.Canceled)
 }
 
-// breaker keeps requests from waiting, each of them, for a server that is away: after a failure all commands fail at once
-// until the pause is over. Then they try again, and not just one of them: a try takes several commands, as the first
-// ones of a connection, the login, are asked about here too.
-type breaker struct{ nextTry atomic.Int64 } // Unix time in nanoseconds; 0 while all is well
+// breaker is a circuit breaker: after a failure all commands fail at once for breakerPause, so that requests do not each
+// wait for an unavailable server. After the pause it lets all commands through, not just one: go-redis also calls it for
+// the commands that log in on a new connection, so that a single probe would need several of them.
+type breaker struct{ nextTry atomic.Int64 } // Unix time in nanoseconds; 0 while closed
 
+// Allow returns ErrDown while the breaker is open.
 func (b *breaker) Allow() error {
 	if time.Now().UnixNano() < b.nextTry.Load() {
 		return ErrDown
@@ -90,19 +93,20 @@ func (b *breaker) Allow() error {
 	return nil
 }
 
+// ReportResult opens the breaker after a failure and closes it after a success.
 func (b *breaker) ReportResult(err error) {
 	switch {
-	case broken(err):
+	case isUnreachable(err):
 		b.open()
-	case errors.Is(err, ErrDown), errors.Is(err, context.Canceled), ofServer(err): // tells nothing; failover judges the last
+	case errors.Is(err, ErrDown), errors.Is(err, context.Canceled), isServerError(err): // failover handles the last one
 	default:
 		b.nextTry.Store(0)
 	}
 }
 
-func (b *breaker) open() { b.nextTry.Store(time.Now().Add(pause).UnixNano()) }
+func (b *breaker) open() { b.nextTry.Store(time.Now().Add(breakerPause).UnixNano()) }
 
-// silence: each user tells of its failures in its own words.
-type silence struct{}
+// discardLogger drops the messages of go-redis: each caller logs its own failures.
+type discardLogger struct{}
 
-func (silence) Printf(context.Context, string, ...any) {}
+func (discardLogger) Printf(context.Context, string, ...any) {}

@@ -9,31 +9,31 @@ import (
 	"slipway/app/internal/tracing"
 )
 
-// tracer makes each command a span. Keys and values do not get in.
+// tracer is a hook that records a span for each command, without keys and values.
 type tracer struct{}
 
 func (tracer) DialHook(next redis.DialHook) redis.DialHook { return next }
 
 func (tracer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, command redis.Cmder) error {
-		ctx, end := tracing.Call(ctx, "redis", command.FullName())
+		ctx, end := tracing.StartCall(ctx, "redis", command.FullName())
 		err := next(ctx, command)
-		end(failure(err))
+		end(ignoreMissing(err))
 		return err
 	}
 }
 
 func (tracer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
-		ctx, end := tracing.Call(ctx, "redis", "pipeline")
+		ctx, end := tracing.StartCall(ctx, "redis", "pipeline")
 		err := next(ctx, commands)
-		end(failure(err))
+		end(ignoreMissing(err))
 		return err
 	}
 }
 
-// failure takes "there is no such key" for an answer.
-func failure(err error) error {
+// ignoreMissing treats redis.Nil, a missing key, as an empty result instead of an error.
+func ignoreMissing(err error) error {
 	if errors.Is(err, redis.Nil) {
 		return nil
 	}

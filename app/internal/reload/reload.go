@@ -1,4 +1,5 @@
-// Package reload keeps the reloadable part of the configuration current while the program runs.
+// Package reload reads the config file again while the program runs. It decides when to read and what is in force; what
+// the file may contain is up to package config.
 package reload
 
 import (
@@ -14,7 +15,7 @@ import (
 	"slipway/app/internal/metrics"
 )
 
-// Live is the config file in force. A file with a mistake never gets in: it is logged, counted and kept out.
+// Live holds the config file in force. An invalid file never comes into force: it is logged and counted.
 type Live struct {
 	env     config.Env
 	apply   func(config.File)
@@ -22,29 +23,30 @@ type Live struct {
 	metrics *metrics.Metrics
 
 	current   atomic.Pointer[Snapshot]
-	lastError string // what was wrong with the file last time: one bad file is reported once
+	lastError string // of the last read, so that one invalid file is reported once
 }
 
-// Snapshot is one state of the file. It never changes, so a request that took one sees no half of a change.
+// Snapshot is one version of the file. It never changes, so that a request that holds one never sees parts of two
+// versions.
 type Snapshot struct {
 	config.File
 	Generation int
 }
 
-// New puts the file read at the start in force. Apply is called with it, and with each one that replaces it.
+// New puts the file that was read at startup in force. It calls apply with it, and with each version that replaces it.
 func New(cfg config.Config, apply func(config.File), logger *slog.Logger, m *metrics.Metrics) *Live {
 	live := &Live{env: cfg.Env, apply: apply, logger: logger, metrics: m}
 	live.swap(Snapshot{cfg.File, 1})
 	return live
 }
 
-// Current is the file in force.
+// Current returns the file in force.
 func (l *Live) Current() *Snapshot { return l.current.Load() }
 
 // Watch reads the file again whenever it may have changed, until ctx ends.
 //
-// It watches the folder, not the file: Kubernetes swaps the symlink ..data beside it. And it polls, because a watch
-// gets lost when the folder itself is replaced, or when the node has no inotify watches left.
+// It watches the folder, not the file, because Kubernetes swaps the symlink ..data beside the file. It also polls,
+// because the watch ends when the folder itself is replaced, and cannot start when the node has no inotify watches left.
 func (l *Live) Watch(ctx context.Context, pollInterval time.Duration) {
 	if l.env.ConfigFile == "" {
 		return
@@ -53,14 +55,14 @@ func (l *Live) Watch(ctx context.Context, pollInterval time.Duration) {
 	defer closeWatch()
 	poll := time.NewTicker(pollInterval)
 	defer poll.Stop()
-	settled := time.NewTimer(0) // at once: the file may have changed since the start
+	settled := time.NewTimer(0) // fires at once: the file may have changed since startup
 	defer settled.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changes:
-			// An editor empties a file before it writes it: let the burst end, to never read the state between.
+			// Editors truncate a file before they write it: wait until the burst of events ends.
 			settled.Reset(100 * time.Millisecond)
 		case <-settled.C:
 			l.reload()
@@ -70,7 +72,8 @@ func (l *Live) Watch(ctx context.Context, pollInterval time.Duration) {
 	}
 }
 
-// watchFolder sends for each change in the folder. When it cannot be watched nothing is sent: polling has to do then.
+// watchFolder returns a channel with an event for each change in the folder. If the folder cannot be watched, the channel
+// stays silent and only polling is left.
 func (l *Live) watchFolder() (changes <-chan fsnotify.Event, closeWatch func()) {
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
@@ -81,7 +84,7 @@ func (l *Live) watchFolder() (changes <-chan fsnotify.Event, closeWatch func()) 
 		l.logger.Warn("config folder is only polled", "error", err)
 	}
 	go func() {
-		// Nobody reading the errors would stop the events.
+		// fsnotify blocks on unread errors, and sends no further events.
 		for err := range watcher.Errors {
 			l.logger.Warn("config folder watch", "error", err)
 		}
@@ -92,7 +95,7 @@ func (l *Live) watchFolder() (changes <-chan fsnotify.Event, closeWatch func()) 
 func (l *Live) reload() {
 	file, err := l.env.ReadFile()
 	if err != nil {
-		l.keepOut(err)
+		l.reject(err)
 		return
 	}
 	l.lastError = ""
@@ -105,15 +108,17 @@ func (l *Live) reload() {
 	l.logger.Info("config reloaded", "generation", current.Generation+1)
 }
 
-func (l *Live) keepOut(err error) {
+// reject reports an invalid file; the version in force stays.
+func (l *Live) reject(err error) {
 	if err.Error() == l.lastError {
 		return
 	}
 	l.lastError = err.Error()
 	l.metrics.Reloads.WithLabelValues("error").Inc()
-	l.logger.Error("config not reloaded, the one before stays in force", "error", err, "generation", l.Current().Generation)
+	l.logger.Error("config not reloaded, the previous one stays in force", "error", err, "generation", l.Current().Generation)
 }
 
+// swap puts next in force.
 func (l *Live) swap(next Snapshot) {
 	l.current.Store(&next)
 	l.apply(next.File)

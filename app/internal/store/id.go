@@ -9,17 +9,17 @@ import (
 	"time"
 )
 
-// ID is a version 7 UUID (RFC 9562): ids made later sort after ids made before.
+// ID is a version 7 UUID (RFC 9562). Later IDs sort after earlier ones.
 type ID [16]byte
 
-// IDs makes ids; safe for concurrent use. Ids of other processes differ by their 62 random bits.
+// IDs generates IDs, and is safe for concurrent use. IDs of different processes differ in 62 random bits.
 type IDs struct {
 	mu   sync.Mutex
 	tick uint64
 }
 
-// Next is greater than all ids made before, also when many are made in one millisecond or the clock steps back:
-// a tick is the time in milliseconds with a 12-bit counter below it, and it only goes up.
+// Next returns an ID that is greater than all previous ones, even if many are generated in one millisecond or the clock
+// steps back: a tick is the time in milliseconds with a 12-bit counter below it, and it only increases.
 func (s *IDs) Next(now time.Time) ID {
 	s.mu.Lock()
 	s.tick = max(s.tick+1, uint64(now.UnixMilli())<<12)
@@ -32,7 +32,7 @@ func (s *IDs) Next(now time.Time) ID {
 	return id
 }
 
-// Now is the time as stores keep it.
+// Now returns the current time in UTC, with the millisecond precision of stores.
 func Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
 
 func (id ID) String() string {
@@ -40,21 +40,21 @@ func (id ID) String() string {
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:]
 }
 
-// Time returns when the id was made.
+// Time returns when the ID was generated.
 func (id ID) Time() time.Time {
 	return time.UnixMilli(int64(binary.BigEndian.Uint64(id[:8]) >> 16)).UTC()
 }
 
-// MarshalText writes the id as String does.
+// MarshalText returns the text of String.
 func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
 
-// UnmarshalText reads exactly what MarshalText writes.
+// UnmarshalText parses exactly the texts of MarshalText.
 func (id *ID) UnmarshalText(text []byte) (err error) {
 	*id, err = ParseID(string(text))
 	return err
 }
 
-// ParseID reads exactly what String writes.
+// ParseID parses exactly the texts of String.
 func ParseID(text string) (ID, error) {
 	var id ID
 	if len(text) == 36 {

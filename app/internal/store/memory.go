@@ -8,28 +8,29 @@ import (
 	"sync"
 )
 
-// Capacity of a memory store: this many users, sessions, shops and reviews each, and ten times as many likes.
+// Capacity of a Memory: this many users, sessions, shops and reviews each, and ten times as many likes.
 const Capacity = 10_000
 
-// Memory keeps everything until the process ends. Each replica has its own. The zero value is ready to use.
+// Memory is a store in the memory of the process, for development and tests. Each replica has its own data. The zero
+// value is ready to use.
 type Memory struct {
 	mu       sync.RWMutex
 	ids      IDs
 	users    map[ID]User
-	emails   map[string]ID // ids of users by e-mail address
+	emails   map[string]ID // IDs of users by e-mail address
 	sessions map[ID]Session
-	shops    []Shop   // oldest first, and so sorted by id
-	reviews  []Review // oldest first, and so sorted by id
+	shops    []Shop   // oldest first, and therefore sorted by ID
+	reviews  []Review // oldest first, and therefore sorted by ID
 	written  map[authorship]bool
 	likes    map[like]bool
-	keys     map[[sha256.Size]byte]keptKey
+	keys     map[[sha256.Size]byte]storedKey
 }
 
 type authorship struct{ shop, author ID }
 
 type like struct{ review, user ID }
 
-// put makes the map first where there is none.
+// put sets a value of a map, which it creates if it is nil.
 func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
 	if to == nil {
 		to = map[K]V{}
@@ -38,8 +39,9 @@ func put[K comparable, V any](to map[K]V, key K, value V) map[K]V {
 	return to
 }
 
-// pageOf returns a page of what matches, newest first. find returns the place of an id, or the place it would have.
-func pageOf[T any](all []T, page Page, find func(ID) (at int, found bool), matches func(T) bool) (result []T) {
+// pageOf returns a page of the matching items, newest first. find returns the index of an ID, or where it would be
+// inserted.
+func pageOf[T any](all []T, page Page, find func(ID) (i int, found bool), matches func(T) bool) (result []T) {
 	end := len(all)
 	if page.Before != (ID{}) {
 		end, _ = find(page.Before)
@@ -57,12 +59,12 @@ func pageOf[T any](all []T, page Page, find func(ID) (at int, found bool), match
 }
 
 func firstMatching[T any](all iter.Seq2[int, T], limit int, matches func(T) bool) (result []T) {
-	for _, each := range all {
+	for _, item := range all {
 		if len(result) == limit {
 			break
 		}
-		if matches(each) {
-			result = append(result, each)
+		if matches(item) {
+			result = append(result, item)
 		}
 	}
 	return result
@@ -71,10 +73,10 @@ func firstMatching[T any](all iter.Seq2[int, T], limit int, matches func(T) bool
 func (m *Memory) Recount(_ context.Context, change Change) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if at, found := m.findReview(change.Review); found {
-		m.reviews[at].Likes = m.countLikes(change.Review)
+	if i, found := m.findReview(change.Review); found {
+		m.reviews[i].Likes = m.countLikes(change.Review)
 	}
-	at, found := m.findShop(change.Shop)
+	i, found := m.findShop(change.Shop)
 	if !found {
 		return nil
 	}
@@ -86,7 +88,7 @@ func (m *Memory) Recount(_ context.Context, change Change) error {
 			rating.Likes += review.Likes
 		}
 	}
-	m.shops[at].Rating = rating
+	m.shops[i].Rating = rating
 	return nil
 }
 
@@ -99,5 +101,5 @@ func (m *Memory) countLikes(review ID) (count int) {
 	return count
 }
 
-// Check never fails: memory is always there.
+// Check always returns nil.
 func (m *Memory) Check(context.Context) error { return nil }

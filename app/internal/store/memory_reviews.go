@@ -40,7 +40,7 @@ func (m *Memory) Reviews(_ context.Context, shop ID, page Page) ([]Review, error
 func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, found := m.findReview(review)
+	i, found := m.findReview(review)
 	if !found || !m.exists(user) {
 		return Change{}, ErrNotFound
 	}
@@ -49,25 +49,25 @@ func (m *Memory) Like(_ context.Context, review, user ID) (Change, error) {
 		return Change{}, ErrFull
 	}
 	m.likes = put(m.likes, given, true)
-	return Change{m.reviews[at].Shop, review}, nil
+	return Change{m.reviews[i].Shop, review}, nil
 }
 
 func (m *Memory) Unlike(_ context.Context, review, user ID) (Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, found := m.findReview(review)
+	i, found := m.findReview(review)
 	if !found {
 		return Change{}, ErrNotFound
 	}
 	delete(m.likes, like{review, user})
-	return Change{m.reviews[at].Shop, review}, nil
+	return Change{m.reviews[i].Shop, review}, nil
 }
 
 func (m *Memory) Review(_ context.Context, id ID) (Review, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if at, found := m.findReview(id); found {
-		return m.reviews[at], nil
+	if i, found := m.findReview(id); found {
+		return m.reviews[i], nil
 	}
 	return Review{}, ErrNotFound
 }
@@ -75,40 +75,40 @@ func (m *Memory) Review(_ context.Context, id ID) (Review, error) {
 func (m *Memory) ReviewBy(_ context.Context, shop, author ID) (Review, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	at := slices.IndexFunc(m.reviews, func(r Review) bool { return r.Shop == shop && r.Author == author })
-	if at < 0 {
+	i := slices.IndexFunc(m.reviews, func(r Review) bool { return r.Shop == shop && r.Author == author })
+	if i < 0 {
 		return Review{}, ErrNotFound
 	}
-	return m.reviews[at], nil
+	return m.reviews[i], nil
 }
 
 func (m *Memory) UpdateReview(_ context.Context, id, user ID, stars int, text string) (Review, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.findReviewOf(id, user)
+	i, err := m.findReviewOf(id, user)
 	if err != nil {
 		return Review{}, err
 	}
-	m.reviews[at].Stars, m.reviews[at].Text = stars, text
-	return m.reviews[at], nil
+	m.reviews[i].Stars, m.reviews[i].Text = stars, text
+	return m.reviews[i], nil
 }
 
 func (m *Memory) DeleteReview(_ context.Context, id, user ID) (Change, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.findReviewOf(id, user)
+	i, err := m.findReviewOf(id, user)
 	if err != nil {
 		return Change{}, err
 	}
-	change := Change{Shop: m.reviews[at].Shop}
+	change := Change{Shop: m.reviews[i].Shop}
 	m.deleteReviews(func(r Review) bool { return r.ID == id })
 	return change, nil
 }
 
-// deleteReviews deletes the reviews for which unwanted is true, and their likes.
-func (m *Memory) deleteReviews(unwanted func(Review) bool) {
+// deleteReviews deletes the reviews for which remove returns true, and their likes.
+func (m *Memory) deleteReviews(remove func(Review) bool) {
 	m.reviews = slices.DeleteFunc(m.reviews, func(r Review) bool {
-		if !unwanted(r) {
+		if !remove(r) {
 			return false
 		}
 		delete(m.written, authorship{r.Shop, r.Author})
@@ -129,17 +129,17 @@ func (m *Memory) Liked(_ context.Context, user ID, reviews []ID) (map[ID]bool, e
 	return liked, nil
 }
 
-func (m *Memory) findReviewOf(id, user ID) (at int, err error) {
-	at, found := m.findReview(id)
+func (m *Memory) findReviewOf(id, user ID) (i int, err error) {
+	i, found := m.findReview(id)
 	if !found {
 		return 0, ErrNotFound
 	}
-	if m.reviews[at].Author != user {
-		return 0, ErrNotYours
+	if m.reviews[i].Author != user {
+		return 0, ErrNotOwner
 	}
-	return at, nil
+	return i, nil
 }
 
-func (m *Memory) findReview(id ID) (at int, found bool) {
+func (m *Memory) findReview(id ID) (i int, found bool) {
 	return slices.BinarySearchFunc(m.reviews, id, func(review Review, id ID) int { return bytes.Compare(review.ID[:], id[:]) })
 }

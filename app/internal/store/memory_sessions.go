@@ -12,12 +12,12 @@ import (
 func (m *Memory) AddSession(_ context.Context, user User, hash SecretHash, expiresAt time.Time) (Session, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.knows(user) {
+	if !m.isCurrent(user) {
 		return Session{}, ErrNotFound
 	}
 	now := Now()
 	if len(m.sessions) >= Capacity {
-		m.sweepSessions(now)
+		m.deleteExpiredSessions(now)
 	}
 	if len(m.sessions) >= Capacity {
 		return Session{}, ErrFull
@@ -25,26 +25,26 @@ func (m *Memory) AddSession(_ context.Context, user User, hash SecretHash, expir
 	session := Session{ID: m.ids.Next(now), User: user.ID, Hash: hash, ExpiresAt: expiresAt}
 	m.sessions = put(m.sessions, session.ID, session)
 	sessions := m.sessionsOf(user.ID, now)
-	for _, beyond := range sessions[min(SessionsPerUser, len(sessions)):] {
-		delete(m.sessions, beyond.ID)
+	for _, excess := range sessions[min(SessionsPerUser, len(sessions)):] {
+		delete(m.sessions, excess.ID)
 	}
 	return session, nil
 }
 
-// knows tells whether the user still exists, with this password.
-func (m *Memory) knows(user User) bool {
-	found, exists := m.users[user.ID]
-	return exists && found.PasswordHash == user.PasswordHash
+// isCurrent reports whether the user still exists, and with the same password.
+func (m *Memory) isCurrent(user User) bool {
+	stored, exists := m.users[user.ID]
+	return exists && stored.PasswordHash == user.PasswordHash
 }
 
-func (m *Memory) sweepSessions(now time.Time) {
+func (m *Memory) deleteExpiredSessions(now time.Time) {
 	maps.DeleteFunc(m.sessions, func(_ ID, session Session) bool { return !now.Before(session.ExpiresAt) })
 }
 
-func (m *Memory) SweepSessions(context.Context) error {
+func (m *Memory) DeleteExpiredSessions(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.sweepSessions(Now())
+	m.deleteExpiredSessions(Now())
 	return nil
 }
 
@@ -54,7 +54,7 @@ func (m *Memory) Sessions(_ context.Context, user ID) ([]Session, error) {
 	return m.sessionsOf(user, Now()), nil
 }
 
-// sessionsOf returns the sessions of a user that are not over, the last used one first.
+// sessionsOf returns the unexpired sessions of a user, the most recently used one first.
 func (m *Memory) sessionsOf(user ID, now time.Time) (sessions []Session) {
 	for _, session := range m.sessions {
 		if session.User == user && now.Before(session.ExpiresAt) {

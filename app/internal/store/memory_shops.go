@@ -28,8 +28,8 @@ func (m *Memory) AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop
 func (m *Memory) Shop(_ context.Context, id ID) (Shop, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if at, found := m.findShop(id); found {
-		return m.shops[at], nil
+	if i, found := m.findShop(id); found {
+		return m.shops[i], nil
 	}
 	return Shop{}, ErrNotFound
 }
@@ -54,18 +54,18 @@ func (m *Memory) Leaders(_ context.Context, limit int) ([]Shop, error) {
 func (m *Memory) UpdateShop(_ context.Context, id, user ID, draft ShopDraft) (Shop, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.findShopOf(id, user)
+	i, err := m.findShopOf(id, user)
 	if err != nil {
 		return Shop{}, err
 	}
-	m.shops[at].ShopDraft = draft
-	return m.shops[at], nil
+	m.shops[i].ShopDraft = draft
+	return m.shops[i], nil
 }
 
 func (m *Memory) DeleteShop(_ context.Context, id, user ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, err := m.findShopOf(id, user)
+	i, err := m.findShopOf(id, user)
 	if err != nil {
 		return err
 	}
@@ -73,22 +73,22 @@ func (m *Memory) DeleteShop(_ context.Context, id, user ID) error {
 		return ErrInUse
 	}
 	m.deleteReviews(func(r Review) bool { return r.Shop == id })
-	m.shops = slices.Delete(m.shops, at, at+1)
+	m.shops = slices.Delete(m.shops, i, i+1)
 	return nil
 }
 
-func (m *Memory) findShopOf(id, user ID) (at int, err error) {
-	at, found := m.findShop(id)
+func (m *Memory) findShopOf(id, user ID) (i int, err error) {
+	i, found := m.findShop(id)
 	if !found {
 		return 0, ErrNotFound
 	}
-	if m.shops[at].Creator != user {
-		return 0, ErrNotYours
+	if m.shops[i].Creator != user {
+		return 0, ErrNotOwner
 	}
-	return at, nil
+	return i, nil
 }
 
-// findShop gives the place of the id, or the place it would have.
-func (m *Memory) findShop(id ID) (at int, found bool) {
+// findShop returns the index of the shop, or where it would be inserted.
+func (m *Memory) findShop(id ID) (i int, found bool) {
 	return slices.BinarySearchFunc(m.shops, id, func(shop Shop, id ID) int { return bytes.Compare(shop.ID[:], id[:]) })
 }

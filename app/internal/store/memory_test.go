@@ -11,11 +11,11 @@ import (
 	"slipway/app/internal/store/storetest"
 )
 
-func TestTheMemoryStoreDoesWhatAStoreDoes(t *testing.T) {
+func TestMemoryFulfilsTheStoreContract(t *testing.T) {
 	storetest.Contract(t, func(*testing.T) store.Store { return &store.Memory{} })
 }
 
-func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
+func TestAFullStoreRefusesAdditionsAndKeepsServing(t *testing.T) {
 	full := &store.Memory{}
 	user, err := full.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
 	if err != nil {
@@ -34,19 +34,19 @@ func TestAFullStoreRefusesAndKeepsServing(t *testing.T) {
 	}
 }
 
-func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
+func TestReuseOfARefreshTokenAfterTheGracePeriodEndsTheSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		kept := &store.Memory{}
-		user, err := kept.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
+		st := &store.Memory{}
+		user, err := st.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		session, err := kept.AddSession(t.Context(), user, store.SecretHash{1}, store.Now().Add(time.Hour))
+		session, err := st.AddSession(t.Context(), user, store.SecretHash{1}, store.Now().Add(time.Hour))
 		if err != nil {
 			t.Fatal(err)
 		}
 		renew := func(current byte) error {
-			_, err := kept.RenewSession(t.Context(), session.ID, store.SecretHash{current}, store.SecretHash{2}, store.Now().Add(time.Hour))
+			_, err := st.RenewSession(t.Context(), session.ID, store.SecretHash{current}, store.SecretHash{2}, store.Now().Add(time.Hour))
 			return err
 		}
 		for range 2 {
@@ -63,7 +63,7 @@ func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 	})
 }
 
-func TestSessionsThatHaveEndedMakeRoom(t *testing.T) {
+func TestExpiredSessionsMakeRoomForNewOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := &store.Memory{}
 		var user store.User

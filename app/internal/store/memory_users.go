@@ -45,7 +45,7 @@ func (m *Memory) User(_ context.Context, id ID) (User, error) {
 func (m *Memory) SetPassword(_ context.Context, user User, hash string, keep ID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.knows(user) {
+	if !m.isCurrent(user) {
 		return ErrNotFound
 	}
 	user.PasswordHash = hash
@@ -57,7 +57,7 @@ func (m *Memory) SetPassword(_ context.Context, user User, hash string, keep ID)
 func (m *Memory) DeleteUser(_ context.Context, user User) (changes []Change, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if !m.knows(user) {
+	if !m.isCurrent(user) {
 		return nil, ErrNotFound
 	}
 	m.deleteReviews(func(review Review) bool {
@@ -68,24 +68,24 @@ func (m *Memory) DeleteUser(_ context.Context, user User) (changes []Change, err
 		return false
 	})
 	maps.DeleteFunc(m.likes, func(given like, _ bool) bool {
-		if at, found := m.findReview(given.review); found && given.user == user.ID {
-			changes = append(changes, Change{m.reviews[at].Shop, given.review})
+		if i, found := m.findReview(given.review); found && given.user == user.ID {
+			changes = append(changes, Change{m.reviews[i].Shop, given.review})
 		}
 		return given.user == user.ID
 	})
-	for at := range m.shops {
-		if m.shops[at].Creator == user.ID {
-			m.shops[at].Creator = ID{}
+	for i := range m.shops {
+		if m.shops[i].Creator == user.ID {
+			m.shops[i].Creator = ID{}
 		}
 	}
 	m.endOtherSessions(user.ID, ID{})
-	maps.DeleteFunc(m.keys, func(_ [sha256.Size]byte, kept keptKey) bool { return kept.user == user.ID })
+	maps.DeleteFunc(m.keys, func(_ [sha256.Size]byte, stored storedKey) bool { return stored.user == user.ID })
 	delete(m.emails, user.Email)
 	delete(m.users, user.ID)
 	return changes, nil
 }
 
-// exists tells whether there is a user with this id.
+// exists reports whether there is a user with this ID.
 func (m *Memory) exists(user ID) bool {
 	_, found := m.users[user]
 	return found

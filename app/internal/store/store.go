@@ -1,4 +1,5 @@
-// Package store keeps users, their sessions, shops, reviews and likes. Handlers know only the Store interface.
+// Package store defines the data of the app, the Store interface that keeps it, and an implementation in memory. Handlers
+// use only the interface; what every implementation has to do is tested by package storetest.
 package store
 
 import (
@@ -10,40 +11,40 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// UserDraft is a sign-up. The e-mail address is in lower case; the password is hashed already.
+// UserDraft is a user to add. The e-mail address is in lower case.
 type UserDraft struct {
 	Email, Name  string
 	PasswordHash string `json:"-"`
 }
 
-// User is somebody who signed up.
+// User is a registered user.
 type User struct {
 	ID        ID
 	CreatedAt time.Time
 	UserDraft
 }
 
-// SecretHash is what is kept of a refresh token: it cannot be turned back into one.
+// SecretHash is the stored hash of a refresh token. The token cannot be computed from it.
 type SecretHash [32]byte
 
-// Session is one login of a user. Each refresh replaces the hash, so that a token works once.
+// Session is one login of a user. Each refresh replaces the hash, so that a refresh token works once.
 type Session struct {
 	ID, User  ID
 	Hash      SecretHash
 	ExpiresAt time.Time
 
 	PreviousHash SecretHash // before the last renewal
-	RenewedAt    time.Time  // zero: never
+	RenewedAt    time.Time  // zero if it was never renewed
 }
 
-// RenewalGrace is how long after a renewal the token before it is accepted, for clients that lost the answer.
+// RenewalGrace is how long after a renewal the previous token is accepted, for clients that lost the response.
 const RenewalGrace = 30 * time.Second
 
-// SessionsPerUser is how many sessions a user can have: one more login ends the session that expires first, which is the
-// one that was not used for longest.
+// SessionsPerUser is the maximum number of sessions of a user. One more login ends the session that expires first, which
+// is the least recently used one.
 const SessionsPerUser = 20
 
-// LastUsed returns when the session was renewed last, or else when it began.
+// LastUsed returns when the session was last renewed, or when it began.
 func (s Session) LastUsed() time.Time {
 	if s.RenewedAt.IsZero() {
 		return s.ID.Time()
@@ -51,19 +52,19 @@ func (s Session) LastUsed() time.Time {
 	return s.RenewedAt
 }
 
-// Renewal is what becomes of a session when a refresh token is used.
+// Renewal is the effect of a refresh token on a session.
 type Renewal int
 
 const (
-	// Ended is for sessions that are over, and for tokens that were used before: somebody else knows the token.
+	// Ended means that the session is expired, or that the token was used before and may be stolen.
 	Ended Renewal = iota
-	// Renewed is for the token of the session.
+	// Renewed means that it is the current token.
 	Renewed
-	// Repeated is for the token before, within RenewalGrace: the session stays as it is.
+	// Repeated means that it is the previous token, within RenewalGrace: the session stays as it is.
 	Repeated
 )
 
-// Renewal decides what the use of a token with this hash means for the session.
+// Renewal returns the effect of a token with this hash.
 func (s Session) Renewal(hash SecretHash, now time.Time) Renewal {
 	switch {
 	case !now.Before(s.ExpiresAt):
@@ -76,37 +77,37 @@ func (s Session) Renewal(hash SecretHash, now time.Time) Renewal {
 	return Ended
 }
 
-// ShopDraft is what a user says about a new shop.
+// ShopDraft holds the fields of a shop that its creator sets.
 type ShopDraft struct {
 	Name        string `json:"name"`
 	City        string `json:"city"`
 	Description string `json:"description"`
 }
 
-// Shop is a stored draft with what its reviews amounted to when they were counted last.
+// Shop is a stored shop, with its rating as of the last recount.
 type Shop struct {
 	ID        ID        `json:"id"`
-	Creator   ID        `json:"creator"` // zero: the user is gone
+	Creator   ID        `json:"creator"` // zero if the user was deleted
 	CreatedAt time.Time `json:"createdAt"`
 	ShopDraft
 	Rating Rating `json:"rating"`
 }
 
-// Rating sums up the reviews of a shop.
+// Rating summarizes the reviews of a shop.
 type Rating struct {
 	Reviews int `json:"reviews"`
-	Stars   int `json:"stars"` // of all reviews together
-	Likes   int `json:"likes"` // of all reviews together
+	Stars   int `json:"stars"` // sum over all reviews
+	Likes   int `json:"likes"` // sum over all reviews
 }
 
-// ReviewDraft is what a user says about a shop.
+// ReviewDraft is a review to add.
 type ReviewDraft struct {
 	Shop, Author ID
 	Stars        int
 	Text         string
 }
 
-// Review is a stored draft, with its author's name, and its likes when they were counted last.
+// Review is a stored review, with the name of its author, and its likes as of the last recount.
 type Review struct {
 	ID        ID
 	CreatedAt time.Time
@@ -115,81 +116,82 @@ type Review struct {
 	Likes      int
 }
 
-// Page is a part of a list, newest first: at most Limit entries, the newest that are older than Before or, if After is
-// given, the oldest that are newer than After. With neither it is the beginning of the list.
+// Page selects a part of a list, newest first: at most Limit items, the newest ones older than Before or, if After is
+// set, the oldest ones newer than After. With neither, it is the beginning of the list.
 type Page struct {
 	Before, After ID
 	Limit         int
 }
 
-// Change is what has to be counted again: the likes of a review and the rating of its shop. The zero Review is none.
+// Change names what has to be recounted: the likes of a review, unless Review is zero, and the rating of its shop.
 type Change struct{ Shop, Review ID }
 
-// Overdue is a change that was not counted in time.
+// Overdue is a change that was not recounted in time.
 type Overdue struct {
 	Change Change
-	Tries  int // recounts that failed since
+	Tries  int // failed recounts so far
 }
 
 var (
-	// ErrNotFound says that there is nothing with this id.
+	// ErrNotFound is returned if nothing has this ID.
 	ErrNotFound = errors.New("not found")
-	// ErrTaken says that what may exist once exists already.
+	// ErrTaken is returned if something unique exists already.
 	ErrTaken = errors.New("exists already")
-	// ErrNotYours says that only somebody else may do this.
-	ErrNotYours = errors.New("belongs to somebody else")
-	// ErrInUse says that what others added to it keeps it from being deleted.
-	ErrInUse = errors.New("others have added to it")
-	// ErrFull says that the store takes nothing further.
+	// ErrNotOwner is returned if only another user may do this.
+	ErrNotOwner = errors.New("belongs to another user")
+	// ErrInUse is returned if something cannot be deleted because other users have added to it.
+	ErrInUse = errors.New("other users have added to it")
+	// ErrFull is returned if the store has no room for more.
 	ErrFull = errors.New("the store is full")
-	// ErrUnavailable says that the store cannot answer now, and may later.
+	// ErrUnavailable is returned if the store cannot be used now, but may be later.
 	ErrUnavailable = errors.New("the store cannot be reached")
-	// ErrStale says that a change was counted, but a cache may not know it yet.
-	ErrStale = errors.New("what is cached may be stale")
+	// ErrStale is returned if a recount succeeded, but the cache may still have the old value.
+	ErrStale = errors.New("the cached value may be stale")
 )
 
-// Store is safe for concurrent use. What it adds gets an ID that sorts after those this process made before. Each
-// method may return ErrUnavailable, each Add method ErrFull, and each method that adds something of a user ErrNotFound if
-// that user is gone. AddUser, AddShop and AddReview add once for each idempotency key of their context.
+// Store keeps the data of the app, and is safe for concurrent use. What it adds gets an ID that sorts after the earlier
+// ones of this process. Each method may return ErrUnavailable, each Add method ErrFull, and each method that adds
+// something of a user ErrNotFound if that user was deleted. AddUser, AddShop and AddReview add once for each idempotency
+// key of their context.
 type Store interface {
-	// AddUser returns ErrTaken when somebody signed up with this e-mail address before.
+	// AddUser returns ErrTaken if a user with this e-mail address exists.
 	AddUser(ctx context.Context, draft UserDraft) (User, error)
 	UserByEmail(ctx context.Context, email string) (User, error)
 	User(ctx context.Context, id ID) (User, error)
-	// SetPassword replaces the user's password, and ends all their sessions but one. It returns ErrNotFound if the
-	// password is not the one of user any more.
+	// SetPassword replaces the password of a user, and ends all their sessions except keep. It returns ErrNotFound if the
+	// stored password hash differs from that of user.
 	SetPassword(ctx context.Context, user User, hash string, keep ID) error
-	// DeleteUser deletes a user with their sessions, reviews, likes and idempotency keys, and says what has to be counted
-	// again. Their shops stay, as others have reviewed them, and belong to nobody. It returns ErrNotFound as SetPassword
-	// does.
+	// DeleteUser deletes a user with their sessions, reviews, likes and idempotency keys, and returns what has to be
+	// recounted. Their shops stay without an owner, because others may have reviewed them. It returns ErrNotFound as
+	// SetPassword does.
 	DeleteUser(ctx context.Context, user User) ([]Change, error)
 
-	// AddSession returns ErrNotFound if the user's password is not the one of user any more. It ends the sessions of the
-	// user beyond SessionsPerUser.
+	// AddSession returns ErrNotFound if the stored password hash differs from that of user. It ends the sessions of the
+	// user in excess of SessionsPerUser.
 	AddSession(ctx context.Context, user User, hash SecretHash, expiresAt time.Time) (Session, error)
-	// Sessions returns the sessions of a user that are not over, the one that expires last first.
+	// Sessions returns the unexpired sessions of a user, the one that expires last first.
 	Sessions(ctx context.Context, user ID) ([]Session, error)
-	// RenewSession replaces the hash and the end of a session whose hash is current. If current was its hash until
-	// less than RenewalGrace ago, the session is returned as it is, so that its Hash tells which renewal won. With any
-	// other hash the session ends, and ErrNotFound is returned: the token was used before, so it may be stolen.
+	// RenewSession replaces the hash and the expiry of a session if its hash is current. If current was its hash until
+	// less than RenewalGrace ago, it returns the session unchanged, so that Hash identifies the renewal that won. With
+	// any other hash it ends the session and returns ErrNotFound, because the token was used before and may be stolen.
 	RenewSession(ctx context.Context, id ID, current, next SecretHash, expiresAt time.Time) (Session, error)
 	// EndSession returns ErrNotFound if the user has no such session.
 	EndSession(ctx context.Context, user, id ID) error
-	// EndOtherSessions ends all sessions of a user but one.
+	// EndOtherSessions ends all sessions of a user except keep.
 	EndOtherSessions(ctx context.Context, user, keep ID) error
-	// SweepSessions deletes the sessions of all users that are over.
-	SweepSessions(ctx context.Context) error
+	// DeleteExpiredSessions deletes the expired sessions of all users.
+	DeleteExpiredSessions(ctx context.Context) error
 
 	AddShop(ctx context.Context, creator ID, draft ShopDraft) (Shop, error)
 	Shop(ctx context.Context, id ID) (Shop, error)
-	// UpdateShop returns ErrNotYours unless the user added the shop.
+	// UpdateShop returns ErrNotOwner unless the user added the shop.
 	UpdateShop(ctx context.Context, id, user ID, draft ShopDraft) (Shop, error)
-	// DeleteShop deletes the user's review of the shop too. It returns ErrNotYours unless the user added the shop, and
+	// DeleteShop also deletes the user's review of the shop. It returns ErrNotOwner unless the user added the shop, and
 	// ErrInUse if others have reviewed it.
 	DeleteShop(ctx context.Context, id, user ID) error
-	// Shops returns a page of the shops that have the text in name or city, in upper or lower case.
+	// Shops returns a page of the shops whose name or city contains the text, ignoring case.
 	Shops(ctx context.Context, text string, page Page) ([]Shop, error)
-	// Leaders returns the shops with the best scores, best first, and of equal ones the oldest.
+	// Leaders returns the shops with the best scores, best first. Shops with equal scores are sorted oldest first.
 	Leaders(ctx context.Context, limit int) ([]Shop, error)
 
 	// AddReview returns ErrTaken for a second review of the same shop by the same author.
@@ -197,13 +199,13 @@ type Store interface {
 	Review(ctx context.Context, id ID) (Review, error)
 	// ReviewBy returns the review of a shop by this author.
 	ReviewBy(ctx context.Context, shop, author ID) (Review, error)
-	// UpdateReview returns ErrNotYours unless the user wrote the review.
+	// UpdateReview returns ErrNotOwner unless the user wrote the review.
 	UpdateReview(ctx context.Context, id, user ID, stars int, text string) (Review, error)
-	// DeleteReview deletes the likes of the review too. It returns ErrNotYours unless the user wrote the review.
+	// DeleteReview also deletes the likes of the review. It returns ErrNotOwner unless the user wrote the review.
 	DeleteReview(ctx context.Context, id, user ID) (Change, error)
 	// Reviews returns a page of the reviews of a shop, or ErrNotFound for an unknown shop.
 	Reviews(ctx context.Context, shop ID, page Page) ([]Review, error)
-	// Like may be called again without effect. It says what has to be counted again.
+	// Like is idempotent. It returns what has to be recounted.
 	Like(ctx context.Context, review, user ID) (Change, error)
 	// Unlike is the reverse of Like.
 	Unlike(ctx context.Context, review, user ID) (Change, error)
@@ -211,20 +213,21 @@ type Store interface {
 	// Liked returns which of these reviews the user likes.
 	Liked(ctx context.Context, user ID, reviews []ID) (map[ID]bool, error)
 
-	// Recount counts again what changed, from the reviews and likes themselves: doing it twice changes nothing.
+	// Recount computes counts and ratings from the reviews and likes themselves, so that repeating it changes nothing.
 	Recount(ctx context.Context, change Change) error
 
-	// Check returns why the store cannot be used, or nil.
+	// Check returns an error if the store cannot be used.
 	Check(ctx context.Context) error
 }
 
-// Each shop starts with priorWeight reviews of priorStars: one review of five stars is no proof of the best shop.
+// The score of each shop includes priorWeight imaginary reviews of priorStars, so that a single review of five stars does
+// not make the best shop.
 const (
 	priorWeight = 5
 	priorStars  = 3
 )
 
-// Average is the stars of an average review, from 1 to 5; ok is false where there is no review.
+// Average returns the average stars of a review, from 1 to 5. ok is false without reviews.
 func (r Rating) Average() (stars float64, ok bool) {
 	if r.Reviews == 0 {
 		return 0, false
@@ -232,12 +235,12 @@ func (r Rating) Average() (stars float64, ok bool) {
 	return float64(r.Stars) / float64(r.Reviews), true
 }
 
-// Score is what the leader board sorts by, in 1/1,000,000 stars.
+// Score returns the sort key of the leaderboard, in 1/1,000,000 stars.
 func (r Rating) Score() int {
 	return 1_000_000 * (r.Stars + priorWeight*priorStars) / (r.Reviews + priorWeight)
 }
 
-// SearchText is the form in which a shop is searched; apply it to what is searched for too.
+// SearchText normalizes text for a search. It applies to shops and to the searched text alike.
 func SearchText(parts ...string) string {
 	return strings.ToLower(norm.NFC.String(strings.Join(parts, "\n")))
 }

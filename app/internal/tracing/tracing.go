@@ -1,4 +1,5 @@
-// Package tracing tells a collector how long the parts of a request took (OpenTelemetry).
+// Package tracing records OpenTelemetry spans of incoming requests and of calls to other systems, and exports them to a
+// collector. Spans never contain what users wrote: neither queries, bodies nor values of statements.
 package tracing
 
 import (
@@ -20,15 +21,15 @@ import (
 
 const (
 	scope = "slipway/app"
-	// stopTimeout is how long a process that stops tries to send what is left.
+	// stopTimeout is how long a stopping process tries to export the remaining spans.
 	stopTimeout = 3 * time.Second
 )
 
-// Start sends spans of this service to the collector at this URL (OTLP over HTTP) until stop is called; without a URL it
-// sends nothing.
+// Start exports the spans of this service to the collector at url (OTLP over HTTP) until stop is called. Without a URL it
+// exports nothing.
 func Start(ctx context.Context, url, service, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
 	if url == "" {
-		// Ids all the same: by them a request is found in the logs of all it went through.
+		// Trace IDs are created anyway: they connect the log lines of one request across services.
 		return sdk.NewTracerProvider(sdk.WithSampler(sdk.ParentBased(sdk.NeverSample()))), func() {}, nil
 	}
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(strings.TrimSuffix(url, "/")+"/v1/traces"))
@@ -36,21 +37,21 @@ func Start(ctx context.Context, url, service, version, environment string, logge
 		return nil, nil, err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces are lost", "error", err) }))
-	sending := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(resource.NewSchemaless(
+	exporting := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(resource.NewSchemaless(
 		attribute.String("service.name", service),
 		attribute.String("service.version", version),
 		attribute.String("deployment.environment.name", environment),
 	)))
-	return sending, func() {
+	return exporting, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 		defer cancel()
-		if err := sending.Shutdown(ctx); err != nil {
+		if err := exporting.Shutdown(ctx); err != nil {
 			logger.Warn("traces are lost", "error", err)
 		}
 	}, nil
 }
 
-// Server makes each request a span, below that of the caller if it sent one (W3C Trace Context).
+// Server records a span for each request, as a child of the caller's span if it sent one (W3C Trace Context).
 func Server(provider trace.TracerProvider, next http.Handler) http.Handler {
 	tracer := provider.Tracer(scope)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -61,8 +62,8 @@ func Server(provider trace.TracerProvider, next http.Handler) http.Handler {
 	})
 }
 
-// Answered tells the span of a request what is known at its end. Neither query nor body gets in.
-func Answered(ctx context.Context, method, route string, status int) {
+// Finish adds to the span of a request what is known after it was served.
+func Finish(ctx context.Context, method, route string, status int) {
 	span := trace.SpanFromContext(ctx)
 	span.SetName(method + " " + route)
 	span.SetAttributes(
@@ -75,8 +76,9 @@ func Answered(ctx context.Context, method, route string, status int) {
 	}
 }
 
-// Call is a span for a call to another system, if the request it is part of has one. The statement must not hold values.
-func Call(ctx context.Context, system, statement string) (context.Context, func(err error)) {
+// StartCall starts a span for a call to another system if the span of the request is recorded; end finishes it. The
+// statement must not contain values.
+func StartCall(ctx context.Context, system, statement string) (_ context.Context, end func(err error)) {
 	parent := trace.SpanFromContext(ctx)
 	if !parent.IsRecording() {
 		return ctx, func(error) {}
@@ -92,7 +94,7 @@ func Call(ctx context.Context, system, statement string) (context.Context, func(
 	}
 }
 
-// Transport makes each request to another service a span, and tells that service the trace it belongs to.
+// Transport records a span for each outgoing request, and sends the trace context along.
 func Transport(next http.RoundTripper) http.RoundTripper { return transport{next} }
 
 type transport struct{ next http.RoundTripper }
@@ -103,14 +105,14 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer span.End()
 	r = r.Clone(ctx)
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(r.Header))
-	answer, err := t.next.RoundTrip(r)
+	response, err := t.next.RoundTrip(r)
 	if err != nil {
 		span.SetStatus(codes.Error, "")
 		return nil, err
 	}
-	span.SetAttributes(attribute.Int("http.response.status_code", answer.StatusCode))
-	if answer.StatusCode >= http.StatusBadRequest {
+	span.SetAttributes(attribute.Int("http.response.status_code", response.StatusCode))
+	if response.StatusCode >= http.StatusBadRequest {
 		span.SetStatus(codes.Error, "")
 	}
-	return answer, nil
+	return response, nil
 }

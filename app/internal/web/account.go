@@ -2,98 +2,109 @@ package web
 
 import (
 	"net/http"
-	"strings"
+	"net/url"
+	"time"
 )
 
-func loginForm() form {
-	return form{Action: "/login", Button: "Log in", Fields: []field{
-		{Name: "email", Label: "E-mail address", Type: "email", Longest: 254, Required: true, Autocomplete: "username"},
-		{Name: "password", Label: "Password", Type: "password", Longest: 128, Required: true, Autocomplete: "current-password"},
+type user struct {
+	Name, Email string
+	CreatedAt   time.Time
+}
+
+type session struct {
+	ID                               string
+	CreatedAt, LastUsedAt, ExpiresAt time.Time
+	Current                          bool
+}
+
+type accountContent struct {
+	User               user
+	Sessions           []session
+	Password, Deletion form
+}
+
+func passwordForm() form {
+	return form{Action: "/account/password", Button: "Change the password", Fields: []field{
+		{Name: "currentPassword", Label: "Current password", Type: "password", MaxLength: 128, Required: true, Autocomplete: "current-password"},
+		{Name: "newPassword", Label: "New password", Hint: "At least 10 characters.", Type: "password", MaxLength: 128, Required: true, Autocomplete: "new-password"},
 	}}
 }
 
-func signUpForm() form {
-	return form{Action: "/signup", Button: "Sign up", Fields: []field{
-		{Name: "name", Label: "Name", Hint: "Shown with your reviews.", Type: "text", Longest: 100, Required: true, Autocomplete: "name"},
-		{Name: "email", Label: "E-mail address", Hint: "Never shown.", Type: "email", Longest: 254, Required: true, Autocomplete: "username"},
-		{Name: "password", Label: "Password", Hint: "At least 10 characters.", Type: "password", Longest: 128, Required: true, Autocomplete: "new-password"},
+func deletionForm() form {
+	return form{Action: "/account/delete", Button: "Delete the account", Fields: []field{
+		{Name: "password", Label: "Password", Type: "password", MaxLength: 128, Required: true, Autocomplete: "current-password"},
 	}}
 }
 
-// reasons are what a login page may be asked to say; nothing else can be put on it from outside.
-var reasons = map[string]string{
-	"new":     "Your account is there. Log in to use it.",
-	"ended":   "Your session has ended. Log in to go on.",
-	"deleted": "Your account is deleted, with your reviews and likes.",
+// accountMessages are the messages of the account page, by the parameter `why`.
+var accountMessages = map[string]string{
+	"password": "Your password is changed, and all your other sessions have ended.",
+	"session":  "The session has ended.",
+	"sessions": "All your other sessions have ended.",
 }
 
-func (s *site) newAccount(w http.ResponseWriter, r *http.Request, who visitor) error {
-	return s.show(w, r, who, page{Name: "form", Title: "Sign up", Form: signUpForm()})
+func (s *site) showAccount(w http.ResponseWriter, r *http.Request, v visitor) error {
+	return s.showAccountWith(w, r, v, passwordForm(), deletionForm(), 0)
 }
 
-func (s *site) signUp(w http.ResponseWriter, r *http.Request, who visitor) error {
-	f := signUpForm()
+// showAccountWith shows the account with forms that may have been filled in already.
+func (s *site) showAccountWith(w http.ResponseWriter, r *http.Request, v visitor, password, deletion form, status int) error {
+	content := accountContent{Password: password, Deletion: deletion}
+	if err := s.callAsUser(w, r, &v, call{method: http.MethodGet, path: "/v1/users/me", response: &content.User}); err != nil {
+		return err
+	}
+	var sessions list[session]
+	if err := s.callAsUser(w, r, &v, call{method: http.MethodGet, path: "/v1/sessions", response: &sessions}); err != nil {
+		return err
+	}
+	content.Sessions = sessions.Items
+	message := accountMessages[r.URL.Query().Get("why")]
+	return s.show(w, r, v, page{Name: "account", Title: "Your account", Message: message, Status: status, Content: content, Form: form{Status: status}})
+}
+
+func (s *site) changePassword(w http.ResponseWriter, r *http.Request, v visitor) error {
+	f := passwordForm()
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
-	err := s.api.do(r.Context(), who, call{method: http.MethodPost, path: "/v1/users", key: newKey(), body: f.body()})
-	if f.refuse(err) {
-		return s.show(w, r, who, page{Name: "form", Title: "Sign up", Status: f.Status, Form: f})
+	err := s.callAsUser(w, r, &v, call{method: http.MethodPut, path: "/v1/users/me/password", body: f.body()})
+	if f.addErrors(err) {
+		return s.showAccountWith(w, r, v, f, deletionForm(), f.Status)
 	}
 	if err != nil {
 		return err
 	}
-	return redirect(w, r, toLogin("/", "new"))
+	return redirect(w, r, "/account?why=password")
 }
 
-func (s *site) newLogin(w http.ResponseWriter, r *http.Request, who visitor) error {
-	f := loginForm()
-	f.Back = who.back
-	return s.show(w, r, who, page{Name: "form", Title: "Log in", Said: reasons[r.URL.Query().Get("why")], Form: f})
+func (s *site) endSession(w http.ResponseWriter, r *http.Request, v visitor) error {
+	path := "/v1/sessions/" + url.PathEscape(r.PathValue("session"))
+	err := s.callAsUser(w, r, &v, call{method: http.MethodDelete, path: path})
+	if err != nil && !hasStatus(err, http.StatusNotFound) { // it has ended already
+		return err
+	}
+	return redirect(w, r, "/account?why=session")
 }
 
-func (s *site) logIn(w http.ResponseWriter, r *http.Request, who visitor) error {
-	f := loginForm()
+func (s *site) endOtherSessions(w http.ResponseWriter, r *http.Request, v visitor) error {
+	if err := s.callAsUser(w, r, &v, call{method: http.MethodDelete, path: "/v1/sessions/others"}); err != nil {
+		return err
+	}
+	return redirect(w, r, "/account?why=sessions")
+}
+
+func (s *site) deleteAccount(w http.ResponseWriter, r *http.Request, v visitor) error {
+	f := deletionForm()
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
-	f.Back = local(r.PostForm.Get("back"))
-	var given tokens
-	err := s.api.do(r.Context(), who, call{method: http.MethodPost, path: "/v1/sessions", body: f.body(), answer: &given})
-	if f.refuse(err) {
-		return s.show(w, r, who, page{Name: "form", Title: "Log in", Status: f.Status, Form: f})
+	err := s.callAsUser(w, r, &v, call{method: http.MethodPost, path: "/v1/users/me/deletion", body: f.body()})
+	if f.addErrors(err) {
+		return s.showAccountWith(w, r, v, passwordForm(), f, f.Status)
 	}
 	if err != nil {
 		return err
 	}
-	remember(w, given)
-	return redirect(w, r, f.Back)
-}
-
-// logOut ends the session in this browser whatever the API says: what it cannot end now, nobody has the token of.
-func (s *site) logOut(w http.ResponseWriter, r *http.Request, who visitor) error {
-	if who.SignedIn() {
-		if err := s.asUser(w, r, &who, call{method: http.MethodDelete, path: "/v1/sessions"}); err != nil {
-			s.Logger.WarnContext(r.Context(), "a session was not ended, only forgotten", "error", err)
-		}
-	}
-	forget(w)
-	return redirect(w, r, "/")
-}
-
-// longestPath is more than any page's address has.
-const longestPath = 4 << 10
-
-// local is a path of this site, and "/" instead of anything that leads elsewhere: browsers take // and \ for a host.
-func local(path string) string {
-	if len(path) > longestPath || !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsAny(path, "\\\t\r\n") {
-		return "/"
-	}
-	return path
-}
-
-// redirect makes the browser get the next page: reloading that sends nothing again.
-func redirect(w http.ResponseWriter, r *http.Request, to string) error {
-	http.Redirect(w, r, to, http.StatusSeeOther)
-	return nil
+	deleteTokens(w)
+	return redirect(w, r, loginPath("/", "deleted"))
 }

@@ -13,8 +13,8 @@ import (
 	"slipway/app/internal/web"
 )
 
-// refusing is a site before an API that refuses every body, so that forms are shown again with what was sent.
-func refusing(t *testing.T) http.Handler {
+// newRefusedSite returns the pages of an API that refuses every body, so that forms are shown again with their values.
+func newRefusedSite(t *testing.T) http.Handler {
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {
 			io.WriteString(w, `{}`)
@@ -29,17 +29,18 @@ func refusing(t *testing.T) http.Handler {
 	return web.New(options)
 }
 
+// send submits a form.
 func send(site http.Handler, target, body string) *httptest.ResponseRecorder {
 	request := httptest.NewRequest("POST", target, strings.NewReader(body))
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.AddCookie(&http.Cookie{Name: "__Host-access", Value: "x"})
-	answer := httptest.NewRecorder()
-	site.ServeHTTP(answer, request)
-	return answer
+	response := httptest.NewRecorder()
+	site.ServeHTTP(response, request)
+	return response
 }
 
-func TestNoFormCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
-	site := refusing(t)
+func TestNoFormTakesMuchTimeOrGetsALargeResponse(t *testing.T) {
+	site := newRefusedSite(t)
 	for path, valid := range map[string]map[string]any{
 		"/signup":          {"name": "Ada", "email": "ada@example.org", "password": "correct horse"},
 		"/login":           {"email": "ada@example.org", "password": "correct horse", "back": "/leaders"},
@@ -48,12 +49,12 @@ func TestNoFormCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 		"/logout":          {},
 	} {
 		t.Run(path, func(t *testing.T) {
-			for at, body := range attack.Bodies(1000, 2, valid) {
+			for i, body := range attack.Bodies(1000, 2, valid) {
 				body = attack.Form(body)
 				attack.WithinCPU(t, 0, func() {
-					answer := send(site, path, body)
-					if answer.Body.Len() > attack.LargestAnswer || answer.Code >= 500 {
-						t.Errorf("body %d: %d and %d bytes", at, answer.Code, answer.Body.Len())
+					response := send(site, path, body)
+					if response.Body.Len() > attack.MaxResponse || response.Code >= 500 {
+						t.Errorf("body %d: %d and %d bytes", i, response.Code, response.Body.Len())
 					}
 				})
 			}
@@ -61,11 +62,11 @@ func TestNoFormCostsMuchTimeOrGetsALargeAnswer(t *testing.T) {
 	}
 }
 
-func TestAFormOfTooManyFieldsOrBytesIsRefused(t *testing.T) {
-	site := refusing(t)
+func TestAFormWithTooManyFieldsOrBytesIsRefused(t *testing.T) {
+	site := newRefusedSite(t)
 	back := send(site, "/login", "back=/"+strings.Repeat(`"`, 16_000))
-	if back.Code != http.StatusUnprocessableEntity || back.Body.Len() > attack.LargestAnswer {
-		t.Errorf("a long way back: %d and %d bytes", back.Code, back.Body.Len())
+	if back.Code != http.StatusUnprocessableEntity || back.Body.Len() > attack.MaxResponse {
+		t.Errorf("a long path to return to: %d and %d bytes", back.Code, back.Body.Len())
 	}
 	for body, want := range map[string]int{
 		strings.Repeat("a&", 21):                        http.StatusBadRequest,

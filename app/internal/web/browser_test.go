@@ -12,15 +12,15 @@ import (
 	"golang.org/x/net/html"
 )
 
-// browser is somebody who clicks: with cookies, following redirects, sending the forms it was given.
+// browser behaves like a visitor's browser: it keeps cookies, follows redirects and submits the forms of pages.
 type browser struct {
 	t      *testing.T
 	client *http.Client
 	site   *url.URL
-	given  []*http.Cookie // all that was ever set
+	given  []*http.Cookie // every cookie that a response has set
 }
 
-func (s *surroundings) browser() *browser {
+func (s *testSite) browser() *browser {
 	s.t.Helper()
 	jar, _ := cookiejar.New(nil)
 	site, err := url.Parse(s.web.URL)
@@ -38,15 +38,15 @@ type recordCookies struct {
 }
 
 func (c recordCookies) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := c.next.RoundTrip(r)
+	response, err := c.next.RoundTrip(r)
 	if err == nil {
-		c.browser.given = append(c.browser.given, answer.Cookies()...)
+		c.browser.given = append(c.browser.given, response.Cookies()...)
 	}
-	return answer, err
+	return response, err
 }
 
-// seen is a page in a browser.
-type seen struct {
+// htmlPage is a parsed page in a browser.
+type htmlPage struct {
 	t      *testing.T
 	status int
 	header http.Header
@@ -55,14 +55,14 @@ type seen struct {
 	root   *html.Node
 }
 
-func (b *browser) do(request *http.Request) seen {
+func (b *browser) do(request *http.Request) htmlPage {
 	b.t.Helper()
-	answer, err := b.client.Do(request)
+	response, err := b.client.Do(request)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	content, err := io.ReadAll(answer.Body)
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -70,10 +70,10 @@ func (b *browser) do(request *http.Request) seen {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return seen{b.t, answer.StatusCode, answer.Header, answer.Request.URL.RequestURI(), string(content), root}
+	return htmlPage{b.t, response.StatusCode, response.Header, response.Request.URL.RequestURI(), string(content), root}
 }
 
-// request has headers as name and value in turn.
+// request returns a request with a form. headers alternate name and value.
 func (b *browser) request(method, path string, values url.Values, headers ...string) *http.Request {
 	b.t.Helper()
 	request, err := http.NewRequestWithContext(b.t.Context(), method, b.site.String()+path, strings.NewReader(values.Encode()))
@@ -90,26 +90,26 @@ func (b *browser) request(method, path string, values url.Values, headers ...str
 	return request
 }
 
-func (b *browser) get(path string, headers ...string) seen {
+func (b *browser) get(path string, headers ...string) htmlPage {
 	b.t.Helper()
 	return b.do(b.request("GET", path, nil, headers...))
 }
 
-func (b *browser) post(path string, values url.Values, headers ...string) seen {
+func (b *browser) post(path string, values url.Values, headers ...string) htmlPage {
 	b.t.Helper()
 	return b.do(b.request("POST", path, values, headers...))
 }
 
-// submit fills in the form with this action and sends it: name and value in turn.
-func (b *browser) submit(on seen, action string, fill ...string) seen {
+// submit fills in the form with this action and sends it. fill alternates name and value.
+func (b *browser) submit(on htmlPage, action string, fill ...string) htmlPage {
 	b.t.Helper()
 	for _, form := range on.all("form") {
 		if attribute(form, "action") == action {
 			return b.post(action, filled(b.t, form, fill))
 		}
 	}
-	b.t.Fatalf("no form leads to %s on %s:\n%s", action, on.path, on.source)
-	return seen{}
+	b.t.Fatalf("there is no form with the action %s on %s:\n%s", action, on.path, on.source)
+	return htmlPage{}
 }
 
 func filled(t *testing.T, form *html.Node, fill []string) url.Values {
@@ -147,7 +147,7 @@ func (b *browser) signIn(name string) {
 	}
 }
 
-// addShop returns its path.
+// addShop adds a shop and returns its path.
 func (b *browser) addShop(name string) string {
 	b.t.Helper()
 	added := b.submit(b.get("/shops/new"), "/shops", "name", name)
@@ -168,7 +168,7 @@ func (b *browser) cookie(name string) string {
 	return ""
 }
 
-// setCookie with "" is what happens when its time is over.
+// setCookie sets a cookie. With "" it deletes the cookie, as if it had expired.
 func (b *browser) setCookie(name, value string) {
 	cookie := &http.Cookie{Name: name, Value: value, Path: "/", Secure: true}
 	if value == "" {
@@ -177,67 +177,68 @@ func (b *browser) setCookie(name, value string) {
 	b.client.Jar.SetCookies(b.site, []*http.Cookie{cookie})
 }
 
-func (s seen) all(tag string) []*html.Node { return within(s.root, tag) }
+func (p htmlPage) all(tag string) []*html.Node { return within(p.root, tag) }
 
-func within(root *html.Node, tag string) (found []*html.Node) {
+// within returns the elements with this tag below root.
+func within(root *html.Node, tag string) (elements []*html.Node) {
 	for node := range root.Descendants() {
 		if node.Type == html.ElementNode && node.Data == tag {
-			found = append(found, node)
+			elements = append(elements, node)
 		}
 	}
-	return found
+	return elements
 }
 
 func attribute(node *html.Node, name string) string {
-	for _, each := range node.Attr {
-		if each.Key == name {
-			return each.Val
+	for _, attr := range node.Attr {
+		if attr.Key == name {
+			return attr.Val
 		}
 	}
 	return ""
 }
 
-// text is what is read, with each run of white space as one space.
+// text returns the text of a node, with each run of white space as one space.
 func text(node *html.Node) string {
 	var words strings.Builder
-	for each := range node.Descendants() {
-		if each.Type == html.TextNode {
-			words.WriteString(each.Data)
+	for child := range node.Descendants() {
+		if child.Type == html.TextNode {
+			words.WriteString(child.Data)
 		}
 	}
 	return strings.Join(strings.Fields(words.String()), " ")
 }
 
-func (s seen) byID(id string) *html.Node {
-	for node := range s.root.Descendants() {
+func (p htmlPage) byID(id string) *html.Node {
+	for node := range p.root.Descendants() {
 		if attribute(node, "id") == id {
 			return node
 		}
 	}
-	s.t.Fatalf("nothing on %s has the id %s:\n%s", s.path, id, s.source)
+	p.t.Fatalf("nothing on %s has the id %s:\n%s", p.path, id, p.source)
 	return nil
 }
 
-// want checks the status, and that all these words are read on the page.
-func (s seen) want(status int, words ...string) {
-	s.t.Helper()
-	if s.status != status {
-		s.t.Errorf("%s: %d, want %d", s.path, s.status, status)
+// want checks the status, and that the page contains all these texts.
+func (p htmlPage) want(status int, texts ...string) {
+	p.t.Helper()
+	if p.status != status {
+		p.t.Errorf("%s: %d, want %d", p.path, p.status, status)
 	}
-	read := text(s.root)
-	for _, each := range words {
-		if !strings.Contains(read, each) {
-			s.t.Errorf("%q is not on %s:\n%s", each, s.path, read)
+	visible := text(p.root)
+	for _, want := range texts {
+		if !strings.Contains(visible, want) {
+			p.t.Errorf("%q is not on %s:\n%s", want, p.path, visible)
 		}
 	}
 }
 
-// wrong is what is said about a field, as its input refers to it.
-func (s seen) wrong(field string) string {
-	s.t.Helper()
-	input := s.byID(field)
+// wrong returns the error of a field, and checks that its input refers to it.
+func (p htmlPage) wrong(field string) string {
+	p.t.Helper()
+	input := p.byID(field)
 	if attribute(input, "aria-invalid") != "true" || !strings.Contains(attribute(input, "aria-describedby"), field+"-wrong") {
-		s.t.Errorf("%s is not marked: %v", field, input.Attr)
+		p.t.Errorf("%s is not marked: %v", field, input.Attr)
 	}
-	return text(s.byID(field + "-wrong"))
+	return text(p.byID(field + "-wrong"))
 }

@@ -20,13 +20,13 @@ import (
 
 const (
 	readTimeout = 2 * time.Second
-	// writeTimeout is longer: who is not told that it was done does it again, and logins wait for their turn.
-	writeTimeout  = 5 * time.Second
-	repeatAfter   = 500 * time.Millisecond
-	largestAnswer = 4 << 20
+	// writeTimeout is longer, because users repeat what seems to have failed, and logins wait for a slot.
+	writeTimeout = 5 * time.Second
+	retryDelay   = 500 * time.Millisecond
+	maxResponse  = 4 << 20
 )
 
-// client asks the API. It repeats, once, only what has an idempotency key, and follows no redirect.
+// client calls the API. It repeats a call once if it has an idempotency key, and follows no redirects.
 type client struct {
 	url  string
 	http http.Client
@@ -39,16 +39,17 @@ func newClient(url string) *client {
 			DialContext:         (&net.Dialer{Timeout: time.Second}).DialContext,
 			MaxIdleConnsPerHost: 64,
 			MaxConnsPerHost:     256,
-			// Shorter than the API's HTTP_IDLE_TIMEOUT: no request is sent on a connection that is being closed.
+			// This is shorter than the API's HTTP_IDLE_TIMEOUT, so that no request is sent on a connection that the API
+			// closes.
 			IdleConnTimeout: 30 * time.Second,
 		}),
 	}}
 }
 
-// errAway says that the API did not answer, or not with what it promises.
-var errAway = errors.New("the API does not answer")
+// errUnavailable is returned if the API does not respond, or with an invalid body.
+var errUnavailable = errors.New("the API does not respond")
 
-// problem is an error the API told of (RFC 9457), or one of this site that is told in the same way.
+// problem is an error response of the API (RFC 9457), or an error of this site in the same form.
 type problem struct {
 	Status     int          `json:"status"`
 	Detail     string       `json:"detail"`
@@ -60,70 +61,71 @@ type fieldError struct{ Field, Detail string }
 
 func (p *problem) Error() string { return fmt.Sprintf("%d: %s", p.Status, p.Detail) }
 
-// is tells whether err is a problem with this status.
-func is(err error, status int) bool {
+// hasStatus reports whether err is a problem with this status.
+func hasStatus(err error, status int) bool {
 	var p *problem
 	return errors.As(err, &p) && p.Status == status
 }
 
-// call is one request to the API; body and answer may be nil.
+// call is one request to the API. body and response may be nil.
 type call struct {
-	method, path string
-	token        string // "": none
-	key          string // Idempotency-Key; "": none
-	body, answer any
+	method, path   string
+	token          string // "": none
+	key            string // Idempotency-Key; "": none
+	body, response any
 }
 
-// newKey is for a call that adds something: with it the API adds that once, however often it is asked.
+// newKey returns a random idempotency key, with which the API adds something once even if the call is repeated.
 func newKey() string { return rand.Text() }
 
-// do returns a *problem the API told of, or errAway.
-func (c *client) do(ctx context.Context, who visitor, wanted call) error {
+// do calls the API. It returns a *problem if the API responds with an error, or errUnavailable.
+func (c *client) do(ctx context.Context, v visitor, request call) error {
 	timeout := writeTimeout
-	if wanted.method == http.MethodGet {
+	if request.method == http.MethodGet {
 		timeout = readTimeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	err := c.ask(ctx, who, wanted)
-	if wanted.key == "" || !mayHelpToRepeat(err) {
+	err := c.send(ctx, v, request)
+	if request.key == "" || !retryable(err) {
 		return err
 	}
 	select {
 	case <-ctx.Done():
 		return err
-	case <-time.After(repeatAfter):
-		return c.ask(ctx, who, wanted)
+	case <-time.After(retryDelay):
+		return c.send(ctx, v, request)
 	}
 }
 
-// mayHelpToRepeat is true if nobody knows whether it was done, or if the first try is still running.
-func mayHelpToRepeat(err error) bool {
+// retryable reports whether it is unknown if the call succeeded, or whether the first try is still running.
+func retryable(err error) bool {
 	var p *problem
 	if errors.As(err, &p) {
 		return p.Status == http.StatusServiceUnavailable || p.Status == http.StatusConflict && p.RetryAfter != ""
 	}
-	return errors.Is(err, errAway)
+	return errors.Is(err, errUnavailable)
 }
 
-func (c *client) ask(ctx context.Context, who visitor, wanted call) error {
-	request, err := c.request(ctx, who, wanted)
+// send sends a call once.
+func (c *client) send(ctx context.Context, v visitor, wanted call) error {
+	request, err := c.request(ctx, v, wanted)
 	if err != nil {
 		return err
 	}
-	answer, err := c.http.Do(request)
+	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errAway, withoutURL(err))
+		return fmt.Errorf("%w: %w", errUnavailable, withoutURL(err))
 	}
-	defer answer.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(answer.Body, largestAnswer))
+	defer response.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(response.Body, maxResponse))
 	if err != nil {
-		return fmt.Errorf("%w: %w", errAway, err)
+		return fmt.Errorf("%w: %w", errUnavailable, err)
 	}
-	return decodeAnswer(answer, content, wanted.answer)
+	return decodeResponse(response, content, wanted.response)
 }
 
-func (c *client) request(ctx context.Context, who visitor, wanted call) (*http.Request, error) {
+func (c *client) request(ctx context.Context, v visitor, wanted call) (*http.Request, error) {
 	var body bytes.Buffer
 	if wanted.body != nil {
 		if err := json.NewEncoder(&body).Encode(wanted.body); err != nil {
@@ -143,34 +145,35 @@ func (c *client) request(ctx context.Context, who visitor, wanted call) (*http.R
 	if wanted.key != "" {
 		request.Header.Set("Idempotency-Key", wanted.key)
 	}
-	if who.address.IsValid() {
-		request.Header.Set("X-Forwarded-For", who.address.String())
+	if v.address.IsValid() {
+		request.Header.Set("X-Forwarded-For", v.address.String())
 	}
 	request.Header.Set("X-Request-Id", logging.RequestID(ctx))
 	return request, nil
 }
 
-// withoutURL is for the log: a query is what somebody searched for.
+// withoutURL removes the URL from an error that will be logged: its query is what a user searched for.
 func withoutURL(err error) error {
-	var of *url.Error
-	if errors.As(err, &of) {
-		return of.Err
+	var urlErr *url.Error
+	if errors.As(err, &urlErr) {
+		return urlErr.Err
 	}
 	return err
 }
 
-func decodeAnswer(answer *http.Response, content []byte, into any) error {
-	if answer.StatusCode/100 != 2 {
+// decodeResponse decodes a successful response into a value, or returns the problem.
+func decodeResponse(response *http.Response, content []byte, into any) error {
+	if response.StatusCode/100 != 2 {
 		p := &problem{}
-		json.Unmarshal(content, p) // a proxy on the way answers in its own words
-		p.Status, p.RetryAfter = answer.StatusCode, answer.Header.Get("Retry-After")
+		json.Unmarshal(content, p) // fails for responses of a proxy, which are not JSON
+		p.Status, p.RetryAfter = response.StatusCode, response.Header.Get("Retry-After")
 		return p
 	}
 	if into == nil {
 		return nil
 	}
 	if err := json.Unmarshal(content, into); err != nil {
-		return fmt.Errorf("%w: %w", errAway, err)
+		return fmt.Errorf("%w: %w", errUnavailable, err)
 	}
 	return nil
 }

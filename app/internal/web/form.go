@@ -6,23 +6,23 @@ import (
 	"strconv"
 )
 
-// form is what is asked, what was answered, and what is wrong with that.
+// form is a form with its fields, the entered values and their errors.
 type form struct {
 	Action, Button string
 	Fields         []field
-	Back           string // where to go on, if the form leads back
-	Wrong          string // with the form as a whole
-	Status         int    // of the page that shows what is wrong
+	Back           string // the page to return to, or ""
+	Wrong          string // error of the form as a whole
+	Status         int    // of the page that shows the errors; 0 without errors
 }
 
 type field struct {
 	Name, Label, Hint, Type, Autocomplete string
-	Longest                               int
+	MaxLength                             int
 	Required                              bool
 	Value, Wrong                          string
 }
 
-// Shown is the value as a page shows it again: never that of a password.
+// Shown returns the value as a page shows it again. It is empty for passwords.
 func (f field) Shown() string {
 	if f.Type == "password" {
 		return ""
@@ -30,7 +30,7 @@ func (f field) Shown() string {
 	return f.Value
 }
 
-// Described has the ids of what is said about the field.
+// Described returns the IDs of the elements that describe the field.
 func (f field) Described() (ids string) {
 	if f.Hint != "" {
 		ids = f.Name + "-hint"
@@ -41,28 +41,28 @@ func (f field) Described() (ids string) {
 	return ids
 }
 
-// fill puts in the values the form begins with, by the names of the fields.
+// fill sets the initial values by the names of the fields.
 func (f *form) fill(values map[string]string) {
-	for at := range f.Fields {
-		f.Fields[at].Value = values[f.Fields[at].Name]
+	for i := range f.Fields {
+		f.Fields[i].Value = values[f.Fields[i].Name]
 	}
 }
 
-// body has the values as the API takes them; stars that are no number are left out, as if none were chosen.
+// body returns the values for the API. Stars that are not a number are omitted, as if none were chosen.
 func (f *form) body() map[string]any {
 	values := map[string]any{}
-	for _, each := range f.Fields {
-		if each.Type != "stars" {
-			values[each.Name] = each.Value
-		} else if stars, err := strconv.Atoi(each.Value); err == nil {
-			values[each.Name] = stars
+	for _, field := range f.Fields {
+		if field.Type != "stars" {
+			values[field.Name] = field.Value
+		} else if stars, err := strconv.Atoi(field.Value); err == nil {
+			values[field.Name] = stars
 		}
 	}
 	return values
 }
 
-// refuse puts what the API says is wrong beside the fields. False: err is nothing whoever fills in the form can mend.
-func (f *form) refuse(err error) bool {
+// addErrors adds the errors of a problem to the fields. It returns false if the user cannot correct err in the form.
+func (f *form) addErrors(err error) bool {
 	var p *problem
 	if !errors.As(err, &p) {
 		return false
@@ -74,24 +74,24 @@ func (f *form) refuse(err error) bool {
 	default:
 		return false
 	}
-	if !f.mark(p.Errors) {
+	if !f.addFieldErrors(p.Errors) {
 		f.Wrong = sentence(p.Detail)
 	}
 	return true
 }
 
-// mark is false if nothing was said about any field of the form.
-func (f *form) mark(wrong []fieldError) (marked bool) {
-	for at := range f.Fields {
-		for _, each := range wrong {
-			if each.Field == f.Fields[at].Name {
-				f.Fields[at].Wrong = sentence(f.Fields[at].Label + " " + each.Detail)
-				marked = true
+// addFieldErrors reports whether any error is about a field of the form.
+func (f *form) addFieldErrors(mistakes []fieldError) (added bool) {
+	for i := range f.Fields {
+		for _, mistake := range mistakes {
+			if mistake.Field == f.Fields[i].Name {
+				f.Fields[i].Wrong = sentence(f.Fields[i].Label + " " + mistake.Detail)
+				added = true
 			}
 		}
 	}
-	return marked
+	return added
 }
 
-// Invalid tells whether there is anything to mend.
+// Invalid reports whether the form has errors.
 func (f form) Invalid() bool { return f.Status != 0 }

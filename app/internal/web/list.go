@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// list is a page of a list as the API has it.
+// list is a page of a list of the API.
 type list[T any] struct {
 	Items []T
 	// URLs of the API, or ""
@@ -33,7 +33,7 @@ func atCursor(apiURL, path string, pairs []string) string {
 	return path + query(slices.Concat(pairs, []string{"cursor", parsed.Query().Get("cursor")})...)
 }
 
-// query has the names and values that are not empty.
+// query encodes the pairs of name and value whose value is not empty.
 func query(pairs ...string) string {
 	values := url.Values{}
 	for pair := range slices.Chunk(pairs, 2) {

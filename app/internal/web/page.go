@@ -14,11 +14,11 @@ import (
 //go:embed templates
 var templates embed.FS
 
-// page is what a template shows, within the layout.
+// page is the data of a template and its layout.
 type page struct {
 	Name, Title string
-	Status      int    // 0 is 200
-	Said        string // about what happened before
+	Status      int    // 0 stands for 200
+	Message     string // about the previous action
 	Form        form
 	Content     any
 
@@ -33,10 +33,10 @@ func parse(names ...string) map[string]*template.Template {
 	shared := template.Must(template.New("layout.html").Funcs(template.FuncMap{
 		"style": func() string { return style.path },
 		"icon":  func() string { return icon.path },
-		"stars": func(most int) []int { return []int{1, 2, 3, 4, 5}[:most] },
+		"stars": func(count int) []int { return []int{1, 2, 3, 4, 5}[:count] },
 		"score": scoreOf,
 		"count": count,
-		"login": func(back string) string { return toLogin(back, "") },
+		"login": func(back string) string { return loginPath(back, "") },
 	}).ParseFS(templates, "templates/layout.html", "templates/parts.html"))
 	all := map[string]*template.Template{}
 	for _, name := range names {
@@ -45,15 +45,15 @@ func parse(names ...string) map[string]*template.Template {
 	return all
 }
 
-// show renders before it answers, so that an error can still become a 500.
-func (s *site) show(w http.ResponseWriter, r *http.Request, who visitor, p page) error {
-	p.SignedIn, p.Notice, p.Back, p.Path = who.SignedIn(), s.File().Notice, who.back, r.URL.Path
+// show renders the page before it begins the response, so that an error can still become a 500.
+func (s *site) show(w http.ResponseWriter, r *http.Request, v visitor, p page) error {
+	p.SignedIn, p.Notice, p.Back, p.Path = v.SignedIn(), s.File().Notice, v.back, r.URL.Path
 	var content bytes.Buffer
 	if err := pages[p.Name].Execute(&content, p); err != nil {
 		return fmt.Errorf("render %s: %w", p.Name, err)
 	}
 	if !p.SignedIn && p.Name != "form" && p.Status == 0 {
-		w.Header().Set("Cache-Control", "private, no-cache") // lets a browser go back without asking
+		w.Header().Set("Cache-Control", "private, no-cache") // lets browsers go back without a request
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(cmp.Or(p.Status, http.StatusOK))
@@ -61,19 +61,19 @@ func (s *site) show(w http.ResponseWriter, r *http.Request, who visitor, p page)
 	return nil
 }
 
-// score is a number of stars, as it is drawn, to the half star, and as it is read out.
+// score is a number of stars, drawn to the half star, and as text for screen readers.
 type score struct {
-	Full, Empty, Words string
-	Half               bool
+	Full, Empty, Text string
+	Half              bool
 }
 
 func scoreOf(stars float64) score {
 	halves := int(math.Round(2 * stars))
-	words := strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", stars), "0"), ".")
-	return score{strings.Repeat("★", halves/2), strings.Repeat("★", (10-halves)/2), words, halves%2 == 1}
+	text := strings.TrimSuffix(strings.TrimRight(fmt.Sprintf("%.2f", stars), "0"), ".")
+	return score{strings.Repeat("★", halves/2), strings.Repeat("★", (10-halves)/2), text, halves%2 == 1}
 }
 
-// count is "1 review", "2 reviews".
+// count returns text such as "1 review" or "2 reviews".
 func count(number int, what string) string {
 	if number != 1 {
 		what += "s"

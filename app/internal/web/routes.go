@@ -1,4 +1,4 @@
-// Package web is the pages for people. It knows the API only over HTTP.
+// Package web serves the HTML pages. It has no data of its own, and calls the API only over HTTP, like any other client.
 package web
 
 import (
@@ -15,7 +15,7 @@ import (
 	"slipway/app/internal/httpserver"
 )
 
-// Options is what the pages need from their surroundings.
+// Options are the dependencies of the pages.
 type Options struct {
 	httpserver.Options
 	API  string             // URL
@@ -28,7 +28,7 @@ type site struct {
 	renewals singleflight.Group
 }
 
-// New is all pages: what is not listed here is a page too, which says 404, or 405.
+// New returns the handler of all pages. Other paths get an error page with 404, and other methods one with 405.
 func New(options Options) http.Handler {
 	s := &site{Options: options, api: newClient(options.API)}
 	routes := s.routes()
@@ -72,15 +72,15 @@ func (s *site) routes() map[string]handler {
 	}
 }
 
-// handler answers the request, or returns an error for answerError to answer.
+// handler writes the response, or returns an error for showError.
 type handler func(http.ResponseWriter, *http.Request, visitor) error
 
 func (s *site) serve(routes map[string]handler) http.Handler {
-	// Nobody can send a form here from another site: a cookie alone would let them.
+	// Refuse forms that were sent from other sites: the browser may send the cookies along.
 	sameSite := http.NewCrossOriginProtection()
 	sameSite.SetDenyHandler(s.handle(refused(http.StatusForbidden, "the form was sent from another site")))
 	refuse := func(w http.ResponseWriter, r *http.Request, status int) {
-		s.answerError(w, r, visitor{back: "/"}, &problem{Status: status})
+		s.showError(w, r, visitor{back: "/"}, &problem{Status: status})
 	}
 	mux := httpserver.Mux(routes, s.handle, notAllowed, refused(http.StatusNotFound, ""))
 	return s.Wrap(sameSite.Handler(mux), setHeaders, refuse)
@@ -88,13 +88,14 @@ func (s *site) serve(routes map[string]handler) http.Handler {
 
 func (s *site) handle(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		who := s.visitor(r)
-		if err := h(w, r, who); err != nil {
-			s.answerError(w, r, who, err)
+		v := s.visitor(r)
+		if err := h(w, r, v); err != nil {
+			s.showError(w, r, v, err)
 		}
 	})
 }
 
+// refused returns a handler that always fails.
 func refused(status int, detail string) handler {
 	return func(http.ResponseWriter, *http.Request, visitor) error {
 		return &problem{Status: status, Detail: detail}
@@ -102,14 +103,14 @@ func refused(status int, detail string) handler {
 }
 
 func notAllowed(methods string) handler {
-	return func(w http.ResponseWriter, r *http.Request, who visitor) error {
+	return func(w http.ResponseWriter, r *http.Request, v visitor) error {
 		w.Header().Set("Allow", methods)
 		return &problem{Status: http.StatusMethodNotAllowed}
 	}
 }
 
 func setHeaders(header http.Header) {
-	// No style or script in a page itself either: what somebody smuggles into a text stays text.
+	// The policy forbids inline styles and scripts as well, so that injected markup has no effect.
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
@@ -118,34 +119,34 @@ func setHeaders(header http.Header) {
 }
 
 const (
-	// largestForm fits the longest review, of characters that take twelve bytes each as browsers send them.
-	largestForm = 16 << 10
-	mostFields  = 20
+	// maxForm fits the longest review with characters of twelve bytes each in the encoding of forms.
+	maxForm   = 16 << 10
+	maxFields = 20
 )
 
-// readForm reads the fields that were sent. Lines end as the API wants them: browsers send CR LF.
+// readForm reads the values of the form, and converts line ends from the CR LF of browsers to LF.
 func readForm(r *http.Request, f *form) error {
-	content, err := httpserver.ReadBody(r, largestForm)
+	content, err := httpserver.ReadBody(r, maxForm)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
 		return &problem{Status: http.StatusRequestEntityTooLarge}
 	case errors.Is(err, httpserver.ErrBusy):
 		return &problem{Status: http.StatusServiceUnavailable, RetryAfter: "1"}
-	case err != nil || bytes.Count(content, []byte("&")) > mostFields:
-		return &problem{Status: http.StatusBadRequest, Detail: "the form did not arrive as a whole"}
+	case err != nil || bytes.Count(content, []byte("&")) > maxFields:
+		return &problem{Status: http.StatusBadRequest, Detail: "the form is incomplete or has too many fields"}
 	}
 	r.Body = io.NopCloser(bytes.NewReader(content))
 	if r.ParseForm() != nil {
-		return &problem{Status: http.StatusBadRequest, Detail: "the form is not encoded as forms are"}
+		return &problem{Status: http.StatusBadRequest, Detail: "the form is not encoded correctly"}
 	}
-	for at, field := range f.Fields {
+	for i, field := range f.Fields {
 		value := strings.ReplaceAll(r.PostForm.Get(field.Name), "\r\n", "\n")
-		// The API says what is wrong with a text that is a bit too long. Browsers do not send more.
-		if field.Longest > 0 && utf8.RuneCountInString(value) > 2*field.Longest {
+		// The API reports a text that is slightly too long. Browsers do not send much longer ones.
+		if field.MaxLength > 0 && utf8.RuneCountInString(value) > 2*field.MaxLength {
 			return &problem{Status: http.StatusRequestEntityTooLarge}
 		}
-		f.Fields[at].Value = value
+		f.Fields[i].Value = value
 	}
 	return nil
 }

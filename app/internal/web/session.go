@@ -12,40 +12,40 @@ import (
 	"slipway/app/internal/auth"
 )
 
-// A browser takes a __Host- cookie only with Secure, without Domain and for all paths: no other host can set it.
+// Browsers accept a __Host- cookie only with Secure, without Domain and for all paths, so that no other host can set it.
 const (
 	accessCookie  = "__Host-access"
 	refreshCookie = "__Host-refresh"
-	// accessMargin is how much earlier than the API the browser takes an access token for expired.
+	// accessMargin is how long before its expiry the browser deletes an access token.
 	accessMargin = 15 * time.Second
 )
 
-// visitor is who asks: from where, and with which session.
+// visitor identifies the sender of a request: address and session.
 type visitor struct {
 	address         netip.Addr
 	access, refresh string // tokens, or ""
-	back            string // where to go on after a login
+	back            string // the page to return to after a login
 }
 
 func (s *site) visitor(r *http.Request) visitor {
-	who := visitor{
+	v := visitor{
 		address: s.TrustedProxies.Client(r),
 		access:  cookieValue(r, accessCookie),
 		refresh: cookieValue(r, refreshCookie),
 		back:    "/",
 	}
 	if shop := r.PathValue("id"); shop != "" {
-		who.back = shopPath(shop)
+		v.back = shopPath(shop)
 	}
 	switch path := r.URL.Path; {
 	case path == "/login" || path == "/signup":
-		who.back = local(r.URL.Query().Get("back"))
+		v.back = localPath(r.URL.Query().Get("back"))
 	case strings.HasPrefix(path, "/account"):
-		who.back = "/account"
+		v.back = "/account"
 	case r.Method == http.MethodGet:
-		who.back = r.URL.RequestURI()
+		v.back = r.URL.RequestURI()
 	}
-	return who
+	return v
 }
 
 func cookieValue(r *http.Request, name string) string {
@@ -56,23 +56,24 @@ func cookieValue(r *http.Request, name string) string {
 	return cookie.Value
 }
 
-// SignedIn is true for who has a session, as far as their browser knows.
+// SignedIn reports whether the browser has tokens. The session may have ended nevertheless.
 func (v visitor) SignedIn() bool { return v.access != "" || v.refresh != "" }
 
-// tokens is what a login or a refresh gives.
+// tokens is the response to a login or a refresh.
 type tokens struct {
 	AccessToken, RefreshToken string
 	ExpiresIn                 int // seconds
 }
 
-// remember gives the browser the tokens. They replace what was said about cookies before in this answer.
-func remember(w http.ResponseWriter, t tokens) {
+// setTokens stores the tokens in cookies. It replaces cookies that this response has set before.
+func setTokens(w http.ResponseWriter, t tokens) {
 	w.Header().Del("Set-Cookie")
 	setCookie(w, accessCookie, t.AccessToken, time.Duration(t.ExpiresIn)*time.Second-accessMargin)
 	setCookie(w, refreshCookie, t.RefreshToken, auth.RefreshLifetime)
 }
 
-func forget(w http.ResponseWriter) {
+// deleteTokens deletes the cookies with tokens.
+func deleteTokens(w http.ResponseWriter) {
 	w.Header().Del("Set-Cookie")
 	setCookie(w, accessCookie, "", -1)
 	setCookie(w, refreshCookie, "", -1)
@@ -81,87 +82,88 @@ func forget(w http.ResponseWriter) {
 func setCookie(w http.ResponseWriter, name, value string, lifetime time.Duration) {
 	maxAge := int(lifetime.Seconds())
 	if maxAge <= 0 {
-		maxAge = -1 // at once; 0 would be until the browser closes
+		maxAge = -1 // delete at once; 0 would mean until the browser closes
 	}
 	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
 }
 
-// errEnded says that the visitor has no session, or not any more.
-var errEnded = errors.New("the session has ended")
+// errSessionEnded is returned if the visitor has no session, or it has ended.
+var errSessionEnded = errors.New("the session has ended")
 
-// signedIn is for pages of somebody. Who is nobody is sent to the login.
+// signedIn wraps pages that need a session. Visitors without one are redirected to the login.
 func (s *site) signedIn(h handler) handler {
-	return func(w http.ResponseWriter, r *http.Request, who visitor) error {
-		if !who.SignedIn() {
-			return errEnded
+	return func(w http.ResponseWriter, r *http.Request, v visitor) error {
+		if !v.SignedIn() {
+			return errSessionEnded
 		}
-		return h(w, r, who)
+		return h(w, r, v)
 	}
 }
 
-// asUser asks the API with an access token, and with a new one if that is over: a 401 says that nothing was done, so
-// that asking again is no repetition. Returns errEnded if the session is over as well.
-func (s *site) asUser(w http.ResponseWriter, r *http.Request, who *visitor, wanted call) error {
-	if who.access != "" {
-		wanted.token = who.access
-		if err := s.api.do(r.Context(), *who, wanted); !is(err, http.StatusUnauthorized) {
+// callAsUser calls the API with the access token of the visitor, and again with a new one if that has expired: a 401
+// means that the first call had no effect. It returns errSessionEnded if the session has ended.
+func (s *site) callAsUser(w http.ResponseWriter, r *http.Request, v *visitor, request call) error {
+	if v.access != "" {
+		request.token = v.access
+		if err := s.api.do(r.Context(), *v, request); !hasStatus(err, http.StatusUnauthorized) {
 			return err
 		}
 	}
-	if err := s.renew(w, r, who); err != nil {
+	if err := s.renew(w, r, v); err != nil {
 		return err
 	}
-	wanted.token = who.access
-	return s.api.do(r.Context(), *who, wanted)
+	request.token = v.access
+	return s.api.do(r.Context(), *v, request)
 }
 
-// renewForReading renews an access token that the browser has dropped, so that a page shows what is the visitor's own.
-// Without one the page is what everybody sees, and can still be read.
-func (s *site) renewForReading(w http.ResponseWriter, r *http.Request, who *visitor) {
-	if who.access != "" || who.refresh == "" {
+// renewForReading renews an expired access token, so that a page can show personal content. If that fails, the page is
+// shown without it.
+func (s *site) renewForReading(w http.ResponseWriter, r *http.Request, v *visitor) {
+	if v.access != "" || v.refresh == "" {
 		return
 	}
-	err := s.renew(w, r, who)
+	err := s.renew(w, r, v)
 	switch {
-	case errors.Is(err, errEnded):
-		forget(w)
-		who.access, who.refresh = "", ""
+	case errors.Is(err, errSessionEnded):
+		deleteTokens(w)
+		v.access, v.refresh = "", ""
 	case err != nil:
-		s.Logger.WarnContext(r.Context(), "the page is shown without what is the visitor's own", "error", err)
+		s.Logger.WarnContext(r.Context(), "the page is shown without personal content", "error", err)
 	}
 }
 
-// renew gives the visitor and their browser new tokens, or returns errEnded.
+// renew gets new tokens for the visitor and their browser, or returns errSessionEnded.
 //
-// Requests that come with the same token at the same time share one renewal. The API answers tokens that come again
-// within seconds, here or at another replica, with the same new token. The renewal continues when the browser has gone,
-// because the browser may come back later than that.
-func (s *site) renew(w http.ResponseWriter, r *http.Request, who *visitor) error {
-	if who.refresh == "" {
-		return errEnded
+// Concurrent requests with the same token share one renewal. If a token is used again within seconds, here or at another
+// replica, the API returns the same new token. The renewal continues when the browser disconnects, because the browser
+// may come back later than that.
+func (s *site) renew(w http.ResponseWriter, r *http.Request, v *visitor) error {
+	if v.refresh == "" {
+		return errSessionEnded
 	}
-	renewed, err, _ := s.renewals.Do(who.refresh, func() (any, error) {
+	renewed, err, _ := s.renewals.Do(v.refresh, func() (any, error) {
 		var renewed tokens
-		err := s.api.do(context.WithoutCancel(r.Context()), *who, call{
-			method: http.MethodPost, path: "/v1/sessions/refresh", answer: &renewed,
-			body: map[string]string{"refreshToken": who.refresh},
+		err := s.api.do(context.WithoutCancel(r.Context()), *v, call{
+			method: http.MethodPost, path: "/v1/sessions/refresh", response: &renewed,
+			body: map[string]string{"refreshToken": v.refresh},
 		})
 		return renewed, err
 	})
-	if is(err, http.StatusUnauthorized) || is(err, http.StatusUnprocessableEntity) {
-		return errEnded
+	if hasStatus(err, http.StatusUnauthorized) || hasStatus(err, http.StatusUnprocessableEntity) {
+		return errSessionEnded
 	}
 	if err != nil {
 		return err
 	}
-	given := renewed.(tokens)
-	remember(w, given)
-	who.access, who.refresh = given.AccessToken, given.RefreshToken
+	issued := renewed.(tokens)
+	setTokens(w, issued)
+	v.access, v.refresh = issued.AccessToken, issued.RefreshToken
 	return nil
 }
 
-// toLogin is the address of the login that leads back to a page of this site.
-func toLogin(back string, why string) string {
+// loginPath returns the path of the login page that leads back to a page of this site. why is a key of loginMessages, or
+// "".
+func loginPath(back, why string) string {
 	query := url.Values{"back": {back}}
 	if why != "" {
 		query.Set("why", why)

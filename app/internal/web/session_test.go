@@ -14,16 +14,16 @@ import (
 
 const refreshPath = "/v1/sessions/refresh"
 
-// member is somebody with a shop.
-func (s *surroundings) member() (b *browser, shop string) {
+// member returns the browser of a logged-in visitor, and the path of a shop that they added.
+func (s *testSite) member() (b *browser, shop string) {
 	s.t.Helper()
 	b = s.browser()
 	b.signIn("ada")
 	return b, b.addShop("Tea")
 }
 
-func TestTokensAreInCookiesNoScriptAndNoOtherSiteGets(t *testing.T) {
-	b, _ := newSurroundings(t).member()
+func TestTokensAreInCookiesThatScriptsAndOtherSitesCannotRead(t *testing.T) {
+	b, _ := newTestSite(t).member()
 	if len(b.given) != 2 {
 		t.Fatalf("given: %v", b.given)
 	}
@@ -33,14 +33,14 @@ func TestTokensAreInCookiesNoScriptAndNoOtherSiteGets(t *testing.T) {
 		}
 	}
 	if access, refresh := b.given[0], b.given[1]; access.MaxAge != 15*60-15 || refresh.MaxAge != 30*24*3600 {
-		t.Errorf("kept for %d and %d seconds", access.MaxAge, refresh.MaxAge)
+		t.Errorf("stored for %d and %d seconds", access.MaxAge, refresh.MaxAge)
 	}
 }
 
-func TestAnAccessTokenThatIsOverIsRenewedUnnoticed(t *testing.T) {
-	for name, access := range map[string]string{"as the browser knows": "", "as the API says": "stale"} {
+func TestAnExpiredAccessTokenIsRenewed(t *testing.T) {
+	for name, access := range map[string]string{"deleted by the browser": "", "refused by the API": "stale"} {
 		t.Run(name, func(t *testing.T) {
-			s := newSurroundings(t)
+			s := newTestSite(t)
 			b, shop := s.member()
 			before := b.cookie("__Host-refresh")
 			b.setCookie("__Host-access", access)
@@ -55,8 +55,8 @@ func TestAnAccessTokenThatIsOverIsRenewedUnnoticed(t *testing.T) {
 	}
 }
 
-func TestOnlyPagesThatShowWhatIsTheVisitorsOwnRenewTheSession(t *testing.T) {
-	s := newSurroundings(t)
+func TestOnlyPagesWithPersonalContentRenewTheSession(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	for path, want := range map[string]int{"/": 0, "/leaders": 0, "/shops/new": 0, shop: 1, shop + "/edit": 1, "/account": 1} {
 		before := s.count("POST", refreshPath)
@@ -68,11 +68,11 @@ func TestOnlyPagesThatShowWhatIsTheVisitorsOwnRenewTheSession(t *testing.T) {
 	}
 }
 
-func TestAShopIsShownThoughTheSessionHasEndedOrCannotBeRenewed(t *testing.T) {
-	s := newSurroundings(t)
+func TestAShopIsShownEvenIfTheSessionHasEndedOrCannotBeRenewed(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
-	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if r.URL.Path == refreshPath {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -80,22 +80,22 @@ func TestAShopIsShownThoughTheSessionHasEndedOrCannotBeRenewed(t *testing.T) {
 		api.ServeHTTP(w, r)
 	})
 	b.get(shop).want(200, "Tea", "Log out")
-	s.meddle(nil)
+	s.stubAPI(nil)
 	b.setCookie("__Host-refresh", "stale")
 	b.get(shop).want(200, "Tea", "Log in")
 	if b.hasCookie("__Host-refresh") {
-		t.Error("the browser keeps a token that is over")
+		t.Error("the browser keeps an invalid token")
 	}
 }
 
-func TestRequestsWithOneRefreshTokenKeepTheSessionAtAnyReplica(t *testing.T) {
-	s := newSurroundings(t)
+func TestConcurrentRequestsWithOneRefreshTokenKeepTheSession(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	first := s.web
 	s.serve(0)
 	replicas := []string{first.URL, s.web.URL}
 	like := b.submit(b.get(shop), shop+"/reviews", "stars", "4").action("/like")
-	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if r.URL.Path == refreshPath {
 			time.Sleep(100 * time.Millisecond)
 		}
@@ -105,16 +105,16 @@ func TestRequestsWithOneRefreshTokenKeepTheSessionAtAnyReplica(t *testing.T) {
 	click := func(replica string) {
 		request := b.request("POST", like, nil, "Cookie", old)
 		request.URL.Host = strings.TrimPrefix(replica, "https://")
-		answer, err := s.web.Client().Do(request)
+		response, err := s.web.Client().Do(request)
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		answer.Body.Close()
-		if answer.Request.URL.Path != shop {
-			t.Errorf("led to %s", answer.Request.URL)
+		response.Body.Close()
+		if response.Request.URL.Path != shop {
+			t.Errorf("led to %s", response.Request.URL)
 		}
-		for _, cookie := range answer.Request.Response.Cookies() {
+		for _, cookie := range response.Request.Response.Cookies() {
 			b.client.Jar.SetCookies(b.site, []*http.Cookie{cookie})
 		}
 	}
@@ -124,17 +124,17 @@ func TestRequestsWithOneRefreshTokenKeepTheSessionAtAnyReplica(t *testing.T) {
 		clicks.Go(func() { click(replica) })
 	}
 	clicks.Wait()
-	click(replicas[0]) // sent before the browser had the answer
+	click(replicas[0]) // sent before the browser received the response
 	b.setCookie("__Host-access", "")
-	b.post(like, nil).want(200, "1 like", "Log out") // the session goes on
+	b.post(like, nil).want(200, "1 like", "Log out") // the session continues
 }
 
-func TestABrowserThatLostTheAnswerToARenewalKeepsTheSession(t *testing.T) {
-	s := newSurroundings(t)
+func TestALostResponseToARenewalDoesNotEndTheSession(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
 	lost := 0
-	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if r.URL.Path == refreshPath && lost < 10 {
 			lost++
 			api.ServeHTTP(httptest.NewRecorder(), r)
@@ -149,31 +149,31 @@ func TestABrowserThatLostTheAnswerToARenewalKeepsTheSession(t *testing.T) {
 	b.post(shop+"/reviews", review).want(200, "1 review", "Log out")
 }
 
-func TestAVisitorWhoLeavesDuringARenewalKeepsTheSession(t *testing.T) {
-	s := newSurroundings(t)
+func TestADisconnectDuringARenewalDoesNotEndTheSession(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
-	ctx, leave := context.WithCancel(t.Context())
-	s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+	ctx, disconnect := context.WithCancel(t.Context())
+	s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
 		if r.URL.Path == refreshPath {
-			leave()
+			disconnect()
 			time.Sleep(100 * time.Millisecond)
 		}
 		api.ServeHTTP(w, r)
 	})
 	review := url.Values{"stars": {"4"}}
-	if answer, err := b.client.Do(b.request("POST", shop+"/reviews", review).WithContext(ctx)); err == nil {
-		answer.Body.Close()
-		t.Fatal("the visitor did not leave")
+	if response, err := b.client.Do(b.request("POST", shop+"/reviews", review).WithContext(ctx)); err == nil {
+		response.Body.Close()
+		t.Fatal("the request was not canceled")
 	}
 	b.post(shop+"/reviews", review).want(200, "1 review", "Log out")
 }
 
-func TestASessionThatHasEndedLeadsToTheLoginAndBack(t *testing.T) {
-	s := newSurroundings(t)
+func TestAnEndedSessionLeadsToTheLoginAndBack(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	form := b.get(shop)
-	for name, refresh := range map[string]string{"used before": b.cookie("__Host-refresh"), "never one": "stale"} {
+	for name, refresh := range map[string]string{"used before": b.cookie("__Host-refresh"), "invalid": "stale"} {
 		t.Run(name, func(t *testing.T) {
 			if name == "used before" {
 				s.spend(s.spend(refresh)) // the token is two renewals old
@@ -192,42 +192,42 @@ func TestASessionThatHasEndedLeadsToTheLoginAndBack(t *testing.T) {
 	}
 }
 
-// spend uses a refresh token at the API itself, and returns the next one, or "" if the session has ended.
-func (s *surroundings) spend(token string) (next string) {
+// spend uses a refresh token without the pages, and returns the next one, or "" if the session has ended.
+func (s *testSite) spend(token string) (next string) {
 	s.t.Helper()
-	answer, err := http.Post(s.api.URL+refreshPath, "application/json", strings.NewReader(`{"refreshToken": "`+token+`"}`))
+	response, err := http.Post(s.api.URL+refreshPath, "application/json", strings.NewReader(`{"refreshToken": "`+token+`"}`))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	var given struct{ RefreshToken string }
-	if err := json.NewDecoder(answer.Body).Decode(&given); err != nil {
+	defer response.Body.Close()
+	var issued struct{ RefreshToken string }
+	if err := json.NewDecoder(response.Body).Decode(&issued); err != nil {
 		s.t.Fatal(err)
 	}
-	return given.RefreshToken
+	return issued.RefreshToken
 }
 
-func TestASessionOutlivesAnAPIThatIsAway(t *testing.T) {
-	s := newSurroundings(t)
+func TestASessionSurvivesAnOutageOfTheAPI(t *testing.T) {
+	s := newTestSite(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
-	s.meddle(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		http.Error(w, "away", http.StatusServiceUnavailable)
+	s.stubAPI(func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+		http.Error(w, "unavailable", http.StatusServiceUnavailable)
 	})
 	b.post(shop+"/reviews", url.Values{"stars": {"4"}}).want(503)
-	s.meddle(nil)
+	s.stubAPI(nil)
 	b.post(shop+"/reviews", url.Values{"stars": {"4"}}).want(200, "1 review", "Log out")
 }
 
-func TestLoggingOutEndsTheSessionAndForgetsItEvenIfTheAPIIsAway(t *testing.T) {
-	for name, away := range map[string]bool{"with the API": false, "without": true} {
+func TestLoggingOutEndsTheSessionAndDeletesCookiesEvenWithoutTheAPI(t *testing.T) {
+	for name, unavailable := range map[string]bool{"with the API": false, "without": true} {
 		t.Run(name, func(t *testing.T) {
-			s := newSurroundings(t)
+			s := newTestSite(t)
 			b, _ := s.member()
 			b.setCookie("__Host-access", "") // so that it is renewed before
 			refresh := b.cookie("__Host-refresh")
-			s.meddle(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
-				if away && r.Method != "GET" {
+			s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
+				if unavailable && r.Method != "GET" {
 					w.WriteHeader(http.StatusServiceUnavailable)
 					return
 				}
@@ -237,11 +237,11 @@ func TestLoggingOutEndsTheSessionAndForgetsItEvenIfTheAPIIsAway(t *testing.T) {
 			if b.hasCookie("__Host-access") || b.hasCookie("__Host-refresh") {
 				t.Error("the browser still has tokens")
 			}
-			s.meddle(nil)
-			if told := s.count("DELETE", "/v1/sessions") == 1; told == away {
-				t.Errorf("the API was told: %v", told)
+			s.stubAPI(nil)
+			if called := s.count("DELETE", "/v1/sessions") == 1; called == unavailable {
+				t.Errorf("the API was called: %v", called)
 			}
-			if ended := s.spend(refresh) == ""; ended == away {
+			if ended := s.spend(refresh) == ""; ended == unavailable {
 				t.Errorf("the session has ended: %v", ended)
 			}
 		})

@@ -13,7 +13,7 @@ import (
 type shop struct {
 	ID, Name, City, Description string
 	Rating                      struct {
-		Average        *float64 // nil: no review yet
+		Average        *float64 // nil without reviews
 		Reviews, Likes int
 	}
 	Mine bool
@@ -23,30 +23,32 @@ type review struct {
 	ID        string
 	CreatedAt time.Time
 	Author    struct{ ID, Name string }
-	Stars     float64 // whole ones
+	Stars     float64 // a whole number
 	Text      string
 	Likes     int
 	Mine      bool
-	LikedByMe *bool // nil: not known
+	LikedByMe *bool // nil if not logged in
 }
 
-// CanLike tells whether a page offers to like the review. If it is not known what the visitor likes, it offers both.
+// CanLike reports whether a page offers to like the review. If the likes of the visitor are unknown, it offers both
+// actions.
 func (r review) CanLike() bool { return r.LikedByMe == nil || !*r.LikedByMe }
 
-// CanUnlike tells whether a page offers to take back a like.
+// CanUnlike reports whether a page offers to remove the like.
 func (r review) CanUnlike() bool { return r.LikedByMe == nil || *r.LikedByMe }
 
 const fewLeaders, allLeaders = "5", "25"
 
-// leaders are shops with a rating; the API's board ends with those that have none.
-func (s *site) leaders(ctx context.Context, who visitor, most string) ([]shop, error) {
-	var found list[shop]
-	err := s.get(ctx, who, "/v1/leaderboard?limit="+most, &found)
-	return slices.DeleteFunc(found.Items, func(each shop) bool { return each.Rating.Average == nil }), err
+// leaders returns the best shops with a rating. The leaderboard of the API ends with shops that have none.
+func (s *site) leaders(ctx context.Context, v visitor, limit string) ([]shop, error) {
+	var board list[shop]
+	err := s.get(ctx, v, "/v1/leaderboard?limit="+limit, &board)
+	return slices.DeleteFunc(board.Items, func(s shop) bool { return s.Rating.Average == nil }), err
 }
 
-func (s *site) get(ctx context.Context, who visitor, path string, answer any) error {
-	return s.api.do(ctx, who, call{method: http.MethodGet, path: path, token: who.access, answer: answer})
+// get reads from the API. It sends the access token, if there is one, but does not renew it.
+func (s *site) get(ctx context.Context, v visitor, path string, response any) error {
+	return s.api.do(ctx, v, call{method: http.MethodGet, path: path, token: v.access, response: response})
 }
 
 type shopsContent struct {
@@ -55,16 +57,16 @@ type shopsContent struct {
 	Pages          pageLinks
 }
 
-func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) error {
+func (s *site) listShops(w http.ResponseWriter, r *http.Request, v visitor) error {
 	search, cursor := r.URL.Query().Get("search"), r.URL.Query().Get("cursor")
 	var shops list[shop]
 	var leaders []shop
 	both, ctx := errgroup.WithContext(r.Context())
 	both.Go(func() error {
-		return s.get(ctx, who, "/v1/shops"+query("query", search, "cursor", cursor), &shops)
+		return s.get(ctx, v, "/v1/shops"+query("query", search, "cursor", cursor), &shops)
 	})
 	both.Go(func() (err error) {
-		leaders, err = s.leaders(ctx, who, fewLeaders)
+		leaders, err = s.leaders(ctx, v, fewLeaders)
 		return err
 	})
 	if err := both.Wait(); err != nil {
@@ -75,38 +77,38 @@ func (s *site) listShops(w http.ResponseWriter, r *http.Request, who visitor) er
 	if search != "" {
 		title = "Shops with “" + search + "”"
 	}
-	return s.show(w, r, who, page{Name: "shops", Title: title, Content: content})
+	return s.show(w, r, v, page{Name: "shops", Title: title, Content: content})
 }
 
-func (s *site) listLeaders(w http.ResponseWriter, r *http.Request, who visitor) error {
-	found, err := s.leaders(r.Context(), who, allLeaders)
+func (s *site) listLeaders(w http.ResponseWriter, r *http.Request, v visitor) error {
+	leaders, err := s.leaders(r.Context(), v, allLeaders)
 	if err != nil {
 		return err
 	}
-	return s.show(w, r, who, page{Name: "leaders", Title: "Leader board", Content: found})
+	return s.show(w, r, v, page{Name: "leaders", Title: "Leader board", Content: leaders})
 }
 
 func shopForm() form {
 	return form{Action: "/shops", Button: "Add the shop", Fields: []field{
-		{Name: "name", Label: "Name", Type: "text", Longest: 100, Required: true, Autocomplete: "off"},
-		{Name: "city", Label: "City", Type: "text", Longest: 100, Autocomplete: "off"},
-		{Name: "description", Label: "Description", Hint: "What one finds there.", Type: "lines", Longest: 500},
+		{Name: "name", Label: "Name", Type: "text", MaxLength: 100, Required: true, Autocomplete: "off"},
+		{Name: "city", Label: "City", Type: "text", MaxLength: 100, Autocomplete: "off"},
+		{Name: "description", Label: "Description", Hint: "What visitors find there.", Type: "lines", MaxLength: 500},
 	}}
 }
 
-func (s *site) newShop(w http.ResponseWriter, r *http.Request, who visitor) error {
-	return s.show(w, r, who, page{Name: "form", Title: "Add a shop", Form: shopForm()})
+func (s *site) newShop(w http.ResponseWriter, r *http.Request, v visitor) error {
+	return s.show(w, r, v, page{Name: "form", Title: "Add a shop", Form: shopForm()})
 }
 
-func (s *site) addShop(w http.ResponseWriter, r *http.Request, who visitor) error {
+func (s *site) addShop(w http.ResponseWriter, r *http.Request, v visitor) error {
 	f := shopForm()
 	if err := readForm(r, &f); err != nil {
 		return err
 	}
 	var added shop
-	err := s.asUser(w, r, &who, call{method: http.MethodPost, path: "/v1/shops", key: newKey(), body: f.body(), answer: &added})
-	if f.refuse(err) {
-		return s.show(w, r, who, page{Name: "form", Title: "Add a shop", Status: f.Status, Form: f})
+	err := s.callAsUser(w, r, &v, call{method: http.MethodPost, path: "/v1/shops", key: newKey(), body: f.body(), response: &added})
+	if f.addErrors(err) {
+		return s.show(w, r, v, page{Name: "form", Title: "Add a shop", Status: f.Status, Form: f})
 	}
 	if err != nil {
 		return err
@@ -118,35 +120,35 @@ func shopPath(id string) string { return "/shops/" + url.PathEscape(id) }
 
 type shopContent struct {
 	Shop    shop
-	Own     *review // the visitor's; nil: none, or not known
+	Own     *review // the visitor's, or nil
 	Reviews []review
-	Same    string // query of this page
+	Query   string // of this page
 	Pages   pageLinks
 }
 
-func (s *site) showShop(w http.ResponseWriter, r *http.Request, who visitor) error {
-	return s.showShopWith(w, r, who, reviewForm(r.PathValue("id")))
+func (s *site) showShop(w http.ResponseWriter, r *http.Request, v visitor) error {
+	return s.showShopWith(w, r, v, reviewForm(r.PathValue("id")))
 }
 
 // showShopWith shows the shop with a form that may have been filled in already.
-func (s *site) showShopWith(w http.ResponseWriter, r *http.Request, who visitor, f form) error {
-	s.renewForReading(w, r, &who)
+func (s *site) showShopWith(w http.ResponseWriter, r *http.Request, v visitor, f form) error {
+	s.renewForReading(w, r, &v)
 	id, cursor := url.PathEscape(r.PathValue("id")), r.URL.Query().Get("cursor")
 	var content shopContent
 	var reviews list[review]
 	all, ctx := errgroup.WithContext(r.Context())
-	all.Go(func() error { return s.get(ctx, who, "/v1/shops/"+id, &content.Shop) })
+	all.Go(func() error { return s.get(ctx, v, "/v1/shops/"+id, &content.Shop) })
 	all.Go(func() error {
-		return s.get(ctx, who, "/v1/shops/"+id+"/reviews"+query("cursor", cursor), &reviews)
+		return s.get(ctx, v, "/v1/shops/"+id+"/reviews"+query("cursor", cursor), &reviews)
 	})
 	all.Go(func() (err error) {
-		content.Own, err = s.ownReview(ctx, who, id)
+		content.Own, err = s.ownReview(ctx, v, id)
 		return err
 	})
 	if err := all.Wait(); err != nil {
 		return err
 	}
-	content.Reviews, content.Same = reviews.Items, query("cursor", cursor)
+	content.Reviews, content.Query = reviews.Items, query("cursor", cursor)
 	content.Pages = reviews.links(shopPath(content.Shop.ID), cursor)
-	return s.show(w, r, who, page{Name: "shop", Title: content.Shop.Name, Status: f.Status, Content: content, Form: f})
+	return s.show(w, r, v, page{Name: "shop", Title: content.Shop.Name, Status: f.Status, Content: content, Form: f})
 }

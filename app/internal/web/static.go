@@ -19,7 +19,7 @@ var (
 	icon  = newAsset("icon", ".svg", "image/svg+xml", iconContent)
 )
 
-// asset is a file that browsers keep for good: its path names its content.
+// asset is a file that browsers cache forever, because its path contains a hash of its content.
 type asset struct {
 	name, extension, mediaType, path string
 	content                          []byte
@@ -30,20 +30,20 @@ func newAsset(name, extension, mediaType string, content []byte) asset {
 	return asset{name, extension, mediaType, path, content}
 }
 
-// static has an older or newer page, of a replica that is replaced just now, get this replica's file rather than
-// none, but not keep it.
+// static serves the assets. During a rollout, a page of another version may request a file with another hash. It gets the
+// file of this version, which the browser must not cache, rather than a 404.
 func static(w http.ResponseWriter, r *http.Request, _ visitor) error {
 	name := r.PathValue("name")
-	for _, each := range []asset{style, icon} {
-		if !strings.HasPrefix(name, each.name+"-") || !strings.HasSuffix(name, each.extension) {
+	for _, file := range []asset{style, icon} {
+		if !strings.HasPrefix(name, file.name+"-") || !strings.HasSuffix(name, file.extension) {
 			continue
 		}
-		if r.URL.Path == each.path {
+		if r.URL.Path == file.path {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 			w.Header().Del("Vary")
 		}
-		w.Header().Set("Content-Type", each.mediaType)
-		w.Write(each.content)
+		w.Header().Set("Content-Type", file.mediaType)
+		w.Write(file.content)
 		return nil
 	}
 	return &problem{Status: http.StatusNotFound}

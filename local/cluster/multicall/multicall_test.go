@@ -8,7 +8,7 @@ import (
 
 var programs = []Program{{Name: "etcd", Summary: "the store"}, {Name: "kubelet", Summary: "runs pods"}}
 
-func TestTheCalledNameOrTheFirstArgumentChoosesTheProgram(t *testing.T) {
+func TestTheCalledNameOrTheFirstArgumentSelectsTheProgram(t *testing.T) {
 	for _, test := range []struct {
 		call []string
 		name string
@@ -25,7 +25,7 @@ func TestTheCalledNameOrTheFirstArgumentChoosesTheProgram(t *testing.T) {
 	}
 }
 
-func TestAnUnknownNameChoosesNothing(t *testing.T) {
+func TestAnUnknownNameSelectsNothing(t *testing.T) {
 	for _, call := range [][]string{{"slipway-cluster"}, {"slipway-cluster", "kubeadm"}, {"slipway-cluster", "--help"}} {
 		if program, _ := Choose(programs, call); program != nil {
 			t.Errorf("%q: got %s", call, program.Name)

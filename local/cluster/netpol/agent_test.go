@@ -15,7 +15,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// kernel takes the place of nft: it hands out every text it is given.
+// kernel replaces nft: it makes each loaded text available to the test.
 type kernel chan string
 
 func (k kernel) load(_ context.Context, rules string) error {
@@ -23,7 +23,7 @@ func (k kernel) load(_ context.Context, rules string) error {
 	return nil
 }
 
-// next waits for rules to be loaded, within the time a user would wait.
+// next waits until rules are loaded, and returns them.
 func (k kernel) next(t *testing.T) string {
 	t.Helper()
 	select {
@@ -49,7 +49,7 @@ func clusterOf(state State) *fake.Clientset {
 	return fake.NewClientset(objects...)
 }
 
-func TestEveryChangeThatMattersIsLoaded(t *testing.T) {
+func TestEveryRelevantChangeIsLoaded(t *testing.T) {
 	client, loaded := clusterOf(testState()), make(kernel)
 	go run(t.Context(), client, loaded.load)
 	if rules := loaded.next(t); strings.Contains(rules, "drop") {
@@ -81,7 +81,7 @@ func TestEveryChangeThatMattersIsLoaded(t *testing.T) {
 	}
 }
 
-func TestAChangeThatDoesNotMatterIsNotLoaded(t *testing.T) {
+func TestAnIrrelevantChangeIsNotLoaded(t *testing.T) {
 	client, loaded := clusterOf(testState(denyAll)), make(kernel)
 	go run(t.Context(), client, loaded.load)
 	loaded.next(t)
@@ -98,7 +98,7 @@ func TestAChangeThatDoesNotMatterIsNotLoaded(t *testing.T) {
 	}
 }
 
-func TestNothingIsLoadedBeforeEverythingIsKnown(t *testing.T) {
+func TestNothingIsLoadedBeforeAllObjectsAreListed(t *testing.T) {
 	client, loaded := clusterOf(testState(denyAll)), make(kernel)
 	var allowed atomic.Bool
 	client.PrependReactor("list", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -119,7 +119,7 @@ func TestNothingIsLoadedBeforeEverythingIsKnown(t *testing.T) {
 	}
 }
 
-func TestRulesTheKernelRefusesAreTriedAgain(t *testing.T) {
+func TestRulesThatTheKernelRejectsAreRetried(t *testing.T) {
 	loaded, start := make(kernel), time.Now()
 	go run(t.Context(), clusterOf(testState(denyAll)), func(ctx context.Context, rules string) error {
 		// Longer than the first lists take, so that none of them causes the second attempt.

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// A packet as the hooks see it.
+// packet is a packet as the hooks see it.
 type packet struct {
 	from, to netip.Addr
 	protocol string
@@ -17,8 +17,8 @@ type packet struct {
 	reply    bool
 }
 
-// table is the rendered text, parsed far enough to decide about packets: the kernel's judgement without a kernel. It
-// fails the test at any word it does not know.
+// table is the rendered rules, parsed far enough to decide about packets without a kernel. It fails the test for any
+// word that it does not support.
 type table struct {
 	t      *testing.T
 	chains map[string][]string
@@ -52,11 +52,11 @@ func (tb table) passes(hook string, p packet) bool {
 	return verdict != "drop"
 }
 
-// walk gives the verdict of a chain: accept, drop or, at its end, return.
+// walk returns the verdict of a chain: accept, drop or, at its end, return.
 func (tb table) walk(chain string, p packet) string {
 	lines, known := tb.chains[chain]
 	if !known {
-		tb.t.Fatalf("jump to chain %q, which is not there", chain)
+		tb.t.Fatalf("jump to unknown chain %q", chain)
 	}
 	for _, line := range lines {
 		if strings.HasPrefix(line, "type filter hook") {
@@ -72,7 +72,7 @@ func (tb table) walk(chain string, p packet) string {
 	return "return"
 }
 
-// rule gives the verdict of one line, or "" if the packet does not match.
+// rule returns the verdict of one line, or "" if the packet does not match.
 func (tb table) rule(words []string, p packet) string {
 	for len(words) > 0 {
 		switch words[0] {
@@ -157,7 +157,7 @@ func (tb table) portMatches(port int, text string) bool {
 
 var connectionPattern = regexp.MustCompile(`^(\S+) -> ([^\s:]+):(\d+)(?:/(\w+))?$`)
 
-// opening is the first packet of a connection written as "web -> api:8080" or "web -> 10.1.2.3:53/udp".
+// opening returns the first packet of a connection written as "web -> api:8080" or "web -> 10.1.2.3:53/udp".
 func opening(t *testing.T, connection string, addresses map[string]string) packet {
 	found := connectionPattern.FindStringSubmatch(connection)
 	if found == nil {

@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The cluster that the cases below talk about. Expected results come from the NetworkPolicy reference,
+// The cluster of the cases below. The expected results come from the NetworkPolicy reference,
 // kubernetes.io/docs/concepts/services-networking/network-policies/.
 var addresses = map[string]string{
 	"shop/api":    "10.244.0.10",
@@ -40,7 +40,7 @@ func testState(policies ...string) State {
 	return state
 }
 
-// policy is a NetworkPolicy named "policy" in the namespace shop with the given YAML as spec.
+// policy returns a NetworkPolicy named "policy" in the namespace shop with the given YAML as spec.
 func policy(spec string) *netv1.NetworkPolicy {
 	p := &netv1.NetworkPolicy{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "policy"}}
 	if err := yaml.UnmarshalStrict([]byte(spec), &p.Spec); err != nil {
@@ -70,7 +70,7 @@ func (p testPod) serving(name string, number int32, protocol corev1.Protocol) te
 	return p
 }
 
-func TestWhoMayReachWhom(t *testing.T) {
+func TestAllowedAndDeniedConnections(t *testing.T) {
 	for _, test := range []struct {
 		promise  string
 		policies []string
@@ -277,7 +277,7 @@ func TestWhoMayReachWhom(t *testing.T) {
 	}
 }
 
-// checkSyntax asks nft itself, where it is installed and may be used.
+// checkSyntax checks the rules with nft, where it is installed and permitted.
 func checkSyntax(t *testing.T, rules string) {
 	t.Helper()
 	if !nftWorks() {
@@ -358,7 +358,7 @@ func TestTheSameStateInAnotherOrderGivesTheSameRules(t *testing.T) {
 
 const denyAll = `{podSelector: {}, policyTypes: [Ingress, Egress]}`
 
-func TestRepliesPassAndWhatTheOpenerSendsIsJudgedEvenLater(t *testing.T) {
+func TestRepliesPassAndLaterPacketsOfTheClientAreStillChecked(t *testing.T) {
 	before := parse(t, Render(testState(`{podSelector: {matchLabels: {app: api}}, ingress: [{from: [{podSelector: {}}]}]}`)))
 	after := parse(t, Render(testState(`{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress]}`)))
 	request := opening(t, "shop/web -> shop/api:8080", addresses)
@@ -374,7 +374,7 @@ func TestRepliesPassAndWhatTheOpenerSendsIsJudgedEvenLater(t *testing.T) {
 	}
 }
 
-func TestEgressRulesHoldForTheNodeToo(t *testing.T) {
+func TestEgressRulesApplyToTheNodeToo(t *testing.T) {
 	rules := parse(t, Render(testState(`{podSelector: {matchLabels: {app: api}}, policyTypes: [Egress], egress: [{to: [{ipBlock: {cidr: 192.168.1.5/32}}], ports: [{port: 6443}]}]}`)))
 	for connection, passes := range map[string]bool{"shop/api -> node:6443": true, "shop/api -> node:22": false, "shop/web -> node:22": true} {
 		if rules.passes("input", opening(t, connection, addresses)) != passes {
@@ -394,7 +394,7 @@ func TestTheNodeReachesIsolatedPods(t *testing.T) {
 	}
 }
 
-func TestPodsWithoutAnAddressOfTheirOwnAreNeitherIsolatedNorPeers(t *testing.T) {
+func TestPodsWithoutTheirOwnAddressAreNeitherIsolatedNorPeers(t *testing.T) {
 	for what, change := range map[string]func(*corev1.Pod){
 		"on the host network": func(p *corev1.Pod) { p.Spec.HostNetwork = true },
 		"that succeeded":      func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded },
@@ -416,7 +416,7 @@ func TestPodsWithoutAnAddressOfTheirOwnAreNeitherIsolatedNorPeers(t *testing.T) 
 	}
 }
 
-func TestAnAddressBelongsToTheYoungestPodThatClaimsIt(t *testing.T) {
+func TestAnAddressBelongsToTheNewestPodThatHasIt(t *testing.T) {
 	state := testState(`{podSelector: {matchLabels: {app: api}}, policyTypes: [Ingress]}`)
 	heir := runningPod("tools/heir", "app", "heir").Pod
 	heir.Status.PodIPs = []corev1.PodIP{{IP: addresses["shop/api"]}}

@@ -13,7 +13,7 @@ import (
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
 )
 
-// fakeRuntime holds pods by id, each with one container of the same id, and notes what is done to them.
+// fakeRuntime has pods by id, each with one container of the same id, and records the calls for them.
 type fakeRuntime struct {
 	cri.RuntimeServiceClient
 	mutex       sync.Mutex
@@ -73,7 +73,7 @@ func (f *fakeRuntime) RemovePodSandbox(_ context.Context, request *cri.RemovePod
 	return &cri.RemovePodSandboxResponse{}, nil
 }
 
-func TestAPodIsAskedToEndBeforeItsSandboxIsStoppedAndRemoved(t *testing.T) {
+func TestContainersAreStoppedBeforeTheSandboxIsStoppedAndRemoved(t *testing.T) {
 	runtime := &fakeRuntime{pods: []string{"api"}}
 	removed, err := removeAll(t.Context(), runtime, 1500*time.Millisecond)
 	if err != nil || removed != 1 {
@@ -87,7 +87,7 @@ func TestAPodIsAskedToEndBeforeItsSandboxIsStoppedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestAContainerThatDoesNotEndDoesNotKeepItsPod(t *testing.T) {
+func TestAContainerThatDoesNotStopDoesNotKeepItsPod(t *testing.T) {
 	runtime := &fakeRuntime{pods: []string{"api"}, stubborn: true}
 	if removed, err := removeAll(t.Context(), runtime, time.Second); err != nil || removed != 1 {
 		t.Fatalf("removed %d, %v", removed, err)
@@ -121,7 +121,7 @@ func TestARuntimeThatDoesNotAnswerIsAnError(t *testing.T) {
 	}
 }
 
-func TestTheCommandNamesWhatIsMissing(t *testing.T) {
+func TestTheCommandReportsMissingArguments(t *testing.T) {
 	for _, test := range []struct {
 		args []string
 		want string

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// listen answers each connection with what it was sent until its end, in capitals.
+// listen starts a server that reads each connection to its end and answers in capitals.
 func listen(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -33,7 +33,7 @@ func listen(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// free is an address where nobody listens.
+// free returns an address on which nothing listens.
 func free(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -44,7 +44,7 @@ func free(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// start runs the program until the test ends and returns its end.
+// start runs the program until the test ends, and returns a channel with its result.
 func start(t *testing.T, args ...string) (stop context.CancelFunc, ended <-chan error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -64,11 +64,11 @@ func dial(t *testing.T, address string) *net.TCPConn {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("nobody listens on %s", address)
+	t.Fatalf("nothing listens on %s", address)
 	return nil
 }
 
-func TestAnAnswerComesAlsoAfterTheClientHasSaidItsLast(t *testing.T) {
+func TestTheAnswerArrivesAfterTheClientHasClosedItsSide(t *testing.T) {
 	address := free(t)
 	stop, ended := start(t, address+"="+listen(t))
 	connection := dial(t, address)
@@ -83,7 +83,7 @@ func TestAnAnswerComesAlsoAfterTheClientHasSaidItsLast(t *testing.T) {
 	}
 }
 
-func TestWhereNobodyAnswersTheConnectionEnds(t *testing.T) {
+func TestAConnectionWithoutATargetIsClosed(t *testing.T) {
 	address := free(t)
 	start(t, address+"="+free(t))
 	if answer, _ := io.ReadAll(dial(t, address)); len(answer) != 0 {
@@ -91,17 +91,17 @@ func TestWhereNobodyAnswersTheConnectionEnds(t *testing.T) {
 	}
 }
 
-func TestATakenPortIsAnErrorThatNamesIt(t *testing.T) {
+func TestATakenPortIsReported(t *testing.T) {
 	taken := listen(t)
 	if err := Main(t.Context(), []string{taken + "=127.0.0.1:1"}); err == nil || !strings.Contains(err.Error(), taken) {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestAnArgumentThatNamesNoTargetIsAnError(t *testing.T) {
+func TestAnArgumentWithoutATargetIsAnError(t *testing.T) {
 	for _, args := range [][]string{nil, {"127.0.0.1:0"}} {
 		if err := Main(t.Context(), args); err == nil {
-			t.Errorf("%q is taken", args)
+			t.Errorf("%q is accepted", args)
 		}
 	}
 }

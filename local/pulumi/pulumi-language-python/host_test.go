@@ -53,7 +53,7 @@ func TestAnEmptyConfigurationIsAnEmptyObject(t *testing.T) {
 	}
 }
 
-func TestRuntimeOptionsThatCannotBeHonouredAreNamed(t *testing.T) {
+func TestUnsupportedRuntimeOptionsAreReported(t *testing.T) {
 	for option, value := range map[string]any{"toolchain": "conda", "typechecker": "mypy", "virtualenv": 3.0} {
 		_, err := pythonFor(projectWith(t, map[string]any{option: value}))
 		if err == nil || !strings.Contains(err.Error(), "runtime.options."+option) {
@@ -115,7 +115,7 @@ func TestAnInstalledPackageNamesItsPlugin(t *testing.T) {
 	}
 }
 
-func TestAPluginVersionThatCannotBeToldIsLeftToTheEngine(t *testing.T) {
+func TestAnUnknownPluginVersionIsLeftToTheEngine(t *testing.T) {
 	named := &plugin.PulumiPluginJSON{Resource: true}
 	if dependency := pluginOf(pythonPackage{Name: "pulumi-x", Version: "1.2.3", Plugin: named}); dependency.GetVersion() != "1.2.3" {
 		t.Errorf("version is %q", dependency.GetVersion())

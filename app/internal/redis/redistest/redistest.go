@@ -1,4 +1,5 @@
-// Package redistest gives a test a Redis of its own.
+// Package redistest connects tests to a real Redis server that they may empty. Helpers for tests that need Redis belong
+// here.
 package redistest
 
 import (
@@ -12,15 +13,15 @@ import (
 	"slipway/app/internal/redis"
 )
 
-// Line empties the server at TEST_REDIS_URL (redis://:password@host:port) and returns a line to it that can be cut.
-// Tests of several packages must not run at the same time: go test -p 1.
-func Line(t *testing.T) (*outage.Line, redis.Options) {
+// Proxy empties the server at TEST_REDIS_URL (redis://:password@host:port) and returns a proxy to it, with options that
+// connect through the proxy. All packages share the server, so run their tests one after another: go test -p 1.
+func Proxy(t *testing.T) (*outage.Proxy, redis.Options) {
 	t.Helper()
-	given := os.Getenv("TEST_REDIS_URL")
-	if given == "" {
-		t.Skip("TEST_REDIS_URL is not set: no Redis to test with")
+	text := os.Getenv("TEST_REDIS_URL")
+	if text == "" {
+		t.Skip("TEST_REDIS_URL is not set: there is no Redis to test with")
 	}
-	address, err := url.Parse(given)
+	address, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,15 +32,15 @@ func Line(t *testing.T) (*outage.Line, redis.Options) {
 	if err := direct.FlushDB(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	line := outage.To(t, address.Host)
-	return line, redis.Options{Host: line.Host(), Port: line.Port(), Password: config.NewSecret(password)}
+	proxy := outage.NewProxy(t, address.Host)
+	return proxy, redis.Options{Host: proxy.Host(), Port: proxy.Port(), Password: config.NewSecret(password)}
 }
 
-// Client is connected over a line that can be cut.
-func Client(t *testing.T) (*redis.Client, *outage.Line) {
+// Client returns a client that is connected through a proxy, and the proxy.
+func Client(t *testing.T) (*redis.Client, *outage.Proxy) {
 	t.Helper()
-	line, options := Line(t)
+	proxy, options := Proxy(t)
 	client := redis.Open(options)
 	t.Cleanup(func() { client.Close() })
-	return client, line
+	return client, proxy
 }

@@ -10,13 +10,13 @@ import (
 	"slipway/app/internal/tracing"
 )
 
-// transaction is what runs in one call.
+// transaction is the body of a transaction.
 type transaction = func(ctx context.Context, tx *sql.Tx) error
 
-// call runs one transaction and translates the error. It reads what is committed at each statement, so that what is counted
-// under a lock is counted exactly.
-func (s *Store) call(ctx context.Context, do transaction) error {
-	return s.try(ctx, "transaction", notDone, func(ctx context.Context, conn *sql.Conn) error {
+// transact runs a transaction and translates the error. Each statement reads what is committed at its start, so that
+// counts under a lock are exact.
+func (s *Store) transact(ctx context.Context, do transaction) error {
+	return s.run(ctx, "transaction", hadNoEffect, func(ctx context.Context, conn *sql.Conn) error {
 		tx, err := conn.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 		if err != nil {
 			return err
@@ -29,40 +29,42 @@ func (s *Store) call(ctx context.Context, do transaction) error {
 	})
 }
 
+// exec runs one statement that returns no rows.
 func (s *Store) exec(ctx context.Context, statement string, args ...any) error {
-	return s.try(ctx, statement, notDone, func(ctx context.Context, conn *sql.Conn) error {
+	return s.run(ctx, statement, hadNoEffect, func(ctx context.Context, conn *sql.Conn) error {
 		_, err := conn.ExecContext(ctx, statement, args...)
 		return err
 	})
 }
 
-// query runs one statement that needs no transaction.
-func query[T any](ctx context.Context, s *Store, scan func(row) (T, error), statement string, args ...any) (found []T, err error) {
-	return found, s.try(ctx, statement, repeatableRead, func(ctx context.Context, conn *sql.Conn) error {
-		found, err = readAll(ctx, conn, scan, statement, args...)
+// query runs one statement and returns its rows.
+func query[T any](ctx context.Context, s *Store, scan func(row) (T, error), statement string, args ...any) (result []T, err error) {
+	return result, s.run(ctx, statement, canRepeatRead, func(ctx context.Context, conn *sql.Conn) error {
+		result, err = readAll(ctx, conn, scan, statement, args...)
 		return err
 	})
 }
 
-func readAll[T any](ctx context.Context, conn *sql.Conn, scan func(row) (T, error), statement string, args ...any) (found []T, err error) {
+func readAll[T any](ctx context.Context, conn *sql.Conn, scan func(row) (T, error), statement string, args ...any) (result []T, err error) {
 	rows, err := conn.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
 	for rows.Next() {
-		each, err := scan(rows)
+		value, err := scan(rows)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, each)
+		result = append(result, value)
 	}
-	return found, rows.Err()
+	return result, rows.Err()
 }
 
-// try runs do on a connection within the timeout of the store, again where mayRepeat allows it, and translates the error.
-func (s *Store) try(ctx context.Context, name string, mayRepeat func(error, int) bool, do func(context.Context, *sql.Conn) error) (err error) {
-	ctx, end := tracing.Call(ctx, "mysql", name)
+// run runs do on a connection within the timeout of the store, repeats it if mayRepeat allows that, and translates the
+// error.
+func (s *Store) run(ctx context.Context, name string, mayRepeat func(err error, attempt int) bool, do func(context.Context, *sql.Conn) error) (err error) {
+	ctx, end := tracing.StartCall(ctx, "mysql", name)
 	defer func() { end(err) }()
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -74,9 +76,9 @@ func (s *Store) try(ctx context.Context, name string, mayRepeat func(error, int)
 	}
 }
 
-// attempt drops the connections of the pool that lead to a server that cannot do its work. After a failover an old
-// connection stays open and leads to the former primary, which refuses all writes or does not answer any more; only a new
-// one leads to the server that took over.
+// attempt runs do once, and closes all connections of the pool if the server cannot be used. After a failover, open
+// connections still lead to the former primary, which refuses writes or does not respond; only new ones reach the server
+// that took over.
 func (s *Store) attempt(ctx context.Context, do func(context.Context, *sql.Conn) error) error {
 	conn, err := s.db.Conn(ctx)
 	if err != nil {
@@ -84,39 +86,41 @@ func (s *Store) attempt(ctx context.Context, do func(context.Context, *sql.Conn)
 	}
 	defer conn.Close()
 	err = do(ctx, conn)
-	if leavesServer(err) {
+	if serverUnusable(err) {
 		conn.Raw(func(any) error { return driver.ErrBadConn }) // database/sql closes such a connection
-		s.db.SetMaxIdleConns(0)                                // closes those that nobody uses
+		s.db.SetMaxIdleConns(0)                                // closes the idle connections
 		s.db.SetMaxIdleConns(s.connections)
 	}
 	return err
 }
 
-func first[T any](found []T, err error) (T, error) {
-	if err == nil && len(found) == 0 {
+// first returns the first row, or store.ErrNotFound if there is none.
+func first[T any](rows []T, err error) (T, error) {
+	if err == nil && len(rows) == 0 {
 		err = store.ErrNotFound
 	}
 	if err != nil {
 		var none T
 		return none, err
 	}
-	return found[0], nil
+	return rows[0], nil
 }
 
+// row is a *sql.Row or *sql.Rows.
 type row interface{ Scan(into ...any) error }
 
-// key is an ID as MySQL knows it.
+// key scans an ID from a BINARY(16) column.
 type key store.ID
 
 func (k *key) Scan(value any) error {
-	content, _ := value.([]byte)
-	if copy(k[:], content) != len(k) {
-		return fmt.Errorf("%T of %d bytes is no id", value, len(content))
+	bytes, _ := value.([]byte)
+	if copy(k[:], bytes) != len(k) {
+		return fmt.Errorf("%T of %d bytes is not an ID", value, len(bytes))
 	}
 	return nil
 }
 
-// optionalKey is an ID that may be NULL, which is the zero ID.
+// optionalKey scans an ID that may be NULL, which becomes the zero ID.
 type optionalKey store.ID
 
 func (k *optionalKey) Scan(value any) error {

@@ -12,7 +12,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-// Numbers of errors, from https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
+// Error numbers, from https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html
 const (
 	duplicate   = 1062
 	lockTimeout = 1205
@@ -21,24 +21,24 @@ const (
 	noSuchTable = 1146
 )
 
-// These say that nothing was written, as the server is no primary, or none yet.
+// readOnly holds errors of a server that is not the primary, or not yet. Nothing was written.
 var readOnly = map[uint16]bool{
-	1047: true, // node of a Galera cluster that is not part of it
+	1047: true, // Galera node without a connection to its cluster
 	1290: true, // --read-only
 	1792: true, // read-only transaction
 	1836: true, // read-only mode
 }
 
-// These are of a class that says that the statement is wrong; but they come when the server cannot be used as it is now.
+// unusable holds errors of the statement classes that mean that the server cannot be used in its current state.
 var unusable = map[uint16]bool{
 	1044: true, // access to the database denied
 	1049: true, // unknown database
 	1142: true, // statement denied
 
-	noSuchTable: true, // not migrated yet, or restored just now
+	noSuchTable: true, // not migrated yet, or just being restored
 }
 
-// These end one statement and say nothing about the server.
+// interrupted holds errors that end one statement, and mean nothing about the server.
 var interrupted = map[uint16]bool{
 	lockTimeout: true,
 	deadlock:    true,
@@ -47,8 +47,8 @@ var interrupted = map[uint16]bool{
 	3024:        true, // max_execution_time of MySQL
 }
 
-// statementClasses are the classes of SQLSTATE that say that the statement or its data is wrong. All others, and all words
-// of a server that we have never heard, are about the server.
+// statementClasses are the classes of SQLSTATE for an error in the statement or its data. All other classes, including
+// unknown ones, are about the server.
 var statementClasses = map[string]bool{
 	"21": true, // wrong number of columns or rows
 	"22": true, // data
@@ -56,40 +56,42 @@ var statementClasses = map[string]bool{
 	"42": true, // syntax, names, rights
 }
 
-func answer(err error) *mysql.MySQLError {
-	var answered *mysql.MySQLError
-	if errors.As(err, &answered) {
-		return answered
+// serverError returns the error that the server sent, or an empty one.
+func serverError(err error) *mysql.MySQLError {
+	var sent *mysql.MySQLError
+	if errors.As(err, &sent) {
+		return sent
 	}
 	return &mysql.MySQLError{}
 }
 
-func number(err error) uint16 { return answer(err).Number }
+// number returns the number of the error that the server sent, or 0.
+func number(err error) uint16 { return serverError(err).Number }
 
-// ofServer says that the server answered and cannot do its work now, whatever it was asked.
-func ofServer(err error) bool {
-	answered := answer(err)
-	return answered.Number != 0 && !interrupted[answered.Number] && !statementClasses[string(answered.SQLState[:2])]
+// isServerError reports whether the server responded that it cannot execute any statement now.
+func isServerError(err error) bool {
+	sent := serverError(err)
+	return sent.Number != 0 && !interrupted[sent.Number] && !statementClasses[string(sent.SQLState[:2])]
 }
 
-// leavesServer says that the connection, and all others to the same server, are of no use any more.
-func leavesServer(err error) bool { return ofServer(err) || unreachable(err) }
+// serverUnusable reports whether this connection, and all others to the same server, should be closed.
+func serverUnusable(err error) bool { return isServerError(err) || unreachable(err) }
 
-// unreachable says that the server did not answer at all.
+// unreachable reports whether the server did not respond at all.
 func unreachable(err error) bool {
 	return err != nil && number(err) == 0 && !errors.Is(err, sql.ErrNoRows) && !errors.Is(err, context.Canceled) &&
-		!ofStore(err)
+		!isStoreError(err)
 }
 
-// ofStore says that the store itself refuses the call: MySQL has answered.
-func ofStore(err error) bool {
-	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotYours) || errors.Is(err, store.ErrInUse) ||
-		errors.Is(err, store.ErrKeyInUse) || errors.Is(err, errKeyKnown)
+// isStoreError reports whether the store itself refused the call, after MySQL responded.
+func isStoreError(err error) bool {
+	return errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrNotOwner) || errors.Is(err, store.ErrInUse) ||
+		errors.Is(err, store.ErrKeyInUse) || errors.Is(err, errKeyExists)
 }
 
-// notDone allows to repeat what has surely left nothing behind: a deadlock takes back the whole transaction, a server that
-// is no primary writes nothing, and ErrBadConn is of a statement that was not sent.
-func notDone(err error, attempt int) bool {
+// hadNoEffect reports whether a failed call certainly had no effect and may be repeated: a deadlock rolls the transaction
+// back, a server that is not the primary writes nothing, and ErrBadConn means that the statement was not sent.
+func hadNoEffect(err error, attempt int) bool {
 	const deadlocks, failovers = 5, 2
 	if number(err) == deadlock {
 		return attempt < deadlocks
@@ -97,20 +99,21 @@ func notDone(err error, attempt int) bool {
 	return attempt < failovers && (readOnly[number(err)] || errors.Is(err, driver.ErrBadConn))
 }
 
-// repeatableRead allows to repeat also what may have been done: a read is the same twice.
-func repeatableRead(err error, attempt int) bool {
-	return notDone(err, attempt) || attempt < 2 && unreachable(err)
+// canRepeatRead reports whether a failed read may be repeated, even if the server may have executed it.
+func canRepeatRead(err error, attempt int) bool {
+	return hadNoEffect(err, attempt) || attempt < 2 && unreachable(err)
 }
 
+// translate returns the error of package store that corresponds to an error of MySQL.
 func translate(err error) error {
 	switch code := number(err); {
-	case err == nil, ofStore(err):
+	case err == nil, isStoreError(err):
 		return err
 	case errors.Is(err, sql.ErrNoRows), code == noParent:
 		return store.ErrNotFound
 	case code == duplicate:
 		return store.ErrTaken
-	case unusable[code], interrupted[code], ofServer(err), unreachable(err):
+	case unusable[code], interrupted[code], isServerError(err), unreachable(err):
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	return err

@@ -21,20 +21,20 @@ import (
 
 const connections = 10
 
-// fillPool has the store open all its connections.
+// fillPool makes the store open all connections of its pool.
 func fillPool(t *testing.T, s *mysql.Store, admin *sql.DB) {
 	t.Helper()
-	locked := lockTable(t, admin, "users")
+	unlock := lockTable(t, admin, "users")
 	var callers sync.WaitGroup
 	for range connections {
 		callers.Go(func() { s.UserByEmail(t.Context(), "nobody@example.org") })
 	}
 	time.Sleep(300 * time.Millisecond)
-	locked()
+	unlock()
 	callers.Wait()
 }
 
-// lockTable has everybody wait who uses the table, until unlock is called.
+// lockTable makes all users of the table wait until unlock is called.
 func lockTable(t *testing.T, admin *sql.DB, table string) (unlock func()) {
 	t.Helper()
 	conn, err := admin.Conn(t.Context())
@@ -59,14 +59,14 @@ func execute(t *testing.T, admin *sql.DB, statement string) {
 	}
 }
 
-// setGlobal sets a variable for sessions to come until the test ends.
+// setGlobal sets a variable of new sessions until the test ends.
 func setGlobal(t *testing.T, admin *sql.DB, variable string) {
 	t.Helper()
 	t.Cleanup(func() { execute(t, admin, "SET GLOBAL "+variable+" = 0") })
 	execute(t, admin, "SET GLOBAL "+variable+" = 1")
 }
 
-// addUsers adds so many at the same time and returns the errors.
+// addUsers adds count users at the same time and returns the errors.
 func addUsers(t *testing.T, s *mysql.Store, prefix string, count int) (failed []error) {
 	var mu sync.Mutex
 	var callers sync.WaitGroup
@@ -83,11 +83,11 @@ func addUsers(t *testing.T, s *mysql.Store, prefix string, count int) (failed []
 	return failed
 }
 
-// The sessions of the pool refuse writes, as those do that lead to a former primary; new sessions take them.
-func TestAfterAFailoverNoWriteFailsBecauseOfOldConnections(t *testing.T) {
+// The open sessions refuse writes, like those to a former primary; new sessions accept them.
+func TestNoWriteFailsOnOldConnectionsAfterAFailover(t *testing.T) {
 	s, options := migrated(t)
 	admin := mysqltest.Admin(t, options.Database)
-	variable := mysqltest.ReadOnlySessions(t, admin)
+	variable := mysqltest.ReadOnlyVariable(t, admin)
 	setGlobal(t, admin, variable)
 	fillPool(t, s, admin)
 	execute(t, admin, "SET GLOBAL "+variable+" = 0")
@@ -114,10 +114,10 @@ func userOf(t *testing.T, s *mysql.Store, email string) store.ID {
 	return user.ID
 }
 
-func TestAServerThatIsReadOnlyIsUnavailableForWritesAndBackAtOnce(t *testing.T) {
+func TestAReadOnlyServerIsUnavailableForWritesUntilItIsWritable(t *testing.T) {
 	_, options := migrated(t)
 	admin := mysqltest.Admin(t, options.Database)
-	s := open(t, mysqltest.Serving(t, admin, options)) // read_only does not hold for an administrator
+	s := open(t, mysqltest.Unprivileged(t, admin, options)) // administrators can write despite read_only
 	setGlobal(t, admin, "read_only")
 	failed := addUsers(t, s, "early", 20)
 	if len(failed) != 20 || !errors.Is(errors.Join(failed...), store.ErrUnavailable) || !strings.Contains(failed[0].Error(), "read-only") {
@@ -132,14 +132,14 @@ func TestAServerThatIsReadOnlyIsUnavailableForWritesAndBackAtOnce(t *testing.T) 
 	}
 }
 
-func TestConnectionsToAServerThatFellSilentAreDroppedAtTheFirstCall(t *testing.T) {
+func TestConnectionsToAnUnresponsiveServerAreClosedAtTheFirstCall(t *testing.T) {
 	_, options := migrated(t)
 	admin := mysqltest.Admin(t, options.Database)
-	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
-	options.Host, options.Port = line.Host(), line.Port()
+	proxy := outage.NewProxy(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
+	options.Host, options.Port = proxy.Host(), proxy.Port()
 	s := open(t, options)
 	fillPool(t, s, admin)
-	line.FailOver()
+	proxy.FailOver()
 	if _, err := s.UserByEmail(t.Context(), "nobody@example.org"); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
@@ -148,60 +148,60 @@ func TestConnectionsToAServerThatFellSilentAreDroppedAtTheFirstCall(t *testing.T
 	}
 }
 
-func TestAServerIsLeftWhateverItsWordsAreUnlessTheStatementIsWrong(t *testing.T) {
-	answer := func(number uint16, state string) error {
+func TestConnectionsAreClosedAfterAnyErrorOfTheServerButNotOfAStatement(t *testing.T) {
+	failure := func(number uint16, state string) error {
 		err := &driver.MySQLError{Number: number}
 		copy(err.SQLState[:], state)
 		return fmt.Errorf("add user: %w", err)
 	}
-	for name, each := range map[string]struct {
+	for name, test := range map[string]struct {
 		err         error
-		leaves      bool
+		unusable    bool
 		unavailable bool
 	}{
-		"--read-only":                     {answer(1290, "HY000"), true, true},
-		"read-only transaction":           {answer(1792, "25006"), true, true},
-		"read-only mode":                  {answer(1836, "HY000"), true, true},
-		"Galera node without its cluster": {answer(1047, "08S01"), true, true},
-		"group replication":               {answer(3100, "HY000"), true, true},
-		"shutdown":                        {answer(1053, "08S01"), true, true},
-		"words of a server to come":       {answer(9999, "HY000"), true, true},
-		"no answer in time":               {context.DeadlineExceeded, true, true},
+		"--read-only":                     {failure(1290, "HY000"), true, true},
+		"read-only transaction":           {failure(1792, "25006"), true, true},
+		"read-only mode":                  {failure(1836, "HY000"), true, true},
+		"Galera node without its cluster": {failure(1047, "08S01"), true, true},
+		"group replication":               {failure(3100, "HY000"), true, true},
+		"shutdown":                        {failure(1053, "08S01"), true, true},
+		"an error of a future version":    {failure(9999, "HY000"), true, true},
+		"no response in time":             {context.DeadlineExceeded, true, true},
 		"connection broken":               {io.ErrUnexpectedEOF, true, true},
-		"deadlock":                        {answer(1213, "40001"), false, true},
-		"waited for a lock":               {answer(1205, "HY000"), false, true},
-		"over the limit of MariaDB":       {answer(1969, "70100"), false, true},
-		"over the limit of MySQL":         {answer(3024, "HY000"), false, true},
-		"no table":                        {answer(1146, "42S02"), false, true},
-		"duplicate":                       {answer(1062, "23000"), false, false},
-		"text too long":                   {answer(1406, "22001"), false, false},
-		"syntax":                          {answer(1064, "42000"), false, false},
-		"the client has gone":             {context.Canceled, false, false},
+		"deadlock":                        {failure(1213, "40001"), false, true},
+		"waited for a lock":               {failure(1205, "HY000"), false, true},
+		"over the limit of MariaDB":       {failure(1969, "70100"), false, true},
+		"over the limit of MySQL":         {failure(3024, "HY000"), false, true},
+		"no table":                        {failure(1146, "42S02"), false, true},
+		"duplicate":                       {failure(1062, "23000"), false, false},
+		"text too long":                   {failure(1406, "22001"), false, false},
+		"syntax":                          {failure(1064, "42000"), false, false},
+		"canceled by the client":          {context.Canceled, false, false},
 	} {
-		if got := mysql.LeavesServer(each.err); got != each.leaves {
-			t.Errorf("%s: leaves the server: %v", name, got)
+		if got := mysql.ServerUnusable(test.err); got != test.unusable {
+			t.Errorf("%s: unusable: %v", name, got)
 		}
-		if got := errors.Is(mysql.Translate(each.err), store.ErrUnavailable); got != each.unavailable {
+		if got := errors.Is(mysql.Translate(test.err), store.ErrUnavailable); got != test.unavailable {
 			t.Errorf("%s: unavailable: %v", name, got)
 		}
 	}
 }
 
-func TestTheServerStopsAReadThatItsCallerGaveUp(t *testing.T) {
+func TestTheServerStopsAnAbandonedRead(t *testing.T) {
 	s, options := migrated(t)
 	admin := mysqltest.Admin(t, options.Database)
-	if err := s.Compute(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+	if err := s.SlowQuery(t.Context()); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
 	time.Sleep(200 * time.Millisecond)
 	var running int
 	err := admin.QueryRow("SELECT COUNT(*) FROM information_schema.processlist WHERE info LIKE 'SELECT COUNT(*) FROM information_schema.collations%' AND db = ?", options.Database).Scan(&running)
 	if err != nil || running != 0 {
-		t.Errorf("%d still run (%v)", running, err)
+		t.Errorf("%d are still running (%v)", running, err)
 	}
 }
 
-func TestAWriteThatWaitedForALockAndFailedIsNotDoneLater(t *testing.T) {
+func TestAFailedWriteThatWaitedForALockIsNotExecutedLater(t *testing.T) {
 	s, options := migrated(t)
 	admin := mysqltest.Admin(t, options.Database)
 	creator := userOf(t, s, "creator")
@@ -220,6 +220,6 @@ func TestAWriteThatWaitedForALockAndFailedIsNotDoneLater(t *testing.T) {
 	tx.Rollback()
 	time.Sleep(500 * time.Millisecond)
 	if shops, err := s.Shops(t.Context(), "", store.Page{Limit: 10}); err != nil || len(shops) != 0 {
-		t.Errorf("it was answered as failed, and there are %d shops (%v)", len(shops), err)
+		t.Errorf("the write was reported as failed, but there are %d shops (%v)", len(shops), err)
 	}
 }

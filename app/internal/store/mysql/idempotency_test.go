@@ -14,13 +14,14 @@ import (
 	"slipway/app/internal/store/mysql/mysqltest"
 )
 
+// keyed returns a context with an idempotency key.
 func keyed(t *testing.T, number byte) context.Context {
 	return store.WithIdempotencyKey(t.Context(), func() store.IdempotencyKey {
 		return store.IdempotencyKey{Key: [32]byte{number}, Request: [32]byte{1}}
 	})
 }
 
-// previousAddKey is what a pod of the version before sends while this one is rolled out.
+// previousAddKey is the statement of the previous version, whose pods still run during a rollout.
 const previousAddKey = "INSERT INTO idempotency_keys (id, request, result, created_at) VALUES (?, ?, '', UTC_TIMESTAMP(3))"
 
 func TestAKeyWhoseFirstRequestIsStillRunningIsInUse(t *testing.T) {
@@ -46,7 +47,7 @@ func TestAKeyWhoseFirstRequestIsStillRunningIsInUse(t *testing.T) {
 	}
 }
 
-func TestAKeyIsForgottenAfterADay(t *testing.T) {
+func TestExpiredKeysAreRemoved(t *testing.T) {
 	s, options := migrated(t)
 	for number := range byte(5) {
 		if _, err := s.AddUser(keyed(t, number), store.UserDraft{Email: fmt.Sprint(number)}); err != nil {
@@ -66,8 +67,8 @@ func TestAKeyIsForgottenAfterADay(t *testing.T) {
 	}
 }
 
-// keysKept counts all keys, whoever they are of.
-func keysKept(t *testing.T, options mysql.Options) (count int) {
+// countKeys returns the number of keys of all users.
+func countKeys(t *testing.T, options mysql.Options) (count int) {
 	t.Helper()
 	if err := mysqltest.Admin(t, options.Database).QueryRow("SELECT COUNT(*) FROM idempotency_keys").Scan(&count); err != nil {
 		t.Fatal(err)
@@ -75,7 +76,7 @@ func keysKept(t *testing.T, options mysql.Options) (count int) {
 	return count
 }
 
-func TestADeletedUserTakesTheKeyOfTheirOwnSignUpAlong(t *testing.T) {
+func TestDeletingAUserDeletesTheKeyOfTheirSignUp(t *testing.T) {
 	s, options := migrated(t)
 	ada, err := s.AddUser(keyed(t, 1), store.UserDraft{Email: "ada@example.org", Name: "Ada"})
 	if err != nil {
@@ -87,12 +88,12 @@ func TestADeletedUserTakesTheKeyOfTheirOwnSignUpAlong(t *testing.T) {
 	if _, err := s.DeleteUser(t.Context(), ada); err != nil {
 		t.Fatal(err)
 	}
-	if kept := keysKept(t, options); kept != 1 {
-		t.Errorf("%d keys are kept, want bob's alone", kept)
+	if count := countKeys(t, options); count != 1 {
+		t.Errorf("%d keys are left, want only bob's", count)
 	}
 }
 
-func TestADeletedUserTakesTheKeysOfWhatTheyAddedAlong(t *testing.T) {
+func TestDeletingAUserDeletesTheKeysOfTheirAdditions(t *testing.T) {
 	s, options := migrated(t)
 	ada, shop := reviewer(t, s)
 	if _, err := s.AddShop(keyed(t, 1), ada.ID, store.ShopDraft{Name: "x"}); err != nil {
@@ -104,12 +105,12 @@ func TestADeletedUserTakesTheKeysOfWhatTheyAddedAlong(t *testing.T) {
 	if _, err := s.DeleteUser(t.Context(), ada); err != nil {
 		t.Fatal(err)
 	}
-	if kept := keysKept(t, options); kept != 0 {
-		t.Errorf("%d keys are kept", kept)
+	if count := countKeys(t, options); count != 0 {
+		t.Errorf("%d keys are left", count)
 	}
 }
 
-// reviewer is a user with one review, and a shop that they have not reviewed.
+// reviewer returns a user with one review, and a shop that they have not reviewed.
 func reviewer(t *testing.T, s *mysql.Store) (ada store.User, shop store.ID) {
 	t.Helper()
 	ada, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org", Name: "Ada"})
@@ -130,11 +131,11 @@ func reviewer(t *testing.T, s *mysql.Store) (ada store.User, shop store.ID) {
 	return ada, another.ID
 }
 
-func TestARequestInFlightWhileItsUserIsDeletedLeavesNoKeyBehind(t *testing.T) {
+func TestARequestDuringTheDeletionOfItsUserLeavesNoKey(t *testing.T) {
 	for _, test := range []struct {
 		name          string
 		deletionFirst bool
-		answer        error // of the request
+		want          error // of the request
 	}{{"the request comes first", false, nil}, {"the deletion comes first", true, store.ErrNotFound}} {
 		t.Run(test.name, func(t *testing.T) {
 			_, options := migrated(t)
@@ -143,8 +144,8 @@ func TestARequestInFlightWhileItsUserIsDeletedLeavesNoKeyBehind(t *testing.T) {
 			ada, shop := reviewer(t, s)
 			add := func() {
 				_, err := s.AddReview(keyed(t, 1), store.ReviewDraft{Shop: shop, Author: ada.ID, Stars: 4, Text: "personal"})
-				if !errors.Is(err, test.answer) {
-					t.Errorf("the request got %v, want %v", err, test.answer)
+				if !errors.Is(err, test.want) {
+					t.Errorf("the request got %v, want %v", err, test.want)
 				}
 			}
 			remove := func() {
@@ -156,17 +157,17 @@ func TestARequestInFlightWhileItsUserIsDeletedLeavesNoKeyBehind(t *testing.T) {
 			if test.deletionFirst {
 				first, second = remove, add
 			}
-			meanwhile(t, options, first, second)
-			if kept := keysKept(t, options); kept != 0 {
-				t.Errorf("%d keys are kept", kept)
+			overlap(t, options, first, second)
+			if count := countKeys(t, options); count != 0 {
+				t.Errorf("%d keys are left", count)
 			}
 		})
 	}
 }
 
-// meanwhile has the second one begin, and wait for the first, while the first is at the end of its transaction: the recounts
-// it has to write are locked.
-func meanwhile(t *testing.T, options mysql.Options, first, second func()) {
+// overlap runs both, so that second begins and waits while first is at the end of its transaction: first has to wait for
+// the lock on the table recounts.
+func overlap(t *testing.T, options mysql.Options, first, second func()) {
 	t.Helper()
 	admin := mysqltest.Admin(t, options.Database)
 	holder, err := admin.Conn(t.Context())
@@ -181,28 +182,29 @@ func meanwhile(t *testing.T, options mysql.Options, first, second func()) {
 	defer both.Wait()
 	defer holder.ExecContext(context.WithoutCancel(t.Context()), "UNLOCK TABLES")
 	both.Go(first)
-	await(t, admin, "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'")
+	waitUntilPositive(t, admin, "SELECT COUNT(*) FROM information_schema.processlist WHERE db = DATABASE() AND state = 'Waiting for table metadata lock'")
 	both.Go(second)
-	await(t, admin, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
+	waitUntilPositive(t, admin, "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'")
 }
 
-// await asks until the count is not 0. The server renews innodb_trx only when nobody has read it for 100 ms.
-func await(t *testing.T, admin *sql.DB, count string) {
+// waitUntilPositive repeats the query until its count is not 0. The server refreshes innodb_trx only after it was not
+// read for 100 ms.
+func waitUntilPositive(t *testing.T, admin *sql.DB, count string) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); ; time.Sleep(150 * time.Millisecond) {
-		var found int
-		err := admin.QueryRow(count).Scan(&found)
+		var got int
+		err := admin.QueryRow(count).Scan(&got)
 		if err != nil || time.Now().After(end) {
 			t.Errorf("%s: still 0 (%v)", count, err)
 			return
 		}
-		if found > 0 {
+		if got > 0 {
 			return
 		}
 	}
 }
 
-func TestAPodOfTheVersionBeforeAddsItsKeyInTheNewSchema(t *testing.T) {
+func TestThePreviousVersionCanAddKeysInTheNewSchema(t *testing.T) {
 	s, options := migrated(t)
 	creator := userOf(t, s, "creator")
 	shop, err := s.AddShop(keyed(t, 1), creator, store.ShopDraft{Name: "x"})
@@ -216,6 +218,6 @@ func TestAPodOfTheVersionBeforeAddsItsKeyInTheNewSchema(t *testing.T) {
 	}
 	execute(t, admin, "UPDATE idempotency_keys SET result = (SELECT result FROM (SELECT * FROM idempotency_keys) k WHERE result <> '')")
 	if again, err := s.AddShop(keyed(t, 2), creator, store.ShopDraft{Name: "x"}); err != nil || again.ID != shop.ID {
-		t.Errorf("got %v, %v for a key of the version before, want %v", again, err, shop)
+		t.Errorf("got %v, %v for a key of the previous version, want %v", again, err, shop)
 	}
 }

@@ -17,19 +17,19 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// Migrations are the steps to the schema this program needs.
+// Migrations returns the files with the steps to the schema that this program needs.
 func Migrations() fs.FS {
 	files, err := fs.Sub(embedded, "migrations")
 	if err != nil {
-		panic(err) // only for a path that is no path
+		panic(err) // only for an invalid path
 	}
 	return files
 }
 
-// Migrate brings the schema up to date. Any number of runners may start it at once: one works, the others wait for it.
-// It waits for a server that does not answer yet until ctx ends. The error says which step failed and what is done.
+// Migrate brings the schema up to date. It may run many times at once: one run migrates while the others wait for it. It
+// waits up to wait for a server that does not respond yet. The error names the step that failed, and how many were done.
 func Migrate(ctx context.Context, options Options, migrations fs.FS, wait time.Duration, logger *slog.Logger) error {
-	connector, err := options.connector(0) // a step takes as long as it takes
+	connector, err := options.connector(0) // steps have no time limit
 	if err != nil {
 		return err
 	}
@@ -38,7 +38,7 @@ func Migrate(ctx context.Context, options Options, migrations fs.FS, wait time.D
 	if err := awaitServer(ctx, db, wait, logger); err != nil {
 		return fmt.Errorf("%s: %w", options.address(), err)
 	}
-	unlock, err := lockOthersOut(ctx, db)
+	unlock, err := lockMigrations(ctx, db)
 	if err != nil {
 		return err
 	}
@@ -63,6 +63,7 @@ func Migrate(ctx context.Context, options Options, migrations fs.FS, wait time.D
 	return nil
 }
 
+// explain names the failed step in the error.
 func explain(err error) error {
 	var partial *goose.PartialError
 	switch {
@@ -76,7 +77,7 @@ func explain(err error) error {
 	}
 }
 
-// awaitServer is for a server that starts together with this program.
+// awaitServer waits until the server responds, because it may start at the same time as this program.
 func awaitServer(ctx context.Context, db *sql.DB, wait time.Duration, logger *slog.Logger) error {
 	for deadline := time.Now().Add(wait); ; {
 		err := db.PingContext(ctx)
@@ -92,29 +93,31 @@ func awaitServer(ctx context.Context, db *sql.DB, wait time.Duration, logger *sl
 	}
 }
 
-// untrusted says that the server has no certificate that we accept, which waiting does not change.
+// untrusted reports whether the certificate of the server is not trusted. Waiting does not change that.
 func untrusted(err error) bool {
 	var certificate *tls.CertificateVerificationError
 	return errors.As(err, &certificate)
 }
 
 const (
-	// Hashed: a name of a lock has 64 characters at most, and that of a database may have as many.
+	// lockName contains a hash, because the name of a lock is limited to 64 characters, which the database alone may
+	// need.
 	lockName    = "CONCAT('slipway-migrate:', MD5(DATABASE()))"
 	lockSeconds = 300
 )
 
-// lockOthersOut is a lock of the server's: it is released too when the connection of its holder dies. It is not goose's
-// own, which would look for what is to be done, and make the table of versions, before it has its lock.
-func lockOthersOut(ctx context.Context, db *sql.DB) (unlock func(), err error) {
+// lockMigrations takes a named lock of the server, which is also released when the connection of its holder breaks.
+// goose's own lock is not enough: goose reads the pending steps, and creates the table of versions, before it takes that
+// lock.
+func lockMigrations(ctx context.Context, db *sql.DB) (unlock func(), err error) {
 	connection, err := db.Conn(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("wait for other migrations: %w", err)
 	}
-	var got sql.NullBool
-	err = connection.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", lockSeconds).Scan(&got)
-	if err == nil && !got.Bool {
-		err = fmt.Errorf("another one has been running for %d s", lockSeconds)
+	var locked sql.NullBool
+	err = connection.QueryRowContext(ctx, "SELECT GET_LOCK("+lockName+", ?)", lockSeconds).Scan(&locked)
+	if err == nil && !locked.Bool {
+		err = fmt.Errorf("another migration has been running for %d s", lockSeconds)
 	}
 	if err != nil {
 		connection.Close()

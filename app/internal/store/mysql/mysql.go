@@ -1,4 +1,4 @@
-// Package mysql is the store all replicas share. MariaDB will do as well.
+// Package mysql is the store that all replicas share, in MySQL or MariaDB, and its migrations. SQL stands only here.
 package mysql
 
 import (
@@ -20,31 +20,32 @@ import (
 	"slipway/app/internal/store"
 )
 
-// Options says where the server is, who asks, and how much of it.
+// Options locate the server, and limit the use of it.
 type Options struct {
 	Host     string
 	Port     int
 	Database string
 	User     string
 	Password config.Secret
-	TLS      *tls.Config // nil: without
+	TLS      *tls.Config // nil for plain TCP
 
-	Timeout     time.Duration // of one call; 0: what an answer of an API may take
-	Connections int           // at most; 0: a few
+	Timeout     time.Duration // of one call; 0 stands for callTimeout
+	Connections int           // at most; 0 stands for defaultConnections
 }
 
 const (
-	// connectTimeout and callTimeout together keep the answer of an API without MySQL below a second.
+	// A call that has to connect does both within callTimeout: responses of the API take less than a second without
+	// MySQL.
 	connectTimeout = 500 * time.Millisecond
 	callTimeout    = 900 * time.Millisecond
 
-	fewConnections     = 10
-	connectionLifetime = 3 * time.Minute // bounds how long reads go on at a server that is no longer the primary
+	defaultConnections = 10
+	connectionLifetime = 3 * time.Minute // limits how long reads use a server that is no longer the primary
 )
 
 func (o Options) address() string { return net.JoinHostPort(o.Host, strconv.Itoa(o.Port)) }
 
-// connector connects without a limit for statements if timeout is 0.
+// connector returns the driver's connector. If timeout is 0, statements have no time limit.
 func (o Options) connector(timeout time.Duration) (driver.Connector, error) {
 	settings := mysql.NewConfig()
 	settings.Net, settings.Addr = "tcp", o.address()
@@ -52,7 +53,7 @@ func (o Options) connector(timeout time.Duration) (driver.Connector, error) {
 	settings.TLS = o.TLS
 	settings.Timeout, settings.ReadTimeout, settings.WriteTimeout = connectTimeout, timeout, timeout
 	settings.ParseTime, settings.Loc = true, time.UTC
-	settings.InterpolateParams = true // one round trip, not two
+	settings.InterpolateParams = true // one round trip instead of two
 	settings.Logger = &mysql.NopLogger{}
 	if timeout > 0 {
 		settings.Params = statementLimits(timeout)
@@ -60,10 +61,11 @@ func (o Options) connector(timeout time.Duration) (driver.Connector, error) {
 	return mysql.NewConnector(settings)
 }
 
-// statementLimits has the server stop a statement shortly before its client gives up, which does not stop it: an abandoned
-// search would go on using the server, and a write that waits for a lock would still be done after it was answered as failed.
-// MySQL limits reads (max_execution_time) and waits for locks (seconds); MariaDB limits every statement. Each executes the
-// comment that is meant for it: https://mariadb.com/kb/en/comment-syntax/
+// statementLimits returns session variables that make the server stop a statement shortly before the client gives up. The
+// server does not notice that the client gives up: an abandoned search would continue to use it, and a write that waits
+// for a lock would still be executed after it was reported as failed. MySQL limits reads (max_execution_time) and waits
+// for locks (in seconds); MariaDB limits every statement. Each executes only its own comment:
+// https://mariadb.com/kb/en/comment-syntax/
 func statementLimits(timeout time.Duration) map[string]string {
 	limit := timeout * 8 / 9
 	return map[string]string{"innodb_lock_wait_timeout": fmt.Sprintf("%d /*!50708 , max_execution_time = %d */ /*M!100101 , max_statement_time = %.3f */",
@@ -78,9 +80,9 @@ type Store struct {
 	connections int
 }
 
-// Open does not connect: a server that is away now may come back.
+// Open returns a store without connecting: a server that is unavailable now may come back.
 func Open(options Options) (*Store, error) {
-	s := &Store{timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, fewConnections)}
+	s := &Store{timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, defaultConnections)}
 	connector, err := options.connector(s.timeout)
 	if err != nil {
 		return nil, err
@@ -92,21 +94,21 @@ func Open(options Options) (*Store, error) {
 	return s, nil
 }
 
-// Close ends all connections.
+// Close closes all connections.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Check asks whether the server answers and the schema is the one this program needs, or a later one.
+// Check returns an error if the server does not respond, or its schema is older than this program needs.
 func (s *Store) Check(ctx context.Context) error {
-	version := func(r row) (found int64, err error) { return found, r.Scan(&found) }
-	found, err := first(query(ctx, s, version, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied"))
+	scan := func(r row) (version int64, err error) { return version, r.Scan(&version) }
+	version, err := first(query(ctx, s, scan, "SELECT COALESCE(MAX(version_id), 0) FROM goose_db_version WHERE is_applied"))
 	if number(err) == noSuchTable {
 		return errors.New("there is no schema: run `api migrate`")
 	}
-	if err == nil && found < NeededVersion {
-		return fmt.Errorf("the schema has version %d, this program needs %d: run `api migrate`", found, NeededVersion)
+	if err == nil && version < NeededVersion {
+		return fmt.Errorf("the schema has version %d, this program needs %d: run `api migrate`", version, NeededVersion)
 	}
 	return err
 }
 
-// NeededVersion is the last of the migrations.
+// NeededVersion is the version of the last migration.
 const NeededVersion = 19

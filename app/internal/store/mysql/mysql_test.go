@@ -34,7 +34,7 @@ func open(t *testing.T, options mysql.Options) *mysql.Store {
 	return opened
 }
 
-// migrated is a store with an up-to-date schema and nothing in it.
+// migrated returns an empty store with an up-to-date schema.
 func migrated(t *testing.T) (*mysql.Store, mysql.Options) {
 	t.Helper()
 	options := mysqltest.Database(t)
@@ -44,7 +44,7 @@ func migrated(t *testing.T) (*mysql.Store, mysql.Options) {
 	return open(t, options), options
 }
 
-func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
+func TestTheMySQLStoreFulfilsTheStoreContract(t *testing.T) {
 	mysqltest.Database(t)
 	storetest.Contract(t, func(t *testing.T) store.Store {
 		empty, _ := migrated(t)
@@ -52,7 +52,7 @@ func TestTheMySQLStoreDoesWhatAStoreDoes(t *testing.T) {
 	})
 }
 
-func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
+func TestReuseOfARefreshTokenAfterTheGracePeriodEndsTheSession(t *testing.T) {
 	s, options := migrated(t)
 	user, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
 	if err != nil {
@@ -80,7 +80,7 @@ func TestARefreshTokenThatComesAgainAfterTheGraceEndsTheSession(t *testing.T) {
 	}
 }
 
-func TestASweepDeletesTheSessionsThatAreOverHoweverMany(t *testing.T) {
+func TestExpiredSessionsAreDeletedInBatches(t *testing.T) {
 	s, options := migrated(t)
 	user, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})
 	if err != nil {
@@ -93,7 +93,7 @@ func TestASweepDeletesTheSessionsThatAreOverHoweverMany(t *testing.T) {
 		WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers WHERE number < 900)
 		SELECT UNHEX(MD5(a.number * 1000 + b.number)), user_id, hash, UTC_TIMESTAMP() - INTERVAL 1 SECOND
 		FROM sessions, numbers a, numbers b WHERE b.number <= 3`)
-	if err := s.SweepSessions(t.Context()); err != nil {
+	if err := s.DeleteExpiredSessions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if left := mysqltest.Count(t, options, "sessions"); left != 1 {
@@ -101,7 +101,7 @@ func TestASweepDeletesTheSessionsThatAreOverHoweverMany(t *testing.T) {
 	}
 }
 
-func TestManyRunnersMigrateOnce(t *testing.T) {
+func TestConcurrentRunsMigrateOnce(t *testing.T) {
 	options := mysqltest.Database(t)
 	var runners sync.WaitGroup
 	for range 8 {
@@ -117,13 +117,13 @@ func TestManyRunnersMigrateOnce(t *testing.T) {
 	}
 }
 
-func TestTheNeededVersionIsThatOfTheLastMigration(t *testing.T) {
+func TestNeededVersionIsTheLastMigration(t *testing.T) {
 	steps, err := fs.Glob(mysql.Migrations(), "*.sql")
 	if err != nil || len(steps) == 0 {
 		t.Fatal(steps, err)
 	}
 	if last := steps[len(steps)-1]; !strings.HasPrefix(last, fmt.Sprintf("%05d_", mysql.NeededVersion)) {
-		t.Errorf("the last is %s, needed is %d", last, mysql.NeededVersion)
+		t.Errorf("the last migration is %s, NeededVersion is %d", last, mysql.NeededVersion)
 	}
 }
 
@@ -131,7 +131,7 @@ func step(statement string) *fstest.MapFile {
 	return &fstest.MapFile{Data: []byte("-- +goose Up\n" + statement + ";\n")}
 }
 
-func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
+func TestAFailedMigrationIsNamedAndCanBeRepeated(t *testing.T) {
 	options := mysqltest.Database(t)
 	steps := fstest.MapFS{
 		"00001_good.sql": step("CREATE TABLE good (id INT)"), "00002_bad.sql": step("CREATE TABEL bad (id INT)"), "00003_after.sql": step("CREATE TABLE after_it (id INT)"),
@@ -149,7 +149,7 @@ func TestAMigrationThatFailsSaysWhichAndCanBeDoneAgain(t *testing.T) {
 	}
 }
 
-func TestASchemaThatIsNotThereIsUnavailableAndSaysWhatToDo(t *testing.T) {
+func TestAMissingSchemaIsUnavailableAndTheErrorNamesTheFix(t *testing.T) {
 	s := open(t, mysqltest.Database(t))
 	if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), "run `api migrate`") {
 		t.Errorf("got %v", err)
@@ -159,7 +159,7 @@ func TestASchemaThatIsNotThereIsUnavailableAndSaysWhatToDo(t *testing.T) {
 	}
 }
 
-func TestAWrongPasswordIsUnavailableAndNotShown(t *testing.T) {
+func TestAWrongPasswordIsReportedAndNotShown(t *testing.T) {
 	options := mysqltest.Database(t)
 	options.Password = config.NewSecret("canary")
 	for _, err := range []error{open(t, options).Check(t.Context()), migrate(t.Context(), options, mysql.Migrations())} {
@@ -169,26 +169,26 @@ func TestAWrongPasswordIsUnavailableAndNotShown(t *testing.T) {
 	}
 }
 
-func TestMigratingWaitsForAServerThatComesLater(t *testing.T) {
+func TestMigrateWaitsForAServerThatStartsLater(t *testing.T) {
 	options := mysqltest.Database(t)
-	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
-	line.Cut()
-	options.Host, options.Port = line.Host(), line.Port()
+	proxy := outage.NewProxy(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
+	proxy.Cut()
+	options.Host, options.Port = proxy.Host(), proxy.Port()
 	if err := migrate(t.Context(), options, mysql.Migrations()); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v", err)
 	}
-	time.AfterFunc(300*time.Millisecond, line.Mend)
+	time.AfterFunc(300*time.Millisecond, proxy.Restore)
 	if err := mysql.Migrate(t.Context(), options, mysql.Migrations(), 10*time.Second, slog.New(slog.DiscardHandler)); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestWithoutMySQLAnswersComeWithinASecondAndItRecovers(t *testing.T) {
+func TestCallsWithoutMySQLFailWithinASecondAndRecover(t *testing.T) {
 	_, options := migrated(t)
-	line := outage.To(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
-	options.Host, options.Port = line.Host(), line.Port()
+	proxy := outage.NewProxy(t, fmt.Sprintf("%s:%d", options.Host, options.Port))
+	options.Host, options.Port = proxy.Host(), proxy.Port()
 	s := open(t, options)
-	for name, fail := range map[string]func(){"stopped": line.Cut, "hanging": line.Freeze} {
+	for name, fail := range map[string]func(){"stopped": proxy.Cut, "hanging": proxy.Freeze} {
 		t.Run(name, func(t *testing.T) {
 			if err := s.Check(t.Context()); err != nil {
 				t.Fatal(err)
@@ -205,11 +205,11 @@ func TestWithoutMySQLAnswersComeWithinASecondAndItRecovers(t *testing.T) {
 				})
 			}
 			callers.Wait()
-			line.Cut()
-			line.Mend()
-			// A connection that broke while it was used is told as an error once.
+			proxy.Cut()
+			proxy.Restore()
+			// A connection that broke during use fails once more.
 			err := s.Check(t.Context())
-			for mended := time.Now(); err != nil && time.Since(mended) < time.Second; err = s.Check(t.Context()) {
+			for restored := time.Now(); err != nil && time.Since(restored) < time.Second; err = s.Check(t.Context()) {
 			}
 			if err != nil {
 				t.Errorf("not recovered: %v", err)

@@ -7,20 +7,20 @@ import (
 	"slipway/app/internal/store"
 )
 
-// newest is after all ids, so that a first page needs no statement of its own; the zero id is before all ids.
-var newest = store.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+// maxID sorts after all IDs, and the zero ID before, so that a first page needs no statement of its own.
+var maxID = store.ID{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 
-// queryPage runs a statement that ends with a condition, for one page by the ids in this column.
-func queryPage[T any](ctx context.Context, s *Store, scan func(row) (T, error), page store.Page, statement, id string, args ...any) ([]T, error) {
+// queryPage returns one page of the rows of statement, which ends with a condition. Pages are cut by the IDs in column.
+func queryPage[T any](ctx context.Context, s *Store, scan func(row) (T, error), page store.Page, statement, column string, args ...any) ([]T, error) {
 	if page.Before == (store.ID{}) {
-		page.Before = newest
+		page.Before = maxID
 	}
-	statement += " AND " + id + " < ? AND " + id + " > ? ORDER BY " + id
+	statement += " AND " + column + " < ? AND " + column + " > ? ORDER BY " + column
 	args = append(args, page.Before[:], page.After[:], page.Limit)
 	if page.After == (store.ID{}) {
 		return query(ctx, s, scan, statement+" DESC LIMIT ?", args...)
 	}
-	found, err := query(ctx, s, scan, statement+" LIMIT ?", args...)
-	slices.Reverse(found)
-	return found, err
+	rows, err := query(ctx, s, scan, statement+" LIMIT ?", args...)
+	slices.Reverse(rows)
+	return rows, err
 }

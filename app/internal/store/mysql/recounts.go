@@ -11,80 +11,81 @@ import (
 )
 
 const (
-	// recountGrace is the time in which a change is usually counted, by whoever made it or read it from the queue.
+	// recountGrace is how long a change may wait for its request or the queue to recount it, before it is overdue.
 	recountGrace = 15 * time.Second
-	// A recount that failed is postponed, each time for twice as long.
-	shortestPostponement = time.Minute
-	longestPostponement  = time.Hour
+	// A failed recount is retried after a delay that doubles each time.
+	minRetryDelay = time.Minute
+	maxRetryDelay = time.Hour
 )
 
-// addRecount notes, in the transaction of a change, that it has to be counted: nothing that happens to this process, to
-// Redis or to the server afterwards loses that. Each change has a row of its own, as one row per shop would have all that
-// change it at the same time wait for each other.
+// addRecount records, in the transaction of a change, that a recount is due, so that no failure of this process, Redis or
+// the server can lose it. Each change has its own row, because concurrent changes of a shop would wait for each other on
+// a shared row.
 func addRecount(ctx context.Context, tx *sql.Tx, change store.Change) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO recounts (shop_id, review_id, due_at) VALUES (?, ?, UTC_TIMESTAMP(3) + INTERVAL ? SECOND)",
 		change.Shop[:], change.Review[:], recountGrace.Seconds())
 	return err
 }
 
-// Overdue returns changes that should have been counted by now, and postpones them: no other replica gets them meanwhile,
-// and one that cannot be counted is tried ever more seldom. Recount removes those that it counts.
+// Overdue returns changes that should have been recounted by now, and postpones them, so that no other replica gets them
+// in the meantime and those that keep failing are tried less and less often. Recount removes what it has recounted.
 func (s *Store) Overdue(ctx context.Context, limit int) (overdue []store.Overdue, err error) {
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		var rows []any
 		rows, overdue, err = lockOverdue(ctx, tx, limit)
 		if err != nil || len(rows) == 0 {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "UPDATE recounts SET due_at = UTC_TIMESTAMP(3) + INTERVAL LEAST(? * POW(2, tries), ?) SECOND, tries = LEAST(tries + 1, 100)"+
-			" WHERE id IN (?"+strings.Repeat(", ?", len(rows)-1)+")", append([]any{shortestPostponement.Seconds(), longestPostponement.Seconds()}, rows...)...)
+			" WHERE id IN (?"+strings.Repeat(", ?", len(rows)-1)+")", append([]any{minRetryDelay.Seconds(), maxRetryDelay.Seconds()}, rows...)...)
 		return err
 	})
 	return overdue, err
 }
 
-// lockOverdue returns the ids of rows, and each change in them once.
+// lockOverdue locks overdue rows. It returns the IDs of the rows, and each change in them once.
 func lockOverdue(ctx context.Context, tx *sql.Tx, limit int) (ids []any, overdue []store.Overdue, err error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id, shop_id, review_id, tries FROM recounts WHERE due_at <= UTC_TIMESTAMP(3) ORDER BY due_at LIMIT ? FOR UPDATE", limit)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer rows.Close()
-	known := map[store.Change]bool{}
+	seen := map[store.Change]bool{}
 	for rows.Next() {
 		var id uint64
-		var each store.Overdue
-		if err := rows.Scan(&id, (*key)(&each.Change.Shop), (*key)(&each.Change.Review), &each.Tries); err != nil {
+		var change store.Overdue
+		if err := rows.Scan(&id, (*key)(&change.Change.Shop), (*key)(&change.Change.Review), &change.Tries); err != nil {
 			return nil, nil, err
 		}
 		ids = append(ids, id)
-		if !known[each.Change] {
-			known[each.Change] = true
-			overdue = append(overdue, each)
+		if !seen[change.Change] {
+			seen[change.Change] = true
+			overdue = append(overdue, change)
 		}
 	}
 	return ids, overdue, rows.Err()
 }
 
-// Recount locks the review, then its shop: of two counts at the same time the later one sees what the earlier one saw.
+// Recount locks the review and then its shop, so that of two concurrent recounts the later one sees everything that the
+// earlier one saw.
 func (s *Store) Recount(ctx context.Context, change store.Change) error {
-	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		reviewThere, err := lock(ctx, tx, "reviews", change.Review)
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		reviewExists, err := lock(ctx, tx, "reviews", change.Review)
 		if err != nil {
 			return err
 		}
-		shopThere, err := lock(ctx, tx, "shops", change.Shop)
+		shopExists, err := lock(ctx, tx, "shops", change.Shop)
 		if err != nil {
 			return err
 		}
-		// Before the counting: a change that is committed later keeps its row.
+		// Remove the rows before counting: a change that is committed during the count keeps its row.
 		if err := removeRecounts(ctx, tx, change); err != nil {
 			return err
 		}
-		if reviewThere {
+		if reviewExists {
 			err = recountReview(ctx, tx, change.Review)
 		}
-		if err == nil && shopThere {
+		if err == nil && shopExists {
 			err = recountShop(ctx, tx, change.Shop)
 		}
 		return err
@@ -92,7 +93,7 @@ func (s *Store) Recount(ctx context.Context, change store.Change) error {
 }
 
 func removeRecounts(ctx context.Context, tx *sql.Tx, change store.Change) error {
-	none := store.ID{} // of changes of the shop only
+	none := store.ID{} // the review of changes that affect only the shop
 	_, err := tx.ExecContext(ctx, "DELETE FROM recounts WHERE shop_id = ? AND review_id IN (?, ?)", change.Shop[:], change.Review[:], none[:])
 	return err
 }
@@ -118,11 +119,12 @@ func recountShop(ctx context.Context, tx *sql.Tx, shop store.ID) error {
 	return err
 }
 
-// lock is a statement of its own: the next one sees all that was committed before the lock was got.
-func lock(ctx context.Context, tx *sql.Tx, table string, id store.ID) (there bool, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT TRUE FROM "+table+" WHERE id = ? FOR UPDATE", id[:]).Scan(&there)
+// lock locks a row, if it exists. It is a statement of its own, so that the next one sees all that was committed before
+// the lock.
+func lock(ctx context.Context, tx *sql.Tx, table string, id store.ID) (exists bool, err error) {
+	err = tx.QueryRowContext(ctx, "SELECT TRUE FROM "+table+" WHERE id = ? FOR UPDATE", id[:]).Scan(&exists)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = nil
 	}
-	return there, err
+	return exists, err
 }

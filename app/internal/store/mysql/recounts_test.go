@@ -12,7 +12,7 @@ import (
 	"slipway/app/internal/store/mysql/mysqltest"
 )
 
-// reviewed has a shop with one review, of which nothing is counted.
+// reviewed adds a shop with one review that is not recounted yet.
 func reviewed(t *testing.T, s *mysql.Store) (shop, review, author store.ID) {
 	t.Helper()
 	author = userOf(t, s, "author")
@@ -27,56 +27,56 @@ func reviewed(t *testing.T, s *mysql.Store) (shop, review, author store.ID) {
 	return added.ID, written.ID, author
 }
 
-// overdue asks as if the time had passed in which changes are counted or postponed.
-func overdue(t *testing.T, s *mysql.Store, options mysql.Options) (found map[store.Change]int) {
+// overdue makes all changes due, and returns the overdue ones with their tries.
+func overdue(t *testing.T, s *mysql.Store, options mysql.Options) (tries map[store.Change]int) {
 	t.Helper()
 	execute(t, mysqltest.Admin(t, options.Database), "UPDATE recounts SET due_at = UTC_TIMESTAMP(3)")
-	found = map[store.Change]int{}
+	tries = map[store.Change]int{}
 	all, err := s.Overdue(t.Context(), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, each := range all {
-		found[each.Change] = each.Tries
+	for _, change := range all {
+		tries[change.Change] = change.Tries
 	}
-	return found
+	return tries
 }
 
-func TestAChangeThatNobodyCountsIsOverdueUntilItIsCounted(t *testing.T) {
+func TestAChangeIsOverdueUntilItIsRecounted(t *testing.T) {
 	s, options := migrated(t)
 	shop, review, author := reviewed(t, s)
 	written := store.Change{Shop: shop}
 	if err := s.Recount(t.Context(), written); err != nil {
 		t.Fatal(err)
 	}
-	if found := overdue(t, s, options); len(found) != 0 {
-		t.Errorf("it was counted, and %v is overdue", found)
+	if changes := overdue(t, s, options); len(changes) != 0 {
+		t.Errorf("it was recounted, but %v is overdue", changes)
 	}
 	liked, err := s.Like(t.Context(), review, author)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if early, err := s.Overdue(t.Context(), 100); err != nil || len(early) != 0 {
-		t.Errorf("%v, %v: too early", early, err)
+		t.Errorf("%v, %v: overdue too early", early, err)
 	}
 	for tries := range 3 {
-		found := overdue(t, s, options)
-		if got, is := found[liked]; len(found) != 1 || !is || got != tries {
-			t.Errorf("got %v, want %v with %d tries", found, liked, tries)
+		changes := overdue(t, s, options)
+		if got, ok := changes[liked]; len(changes) != 1 || !ok || got != tries {
+			t.Errorf("got %v, want %v with %d tries", changes, liked, tries)
 		}
 		if again, err := s.Overdue(t.Context(), 100); err != nil || len(again) != 0 {
-			t.Errorf("%v, %v: another replica counts it already", again, err)
+			t.Errorf("%v, %v: another replica has it already", again, err)
 		}
 	}
 	if err := s.Recount(t.Context(), liked); err != nil {
 		t.Fatal(err)
 	}
-	if found := overdue(t, s, options); len(found) != 0 {
-		t.Errorf("it was counted, and %v is overdue", found)
+	if changes := overdue(t, s, options); len(changes) != 0 {
+		t.Errorf("it was recounted, but %v is overdue", changes)
 	}
 }
 
-func TestOfManyReplicasOneGetsAnOverdueChange(t *testing.T) {
+func TestOneReplicaGetsAnOverdueChange(t *testing.T) {
 	s, options := migrated(t)
 	_, review, _ := reviewed(t, s)
 	for number := range 5 {
@@ -90,14 +90,14 @@ func TestOfManyReplicasOneGetsAnOverdueChange(t *testing.T) {
 	var replicas sync.WaitGroup
 	for range 8 {
 		replicas.Go(func() {
-			found, err := s.Overdue(t.Context(), 100)
+			changes, err := s.Overdue(t.Context(), 100)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
 				t.Error(err)
 			}
-			for _, each := range found {
-				times[each.Change]++
+			for _, change := range changes {
+				times[change.Change]++
 			}
 		})
 	}
@@ -112,11 +112,11 @@ func TestOfManyReplicasOneGetsAnOverdueChange(t *testing.T) {
 	}
 }
 
-func TestACountMayTakeLongerBehindRequestsThanInOne(t *testing.T) {
+func TestARecountInTheBackgroundMayTakeLongerThanInARequest(t *testing.T) {
 	inRequest, options := migrated(t)
 	shop, _, _ := reviewed(t, inRequest)
 	options.Timeout = 10 * time.Second
-	behind := open(t, options)
+	background := open(t, options)
 	tx, err := mysqltest.Admin(t, options.Database).Begin()
 	if err != nil {
 		t.Fatal(err)
@@ -129,21 +129,21 @@ func TestACountMayTakeLongerBehindRequestsThanInOne(t *testing.T) {
 	if err := inRequest.Recount(context.WithoutCancel(t.Context()), store.Change{Shop: shop}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("got %v", err)
 	}
-	if err := behind.Recount(t.Context(), store.Change{Shop: shop}); err != nil {
+	if err := background.Recount(t.Context(), store.Change{Shop: shop}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestEachShopIsCountedOnceAfterTheUpgrade(t *testing.T) {
+func TestTheMigrationMakesARecountOfEachShopDue(t *testing.T) {
 	s, options := migrated(t)
 	shop, _, _ := reviewed(t, s)
 	admin := mysqltest.Admin(t, options.Database)
-	execute(t, admin, "DROP TABLE recounts, idempotency_keys") // as before the upgrade, when the count was lost
+	execute(t, admin, "DROP TABLE recounts, idempotency_keys") // as before the migration, when counts could be lost
 	execute(t, admin, "DELETE FROM goose_db_version WHERE version_id >= 16")
 	if err := migrate(t.Context(), options, mysql.Migrations()); err != nil {
 		t.Fatal(err)
 	}
-	if found, err := s.Overdue(t.Context(), 100); err != nil || len(found) != 1 || found[0].Change != (store.Change{Shop: shop}) {
-		t.Errorf("got %v, %v", found, err)
+	if changes, err := s.Overdue(t.Context(), 100); err != nil || len(changes) != 1 || changes[0].Change != (store.Change{Shop: shop}) {
+		t.Errorf("got %v, %v", changes, err)
 	}
 }

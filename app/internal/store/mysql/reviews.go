@@ -40,7 +40,7 @@ func (s *Store) Reviews(ctx context.Context, shop store.ID, page store.Page) ([]
 }
 
 func (s *Store) Like(ctx context.Context, review, user store.ID) (store.Change, error) {
-	// Not INSERT IGNORE: that would take an unknown review for a like that is there already.
+	// INSERT IGNORE would treat an unknown review like an existing like.
 	return s.setLike(ctx, "INSERT INTO likes (review_id, user_id) VALUES (?, ?) ON DUPLICATE KEY UPDATE user_id = user_id", review, user)
 }
 
@@ -48,9 +48,10 @@ func (s *Store) Unlike(ctx context.Context, review, user store.ID) (store.Change
 	return s.setLike(ctx, "DELETE FROM likes WHERE review_id = ? AND user_id = ?", review, user)
 }
 
+// setLike runs a statement that adds or removes a like.
 func (s *Store) setLike(ctx context.Context, statement string, review, user store.ID) (store.Change, error) {
 	change := store.Change{Review: review}
-	err := s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := tx.QueryRowContext(ctx, "SELECT shop_id FROM reviews WHERE id = ?", review[:]).Scan((*key)(&change.Shop)); err != nil {
 			return err
 		}
@@ -74,7 +75,7 @@ func (s *Store) ReviewBy(ctx context.Context, shop, author store.ID) (store.Revi
 }
 
 func (s *Store) UpdateReview(ctx context.Context, id, user store.ID, stars int, text string) (review store.Review, err error) {
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if review, err = lockReviewOf(ctx, tx, id, user); err != nil {
 			return err
 		}
@@ -88,7 +89,7 @@ func (s *Store) UpdateReview(ctx context.Context, id, user store.ID, stars int, 
 }
 
 func (s *Store) DeleteReview(ctx context.Context, id, user store.ID) (change store.Change, err error) {
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		review, err := lockReviewOf(ctx, tx, id, user)
 		if err != nil {
 			return err
@@ -102,14 +103,14 @@ func (s *Store) DeleteReview(ctx context.Context, id, user store.ID) (change sto
 	return change, err
 }
 
-// lockReviewOf locks the review alone, and not its author.
+// lockReviewOf locks a review of this user, but not the user.
 func lockReviewOf(ctx context.Context, tx *sql.Tx, id, user store.ID) (store.Review, error) {
-	if there, err := lock(ctx, tx, "reviews", id); err != nil || !there {
+	if exists, err := lock(ctx, tx, "reviews", id); err != nil || !exists {
 		return store.Review{}, cmp.Or(err, sql.ErrNoRows)
 	}
 	review, err := scanReview(tx.QueryRowContext(ctx, selectReviews+" WHERE r.id = ?", id[:]))
 	if err == nil && review.Author != user {
-		err = store.ErrNotYours
+		err = store.ErrNotOwner
 	}
 	return review, err
 }
@@ -125,8 +126,8 @@ func (s *Store) Liked(ctx context.Context, user store.ID, reviews []store.ID) (m
 	}
 	scan := func(r row) (id store.ID, err error) { return id, r.Scan((*key)(&id)) }
 	statement := "SELECT review_id FROM likes WHERE user_id = ? AND review_id IN (?" + strings.Repeat(", ?", len(reviews)-1) + ")"
-	found, err := query(ctx, s, scan, statement, args...)
-	for _, id := range found {
+	ids, err := query(ctx, s, scan, statement, args...)
+	for _, id := range ids {
 		liked[id] = true
 	}
 	return liked, err

@@ -21,11 +21,11 @@ func scanSession(r row) (session store.Session, err error) {
 	return session, err
 }
 
-// AddSession locks the user, so that no login with the previous password ends after SetPassword, and no two logins at the
-// same time count the same sessions.
+// AddSession locks the user, so that no login with the previous password commits after SetPassword, and concurrent logins
+// do not count the same sessions.
 func (s *Store) AddSession(ctx context.Context, user store.User, hash store.SecretHash, expiresAt time.Time) (store.Session, error) {
 	session := store.Session{ID: s.ids.Next(store.Now()), User: user.ID, Hash: hash, ExpiresAt: expiresAt}
-	return session, s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return session, s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := lockUser(ctx, tx, user); err != nil {
 			return err
 		}
@@ -41,7 +41,7 @@ func (s *Store) AddSession(ctx context.Context, user store.User, hash store.Secr
 	})
 }
 
-// lockUser returns sql.ErrNoRows if the user is gone, or has another password by now.
+// lockUser locks a user. It returns sql.ErrNoRows if the user was deleted, or has another password by now.
 func lockUser(ctx context.Context, tx *sql.Tx, user store.User) error {
 	var exists bool
 	return tx.QueryRowContext(ctx, "SELECT TRUE FROM users WHERE id = ? AND password_hash = ? FOR UPDATE", user.ID[:], user.PasswordHash).
@@ -53,10 +53,10 @@ func (s *Store) Sessions(ctx context.Context, user store.ID) ([]store.Session, e
 		user[:], store.Now())
 }
 
-// RenewSession locks the session: of two renewals at the same time the later one sees the hash of the earlier one.
+// RenewSession locks the session, so that of two concurrent renewals the later one sees the hash of the earlier one.
 func (s *Store) RenewSession(ctx context.Context, id store.ID, current, next store.SecretHash, expiresAt time.Time) (session store.Session, err error) {
 	var renewal store.Renewal
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		session, err = scanSession(tx.QueryRowContext(ctx, "SELECT "+sessionColumns+" FROM sessions WHERE id = ? FOR UPDATE", id[:]))
 		if err != nil {
 			return err
@@ -80,7 +80,7 @@ func (s *Store) RenewSession(ctx context.Context, id store.ID, current, next sto
 }
 
 func (s *Store) EndSession(ctx context.Context, user, id store.ID) error {
-	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		return deleteOne(ctx, tx, "DELETE FROM sessions WHERE user_id = ? AND id = ?", user[:], id[:])
 	})
 }
@@ -104,10 +104,10 @@ func (s *Store) EndOtherSessions(ctx context.Context, user, keep store.ID) error
 	return s.exec(ctx, endOtherSessions, user[:], keep[:])
 }
 
-// SweepSessions deletes a limited number at a time, so that logins need not wait for the locks of a long statement.
-func (s *Store) SweepSessions(ctx context.Context) error {
+// DeleteExpiredSessions deletes in batches, so that logins do not wait for the locks of a long statement.
+func (s *Store) DeleteExpiredSessions(ctx context.Context) error {
 	for {
-		err := s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+		err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 			return deleteOne(ctx, tx, "DELETE FROM sessions WHERE expires_at <= ? LIMIT 1000", store.Now())
 		})
 		switch {

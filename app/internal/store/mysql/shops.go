@@ -30,7 +30,7 @@ func (s *Store) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
 
 var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
 
-// Shops walks from the newest on and stops at limit: a search for what few shops have reads all of them.
+// Shops scans from the newest shop on, and stops at the limit. A search with few matches therefore reads all shops.
 func (s *Store) Shops(ctx context.Context, text string, page store.Page) ([]store.Shop, error) {
 	pattern := "%" + escapeLike.Replace(store.SearchText(text)) + "%"
 	return queryPage(ctx, s, scanShop, page, "SELECT "+shopColumns+" FROM shops WHERE search_text LIKE ?", "id", pattern)
@@ -41,7 +41,7 @@ func (s *Store) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
 }
 
 func (s *Store) UpdateShop(ctx context.Context, id, user store.ID, draft store.ShopDraft) (shop store.Shop, err error) {
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if shop, err = lockShopOf(ctx, tx, id, user); err != nil {
 			return err
 		}
@@ -53,9 +53,9 @@ func (s *Store) UpdateShop(ctx context.Context, id, user store.ID, draft store.S
 	return shop, err
 }
 
-// DeleteShop locks the shop, so that nobody reviews it between the check and the end.
+// DeleteShop locks the shop, so that nobody reviews it between the check and the deletion.
 func (s *Store) DeleteShop(ctx context.Context, id, user store.ID) error {
-	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if _, err := lockShopOf(ctx, tx, id, user); err != nil {
 			return err
 		}
@@ -75,10 +75,11 @@ func (s *Store) DeleteShop(ctx context.Context, id, user store.ID) error {
 	})
 }
 
+// lockShopOf locks a shop of this user.
 func lockShopOf(ctx context.Context, tx *sql.Tx, id, user store.ID) (store.Shop, error) {
 	shop, err := scanShop(tx.QueryRowContext(ctx, "SELECT "+shopColumns+" FROM shops WHERE id = ? FOR UPDATE", id[:]))
 	if err == nil && shop.Creator != user {
-		err = store.ErrNotYours
+		err = store.ErrNotOwner
 	}
 	return shop, err
 }

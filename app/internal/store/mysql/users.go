@@ -29,7 +29,7 @@ func (s *Store) User(ctx context.Context, id store.ID) (store.User, error) {
 }
 
 func (s *Store) SetPassword(ctx context.Context, user store.User, hash string, keep store.ID) error {
-	return s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	return s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := lockUser(ctx, tx, user); err != nil {
 			return err
 		}
@@ -41,10 +41,10 @@ func (s *Store) SetPassword(ctx context.Context, user store.User, hash string, k
 	})
 }
 
-// DeleteUser locks the user, so that they add nothing meanwhile. Their sessions, likes and idempotency keys go with them by
-// foreign keys.
+// DeleteUser locks the user, so that they add nothing during the deletion. Foreign keys delete their sessions, likes and
+// idempotency keys.
 func (s *Store) DeleteUser(ctx context.Context, user store.User) (changes []store.Change, err error) {
-	err = s.call(ctx, func(ctx context.Context, tx *sql.Tx) error {
+	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
 		if err := lockUser(ctx, tx, user); err != nil {
 			return err
 		}
@@ -70,7 +70,7 @@ func (s *Store) DeleteUser(ctx context.Context, user store.User) (changes []stor
 	return changes, err
 }
 
-// changesByDeletion returns the shops the user has reviewed, and the reviews of others they like.
+// changesByDeletion returns the shops that the user has reviewed, and the reviews of others that they like.
 func changesByDeletion(ctx context.Context, tx *sql.Tx, user store.ID) (changes []store.Change, err error) {
 	rows, err := tx.QueryContext(ctx, `SELECT shop_id, NULL FROM reviews WHERE author_id = ? UNION ALL
 		SELECT r.shop_id, r.id FROM likes l JOIN reviews r ON r.id = l.review_id WHERE l.user_id = ? AND r.author_id <> ?`,

@@ -7,7 +7,7 @@ import (
 	"slipway/app/internal/store"
 )
 
-func pagesOfShops(s stores) {
+func pagesOfShops(s fixture) {
 	var want []string
 	for number := range 20 {
 		want = append([]string{fmt.Sprint(number)}, want...)
@@ -26,7 +26,7 @@ func pagesOfShops(s stores) {
 	s.wantNames(got, want...)
 }
 
-func pagesBack(s stores) {
+func previousPages(s fixture) {
 	ada := s.user("ada")
 	var shops, reviews []store.ID
 	for number := range 5 {
@@ -35,34 +35,34 @@ func pagesBack(s stores) {
 		reviews = append(reviews, s.review(shops[0], s.user(fmt.Sprint(number)), 3))
 		s.review(s.shop("other"), ada, 3)
 	}
-	for _, each := range []struct {
+	for _, test := range []struct {
 		after int
 		limit int
 		want  []int
 	}{{0, 2, []int{2, 1}}, {0, 10, []int{4, 3, 2, 1}}, {3, 2, []int{4}}, {4, 2, nil}} {
 		var wantShops, wantReviews []store.ID
-		for _, number := range each.want {
+		for _, number := range test.want {
 			wantShops, wantReviews = append(wantShops, shops[number]), append(wantReviews, reviews[number])
 		}
-		found := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "wanted", store.Page{After: shops[each.after], Limit: each.limit}))
-		if got := ids(found, func(shop store.Shop) store.ID { return shop.ID }); !slices.Equal(got, wantShops) {
-			s.t.Errorf("%+v: got %v, want %v", each, got, wantShops)
+		page := must[[]store.Shop](s.t)(s.Shops(s.t.Context(), "wanted", store.Page{After: shops[test.after], Limit: test.limit}))
+		if got := ids(page, func(shop store.Shop) store.ID { return shop.ID }); !slices.Equal(got, wantShops) {
+			s.t.Errorf("%+v: got %v, want %v", test, got, wantShops)
 		}
-		written := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shops[0], store.Page{After: reviews[each.after], Limit: each.limit}))
+		written := must[[]store.Review](s.t)(s.Reviews(s.t.Context(), shops[0], store.Page{After: reviews[test.after], Limit: test.limit}))
 		if got := ids(written, func(review store.Review) store.ID { return review.ID }); !slices.Equal(got, wantReviews) {
-			s.t.Errorf("%+v: got %v, want %v", each, got, wantReviews)
+			s.t.Errorf("%+v: got %v, want %v", test, got, wantReviews)
 		}
 	}
 }
 
 func ids[T any](all []T, id func(T) store.ID) (result []store.ID) {
-	for _, each := range all {
-		result = append(result, id(each))
+	for _, item := range all {
+		result = append(result, id(item))
 	}
 	return result
 }
 
-func pagesOfReviews(s stores) {
+func pagesOfReviews(s fixture) {
 	shop, other := s.shop("x"), s.shop("other")
 	var want, got []store.ID
 	for number := range 5 {
@@ -88,5 +88,5 @@ func pagesOfReviews(s stores) {
 		s.t.Errorf("got %+v", newest)
 	}
 	_, err := s.Reviews(s.t.Context(), store.ID{1}, store.Page{Limit: 1})
-	s.wants(err, store.ErrNotFound)
+	s.wantErr(err, store.ErrNotFound)
 }

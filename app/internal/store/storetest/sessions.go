@@ -7,24 +7,26 @@ import (
 	"slipway/app/internal/store"
 )
 
-func (s stores) session(end time.Time) store.Session {
+// session adds a session of a new user.
+func (s fixture) session(end time.Time) store.Session {
 	s.t.Helper()
 	return s.login(s.member("ada"), end)
 }
 
-func (s stores) login(user store.User, end time.Time) store.Session {
+// login adds a session whose hash is 1.
+func (s fixture) login(user store.User, end time.Time) store.Session {
 	s.t.Helper()
 	return must[store.Session](s.t)(s.AddSession(s.t.Context(), user, store.SecretHash{1}, end))
 }
 
 func inAnHour() time.Time { return store.Now().Add(time.Hour) }
 
-// renew uses the token with hash current, and offers next for the following one.
-func (s stores) renew(id store.ID, current, next byte) (store.Session, error) {
+// renew uses the token with hash current, and replaces it by next.
+func (s fixture) renew(id store.ID, current, next byte) (store.Session, error) {
 	return s.RenewSession(s.t.Context(), id, store.SecretHash{current}, store.SecretHash{next}, inAnHour())
 }
 
-func aLostAnswerIsRepeated(s stores) {
+func repeatedRenewal(s fixture) {
 	added := s.session(store.Now().Add(time.Minute))
 	renewed := must[store.Session](s.t)(s.renew(added.ID, 1, 2))
 	if renewed.User != added.User || renewed.ID != added.ID || renewed.Hash != (store.SecretHash{2}) || !renewed.ExpiresAt.After(added.ExpiresAt) {
@@ -40,51 +42,51 @@ func aLostAnswerIsRepeated(s stores) {
 	}
 }
 
-func anOldTokenEndsTheSession(s stores) {
+func oldTokenEndsSession(s fixture) {
 	added := s.session(inAnHour())
 	must[store.Session](s.t)(s.renew(added.ID, 1, 2))
 	must[store.Session](s.t)(s.renew(added.ID, 2, 3))
-	for _, hash := range []byte{1, 2, 3} { // the first one ends it for the others
+	for _, hash := range []byte{1, 2, 3} { // the first hash ends the session for the others
 		_, err := s.renew(added.ID, hash, 4)
-		s.wants(err, store.ErrNotFound)
+		s.wantErr(err, store.ErrNotFound)
 	}
 }
 
-func sessionsEnd(s stores) {
+func endedSessions(s fixture) {
 	ada := s.member("ada")
 	over := s.login(ada, store.Now().Add(-time.Second))
 	_, err := s.renew(over.ID, 1, 2)
-	s.wants(err, store.ErrNotFound)
+	s.wantErr(err, store.ErrNotFound)
 
 	ended := s.login(ada, inAnHour())
-	s.wants(s.EndSession(s.t.Context(), ada.ID, ended.ID), nil)
-	s.wants(s.EndSession(s.t.Context(), ada.ID, ended.ID), store.ErrNotFound)
+	s.wantErr(s.EndSession(s.t.Context(), ada.ID, ended.ID), nil)
+	s.wantErr(s.EndSession(s.t.Context(), ada.ID, ended.ID), store.ErrNotFound)
 	_, err = s.renew(ended.ID, 1, 2)
-	s.wants(err, store.ErrNotFound)
+	s.wantErr(err, store.ErrNotFound)
 }
 
-func (s stores) wantSessions(user store.ID, want ...store.Session) {
+func (s fixture) wantSessions(user store.ID, want ...store.Session) {
 	s.t.Helper()
 	if got := must[[]store.Session](s.t)(s.Sessions(s.t.Context(), user)); !slices.Equal(got, want) {
 		s.t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 
-func ownSessions(s stores) {
+func ownSessions(s fixture) {
 	ada, bob := s.member("ada"), s.member("bob")
 	s.login(ada, store.Now().Add(-time.Second))
 	first, second, third := s.login(ada, inAnHour()), s.login(ada, inAnHour().Add(time.Second)), s.login(ada, inAnHour().Add(time.Minute))
 	other := s.login(bob, inAnHour())
 	s.wantSessions(ada.ID, third, second, first)
-	s.wants(s.EndSession(s.t.Context(), bob.ID, second.ID), store.ErrNotFound)
-	s.wants(s.EndSession(s.t.Context(), ada.ID, second.ID), nil)
+	s.wantErr(s.EndSession(s.t.Context(), bob.ID, second.ID), store.ErrNotFound)
+	s.wantErr(s.EndSession(s.t.Context(), ada.ID, second.ID), nil)
 	s.wantSessions(ada.ID, third, first)
-	s.wants(s.EndOtherSessions(s.t.Context(), ada.ID, first.ID), nil)
+	s.wantErr(s.EndOtherSessions(s.t.Context(), ada.ID, first.ID), nil)
 	s.wantSessions(ada.ID, first)
 	s.wantSessions(bob.ID, other)
 }
 
-func tooManySessions(s stores) {
+func tooManySessions(s fixture) {
 	ada, bob := s.member("ada"), s.member("bob")
 	other := s.login(bob, store.Now().Add(time.Minute))
 	used := s.login(ada, store.Now().Add(time.Minute))
@@ -92,7 +94,7 @@ func tooManySessions(s stores) {
 	for number := range store.SessionsPerUser {
 		want = append(want, s.login(ada, inAnHour().Add(time.Duration(number)*time.Minute)))
 		if number == 0 {
-			s.wants(second(s.RenewSession(s.t.Context(), used.ID, used.Hash, store.SecretHash{2}, inAnHour().Add(24*time.Hour))), nil)
+			s.wantErr(errorOf(s.RenewSession(s.t.Context(), used.ID, used.Hash, store.SecretHash{2}, inAnHour().Add(24*time.Hour))), nil)
 		}
 	}
 	slices.Reverse(want)
@@ -103,47 +105,48 @@ func tooManySessions(s stores) {
 	s.wantSessions(bob.ID, other)
 }
 
-func second[T any](_ T, err error) error { return err }
+// errorOf drops the value of a call.
+func errorOf[T any](_ T, err error) error { return err }
 
-func loginsAtOnce(s stores) {
+func concurrentLogins(s fixture) {
 	ada := s.member("ada")
-	together(store.SessionsPerUser+5, func(int) { s.login(ada, inAnHour()) })
+	concurrently(store.SessionsPerUser+5, func(int) { s.login(ada, inAnHour()) })
 	if got := must[[]store.Session](s.t)(s.Sessions(s.t.Context(), ada.ID)); len(got) != store.SessionsPerUser {
 		s.t.Errorf("%d sessions", len(got))
 	}
 }
 
-func staleLogin(s stores) {
+func staleLogin(s fixture) {
 	ada := s.member("ada")
-	ada.PasswordHash = "hash before"
+	ada.PasswordHash = "old hash"
 	_, err := s.AddSession(s.t.Context(), ada, store.SecretHash{1}, inAnHour())
-	s.wants(err, store.ErrNotFound)
+	s.wantErr(err, store.ErrNotFound)
 	_, err = s.AddSession(s.t.Context(), store.User{ID: store.ID{1}}, store.SecretHash{1}, inAnHour())
-	s.wants(err, store.ErrNotFound)
+	s.wantErr(err, store.ErrNotFound)
 }
 
-func sweep(s stores) {
+func deleteExpired(s fixture) {
 	ada := s.member("ada")
 	over, kept := s.login(ada, store.Now()), s.login(ada, inAnHour())
 	for range 2 {
-		s.wants(s.SweepSessions(s.t.Context()), nil)
+		s.wantErr(s.DeleteExpiredSessions(s.t.Context()), nil)
 	}
 	s.wantSessions(ada.ID, kept)
-	s.wants(s.EndSession(s.t.Context(), ada.ID, over.ID), store.ErrNotFound)
+	s.wantErr(s.EndSession(s.t.Context(), ada.ID, over.ID), store.ErrNotFound)
 }
 
-func oneRenewalWins(s stores) {
+func concurrentRenewals(s fixture) {
 	added := s.session(inAnHour())
 	var renewed [8]store.Session
-	together(len(renewed), func(number int) {
+	concurrently(len(renewed), func(number int) {
 		var err error
 		if renewed[number], err = s.renew(added.ID, 1, 2+byte(number)); err != nil {
 			s.t.Error(err)
 		}
 	})
-	for _, each := range renewed {
-		if each.Hash != renewed[0].Hash || each.Hash == added.Hash {
-			s.t.Errorf("%+v and %+v", each, renewed[0])
+	for _, session := range renewed {
+		if session.Hash != renewed[0].Hash || session.Hash == added.Hash {
+			s.t.Errorf("%+v and %+v", session, renewed[0])
 		}
 	}
 }

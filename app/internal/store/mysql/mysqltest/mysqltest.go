@@ -1,4 +1,5 @@
-// Package mysqltest gives a test a database of its own.
+// Package mysqltest gives each test an empty database on a real MySQL or MariaDB server. Helpers for tests that need such
+// a server belong here.
 package mysqltest
 
 import (
@@ -16,7 +17,8 @@ import (
 	"slipway/app/internal/store/mysql"
 )
 
-// Database makes an empty one on the server at TEST_MYSQL_DSN (user:password@tcp(host:port)/), for this test alone.
+// Database creates an empty database on the server at TEST_MYSQL_DSN (user:password@tcp(host:port)/). It is dropped when
+// the test ends.
 func Database(t *testing.T) mysql.Options {
 	t.Helper()
 	settings, err := driver.ParseDSN(dsn(t))
@@ -36,14 +38,14 @@ func Database(t *testing.T) mysql.Options {
 
 func dsn(t *testing.T) string {
 	t.Helper()
-	given := os.Getenv("TEST_MYSQL_DSN")
-	if given == "" {
-		t.Skip("TEST_MYSQL_DSN is not set: no MySQL to test with")
+	dsn := os.Getenv("TEST_MYSQL_DSN")
+	if dsn == "" {
+		t.Skip("TEST_MYSQL_DSN is not set: there is no MySQL to test with")
 	}
-	return given
+	return dsn
 }
 
-// Admin is connected with all rights, to this database if one is named.
+// Admin returns a connection with all privileges, to this database unless it is "".
 func Admin(t *testing.T, database string) *sql.DB {
 	t.Helper()
 	server, err := sql.Open("mysql", dsn(t)+database)
@@ -54,8 +56,8 @@ func Admin(t *testing.T, database string) *sql.DB {
 	return server
 }
 
-// Serving makes an account that may read and write the rows of the database, and nothing else.
-func Serving(t *testing.T, admin *sql.DB, options mysql.Options) mysql.Options {
+// Unprivileged creates an account that can only read and write the rows of the database, and returns options that use it.
+func Unprivileged(t *testing.T, admin *sql.DB, options mysql.Options) mysql.Options {
 	t.Helper()
 	options.User, options.Password = fmt.Sprintf("serving%d", time.Now().UnixNano()), config.NewSecret("serving")
 	t.Cleanup(func() { admin.Exec("DROP USER " + options.User) })
@@ -70,8 +72,8 @@ func Serving(t *testing.T, admin *sql.DB, options mysql.Options) mysql.Options {
 	return options
 }
 
-// ReadOnlySessions is the variable that has sessions refuse to write: MariaDB has an older name for it.
-func ReadOnlySessions(t *testing.T, admin *sql.DB) (variable string) {
+// ReadOnlyVariable returns the name of the variable that makes sessions read-only: it differs in MariaDB.
+func ReadOnlyVariable(t *testing.T, admin *sql.DB) (variable string) {
 	t.Helper()
 	var other string
 	err := admin.QueryRow("SHOW VARIABLES WHERE variable_name IN ('tx_read_only', 'transaction_read_only')").Scan(&variable, &other)
@@ -81,7 +83,7 @@ func ReadOnlySessions(t *testing.T, admin *sql.DB) (variable string) {
 	return variable
 }
 
-// Exec changes the database behind the store's back.
+// Exec executes a statement on the database, without the store.
 func Exec(t *testing.T, options mysql.Options, statement string, args ...any) {
 	t.Helper()
 	if _, err := Admin(t, options.Database).ExecContext(t.Context(), statement, args...); err != nil {

@@ -1,0 +1,44 @@
+"""Retries of calls to the API server, so that one refused connection does not fail an update."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import httpx2
+import pulumi
+
+RETRY_SECONDS = 1.0
+# Too many requests, and the answers of load balancers and of an API server that restarts.
+TRANSIENT_CODES = (429, 500, 502, 503, 504)
+
+Result = TypeVar("Result")
+
+
+def retried(call: Callable[[], Result], until: float) -> Result:
+    """Return what the call returns. Repeats it while the API server is unreachable or overloaded.
+
+    `until` is the time by `time.monotonic()` after which the last error is raised.
+    """
+    while True:
+        try:
+            return call()
+        except (httpx2.HTTPStatusError, httpx2.TransportError) as error:
+            if not is_transient(error) or time.monotonic() >= until:
+                raise
+            pulumi.log.debug(f"retrying a request to the API server: {error or type(error).__name__}")
+        time.sleep(RETRY_SECONDS)
+
+
+def is_transient(error: Exception) -> bool:
+    """Return whether the same call may succeed a moment later."""
+    return isinstance(error, httpx2.TransportError) or code_of(error) in TRANSIENT_CODES
+
+
+def code_of(error: Exception) -> int:
+    """Return the HTTP status of a refused call; 0 for any other error.
+
+    Not every refusal is an `ApiError`: load balancers answer plain text, and so does an API server for an unknown kind.
+    """
+    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0

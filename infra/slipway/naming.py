@@ -1,0 +1,70 @@
+"""Names, labels and ports that several parts of the program agree on.
+
+A Pulumi logical name is the identity of a live object: it never changes without an alias. A selector is immutable in
+Kubernetes: it holds name and instance, and nothing that could ever be edited.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pulumi
+
+PART_OF = "slipway"
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+# The component of the records of releases, which only people and ./slipway read.
+RELEASE = "release"
+# Separates the pods of a canary from those of the release in force (service/canary.py).
+TRACK = "slipway/track"
+CANARY = "canary"
+# The label of the pods that cert-manager starts in a stack's namespace to answer HTTP-01 challenges.
+SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
+# Annotation of objects that select pods by the labels of the stack file instead of ours: the names of these labels.
+SELECTOR = "slipway/selector"
+# The app's ports: one for requests, one for probes and metrics, which only the cluster reaches.
+HTTP_PORT = 8080
+ADMIN_PORT = 9090
+# 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.
+HASH_LENGTH = 8
+
+
+def selector(service: str) -> dict[str, str]:
+    """Return the labels by which Services, budgets and the like select a service's pods."""
+    return selector_of(service, pulumi.get_stack())
+
+
+def selector_of(service: str, stack: str) -> dict[str, str]:
+    """Return the same labels for any stack, also outside the program."""
+    return {"app.kubernetes.io/name": service, INSTANCE: instance(stack)}
+
+
+def instance(stack: str) -> str:
+    """Return the value of the label `INSTANCE`, which separates the objects of one stack from those of another."""
+    return f"{PART_OF}-{stack}"
+
+
+def network_labels(service: str) -> dict[str, str]:
+    """Return the label by which network policies select a service's pods and those of its jobs alike."""
+    return {"slipway/service": service}
+
+
+def labels(service: str, component: str = "web-service") -> dict[str, str]:
+    """Return the labels that Kubernetes recommends, for every object of a service."""
+    return {
+        **selector(service),
+        COMPONENT: component,
+        "app.kubernetes.io/part-of": PART_OF,
+        "app.kubernetes.io/managed-by": "pulumi",
+    }
+
+
+def content_name(name: str, data: dict[str, str]) -> str:
+    """Return a name that changes with the content: `api-env-1f2e3d4c`."""
+    return f"{name}-{content_hash(data)}"
+
+
+def content_hash(data: dict[str, str]) -> str:
+    """Return the hash of the content that becomes part of names."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:HASH_LENGTH]

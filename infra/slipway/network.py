@@ -1,0 +1,168 @@
+"""NetworkPolicies: every connection is denied unless a stack file declares it.
+
+A connection needs a policy on both sides: egress from the pods that open it, ingress to those that answer.
+"""
+
+from __future__ import annotations
+
+import pulumi
+from pulumi_kubernetes import meta, networking
+
+from slipway.naming import ADMIN_PORT, HTTP_PORT, PART_OF, SOLVER_PODS, labels, network_labels
+from slipway.scope import Scope
+from slipway.settings.sections.network import Egress
+from slipway.settings.sections.service import Service
+from slipway.settings.sections.stack import Cluster
+from slipway.settings.sections.stores import StoreSection
+
+Peer = networking.v1.NetworkPolicyPeerArgs
+Port = networking.v1.NetworkPolicyPortArgs
+SOLVERS = "acme-solvers"
+# The port on which cert-manager's solver pods listen.
+SOLVER_PORT = 8089
+DNS_PORTS = [Port(port=53, protocol=protocol) for protocol in ("UDP", "TCP")]
+
+
+def deny_by_default(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+    """Deny all connections to and from the pods of the namespace, except queries to the cluster's DNS."""
+    dns = Peer(
+        namespace_selector=_namespace("kube-system"),
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+    )
+    networking.v1.NetworkPolicy(
+        "default-deny",
+        metadata=meta.v1.ObjectMetaArgs(
+            name="default-deny", namespace=namespace, labels=labels(PART_OF, "environment")
+        ),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(),
+            policy_types=["Ingress", "Egress"],
+            egress=[networking.v1.NetworkPolicyEgressRuleArgs(to=[dns], ports=DNS_PORTS)],
+        ),
+        opts=opts,
+    )
+
+
+def allow_acme_challenges(namespace: pulumi.Input[str], cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
+    """Let the ingress controller reach the pods by which cert-manager answers HTTP-01 challenges."""
+    challenges = networking.v1.NetworkPolicyIngressRuleArgs(from_=_controllers(cluster), ports=[_port(SOLVER_PORT)])
+    networking.v1.NetworkPolicy(
+        SOLVERS,
+        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(PART_OF, "environment")),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS),
+            policy_types=["Ingress", "Egress"],
+            ingress=[challenges],
+        ),
+        opts=opts,
+    )
+
+
+def _controllers(cluster: Cluster) -> list[networking.v1.NetworkPolicyPeerArgs]:
+    """Return the peers that forward requests from outside: pods of the ingress controller, or load balancers."""
+    blocks = [Peer(ip_block=networking.v1.IPBlockArgs(cidr=cidr)) for cidr in cluster.ingress_cidrs]
+    return [Peer(namespace_selector=_namespace(cluster.ingress_namespace)), *blocks]
+
+
+def allow_declared(scope: Scope) -> None:
+    """Allow what the stack file declares for a service and its jobs, in both directions."""
+    _policy(scope, scope.name, _incoming(scope), _outgoing(scope))
+
+
+def allow_canary(scope: Scope, in_force: Service) -> None:
+    """Allow what a canary needs beyond the release in force, whose policies select its pods as well."""
+    canary_labels = {**network_labels(scope.name), **scope.track_labels}
+    if outgoing := _outgoing(scope):
+        _policy(scope, scope.title, [], outgoing, canary_labels)
+    for need in scope.service.needs:
+        inside = need in scope.settings.services or need in scope.settings.servers
+        if inside and need not in in_force.needs:
+            port = scope.settings.stores[need].port if need in scope.settings.stores else HTTP_PORT
+            canary = Peer(pod_selector=meta.v1.LabelSelectorArgs(match_labels=canary_labels))
+            incoming = networking.v1.NetworkPolicyIngressRuleArgs(from_=[canary], ports=[_port(port)])
+            _policy(scope, f"{scope.title}-{need}", [incoming], [], network_labels(need))
+
+
+def allow_clients(scope: Scope, port: int, helper: str | None) -> None:
+    """Allow connections to a store from the services that need it, and from its helper. It opens none itself."""
+    clients = [name for name in scope.settings.services if scope.name in scope.settings.services[name].needs]
+    pods = [Peer(pod_selector=_pods(name)) for name in (*clients, *([helper] if helper else []))]
+    incoming = networking.v1.NetworkPolicyIngressRuleArgs(from_=pods, ports=[_port(port)])
+    _policy(scope, scope.name, [incoming] if pods else [], [])
+    if helper:
+        _policy(scope, helper, [], [_inside(scope.name, port)])
+
+
+def _policy(
+    scope: Scope,
+    name: str,
+    incoming: list[networking.v1.NetworkPolicyIngressRuleArgs],
+    outgoing: list[networking.v1.NetworkPolicyEgressRuleArgs],
+    pods: dict[str, str] | None = None,
+) -> None:
+    """Declare a policy for pods with these labels, by default for those of the service it is named after."""
+    networking.v1.NetworkPolicy(
+        name,
+        metadata=scope.meta(name),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels=pods or network_labels(name)),
+            policy_types=["Ingress", "Egress"],
+            ingress=incoming or None,
+            egress=outgoing or None,
+        ),
+        opts=scope.child(),
+    )
+
+
+def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
+    clients = [
+        Peer(pod_selector=_pods(name))
+        for name, service in scope.settings.services.items()
+        if scope.name in service.needs
+    ]
+    if scope.service.ingress:
+        clients += _controllers(scope.settings.cluster)
+    rules: list[networking.v1.NetworkPolicyIngressRuleArgs] = []
+    if clients:
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=[_port(HTTP_PORT)]))
+    if monitoring := scope.settings.cluster.monitoring_namespace:
+        scraper = Peer(namespace_selector=_namespace(monitoring))
+        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=[scraper], ports=[_port(ADMIN_PORT)]))
+    return rules
+
+
+def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
+    stores = scope.settings.stores
+    to_services = [_inside(name, HTTP_PORT) for name in scope.service.needs if name not in stores]
+    to_stores = [_to_store(name, stores[name]) for name in scope.service.needs if name in stores]
+    return [*to_services, *to_stores, *(_outside(egress) for egress in scope.service.egress)]
+
+
+def _to_store(name: str, store: StoreSection) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    if store.cidr:
+        return _outside(Egress(cidr=store.cidr, ports=[store.port]))
+    return _inside(name, store.port)
+
+
+def _inside(name: str, port: int) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_port(port)])
+
+
+def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    block = networking.v1.IPBlockArgs(cidr=egress.cidr)
+    return networking.v1.NetworkPolicyEgressRuleArgs(
+        to=[Peer(ip_block=block)], ports=[_port(port, egress.protocol, egress.last_port) for port in egress.ports]
+    )
+
+
+def _port(port: int, protocol: str = "TCP", last: int | None = None) -> networking.v1.NetworkPolicyPortArgs:
+    return Port(port=port, protocol=protocol, end_port=last)
+
+
+def _pods(service: str) -> meta.v1.LabelSelectorArgs:
+    return meta.v1.LabelSelectorArgs(match_labels=network_labels(service))
+
+
+def _namespace(namespace: str) -> meta.v1.LabelSelectorArgs:
+    """Select a namespace by its name, which the API server sets as a label."""
+    return meta.v1.LabelSelectorArgs(match_labels={"kubernetes.io/metadata.name": namespace})

@@ -1,0 +1,154 @@
+"""Releases: what was deployed when, recorded as immutable ConfigMaps in the stack's own namespace.
+
+A release is the settings as the program read them, and the image by digest. It is recorded after all services, so an
+incomplete rollout leaves no record; only the image of a recorded release is exported. Secrets, and where they come
+from, are not recorded: a rollback (ops/releases/rollback.py) uses the current ones, so a rotated secret stays rotated.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Self
+
+import pulumi
+import yaml
+from lightkube import Client
+from lightkube.resources.core_v1 import ConfigMap
+from pulumi_kubernetes import core, meta
+
+from slipway import engine
+from slipway.environment import Environment
+from slipway.image.app_image import AppImage
+from slipway.naming import COMPONENT, PART_OF, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.rollout import completion
+from slipway.settings.names import UNRECORDED
+from slipway.settings.project import ROOT
+from slipway.settings.settings import Settings
+
+KEPT = 10
+"""The number of releases to roll back to."""
+BY, COMMIT, AT = "slipway/by", "slipway/commit", "slipway/at"
+_SETTINGS, _IMAGE = "settings.yaml", "image"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One release, as read from its record."""
+
+    revision: str
+    """Hash of the settings and the image: the argument of `./slipway rollback`."""
+    settings: dict[str, Any]
+    """The sections of a stack file, complete: no defaults are to be added."""
+    image: str
+    """`repository:tag@sha256:...`."""
+    by: str = ""
+    commit: str = ""
+    """Commit of the program and the stack files, with `-dirty` if they had uncommitted changes."""
+    at: str = ""
+    """When it was last deployed, in UTC."""
+
+    @classmethod
+    def of(cls, name: str, data: Mapping[str, str], annotations: Mapping[str, str]) -> Self:
+        """Read a release from the name, data and annotations of its ConfigMap."""
+        who = {field: annotations.get(key, "") for field, key in (("by", BY), ("commit", COMMIT), ("at", AT))}
+        return cls(name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS]), data[_IMAGE], **who)
+
+    @property
+    def config_hash(self) -> str:
+        """Hash of the settings; equal for two releases that differ in the image alone."""
+        return content_hash({_SETTINGS: _text(self.settings)})
+
+
+def declare(
+    settings: Settings, image: AppImage, environment: Environment, after: Sequence[pulumi.Resource]
+) -> pulumi.Output[str]:
+    """Record this release when everything in `after` is complete. Return the image of the record."""
+    recorded = _text(content(settings))
+    data = image.reference.apply(lambda reference: {_SETTINGS: recorded, _IMAGE: reference})
+    record = core.v1.ConfigMap(
+        RELEASE,
+        metadata=meta.v1.ObjectMetaArgs(
+            name=data.apply(lambda data: content_name(RELEASE, data)),
+            namespace=environment.namespace,
+            labels=labels(PART_OF, RELEASE),
+            annotations=_circumstances(settings),
+        ),
+        data=data,
+        immutable=True,
+        opts=pulumi.ResourceOptions(
+            provider=environment.retaining,
+            depends_on=list(after),
+            retain_on_delete=True,
+            # Set once, at creation: a new commit with the same content must not change the record.
+            ignore_changes=["metadata.annotations"],
+            hooks=engine.hooks(before_create=completion.before_record(settings)),
+        ),
+    )
+    return record.data.apply(lambda data: data[_IMAGE])
+
+
+def content(settings: Settings) -> dict[str, Any]:
+    """Return the settings that a release records: all that are set, except those about secrets or rules."""
+    left_out: dict[str, Any] = dict.fromkeys(("image", "image_files", "release", "waivers", *UNRECORDED), True)
+    left_out["services"] = {"__all__": {"secret_lengths"}}
+    given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
+    for name in settings.servers:
+        given[name]["image"] = settings.server_image(name)
+    return given
+
+
+def kept(api: Client, stack: str) -> list[Release]:
+    """Return the recorded releases in the cluster, newest first."""
+    return [release for _, release in _records(api, stack)]
+
+
+def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
+    own: dict[str, Any] = {**selector_of(PART_OF, stack), COMPONENT: RELEASE}
+    records: list[tuple[str, Release]] = []
+    for record in api.list(ConfigMap, labels=own):
+        metadata: Any = record.metadata
+        records.append((metadata.name, Release.of(metadata.name, record.data or {}, metadata.annotations or {})))
+    return sorted(records, key=lambda pair: pair[1].at, reverse=True)
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(content), allow_unicode=True)
+
+
+def _circumstances(settings: Settings) -> dict[str, str] | None:
+    """Return who deploys which commit, and when; None without an engine, so that renderings are the same each time."""
+    if not engine.is_present():
+        return None
+    commit = (
+        settings.release.commit
+        if settings.release
+        else _git("describe", "--always", "--dirty", "--abbrev=8", "--exclude=*")
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    by = _git("config", "user.name") or os.environ.get("USER", "")
+    # A release that is deployed again updates its old record, whose fields belong to another field manager.
+    return {BY: by, COMMIT: commit, AT: now, "pulumi.com/patchForce": "true"}
+
+
+def _git(*arguments: str) -> str:
+    """Return the output of git; empty without git or outside a clone."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def delete_old(api: Client, stack: str) -> None:
+    """Delete the records of releases that are older than the KEPT newest."""
+    for name in superseded(name for name, _ in _records(api, stack)):
+        api.delete(ConfigMap, name)
+
+
+def superseded(names: Iterable[str]) -> list[str]:
+    """Return the records to delete: all but the KEPT newest. Expects the newest first."""
+    return list(names)[KEPT:]

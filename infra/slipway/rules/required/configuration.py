@@ -1,0 +1,135 @@
+"""Configuration and secrets: no credential in clear, names that follow the content."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from slipway.naming import HASH_LENGTH, content_name
+from slipway.rules.parts import SECRET, Part, known
+from slipway.rules.rule import Rules, Violations
+from slipway.rules.stack import Stack, every_object, of
+
+RULES = Rules()
+
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+SECRET_WORDS = {
+    "password",
+    "passwd",
+    "passphrase",
+    "pwd",
+    "secret",
+    "token",
+    "credential",
+    "credentials",
+    "key",
+    "apikey",
+}
+# No character may start many attempts that each read on to the end: long values would take too long.
+SECRET_VALUES = re.compile(
+    r"[a-z][0-9+.-]*://[^\s/:@]*:[^\s/@]+@"  # postgres://user:pass@host
+    r"|[^\s@/]:[^\s@/:]+:*@(tcp|unix)\("  # user:pass@tcp(host:3306)
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|(?<![\w-])(?=[\w-]*+\.[\w-]{10,}+\.)[\w-]*?\beyJ[\w-]{10,}\."  # a JSON web token
+    r"|\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|xox[abprs]-[\w-]{10,})"
+    r"|-(?=\w*(password|passwd|secret|token|apikey))\w++[= ]\S"
+    r"|-\w*api-key\w*[= ]\S"
+)
+
+
+@RULES.each(
+    every_object,
+    "SW501",
+    title="No credential stands in clear",
+    reason="it would be in state, logs, backups and every dump",
+    security=True,
+)
+def no_credentials(obj: Part) -> Violations:
+    if obj.kind == "ConfigMap":
+        for key, value in obj.mapping("data").items():
+            if _looks_secret(key, value) or any(_looks_secret(*pair) for pair in _pairs(value)):
+                yield obj.violation(f"data.{key}", "looks like a credential; make it one of `secrets:`")
+    for container in Stack([obj.object]).containers:
+        for variable in container.parts("env"):
+            if _looks_secret(str(variable.get("name")), variable.get("value")):
+                yield variable.violation(
+                    "value", f"of {variable.get('name')} looks like a credential; make it one of `secrets:`"
+                )
+        for key in ("args", "command"):
+            if SECRET_VALUES.search(" ".join(map(str, container.items(key)))):
+                yield container.violation(key, "hold what looks like a credential; make it one of `secrets:`")
+
+
+def _looks_secret(key: str, value: Any) -> bool:
+    """Return whether the key or the value looks like a secret; a path only says where a secret is."""
+    words = [word.lower() for word in WORDS.findall(key)]
+    named = bool(words) and words[-1] in SECRET_WORDS and isinstance(value, str | int) and not isinstance(value, bool)
+    return bool(SECRET_VALUES.search(str(value))) or (named and str(value) != "" and not str(value).startswith("/"))
+
+
+def _pairs(text: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of a YAML or JSON text at any depth."""
+    pending: list[Any] = [_parsed(str(text))] if "\n" in str(text) else []
+    visited: set[int] = set()
+    while pending:
+        value = pending.pop()
+        if id(value) in visited:  # an anchor, which may repeat a part of the text any number of times
+            continue
+        visited.add(id(value))
+        if isinstance(value, dict):
+            yield from ((str(key), item) for key, item in value.items())
+            pending += value.values()
+        elif isinstance(value, list):
+            pending += value
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    """Return the content of a YAML text, None if it is not YAML. Cached: most objects are checked more than once."""
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
+        return None
+
+
+@RULES.each(
+    of("Secret"),
+    "SW502",
+    title="What a Secret holds is there, and encrypted in the state",
+    reason="whoever reads the state could read it",
+)
+def secrets_are_secret(secret: Part) -> Violations:
+    if not secret.get("data") and not secret.get("stringData"):
+        yield secret.violation("stringData", "is empty; give it a value, or take the Secret out")
+    for key in ("data", "stringData"):
+        if any(value != SECRET for value in secret.mapping(key).values()):
+            yield secret.violation(key, "is not a Pulumi secret; wrap it in pulumi.Output.secret")
+
+
+@RULES.together(
+    "SW503",
+    title="Configuration that restarts pods is named by its content",
+    reason="a change would restart nothing, and a rollback would not find the old one",
+)
+def content_named(stack: Stack) -> Violations:
+    rolling = {
+        ("ConfigMap", source.text("configMapRef.name")) for c in stack.containers for source in c.parts("envFrom")
+    }
+    rolling |= {("Secret", volume.text("secret.secretName")) for pod in stack.pods for volume in pod.parts("volumes")}
+    for obj in stack.of("ConfigMap", "Secret"):
+        by_content = bool(re.search(rf"-[0-9a-f]{{{HASH_LENGTH}}}$", known(obj.name)))
+        rolls = (obj.kind, obj.name) in rolling
+        if rolls and not by_content:
+            yield obj.wrong("metadata.name", "name it by its content")
+        if (rolls or by_content) and obj.get("immutable") is not True:
+            yield obj.wrong("immutable", "set it to true")
+        if not by_content and obj.get("immutable"):
+            yield obj.wrong("immutable", "take it out: under this name it could never be changed")
+        if by_content and obj.kind == "ConfigMap":
+            name = content_name(obj.name[: -HASH_LENGTH - 1], obj.mapping("data"))
+            if obj.name != name:
+                yield obj.wrong("metadata.name", f"its content asks for {name}")

@@ -1,0 +1,106 @@
+"""Configuration of a service's pods: variables and secrets, which roll them, and a file that they reload.
+
+Variables and secrets are immutable objects named by their content. A change creates new ones, and the pods roll; the
+old ones stay while a revision for `kubectl rollout undo` refers to them (retention.py). The config file keeps its name,
+and running pods reload it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pulumi
+import yaml
+from pulumi_kubernetes import core
+
+from slipway.naming import content_name
+from slipway.scope import Scope
+from slipway.service import external_secrets, pod
+from slipway.settings.names import MIGRATION_PASSWORD, password_of
+
+
+def declare(scope: Scope) -> pod.Config:
+    """Declare the configuration objects of a service. Return their names for its pods."""
+    secrets = _secrets(scope)
+    return pod.Config(
+        env=_named_by_content(scope, f"{scope.title}-env", pod.environment(scope)),
+        file=_file(scope),
+        secret=secret(scope, f"{scope.title}-secret", secrets, _retained(scope)) if secrets else None,
+        authorities=_authorities(scope),
+    )
+
+
+def for_migration(scope: Scope, config: pod.Config) -> pod.Config:
+    """Return the configuration for a migration, which logs in to MySQL with the account for migrations, if any."""
+    user = scope.settings.mysql and scope.settings.mysql.migration_user
+    if user is None or "mysql" not in scope.service.needs:
+        return config
+    title = f"{scope.title}-migration"
+    env = {**pod.environment(scope), "MYSQL_USER": user}
+    # The app reads the password of whatever account it uses under the same name.
+    secrets = {**_secrets(scope), password_of("mysql"): MIGRATION_PASSWORD}
+    return replace(
+        config,
+        env=_named_by_content(scope, f"{title}-env", env),
+        secret=secret(scope, f"{title}-secret", secrets, _retained(scope)),
+    )
+
+
+def secret(scope: Scope, title: str, keys: Mapping[str, str], opts: pulumi.ResourceOptions) -> pulumi.Input[str]:
+    """Declare an object with secrets, given by key. Return its name, which changes with its content."""
+    if scope.settings.secret_store:
+        return external_secrets.declare(scope, title, keys, scope.settings.secret_store, opts)
+    values = pulumi.Output.all(**{key: scope.settings.secret(name) for key, name in keys.items()})
+    # The name reveals that the content changed, not the content: 8 digits of a SHA-256 over all values.
+    name = pulumi.Output.unsecret(values.apply(lambda data: content_name(title, data)))
+    declared = core.v1.Secret(
+        title,
+        metadata=scope.meta(name),
+        type="Opaque",
+        string_data=values,
+        immutable=True,
+        opts=opts,
+    )
+    return declared.metadata.name
+
+
+def _secrets(scope: Scope) -> dict[str, str]:
+    """Return the secrets that a service reads, each under its own name."""
+    return {name: name for name in scope.settings.secrets_of(scope.name)}
+
+
+def _retained(scope: Scope) -> pulumi.ResourceOptions:
+    """Return options that retain an object when it is superseded; that of a canary is deleted with the canary."""
+    if scope.track:
+        return scope.child()
+    return pulumi.ResourceOptions(parent=scope.parent, provider=scope.retaining, retain_on_delete=True)
+
+
+def _authorities(scope: Scope) -> pulumi.Output[str] | None:
+    """Declare the CA certificates of managed stores; None where the public authorities suffice."""
+    data = scope.settings.authority_files(scope.name)
+    return _named_by_content(scope, f"{scope.title}-authorities", data) if data else None
+
+
+def _named_by_content(scope: Scope, name: str, data: dict[str, str]) -> pulumi.Output[str]:
+    declared = core.v1.ConfigMap(
+        name,
+        metadata=scope.meta(content_name(name, data)),
+        data=data,
+        immutable=True,
+        opts=_retained(scope),
+    )
+    return declared.metadata.name
+
+
+def _file(scope: Scope) -> pulumi.Output[str] | None:
+    if not scope.service.file:
+        return None
+    file = core.v1.ConfigMap(
+        f"{scope.title}-file",
+        metadata=scope.meta(f"{scope.title}-file"),
+        data={"config.yaml": yaml.safe_dump(scope.service.file)},
+        opts=scope.child(),
+    )
+    return file.metadata.name

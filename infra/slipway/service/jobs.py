@@ -1,0 +1,123 @@
+"""Jobs of a service: the same image, configuration and identity as its pods, but no requests.
+
+A migration may log in to MySQL with an account of its own; this is its only difference.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import pulumi
+from lightkube import ApiError, Client
+from lightkube.resources import batch_v1
+from lightkube.types import CascadeType
+from pulumi_kubernetes import batch, core
+
+from slipway import engine
+from slipway.cluster.api_retry import retried
+from slipway.cluster.connection import client
+from slipway.image.app_image import AppImage
+from slipway.naming import content_name
+from slipway.scope import Scope
+from slipway.service import configuration, pod
+from slipway.settings.sections.pods import Job, Schedule
+from slipway.settings.sections.stores import Backup
+
+HISTORY = 3
+RETRY_SECONDS = 30.0
+NOT_FOUND = 404
+
+
+def migration(
+    scope: Scope, image: AppImage, config: pod.Config, after: Sequence[pulumi.Resource]
+) -> batch.v1.Job | None:
+    """Declare the Job that a new version waits for; None for a service without one.
+
+    Its name is a hash of the whole pod template, which is immutable in Kubernetes: any change creates a new Job beside
+    the finished one.
+    """
+    job = scope.service.migration
+    if job is None:
+        return None
+    name = f"{scope.title}-migration"
+    template = pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
+    hooks = engine.hooks(before_update=_retry(scope, name))
+    text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
+    return batch.v1.Job(
+        name,
+        metadata=scope.meta(text.apply(lambda text: content_name(name, {"template": text}))),
+        spec=_spec(job, template),
+        opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=hooks)),
+    )
+
+
+def _retry(scope: Scope, name: str) -> engine.Hook:
+    """Return the hook that runs a failed Job again.
+
+    Pulumi records a Job that failed when it was created, and updates it next time. An update changes nothing of a Job
+    that has ended: whatever was fixed outside the stack, it would stay failed for ever.
+    """
+    settings = scope.settings
+    return f"{name}-retry", lambda update: retry_failed(client(settings), update.new_inputs or {})
+
+
+def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
+    """Replace a Job that has failed, or create it again if it is gone."""
+    until = time.monotonic() + RETRY_SECONDS
+    # Parsed before anything is deleted: a Job that cannot be created again stays.
+    fields = {key: engine.plain(value) for key, value in inputs.items() if not key.startswith("__")}
+    new_job = cast("batch_v1.Job", batch_v1.Job.from_dict(fields))
+    name = inputs["metadata"]["name"]
+    try:
+        job = retried(lambda: api.get(batch_v1.Job, name), until).to_dict()
+    except ApiError as error:
+        if error.status.code != NOT_FOUND:
+            raise
+    else:
+        if not has_failed(job):
+            return
+        retried(lambda: api.delete(batch_v1.Job, name, cascade=CascadeType.BACKGROUND), until)
+    retried(lambda: api.create(new_job), until)
+
+
+def has_failed(job: Mapping[str, Any]) -> bool:
+    """Return whether Kubernetes has marked the Job as failed."""
+    conditions: list[dict[str, Any]] = (job.get("status") or {}).get("conditions") or []
+    return any(condition["type"] == "Failed" and condition["status"] == "True" for condition in conditions)
+
+
+def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:
+    """Declare a CronJob for each schedule of the service."""
+    for key, schedule in scope.service.schedules.items():
+        name = f"{scope.name}-{key}"
+        spec = _spec(schedule, pod.job_template(name, scope, schedule, image, config))
+        cron_job(scope, name, schedule, spec, account)
+
+
+def cron_job(
+    scope: Scope, name: str, schedule: Schedule | Backup, spec: batch.v1.JobSpecArgs, *after: pulumi.Resource
+) -> None:
+    """Declare a CronJob whose runs never overlap."""
+    batch.v1.CronJob(
+        name,
+        metadata=scope.meta(name),
+        spec=batch.v1.CronJobSpecArgs(
+            schedule=schedule.cron,
+            time_zone=schedule.time_zone,
+            concurrency_policy="Forbid",
+            # A run that cannot start in time is skipped. Without this, 100 missed runs stop the schedule for good.
+            starting_deadline_seconds=300,
+            successful_jobs_history_limit=HISTORY,
+            failed_jobs_history_limit=HISTORY,
+            job_template=batch.v1.JobTemplateSpecArgs(spec=spec),
+        ),
+        opts=scope.child(*after),
+    )
+
+
+def _spec(job: Job, template: core.v1.PodTemplateSpecArgs) -> batch.v1.JobSpecArgs:
+    return batch.v1.JobSpecArgs(
+        backoff_limit=job.retries, active_deadline_seconds=job.deadline_seconds, template=template
+    )

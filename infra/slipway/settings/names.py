@@ -1,0 +1,53 @@
+"""Names that the program gives: of stores, of secrets and of variables. A stack file cannot change them."""
+
+from __future__ import annotations
+
+# The stores, as services name them under `needs`, and the jobs that dump one.
+STORES = ("mysql", "redis")
+MYSQL_BACKUP = "mysql-backup"
+
+# The secrets of `slipway:registry` and of `migrationUser`.
+REGISTRY_PASSWORD = "registry-password"
+MIGRATION_PASSWORD = "mysql-migration-password"
+# Files in `slipway:secretFiles` with the certificate of the local stack.
+CERTIFICATE_FILES = ("tls.crt", "tls.key")
+
+# Sections that a release does not record: after a rollback those of today's stack file apply.
+UNRECORDED = ("tier", "registry", "secret_store", "secret_files")
+
+
+def password_of(store: str) -> str:
+    """Return the name of the secret with the password of a store."""
+    return f"{store}-password"
+
+
+# Variables that the program sets for each service (service/pod.py), and for services that need a store.
+RESERVED_ENV = frozenset(
+    [
+        "ENVIRONMENT",
+        "HTTP_PORT",
+        "ADMIN_PORT",
+        "CONFIG_FILE",
+        "SECRETS_DIR",
+        "DRAIN_DELAY",
+        "SHUTDOWN_TIMEOUT",
+        "GOMEMLIMIT",
+        "GOMAXPROCS",
+    ]
+)
+STORE_ENV = frozenset(
+    [
+        "MYSQL_HOST",
+        "MYSQL_PORT",
+        "MYSQL_DATABASE",
+        "MYSQL_USER",
+        "MYSQL_CONNECTIONS",
+        "MYSQL_TLS",
+        "MYSQL_CA_FILE",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_USER",
+        "REDIS_TLS",
+        "REDIS_CA_FILE",
+    ]
+)

@@ -1,0 +1,163 @@
+"""Sections about a stack as a whole: its cluster, image, registry, quota, secret store and waivers."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, Self
+
+from pydantic import Field
+
+from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.types.scalars import (
+    Cidr,
+    Cpu,
+    Day,
+    Digest,
+    DnsLabel,
+    Memory,
+    Repository,
+    Revision,
+    RuleId,
+    SecretName,
+    StackName,
+    StorePath,
+    Tag,
+)
+
+
+class Cluster(Section):
+    """The cluster of this stack. The program refuses to touch any other one."""
+
+    context: str = Field(min_length=1, examples=["dev"])
+    """Name of the kubeconfig context. The current context is never used."""
+    server: str | None = Field(default=None, examples=["https://10\\.0\\.0\\.1:6443"])
+    """Regular expression that has to match the whole server URL of the context. Default: any server."""
+    ingress_namespace: DnsLabel = Field(default="ingress", examples=["ingress-nginx"])
+    """Namespace of the ingress or gateway controller. Services with an address accept its connections."""
+    ingress_cidrs: list[Cidr] = Field(default=[], examples=[["10.30.0.0/16"]])
+    """Addresses of load balancers that connect to pods directly, as those of clouds do. Services with an address accept
+    their connections, too."""
+    monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
+    """Namespace whose pods may scrape /metrics. Default: none."""
+
+    @section_rule
+    def _load_balancers_have_a_range(self) -> Self:
+        if wide := [cidr for cidr in self.ingress_cidrs if cidr.endswith("/0")]:
+            raise ValueError(f"ingressCidrs: {wide[0]} is everybody; name the load balancers' own range")
+        return self
+
+    @section_rule
+    def _server_is_a_pattern(self) -> Self:
+        try:
+            re.compile(self.server or "")
+        except re.error as error:
+            raise ValueError(f"server is not a regular expression: {error}") from None
+        return self
+
+
+class Image(Section):
+    """Where the image comes from, and its name in the registry."""
+
+    source: Literal["build", "prebuilt", "promote"] = "build"
+    """build: from app/ · prebuilt: `digest`, built elsewhere · promote: what stack `from` runs."""
+    repository: Repository = Field(examples=["registry.example.com/slipway/api"])
+    """Registry and name, without a tag."""
+    builder: Literal["docker", "daemonless"] = "docker"
+    """docker: the Docker daemon builds app/Dockerfile · daemonless: Go and this program, on this machine."""
+    target: Literal["release", "prebuilt"] = "release"
+    """Stage of app/Dockerfile (builder: docker). prebuilt compiles on this machine and needs no base image."""
+    platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
+    """What the cluster's nodes run (source: build)."""
+    digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
+    """The image to run (source: prebuilt)."""
+    tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
+    """Tag of the digest, which pods have in their image and in a label (source: prebuilt). Default: none."""
+    from_: StackName | None = Field(default=None, alias="from", examples=["dev"])
+    """Name of the stack whose image is used (source: promote)."""
+
+    @section_rule
+    def _source_has_what_it_needs(self) -> Self:
+        if (self.source == "prebuilt") != (self.digest is not None):
+            raise ValueError("digest goes with source: prebuilt, and only with it")
+        if self.tag and self.source != "prebuilt":
+            raise ValueError("tag goes with source: prebuilt, and only with it")
+        if (self.source == "promote") != (self.from_ is not None):
+            raise ValueError("from goes with source: promote, and only with it")
+        if self.builder == "daemonless" and self.target == "release" and "target" in self.model_fields_set:
+            raise ValueError("target: release needs builder: docker; leave target out")
+        return self
+
+    @property
+    def is_compiled_here(self) -> bool:
+        """Return whether Go on this machine compiles the app, and not the golang image."""
+        return self.builder == "daemonless" or self.target == "prebuilt"
+
+
+class Registry(Section):
+    """The account that pulls the image. Its password is the secret `registry-password`."""
+
+    username: str = Field(min_length=1, examples=["robot$puller"])
+    """User of the image's registry; the right to pull is enough."""
+
+
+class Quota(Section):
+    """The resource quota of the namespace. Default: what a rollout of all services at full scale needs."""
+
+    cpu: Cpu | None = Field(default=None, examples=["4"])
+    """Sum of all CPU requests."""
+    memory: Memory | None = Field(default=None, examples=["8Gi"])
+    """Sum of all memory requests, and of all limits."""
+    pods: int | None = Field(default=None, ge=1, le=5000, examples=[50])
+    """Number of pods."""
+
+
+class SecretStore(Section):
+    """Where the External Secrets Operator reads the secrets. The stack itself then holds none."""
+
+    name: DnsLabel = Field(examples=["vault"])
+    """Name of the store object."""
+    kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
+    """Kind of the store object."""
+    entries: Literal["values", "maps", "one-map"] = Field(examples=["maps"])
+    """How secrets are stored: values: the entry `path`/`name` is the secret · maps: it is a map, whose key
+    `property` holds the secret (Vault) · one-map: the entry `path` is a map of all secrets by name."""
+    property: StorePath = Field(default="value", examples=["value"])
+    """Key of the secret in its map (entries: maps)."""
+    path: StorePath = Field(default="", examples=["slipway/prod"])
+    """Path of the secrets in the store. Default: its root."""
+    versions: dict[SecretName, str] = Field(default={}, examples=[{"signing-key": "2"}])
+    """Version of single secrets. A change rolls the services that read that secret. Default: the newest."""
+    rotation: str = Field(default="", max_length=63, examples=["2027-01-31"])
+    """Any text. The store is read once for each release; a new text has all secrets read again and rolls the pods."""
+
+    @section_rule
+    def _a_secret_is_one_value(self) -> Self:
+        if self.entries == "one-map" and not self.path:
+            raise ValueError("path: is required with entries: one-map; it names the map")
+        if self.entries != "maps" and "property" in self.model_fields_set:
+            raise ValueError("property goes with entries: maps, and only with it")
+        if not self.property:
+            raise ValueError("property: should name a key; an empty one takes the whole map for the secret")
+        return self
+
+
+class Waiver(Section):
+    """A house rule that does not apply until a day (docs/reference/policies.md lists the rules)."""
+
+    rule: RuleId = Field(examples=["SW012"])
+    """Id of the rule."""
+    object: str | None = Field(default=None, examples=["Deployment/api"])
+    """Kind and name of the object. Default: all objects of the stack."""
+    reason: str = Field(min_length=10, examples=["the vendor's sidecar writes to its root; ticket 1234"])
+    """Why."""
+    until: Day = Field(examples=["2027-01-31"])
+    """Last day of the waiver, `YYYY-MM-DD`."""
+
+
+class RecordedRelease(Section):
+    """The release from which these settings come."""
+
+    revision: Revision = Field(examples=["0a1b2c3d"])
+    """Its name in `./slipway history`."""
+    commit: str = Field(default="", examples=["72015a6"])
+    """The commit it was made from."""

@@ -1,0 +1,125 @@
+"""All settings of one environment, and the names of their sections.
+
+A stack file holds one mapping per section (`slipway:cluster`, `slipway:image`, `slipway:services`, ...) and the
+secrets as top-level `secure:` values. stack_file.py reads it into one frozen `Settings`; checks.py holds the rules
+between sections.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+from pydantic import Field
+
+from slipway import files
+from slipway.settings.names import MIGRATION_PASSWORD, password_of
+from slipway.settings.project import PROJECT, ROOT
+from slipway.settings.sections.section import Section
+from slipway.settings.sections.service import Service
+from slipway.settings.sections.stack import Cluster, Image, Quota, RecordedRelease, Registry, SecretStore, Waiver
+from slipway.settings.sections.stores import Mysql, Redis
+from slipway.settings.tiers import STRICTEST, TierName
+from slipway.settings.types.scalars import DnsLabel
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Leave the default out of the reference: no stack file may rely on it."""
+    del schema["default"]
+
+
+class Settings(Section):
+    """One environment."""
+
+    tier: TierName = Field(default=STRICTEST, examples=["prod"], json_schema_extra=_without_default)
+    """Class of the environment, which decides what it demands and forbids (docs/reference/config.md, Tiers). A stack
+    named like a tier is always of that tier; every other stack has to say it."""
+    cluster: Cluster
+    """The cluster this stack may touch."""
+    image: Image
+    """The image all services run."""
+    namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
+    """Namespace of the stack, which creates and deletes it."""
+    registry: Registry | None = None
+    """Credentials of the image's registry. Default: it is open to the cluster's nodes."""
+    quota: Quota = Quota()
+    """The resource quota of the namespace."""
+    waivers: list[Waiver] = Field(default=[])
+    """House rules that do not apply for a while."""
+    secret_store: SecretStore | None = None
+    """Take the secrets from an external store. Default: `secure:` values."""
+    secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])
+    """Folder with the secrets as files, relative to the project. Local stack only. Default: `secure:` values."""
+    image_files: str | None = Field(default=None, examples=[".slipway/images"])
+    """Folder whose files `mysql` and `redis` each name an image, relative to the project. Local stack only."""
+    mysql: Mysql | None = None
+    """The store. Default: none, the app keeps its data in memory."""
+    redis: Redis | None = None
+    """The cache. Default: none, each pod has its own."""
+    services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
+    """The services, by name."""
+    release: RecordedRelease | None = None
+    """Only `./slipway rollback` sets it, with all settings of a former release. They are used as they are, without the
+    stack file and defaults.yaml."""
+
+    @property
+    def stores(self) -> dict[str, Mysql | Redis]:
+        """Return the stores of the stack, by the name that a service has under `needs`."""
+        named = {"mysql": self.mysql, "redis": self.redis}
+        return {name: section for name, section in named.items() if section}
+
+    @property
+    def servers(self) -> dict[str, Mysql | Redis]:
+        """Return the stores that the stack runs itself."""
+        return {name: section for name, section in self.stores.items() if section.source == "cluster"}
+
+    @property
+    def canary_services(self) -> list[str]:
+        """Return the services whose new versions are tried as canaries."""
+        return [name for name, service in self.services.items() if service.rollout == "canary"]
+
+    @property
+    def challenge_hosts(self) -> list[str]:
+        """Return the hosts for which cert-manager may answer challenges: those of an Ingress with an issuer."""
+        routed = [service.ingress for service in self.services.values() if service.ingress]
+        return sorted({ingress.host for ingress in routed if ingress.tls and ingress.tls.issuer})
+
+    def stores_of(self, service: str) -> dict[str, Mysql | Redis]:
+        """Return the stores that a service needs."""
+        needs = self.services[service].needs
+        return {name: section for name, section in self.stores.items() if name in needs}
+
+    def authority_files(self, service: str) -> dict[str, str]:
+        """Return the files with the authorities of the managed stores that a service needs, by name."""
+        return {
+            f"{name}.pem": files.read_text(ROOT / section.ca)
+            for name, section in self.stores_of(service).items()
+            if section.ca
+        }
+
+    def secrets_of(self, service: str) -> list[str]:
+        """Return the secrets that a service reads: its own, and the passwords of its stores."""
+        own = self.services[service].secrets
+        return list(dict.fromkeys([*own, *map(password_of, self.stores_of(service))]))
+
+    def passwords_of(self, store: str) -> list[str]:
+        """Return the secrets with the passwords of all accounts of a store."""
+        migrates = store == "mysql" and self.mysql and self.mysql.migration_user
+        return [password_of(store), *([MIGRATION_PASSWORD] if migrates else [])]
+
+    def server_image(self, name: str) -> str:
+        """Return the image of a store that the stack runs itself."""
+        return self.servers[name].image or files.read_text(ROOT / str(self.image_files) / name).strip()
+
+    def secret(self, name: str) -> pulumi.Output[str]:
+        """Return the value of a secret as a secret output, which the engine encrypts in the state."""
+        if self.secret_files is None:
+            return pulumi.Config(PROJECT).require_secret(name)
+        return pulumi.Output.secret(files.read_text(ROOT / self.secret_files / name))
+
+
+# The keys of a stack file without `slipway:`, and those beside the sections.
+SECTIONS = frozenset(field.alias or name for name, field in Settings.model_fields.items())
+SERVICE = "service"
+RELEASE = "release"
+CANDIDATE = "candidate"

@@ -1,0 +1,12 @@
+"""Options that several verbs have."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack: local, dev, staging or prod.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Allow = Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as exposes.")]

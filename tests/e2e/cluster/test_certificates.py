@@ -1,0 +1,51 @@
+"""Another stack's wildcard that the ingress controller serves for our host is named by `./slipway status`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from local.node.certificates import SERVER, CertificateFolder, Leaf
+from tests.e2e.conftest import HOST, eventually, kubectl, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+ELSEWHERE = "elsewhere"
+# By its names, in order, it comes after the local stack's own: so Traefik serves it for all hosts of both.
+NAMES = ("*.slipway.localhost", "zzz.slipway.localhost")
+
+
+@pytest.fixture
+def wildcard_elsewhere(tmp_path: Path) -> Generator[None]:
+    """An Ingress of another namespace, with a certificate of another authority that fits our host, too."""
+    folder = CertificateFolder(tmp_path)
+    folder.authority("ca", "another team's CA")
+    folder.issue(Leaf("tls", NAMES[1], (SERVER,), names=NAMES))
+    kubectl("create", "namespace", ELSEWHERE)
+    try:
+        files = (f"--cert={folder.certificate('tls')}", f"--key={folder.key('tls')}")
+        kubectl("create", "secret", "tls", "wildcard", *files, "-n", ELSEWHERE)
+        rule = f"--rule={NAMES[1]}/*=nobody:80,tls=wildcard"
+        kubectl("create", "ingress", "elsewhere", "--class=traefik", rule, "-n", ELSEWHERE)
+        yield
+    finally:
+        kubectl("delete", "namespace", ELSEWHERE)
+
+
+def notes() -> list[str]:
+    done = run("./slipway", "status", "-s", "local", "--json", ok=False)
+    return json.loads(done.stdout)["notes"]
+
+
+def test_status_names_a_certificate_of_another_stack_that_answers_for_our_host(wildcard_elsewhere: None):
+    told = f"https://{HOST} is answered with another certificate than that of Secret/"
+    eventually(lambda: any(note.startswith(told) for note in notes()), 60, "status names the other certificate")
+    assert all("another team's CA" in note for note in notes())
+
+
+def test_status_says_nothing_of_certificates_once_the_other_one_has_gone():
+    eventually(lambda: notes() == [], 60, "our own certificate is served again")
+    assert notes() == []

@@ -1,0 +1,88 @@
+"""A real API server accepts what `./slipway render` accepts, and refuses what slipway/rules/api_server/ refuses.
+
+Every difference is a stack file that fails in the middle of an update, or one that is refused for nothing. Nothing is
+kept: each object is sent as a dry run, in a namespace that is there for this test only.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Generator, Iterable
+
+import pulumi
+import pytest
+
+from ops.program.recorder import declare
+from slipway.objects import Object
+from tests import schemas
+from tests.api_faults import ACCEPTED, REFUSED, planted
+from tests.conftest import with_changes
+from tests.e2e.conftest import environment, run
+from tests.edges import Changes, cases
+from tests.faults import Fault, objects
+from tests.variants import NAMES, model
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "slipway-dry-run"
+KUBECTL = ("kubectl", "--context", "slipway-local")
+CASES = cases()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def namespace() -> Generator[None]:
+    """What the objects of all cases are asked for in."""
+    run(*KUBECTL, "create", "namespace", NAMESPACE)
+    yield
+    run(*KUBECTL, "delete", "namespace", NAMESPACE)
+
+
+def refusal(found: Iterable[Object]) -> str:
+    """What the API server says to these objects; nothing if it takes them all.
+
+    Server-side, as the engine's plugin applies. Objects of operators are not known to the local cluster: their schemas
+    are asked instead (tests/settings/test_schemas.py).
+    """
+    items = [_in_test(manifest) for manifest in found if not schemas.is_custom(manifest)]
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    command = (*KUBECTL, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
+    done = subprocess.run(
+        command, input=text, env=environment(), capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.stderr if done.returncode else ""
+
+
+def _in_test(manifest: Object) -> Object:
+    """The object in this test's namespace; a rendered secret is no login, and the API server reads logins."""
+    changed: Object = json.loads(json.dumps(manifest))
+    if changed["kind"] != "Namespace":
+        changed["metadata"]["namespace"] = NAMESPACE
+    if changed.get("type") == "kubernetes.io/dockerconfigjson":
+        changed["stringData"] = {".dockerconfigjson": '{"auths": {}}'}
+    return changed
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_api_server_takes_every_stack_and_variant(name: str):
+    assert refusal(model(name).manifests().values()) == ""
+
+
+@pytest.mark.parametrize("changes", CASES, ids=[f"{number}" for number in range(len(CASES))])
+def test_the_api_server_takes_what_settings_allow(changes: Changes):
+    """What the settings refuse, in words of the stack file, never gets to it."""
+    try:
+        told = refusal(declare("dev", with_changes("dev", changes)).manifests().values())
+    except pulumi.RunError as error:
+        told = str(error)
+    assert told == "" or told.startswith("stacks/Pulumi.dev.yaml has "), changes
+
+
+@pytest.mark.parametrize("fault", [fault for _, fault in REFUSED], ids=[f"{r}-{n}" for n, (r, _) in enumerate(REFUSED)])
+def test_the_api_server_refuses_what_is_refused_offline(fault: Fault):
+    assert refusal(planted(fault, objects())) != ""
+
+
+@pytest.mark.parametrize("fault", [fault for _, fault in ACCEPTED], ids=[words for words, _ in ACCEPTED])
+def test_the_api_server_takes_what_is_taken_offline(fault: Fault):
+    assert refusal(planted(fault, objects())) == ""

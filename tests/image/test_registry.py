@@ -1,0 +1,387 @@
+"""Pushing an image without Docker: once, with the login of this machine, or with a message that says why not."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.server
+import json
+import re
+import socket
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pulumi
+import pytest
+
+from slipway.image import source
+from slipway.image.app_image import build_daemonless
+from slipway.image.build_context import prepared
+from slipway.image.oci import File, OciImage, assemble
+from slipway.image.registry import origin, push
+from slipway.image.source import arguments, content_tag
+from slipway.settings.sections.stack import Image
+from tests.image.test_oci import needs_go, write_app
+
+BASIC = "Basic " + base64.b64encode(b"me:canary-\xc3\xa9").decode()
+
+
+@dataclass
+class FakeRegistry:
+    """A registry that stores what it receives, by the distribution specification."""
+
+    host: str = ""
+    manifests: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    blobs: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    requests: list[str] = field(default_factory=list[str])
+    """`HEAD manifests/src-1`, each with the Authorization it came with behind it."""
+    challenge: str = ""
+    """WWW-Authenticate for requests without `authorization`. Default: no login is needed."""
+    authorization: str = "Bearer good"
+    tokens: dict[str, Any] = field(default_factory=dict[str, Any])
+    """The fields that the token endpoint received."""
+    refusals: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
+    """Statuses to answer with instead of the right ones, by method."""
+    uploads_to: str = ""
+    """Host to which uploads are redirected, if any."""
+
+    def done(self) -> list[str]:
+        """`HEAD manifests`, in order."""
+        return [request.split("/")[0] for request in self.requests]
+
+
+def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *args: Any) -> None: ...
+
+        def answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body if self.command != "HEAD" else b"")
+
+        def handle_request(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            url, given = urlsplit(self.path), self.headers.get("Authorization", "")
+            if url.path == "/token":
+                self.token({**parse_qs(url.query), **parse_qs(body.decode())}, given)
+                return
+            path = url.path.removeprefix("/v2/slipway/api/")
+            registry.requests.append(f"{self.command} {path} {given}".strip())
+            if statuses := registry.refusals.get(self.command):
+                self.answer(
+                    statuses.pop(0), b'{"errors":\r\n  [{"message": "because of this"}]}', headers=self.challenge()
+                )
+            elif registry.challenge and given != registry.authorization:
+                self.answer(401, headers=self.challenge())
+            else:
+                getattr(self, self.command.lower())(path, parse_qs(url.query), body)
+
+        do_GET = do_HEAD = do_POST = do_PUT = handle_request
+
+        def challenge(self) -> dict[str, str]:
+            text = registry.challenge.format(host=registry.host)
+            return {"WWW-Authenticate": text} if text else {}
+
+        def token(self, form: dict[str, list[str]], given: str) -> None:
+            registry.tokens = {name: values[0] for name, values in form.items()}
+            good = given == BASIC or registry.tokens.get("refresh_token") == "canary"
+            self.answer(200 if good else 401, json.dumps({"token": "good"} if good else {}).encode())
+
+        def head(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
+            kept = {f"manifests/{tag}": content for tag, content in registry.manifests.items()}
+            kept |= {f"blobs/{digest}": content for digest, content in registry.blobs.items()}
+            if path in kept:
+                self.answer(200, kept[path], {"Docker-Content-Digest": digest_of(kept[path])})
+            else:
+                self.answer(404)
+
+        def post(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
+            base = f"http://{registry.uploads_to}" if registry.uploads_to else ""
+            self.answer(202, headers={"Location": f"{base}/v2/slipway/api/blobs/uploads/1?state=a%3D%3D"})
+
+        def put(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
+            if path.startswith("manifests/"):
+                named = re.findall(r"sha256:[0-9a-f]{64}", body.decode())
+                assert self.headers["Content-Type"] == "application/vnd.oci.image.manifest.v1+json"
+                registry.manifests[path.partition("/")[2]] = body
+                self.answer(201 if registry.blobs.keys() >= set(named) else 400)
+            else:
+                assert query == {"state": ["a=="], "digest": [digest_of(body)]}
+                registry.blobs[digest_of(body)] = body
+                self.answer(201)
+
+    return Handler
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def served() -> Generator[FakeRegistry]:
+    registry = FakeRegistry()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(registry))
+    registry.host = f"127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield registry
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def registry(docker_config: Path) -> Generator[FakeRegistry]:
+    yield from served()
+
+
+@pytest.fixture
+def storage() -> Generator[FakeRegistry]:
+    yield from served()
+
+
+@pytest.fixture
+def docker_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The Docker configuration of a user without any login."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    return tmp_path / "config.json"
+
+
+def log_in(docker_config: Path, registry: FakeRegistry, **entry: str) -> None:
+    docker_config.write_text(json.dumps({"auths": {registry.host: entry}}))
+
+
+IMAGE = assemble([File("a", b"first"), File("b", b"second")], {"Labels": {}}, "linux/amd64")
+PASSWORD = BASIC.removeprefix("Basic ")
+
+
+def push_to(registry: FakeRegistry, image: OciImage = IMAGE) -> bool:
+    return push(image, f"{registry.host}/slipway/api", "src-1")
+
+
+def test_an_empty_registry_gets_layers_configuration_and_then_the_manifest(registry: FakeRegistry):
+    assert push_to(registry)
+    assert digest_of(registry.manifests["src-1"]) == IMAGE.digest
+    assert registry.blobs == {blob.digest: blob.content for blob in IMAGE.blobs}
+    assert registry.done() == ["HEAD manifests", *["HEAD blobs", "POST blobs", "PUT blobs"] * 3, "PUT manifests"]
+
+
+def test_an_image_that_the_registry_has_costs_one_request(registry: FakeRegistry):
+    push_to(registry)
+    registry.requests.clear()
+    assert not push_to(registry)
+    assert registry.done() == ["HEAD manifests"]
+
+
+def test_blobs_that_the_registry_has_are_not_sent_again(registry: FakeRegistry):
+    push_to(registry)
+    registry.requests.clear()
+    assert push_to(registry, assemble([File("a", b"first"), File("b", b"other")], {"Labels": {}}, "linux/amd64"))
+    assert registry.done().count("PUT blobs") == 2  # the layer of b, and the configuration, which refers to it
+
+
+def test_a_tag_that_names_another_image_is_moved(registry: FakeRegistry):
+    registry.manifests["src-1"] = b"{}"
+    assert push_to(registry)
+    assert digest_of(registry.manifests["src-1"]) == IMAGE.digest
+
+
+@pytest.mark.parametrize("challenge", ['Basic realm="Registry Realm"', "basic"])
+def test_a_registry_that_wants_a_password_gets_the_stored_one(
+    registry: FakeRegistry, docker_config: Path, challenge: str
+):
+    registry.challenge, registry.authorization = challenge, BASIC
+    log_in(docker_config, registry, auth=PASSWORD)
+    assert push_to(registry)
+    assert [request for request in registry.requests if BASIC not in request] == ["HEAD manifests/src-1"]
+
+
+@pytest.mark.parametrize("entry", [{"auth": PASSWORD}, {"identitytoken": "canary"}])
+def test_a_registry_that_wants_a_token_gets_one_for_push_and_pull(
+    registry: FakeRegistry, docker_config: Path, entry: dict[str, str]
+):
+    registry.challenge = 'Bearer realm="http://{host}/token",service="the one",scope="repository:slipway/api:pull"'
+    log_in(docker_config, registry, **entry)
+    assert push_to(registry)
+    assert registry.tokens["scope"] == "repository:slipway/api:pull,push"
+    assert registry.tokens["service"] == "the one"
+    assert len([request for request in registry.requests if "Bearer good" not in request]) == 1
+
+
+def test_a_token_that_ends_during_the_push_is_renewed(registry: FakeRegistry, docker_config: Path):
+    registry.challenge, registry.refusals = 'Bearer realm="http://{host}/token"', {"PUT": [401]}
+    log_in(docker_config, registry, auth=PASSWORD)
+    assert push_to(registry)
+    assert registry.done().count("PUT blobs") == 4
+
+
+def test_a_credential_helper_is_asked(
+    registry: FakeRegistry, docker_config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    helper = tmp_path / "docker-credential-keychain"
+    helper.write_text("""#!/bin/sh\ncat > /dev/null\nprintf '{"Username": "me", "Secret": "canary-\\303\\251"}'\n""")
+    helper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    docker_config.write_text(json.dumps({"credHelpers": {registry.host: "keychain"}}))
+    registry.challenge, registry.authorization = "Basic", BASIC
+    assert push_to(registry)
+
+
+def test_storage_elsewhere_does_not_get_the_login(registry: FakeRegistry, storage: FakeRegistry, docker_config: Path):
+    registry.challenge, registry.authorization, registry.uploads_to = "Basic", BASIC, storage.host
+    registry.blobs = storage.blobs
+    log_in(docker_config, registry, auth=PASSWORD)
+    assert push_to(registry)
+    assert storage.requests == ["PUT blobs/uploads/1"] * 3
+
+
+def test_a_registry_on_this_machine_is_reached_without_proxy(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert push_to(registry)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("localhost:5000", "http://localhost:5000/"),
+        ("127.0.0.1", "http://127.0.0.1/"),
+        ("k3d.localhost:5000", "http://k3d.localhost:5000/"),
+        ("localhost.example.com", "https://localhost.example.com/"),
+        ("registry.example.com:5000", "https://registry.example.com:5000/"),
+        ("docker.io", "https://registry-1.docker.io/"),
+    ],
+)
+def test_only_a_registry_on_this_machine_is_used_without_tls(host: str, expected: str):
+    assert origin(host) == expected
+
+
+def test_a_request_to_a_busy_registry_is_retried(registry: FakeRegistry):
+    registry.refusals = {"POST": [503], "PUT": [502]}
+    assert push_to(registry)
+    assert registry.blobs == {blob.digest: blob.content for blob in IMAGE.blobs}
+
+
+@pytest.mark.parametrize(
+    ("refusals", "words"),
+    [
+        (
+            {"HEAD": [401]},
+            "HEAD was answered with 401 Unauthorized. Log in as somebody who may push there: `docker",
+        ),
+        ({"POST": [403]}, "POST was answered with 403 Forbidden: .*because.* Log in as somebody who may push"),
+        ({"POST": [404]}, "404 Not Found: .* Create the repository there, or correct slipway:image.repository"),
+        ({"PUT": [500]}, "PUT was answered with 500 Internal Server Error: .*of this.* Its log should say why"),
+    ],
+)
+def test_a_refusal_names_registry_status_and_fix_in_one_line(
+    registry: FakeRegistry, refusals: dict[str, list[int]], words: str
+):
+    registry.refusals = refusals
+    with pytest.raises(pulumi.RunError, match=words) as refused:
+        push_to(registry)
+    assert str(refused.value).startswith(f"image registry {registry.host} refuses slipway/api: ")
+    assert str(refused.value).endswith(" Nothing was changed.")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_wrong_password_is_a_refusal_whose_message_does_not_contain_it(registry: FakeRegistry, docker_config: Path):
+    registry.challenge = 'Bearer realm="http://{host}/token"'
+    log_in(docker_config, registry, auth=base64.b64encode(b"me:canary").decode())
+    with pytest.raises(pulumi.RunError, match="401 Unauthorized") as refused:
+        push_to(registry)
+    assert "canary" not in str(refused.value)
+    assert not registry.blobs
+
+
+@pytest.mark.parametrize("challenge", ["Negotiate", 'Bearer service="{host}"'])
+def test_a_login_is_not_sent_where_nothing_asks_for_it(registry: FakeRegistry, docker_config: Path, challenge: str):
+    registry.challenge = challenge
+    log_in(docker_config, registry, auth=PASSWORD)
+    with pytest.raises(pulumi.RunError, match="401 Unauthorized"):
+        push_to(registry)
+    assert registry.requests == ["HEAD manifests/src-1"]
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-nowhere")
+@pytest.mark.parametrize("config", ['{"auths": {"HOST": {"auth": "%%%"}}}', '{"credHelpers": {"HOST": "nowhere"}}'])
+def test_a_login_that_cannot_be_read_is_reported(registry: FakeRegistry, docker_config: Path, config: str):
+    registry.challenge = "Basic"
+    docker_config.write_text(config.replace("HOST", registry.host))
+    with pytest.raises(pulumi.RunError, match=f"the login for image registry {registry.host} cannot be read .* Run"):
+        push_to(registry)
+
+
+def test_a_registry_that_is_down_is_reported_within_seconds():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{unused.getsockname()[1]}"
+    with pytest.raises(pulumi.RunError) as refused:
+        push(IMAGE, f"{host}/slipway/api", "src-1")
+    reason = f"image registry {host} cannot be reached (Connection refused)."
+    assert str(refused.value) == f"{reason} Start it, or correct slipway:image.repository. Nothing was changed."
+
+
+def test_a_certificate_that_is_not_trusted_names_the_setting_for_it(
+    registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("slipway.image.registry.origin", lambda host: f"https://{host}/")
+    with pytest.raises(pulumi.RunError, match=r"cannot be reached \(.*SSL.*\)\. Name .* in REQUESTS_CA_BUNDLE; only"):
+        push_to(registry)
+
+
+@pytest.fixture
+def messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The messages that the program logs while it builds a small app without Docker."""
+    lines: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", lines.append)
+    monkeypatch.setattr("slipway.image.source.APP", write_app(tmp_path / "app"))
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    return lines
+
+
+def reference(registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, *, preview: bool) -> str:
+    """Return the reference of the image that a run of the program builds."""
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: preview)
+    image = Image(repository=f"{registry.host}/slipway/api", builder="daemonless")
+    monkeypatch.setattr("slipway.image.build_context.FOLDER", source.APP.parent / "context")
+    tag = content_tag(source.APP, arguments(image))
+    return build_daemonless(prepared(image, tag), image, tag)
+
+
+@pytest.mark.feature("A5")
+@needs_go
+def test_a_build_needs_no_docker_daemon(registry: FakeRegistry, messages: list[str], monkeypatch: pytest.MonkeyPatch):
+    name = reference(registry, monkeypatch, preview=False)
+    tag, _, digest = name.removeprefix(f"{registry.host}/slipway/api:").partition("@")
+    assert digest_of(registry.manifests[tag]) == digest
+    [line] = messages
+    assert re.fullmatch(
+        rf"image {re.escape(name)}: pushed, [12]\.\d MB \(layers are not compressed\), binary [12]\.\d MB", line
+    )
+
+
+@needs_go
+def test_a_preview_has_the_reference_and_sends_no_request(
+    registry: FakeRegistry, messages: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    name = reference(registry, monkeypatch, preview=True)
+    assert registry.requests == []
+    assert messages == []
+    assert reference(registry, monkeypatch, preview=False) == name
+
+
+@needs_go
+def test_a_second_up_says_that_nothing_was_sent(
+    registry: FakeRegistry, messages: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    reference(registry, monkeypatch, preview=False)
+    reference(registry, monkeypatch, preview=False)
+    assert "the registry had it already" in messages[1]
+    assert registry.done().count("PUT manifests") == 1

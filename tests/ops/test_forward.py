@@ -1,0 +1,55 @@
+"""`./slipway port-forward`: what kubectl is asked to do, and what it is not asked."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from ops.cluster import port_forward
+from ops.cluster.port_forward import PortForwardError
+from ops.diagnosis.logs import UnknownServiceError
+from tests.api_server import ApiServer, cluster
+from tests.diagnosis.test_status import run
+
+__all__ = ["run"]
+
+PLACE = "--context dev --namespace slipway-dev"
+
+
+@pytest.mark.feature("L3", part="port-forward")
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        (["api"], "deployment/api 8080:8080"),
+        (["api", "18080"], "deployment/api 18080:8080"),
+        (["api", "--admin"], "deployment/api 9090:9090"),
+        (["mysql"], "statefulset/mysql 3306:3306"),
+        (["redis", "16379"], "statefulset/redis 16379:6379"),
+    ],
+    ids=" ".join,
+)
+def test_a_port_of_this_machine_leads_to_a_pod(run: Any, monkeypatch: pytest.MonkeyPatch, asked: list[str], told: str):
+    became: list[list[str]] = []
+    monkeypatch.setattr(port_forward.shutil, "which", str)
+    monkeypatch.setattr(os, "execvp", lambda _program, command: became.append(command))
+    code, _, _ = run(ApiServer({}), "port-forward", *asked)
+    assert code == 0
+    assert became == [f"kubectl {PLACE} port-forward {told}".split()]
+
+
+def test_only_what_the_stack_runs_has_a_port():
+    with pytest.raises(UnknownServiceError, match=r"no service 'apis' here.+: api, mysql, redis"):
+        port_forward.command_line(cluster(ApiServer({})), "apis")
+
+
+def test_a_store_has_no_port_for_metrics():
+    with pytest.raises(PortForwardError, match="mysql is a store, and has no port for metrics and health"):
+        port_forward.command_line(cluster(ApiServer({})), "mysql", admin=True)
+
+
+def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(port_forward.shutil, "which", lambda _: None)
+    with pytest.raises(PortForwardError, match="kubectl is not on the PATH"):
+        port_forward.forward(["kubectl"])

@@ -1,0 +1,54 @@
+"""`./slipway` itself: what a shell and a reader are told of its verbs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from ops import errors
+from ops.program.recorder import ROOT
+
+SLIPWAY = ROOT / "slipway"
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("./slipway dr", ["drift", "drill"]), ("./slipway status --", ["--stack", "--json", "--help"])],
+    ids=["verbs", "options"],
+)
+def test_bash_completes_what_is_typed(typed: str, offered: list[str]):
+    if not (bash := shutil.which("bash")):
+        pytest.skip("no bash on this machine")
+    words = typed.split()
+    script = f"""
+        eval "$('{SLIPWAY}' --show-completion bash)"
+        COMP_WORDS=({typed}) COMP_CWORD={len(words) - 1}
+        "$(complete -p slipway | sed 's/.*-F \\([^ ]*\\) .*/\\1/')" '{SLIPWAY}' '{words[-1]}' '{words[-2]}'
+        echo "${{COMPREPLY[@]}}"
+    """
+    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == offered
+
+
+def test_an_unknown_verb_is_told_by_its_name_and_where_to_find_the_others():
+    done = subprocess.run([SLIPWAY, "deploy"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: slipway ")
+    assert "No such command 'deploy'." in done.stderr
+    assert "Try 'slipway --help'" in done.stderr
+
+
+def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
+    code = (
+        "import sys, ops.__main__; print(*{'pulumi', 'lightkube', 'httpx2', 'pydantic', 'pytest'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_only_what_a_user_can_resolve_is_reduced_to_its_message():
+    assert errors.message(errors.UserError("there is no stack")) == "there is no stack"
+    assert errors.message(ValueError("a defect")) is None

@@ -1,0 +1,144 @@
+"""The installed version of Pulumi's SDK has what infra/slipway/engine.py uses of it, and nothing else uses it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pulumi
+import pytest
+from pulumi.runtime import config, rpc
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.proto.resource_pb2 import RegisterResourceRequest, RegisterResourceResponse
+from pulumi.runtime.proto.resource_pb2_grpc import ResourceMonitorStub
+from pulumi_kubernetes import core
+
+from ops.program import recorder
+from ops.program.recorder import INFRA
+from slipway import engine
+from slipway.objects import UNKNOWN
+
+Run = Callable[[Callable[[], None]], None]
+
+
+@pytest.fixture
+def run(sdk: None, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run(program)`: a function instead of infra/__main__.py, run by the SDK as it runs any program."""
+
+    def runner(program: Callable[[], None]) -> None:
+        monkeypatch.setattr(recorder, "_program", program)
+        recorder.declare("dev")
+
+    return runner
+
+
+def secret_of(value: Any) -> Any:
+    """Return a secret as the SDK sends it to the engine."""
+    return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}  # pyright: ignore[reportPrivateUsage]
+
+
+def test_the_monitor_of_the_sdk_has_the_methods_that_are_wrapped():
+    monitor: Any = ResourceMonitorStub(grpc.insecure_channel("127.0.0.1:1"))
+    for method in ("RegisterResource", "SignalAndWaitForShutdown"):
+        assert callable(vars(monitor).get(method)), f"ResourceMonitorStub.{method} is gone: see engine.observe"
+
+
+def test_the_messages_of_the_sdk_have_the_fields_that_are_read():
+    assert {"type", "object"} <= set(RegisterResourceRequest.DESCRIPTOR.fields_by_name)
+    assert "id" in RegisterResourceResponse.DESCRIPTOR.fields_by_name
+
+
+def test_the_sdk_calls_back_around_each_registration_and_at_the_end_of_a_program(run: Run):
+    calls: list[tuple[Any, ...]] = []
+
+    def program() -> None:
+        engine.observe(
+            registering=lambda type_, inputs: calls.append(("registering", type_, inputs.get("stringData"))),
+            registered=lambda type_, id_: calls.append(("registered", type_, id_)),
+            ending=lambda: calls.append(("ending", pulumi.get_stack())),
+            ended=lambda: calls.append(("ended", pulumi.get_stack())),
+        )
+        core.v1.Secret("login", string_data={"password": pulumi.Output.secret("hunter2")})
+
+    run(program)
+    assert [call for call in calls if call[1] != "pulumi:pulumi:Stack"] == [
+        ("registering", "kubernetes:core/v1:Secret", {"password": "***"}),
+        ("registered", "kubernetes:core/v1:Secret", "login-id"),
+        ("ending", "dev"),
+        ("ended", "dev"),
+    ]
+
+
+def test_the_recorder_is_no_engine_and_pulumi_is_one(run: Run):
+    answers: list[bool] = []
+    run(lambda: answers.append(engine.is_present()))
+    assert answers == [False]
+    assert engine.is_present()
+
+
+def test_values_are_read_as_the_program_gave_them_with_secrets_masked():
+    wire = {"data": secret_of({"key": "hunter2"}), "later": secret_of(UNKNOWN), "port": 8080.0, "shares": [0.5, 1.0]}
+    secrets: set[str] = set()
+    assert engine.plain(wire, "", secrets) == {
+        "data": {"key": "***"},
+        "later": UNKNOWN,
+        "port": 8080,
+        "shares": [0.5, 1],
+    }
+    assert secrets == {"data", "later"}
+
+
+def test_the_sdk_marks_secrets_and_unknown_values_as_it_always_has():
+    assert secret_of("") == {
+        "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270",
+        "value": "",
+    }
+    assert rpc.UNKNOWN == UNKNOWN
+
+
+def test_the_configuration_and_its_secret_keys_are_read_from_the_sdk():
+    before = config.CONFIG.get(), [*engine.secret_config_keys()]
+    try:
+        set_all_config({"slipway:namespace": "here", "slipway:signing-key": "hunter2"}, ["slipway:signing-key"])
+        assert engine.config_texts()["slipway:namespace"] == "here"
+        assert "slipway:signing-key" in engine.secret_config_keys()
+    finally:
+        set_all_config(before[0], before[1])
+
+
+# Names of the SDK that Pulumi documents, and every module may use.
+PUBLIC_MODULES = ("pulumi", "pulumi.dynamic")
+PUBLIC_OF_RUNTIME = ("is_dry_run", "register_stack_transformation")
+
+
+def internals(file: Path) -> list[str]:
+    """Return the private names and modules of the SDK, and of its protocol, that a file uses."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [node.module or ""]
+            names += [alias.name for alias in node.names if node.module == "pulumi" and alias.name.startswith("_")]
+        for module in modules:
+            top = module.partition(".")[0]
+            if (top == "pulumi" and module not in PUBLIC_MODULES) or top == "grpc" or module.startswith("google.proto"):
+                names.append(module)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pulumi.runtime":
+            names += [node.attr] if node.attr not in PUBLIC_OF_RUNTIME else []
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pulumi" and node.attr.startswith("_"):
+            names.append(node.attr)
+    return names
+
+
+def test_no_other_module_of_the_program_uses_the_inside_of_the_sdk():
+    used = {str(file.relative_to(INFRA)): internals(file) for file in sorted(INFRA.rglob("*.py"))}
+    assert used.pop("slipway/engine.py") == [
+        "google.protobuf.json_format",
+        "pulumi.runtime",
+        "pulumi.runtime.rpc",
+        "pulumi.runtime.settings",
+    ]
+    assert {file: names for file, names in used.items() if names} == {}

@@ -1,0 +1,125 @@
+"""Connections are denied unless a stack file declares them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.program.recorder import Program, stacks
+from tests.conftest import WITHOUT_STORES, Changed, Declare
+
+
+def policy(program: Program, name: str) -> dict[str, Any]:
+    return program.manifests()["NetworkPolicy", name]["spec"]
+
+
+def peers(rules: list[dict[str, Any]], side: str) -> list[dict[str, Any]]:
+    return [peer for rule in rules for peer in rule[side]]
+
+
+@pytest.mark.feature("E5", part="declared")
+@pytest.mark.parametrize("stack", stacks())
+def test_a_namespace_denies_all_connections_except_dns_queries(program: Declare, stack: str):
+    closed = policy(program(stack), "default-deny")
+    assert closed["podSelector"] == {}
+    assert closed["policyTypes"] == ["Ingress", "Egress"]
+    assert not closed.get("ingress")
+    [rule] = closed["egress"]
+    assert {(port["port"], port["protocol"]) for port in rule["ports"]} == {(53, "UDP"), (53, "TCP")}
+    [dns] = rule["to"]
+    assert dns["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "kube-system"}
+    assert dns["podSelector"]["matchLabels"] == {"k8s-app": "kube-dns"}
+
+
+@pytest.mark.parametrize("stack", stacks())
+def test_the_ingress_controller_reaches_the_public_port_and_nothing_else(program: Declare, stack: str):
+    [rule] = policy(program(stack), "web")["ingress"]
+    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}]
+    assert rule["ports"] == [{"port": 8080, "protocol": "TCP"}]
+
+
+def test_a_need_opens_both_sides_of_the_connection_and_no_other(changed: Changed):
+    program = changed("dev", {**WITHOUT_STORES, "services.web": {"needs": ["api"]}, "services.other": {}})
+    [out] = policy(program, "web")["egress"]
+    assert out["to"] == [{"podSelector": {"matchLabels": {"slipway/service": "api"}}}]
+    assert {"podSelector": {"matchLabels": {"slipway/service": "web"}}} in peers(
+        policy(program, "api")["ingress"], "from"
+    )
+    for closed in ("other", "web"):
+        assert not policy(program, closed).get("ingress")
+    for silent in ("other", "api"):
+        assert not policy(program, silent).get("egress")
+
+
+def test_a_network_label_is_on_every_pod_it_selects(changed: Changed):
+    program = changed("dev", {"services.api.migration": {"args": ["migrate"]}})
+    templates = [
+        program.manifests()[key]["spec"]["template"] for key in (("Deployment", "api"), ("Job", "api-migration"))
+    ]
+    assert [template["metadata"]["labels"]["slipway/service"] for template in templates] == ["api", "api"]
+
+
+def test_addresses_outside_the_stack_are_opened_one_by_one(changed: Changed):
+    outside = {"services.api.egress": [{"cidr": "10.20.0.0/16", "ports": [3306, 6379]}]}
+    program = changed("dev", {**WITHOUT_STORES, **outside})
+    [out] = policy(program, "api")["egress"]
+    assert out["to"] == [{"ipBlock": {"cidr": "10.20.0.0/16"}}]
+    assert [port["port"] for port in out["ports"]] == [3306, 6379]
+
+
+def test_metrics_are_open_to_the_monitoring_namespace_only_where_there_is_one(changed: Changed):
+    assert len(policy(changed("dev", {}), "api")["ingress"]) == 1
+    program = changed("dev", {"cluster.monitoringNamespace": "monitoring"})
+    scrape = policy(program, "api")["ingress"][1]
+    assert peers([scrape], "from")[0]["namespaceSelector"]["matchLabels"] == {
+        "kubernetes.io/metadata.name": "monitoring"
+    }
+    assert scrape["ports"] == [{"port": 9090, "protocol": "TCP"}]
+
+
+def test_egress_may_use_another_protocol_and_a_range_of_ports(changed: Changed):
+    rtp = {"cidr": "10.0.0.0/8", "ports": [30000], "lastPort": 32000, "protocol": "UDP"}
+    plain = {"cidr": "10.1.0.0/16", "ports": [443, 8443]}
+    rules = policy(changed("dev", {"services.api.egress": [rtp, plain]}), "api")["egress"][-2:]
+    assert [rule["ports"] for rule in rules] == [
+        [{"port": 30000, "endPort": 32000, "protocol": "UDP"}],
+        [{"port": 443, "protocol": "TCP"}, {"port": 8443, "protocol": "TCP"}],
+    ]
+
+
+def test_load_balancers_may_connect_by_their_addresses_to_services_with_an_ingress_only(changed: Changed):
+    changes = {"cluster.ingressCidrs": ["10.30.0.0/16"], "services.inner": {"resources": {"memory": "64Mi"}}}
+    program = changed("dev", changes)
+    assert {"ipBlock": {"cidr": "10.30.0.0/16"}} in peers(policy(program, "web")["ingress"], "from")
+    assert not policy(program, "inner").get("ingress")
+
+
+ISSUED = {"services.api.ingress": {"host": "api.example.com", "tls": {"issuer": "letsencrypt"}}}
+GIVEN = {f"services.{name}.ingress.tls": {"secretName": "tls"} for name in ("api", "web")}
+
+
+def test_only_the_ingress_controller_may_connect_to_the_solver_pods_of_cert_manager(changed: Changed):
+    opened = policy(changed("dev", {**ISSUED, "cluster.ingressCidrs": ["10.30.0.0/16"]}), "acme-solvers")
+    assert opened["podSelector"]["matchLabels"] == {"acme.cert-manager.io/http01-solver": "true"}
+    [rule] = opened["ingress"]
+    assert rule["ports"] == [{"port": 8089, "protocol": "TCP"}]
+    assert rule["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+        {"ipBlock": {"cidr": "10.30.0.0/16"}},
+    ]
+    assert not opened.get("egress")
+
+
+def test_the_quota_has_room_for_a_solver_of_each_host_and_its_node_port(changed: Changed):
+    """By default cert-manager creates a pod of 10m and 64Mi and a Service of type NodePort for each challenge."""
+    issued, given = (
+        changed("dev", changes).manifests()["ResourceQuota", "quota"]["spec"]["hard"] for changes in ({}, GIVEN)
+    )
+    assert (issued["services.nodeports"], given["services.nodeports"]) == ("2", "0")
+    assert int(issued["pods"]) - int(given["pods"]) == 2
+    assert int(issued["requests.memory"].removesuffix("Mi")) - int(given["requests.memory"].removesuffix("Mi")) == 128
+
+
+def test_without_an_issuer_no_connection_for_challenges_is_allowed(changed: Changed):
+    assert ("NetworkPolicy", "acme-solvers") not in changed("dev", GIVEN).manifests()

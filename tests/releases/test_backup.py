@@ -1,0 +1,164 @@
+"""`./slipway backup` and `restore`: whose database, what is stopped meanwhile, and what a failure leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from lightkube import Client
+from lightkube.models.apps_v1 import DeploymentSpec
+from lightkube.models.batch_v1 import CronJobSpec, JobSpec, JobTemplateSpec
+from lightkube.models.core_v1 import (
+    Container,
+    ContainerState,
+    ContainerStateTerminated,
+    ContainerStatus,
+    PodSpec,
+    PodStatus,
+    PodTemplateSpec,
+)
+from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
+from lightkube.resources.apps_v1 import Deployment
+from lightkube.resources.batch_v1 import CronJob, Job
+from lightkube.resources.core_v1 import Pod
+
+from ops.cluster import connection
+from ops.cluster.connection import ClusterError
+from ops.program import config
+from ops.releases import backup
+from ops.releases.backup import BackupError, Database
+from slipway.cluster.kubeconfig import Kubeconfig
+from slipway.settings.engine_yaml import Node
+from slipway.settings.source_files import StackFile, read_defaults
+from tests.conftest import with_changes
+
+IMAGE = "registry.example.com/mysql@sha256:" + "1" * 64
+CLUSTER: dict[str, Any] = {
+    "mysql": {"image": IMAGE},
+    "services.api.needs": ["mysql"],
+    "services.web": {},
+    "cluster.server": "https://10\\.0\\.0\\.1",
+}
+
+
+@dataclass
+class Cluster:
+    """A cluster that ends each job at once, and remembers what it was asked for."""
+
+    exit_code: int = 0
+    replicas: int = 2
+    requests: list[str] = field(default_factory=list[str])
+    jobs: list[Job] = field(default_factory=list[Job])
+
+    def get(self, kind: type, name: str) -> Any:
+        if kind is Deployment:
+            selector = LabelSelector()
+            return Deployment(spec=DeploymentSpec(selector, PodTemplateSpec(), replicas=self.replicas))
+        container = Container(name=name, image=IMAGE, args=["backup"])
+        template = PodTemplateSpec(spec=PodSpec(containers=[container]))
+        return CronJob(spec=CronJobSpec(JobTemplateSpec(spec=JobSpec(template)), schedule="30 3 * * *"))
+
+    def patch(self, kind: type, name: str, change: dict[str, Any]) -> None:
+        self.replicas = change["spec"]["replicas"]
+        self.requests.append(f"{name} {self.replicas}")
+
+    def create(self, job: Job) -> Job:
+        assert job.spec and job.spec.template.spec and job.metadata
+        self.requests.append(" ".join(job.spec.template.spec.containers[0].args or []))
+        self.jobs.append(job)
+        job.metadata.name = "mysql-backup-1"
+        return job
+
+    def list(self, kind: type, labels: dict[str, str]) -> list[Pod]:
+        if "batch.kubernetes.io/job-name" not in labels:
+            return [Pod()] * self.replicas
+        ended = ContainerState(terminated=ContainerStateTerminated(exitCode=self.exit_code))
+        statuses = [ContainerStatus(image="", imageID="", name="", ready=False, restartCount=0, state=ended)]
+        return [Pod(metadata=ObjectMeta(name="p"), status=PodStatus(phase="Succeeded", containerStatuses=statuses))]
+
+    def log(self, name: str, follow: bool) -> list[str]:
+        return ["sha256 0\n"]
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch):
+    """`opened(changes)`: the store of the dev stack after these changes, whose context leads to 10.0.0.1."""
+    kubeconfig = Kubeconfig({"dev": {"cluster": "dev"}}, {"dev": {"server": "https://10.0.0.1"}})
+    monkeypatch.setattr("slipway.cluster.connection.load", lambda: kubeconfig)
+    monkeypatch.setattr(connection.StackCluster, "client", property(lambda _: cast("Client", Cluster())))
+
+    def open_database(changes: dict[str, Any]) -> tuple[Database, Cluster]:
+        own = StackFile(Node.of(with_changes("dev", changes)), [])
+        monkeypatch.setattr(config, "read_files", lambda _: (own, read_defaults()))
+        database = backup.database_of("dev")
+        return database, cast("Cluster", database.client)
+
+    return open_database
+
+
+REFUSED = [
+    ({"mysql": None, "services.api.needs": []}, "there is no slipway:mysql"),
+    (
+        {"mysql": {"source": "managed", "host": "db.example.com", "cidr": "10.0.0.0/8"}},
+        "db.example.com is operated",
+    ),
+    ({**CLUSTER, "mysql": {"image": IMAGE, "backup": None}}, "backup is null"),
+    ({**CLUSTER, "cluster.server": "https://10\\.0\\.0\\.2"}, "leads to https://10.0.0.1, which does not match"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED)
+def test_a_store_that_is_not_ours_to_dump_is_refused(opened: Any, changes: dict[str, Any], message: str):
+    with pytest.raises((BackupError, ClusterError), match=message):
+        opened(changes)
+
+
+def test_a_backup_is_the_scheduled_pod_run_now_with_its_output_shown(opened: Any, capsys: pytest.CaptureFixture[str]):
+    database, cluster = opened(CLUSTER)
+    backup.backup(database)
+    assert cluster.requests == ["backup"]
+    assert capsys.readouterr().out == "sha256 0\n"
+    [job] = cluster.jobs
+    assert (job.spec.backoffLimit, job.metadata.generateName) == (0, "mysql-backup-backup-")
+
+
+def test_a_job_goes_with_the_schedule_it_is_a_run_of(opened: Any):
+    database, cluster = opened(CLUSTER)
+    backup.backup(database)
+    [owner] = cluster.jobs[0].metadata.ownerReferences
+    assert (owner.kind, owner.name, owner.controller) == ("CronJob", "mysql-backup", True)
+
+
+def test_a_restore_runs_while_nobody_is_connected(opened: Any):
+    database, cluster = opened(CLUSTER)
+    backup.restore(database, "20260101T000000Z")
+    assert cluster.requests == ["api 0", "restore 20260101T000000Z", "api 2"]
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "after", "message"),
+    [(3, ["api 2"], "nothing changed"), (1, [], "api stay stopped")],
+)
+def test_after_a_failed_restore_only_untouched_data_are_served_again(
+    opened: Any, exit_code: int, after: list[str], message: str
+):
+    database, cluster = opened(CLUSTER)
+    cluster.exit_code = exit_code
+    with pytest.raises((BackupError, ClusterError), match=message):
+        backup.restore(database, None)
+    assert cluster.requests == ["api 0", "restore", *after]
+
+
+def test_the_restore_that_follows_starts_as_many_pods_as_there_should_be(opened: Any):
+    database, cluster = opened(CLUSTER)
+    cluster.replicas = 0
+    backup.restore(database, None)
+    assert cluster.requests[-1] == "api 1"
+
+
+def test_a_failed_backup_is_an_error(opened: Any):
+    database, cluster = opened(CLUSTER)
+    cluster.exit_code = 2
+    with pytest.raises(BackupError, match="ended with 2"):
+        backup.backup(database)
