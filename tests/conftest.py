@@ -20,7 +20,7 @@ from slipway.settings.source_files import read_defaults
 # For the processes that tests start; pytest itself has it from pyproject.toml.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "infra")])
 
-pytest_plugins = ["tests.guard", "tests.own_repositories", "tests.watchdog"]
+pytest_plugins = ["tests.plugins.guard", "tests.plugins.own_repositories", "tests.plugins.watchdog"]
 
 Declare = Callable[..., Program]
 # A stack with one service.

@@ -27,7 +27,7 @@ from slipway.objects import Object
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
 from tests.diagnosis.test_status import run
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 __all__ = ["run"]
 

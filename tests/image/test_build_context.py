@@ -17,7 +17,7 @@ from slipway.image import build_context
 from slipway.image.build_context import IN_USE_SECONDS, KEPT, prepared
 from slipway.settings.sections.stack import Image
 from tests.image.test_oci import write_app
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 HERE = Image(repository="r.io/slipway/api", target="prebuilt")
 

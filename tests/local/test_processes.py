@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from local.processes import Process, Processes, current_process, process_stat, wait_for_end
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 ENV = {"PATH": os.environ["PATH"]}
 

@@ -16,7 +16,7 @@ import pytest
 
 from local.errors import SetupError, SetupErrors
 from local.progress import Runner, Screen, Step, Task, last_line
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 CLONE = Path(__file__).resolve().parents[2]
 

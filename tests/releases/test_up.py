@@ -25,8 +25,8 @@ from ops.program.engine_state import EngineError
 from ops.program.recorder import ROOT
 from ops.releases import up
 from tests import api_server
+from tests.plugins.watchdog import child
 from tests.releases.conftest import DEPLOYMENT, FAILED, IMAGE, JOB, STACK, begins, ends, error, fails, write_events
-from tests.watchdog import child
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ops.program.recorder import Program
 from slipway.settings import checks, settings
 from tests.conftest import Changed
 from tests.settings.test_settings import refusal
-from tests.stores.test_stores import MANAGED, env
+from tests.stores.declared import MANAGED, env
 
 
 def managed(server: str, **keys: Any) -> dict[str, Any]:

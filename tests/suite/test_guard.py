@@ -1,4 +1,4 @@
-"""A test whose asserts did not run is no proof: tests/guard.py fails it."""
+"""A test whose asserts did not run is no proof: tests/plugins/guard.py fails it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests import guard
+from tests.plugins import guard
 
 pytest_plugins = ["pytester"]
 
@@ -67,7 +67,7 @@ def failures(pytester: pytest.Pytester, tests: str) -> dict[str, str]:
     """Name -> what is said of each test that fails when these run under the guard."""
     pytester.makepyfile(test_given=f"import time\nimport pulumi\nimport pytest\n\n{tests}\n")
     pytester.makeini("[pytest]\nenable_assertion_pass_hook = true\n")
-    said = pytester.runpytest_inprocess("-p", "tests.guard", "-p", "no:cacheprovider").stdout.str()
+    said = pytester.runpytest_inprocess("-p", "tests.plugins.guard", "-p", "no:cacheprovider").stdout.str()
     return dict(re.findall(r"^_+ test_(\w+) _+\n(.*?)(?=^_+ test_|^=+ )", said, re.MULTILINE | re.DOTALL))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 STUCK = """
 import subprocess, threading, time
@@ -34,7 +34,17 @@ def stuck(text: str, tmp_path: Path, **variables: str) -> tuple[float, subproces
     """How long a run of this test takes, and what came of it."""
     (tmp_path / "test_stuck.py").write_text(text)
     started = time.monotonic()
-    command = [sys.executable, "-m", "pytest", "-p", "tests.watchdog", "-p", "no:anyio", "--rootdir", str(tmp_path)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.plugins.watchdog",
+        "-p",
+        "no:anyio",
+        "--rootdir",
+        str(tmp_path),
+    ]
     env = {**os.environ, **variables}
     done = subprocess.run(
         [*command, str(tmp_path)], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False
@@ -50,7 +60,7 @@ def test_a_run_that_is_stuck_after_its_timeout_ends_with_the_name_of_the_test(tm
 
 
 def test_a_thread_that_nobody_stops_does_not_keep_the_run_from_ending(tmp_path: Path):
-    (tmp_path / "conftest.py").write_text("from tests import watchdog\nwatchdog.END_SECONDS = 1\n")
+    (tmp_path / "conftest.py").write_text("from tests.plugins import watchdog\nwatchdog.END_SECONDS = 1\n")
     seconds, done = stuck(THREAD, tmp_path)
     assert "1 passed" in done.stdout
     assert done.returncode != 0

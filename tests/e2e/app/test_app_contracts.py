@@ -17,7 +17,7 @@ from local.bootstrap import debian
 from local.node.certificates import SERVER, CertificateFolder, Leaf
 from slipway.image.source import toolchain
 from tests.e2e.conftest import ROOT, eventually, provide, run
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 

@@ -20,7 +20,7 @@ from tests.local.plugins.docker_plugin import (
     start_plugin,
 )
 from tests.local.plugins.kubernetes_plugin import EngineClient
-from tests.watchdog import child
+from tests.plugins.watchdog import child
 
 # --- docker
 

@@ -24,7 +24,7 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    forget_uncounted(Path(__file__).parent)
+    forget_uncounted(Path(__file__).parents[1])
     guard = _Guard()
     config.pluginmanager.register(guard)
     config.addinivalue_line("filterwarnings", "error::pytest.PytestReturnNotNoneWarning")
