@@ -1,4 +1,4 @@
-"""What tests of canaries have in common: how the stack asks for one, and a version that answers wrongly."""
+"""Shared by tests of canaries: the settings of a canary, and the deployment of a bad version."""
 
 from __future__ import annotations
 
@@ -18,35 +18,35 @@ FAILED = "status 500"
 
 
 def canary(percent: int, more: str = "") -> str:
-    """Stands for NEEDS; `more` is further keys of the canary."""
-    # Latency is not what these tests are about: the machine is small, and builds beside them.
+    """Return NEEDS with the settings of a canary; `more` is further keys of them."""
+    # A high limit for latency: the machine is small, and builds run during the tests.
     keys = f"percent: {percent}, seconds: 30, requests: 100, p99Milliseconds: 5000{more}"
     return f"{NEEDS}      rollout: canary\n      canary: {{{keys}}}\n"
 
 
 def slipway_up() -> str:
-    """`./slipway up`, which tries what is to be tried first; what it told."""
+    """Run `./slipway up`, and return its messages."""
     return run("./slipway", "up", "-s", "local", "--yes").stderr
 
 
-def of_canary() -> str:
-    """The names of all that is a canary's."""
+def canary_objects() -> str:
+    """Return the names of all objects of a canary."""
     kinds = "deployments,configmaps,secrets,jobs,services,networkpolicies"
     return "\n".join(line for line in kubectl("get", kinds, "-o", "name").splitlines() if "api-canary" in line)
 
 
 @dataclass(frozen=True)
-class Withdrawn:
-    """What a bad canary left."""
+class WithdrawnCanary:
+    """Result of an update whose canary was withdrawn."""
 
     done: subprocess.CompletedProcess[str]
     failed: int
-    """Answers that were its own."""
+    """Number of responses from the canary."""
     answered: int
-    """All answers from its first one to its last one."""
+    """Number of all responses, from the first one of the canary to the last one."""
 
 
-def try_a_bad_one(edit: Edit, api: urllib3.HTTPSConnectionPool) -> Withdrawn:
+def deploy_bad_canary(edit: Edit, api: urllib3.HTTPSConnectionPool) -> WithdrawnCanary:
     """Deploy a version that answers nothing but errors, under load."""
     edit(ROUTES, GOOD, BAD)
     with Load(api, "/v1/shops") as load:
@@ -56,4 +56,4 @@ def try_a_bad_one(edit: Edit, api: urllib3.HTTPSConnectionPool) -> Withdrawn:
     edit(ROUTES, BAD, GOOD)
     assert set(load.lost) == {FAILED}
     first, last = load.answers.index(FAILED), len(load.answers) - load.answers[::-1].index(FAILED)
-    return Withdrawn(done, len(load.lost), last - first)
+    return WithdrawnCanary(done, len(load.lost), last - first)

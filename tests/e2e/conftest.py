@@ -1,4 +1,4 @@
-"""The real thing: engine, plugins, cluster, registry and app of this clone, as `make up` left them."""
+"""Fixtures and commands for the real engine, plugins, cluster, registry and app, as `make up` started them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "api.slipway.localhost"
 NAMESPACE = "slipway-local"
 LOCAL = "stacks/Pulumi.local.yaml"
-# The last key of the service `api` there: behind it stands what a test adds to that service.
+# The last key of the service `api` there. Tests add further keys of the service behind it.
 NEEDS = "      needs: [mysql, redis]\n"
 
 Edit = Callable[[str, str, str], None]
-"""What the fixture `edit` gives: a file, what stands there, what takes its place."""
+"""Type of the fixture `edit`: file, old text, new text."""
 
 
 def environment() -> dict[str, str]:
-    """What `. ./activate` gives a user, and nothing more."""
+    """Return the environment that `. ./activate` sets up."""
     home = ROOT / ".slipway"
     return {
         **os.environ,
@@ -45,7 +45,7 @@ def environment() -> dict[str, str]:
 def run(
     *command: str, cwd: Path = ROOT, ok: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command as a user would; its whole output is in the failure."""
+    """Run a command as a user would. A failure shows its whole output."""
     done = subprocess.run(
         command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True, timeout=600, check=False
     )
@@ -57,23 +57,23 @@ def run(
 def pulumi(
     *arguments: str, ok: bool = True, cwd: Path = ROOT, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`pulumi ... -s local`, unless another stack is named."""
+    """Run `pulumi ... -s local`, unless another stack is named."""
     stack = () if "-s" in arguments else ("-s", "local")
     return run("pulumi", *arguments, *stack, "--non-interactive", "--color", "never", ok=ok, cwd=cwd, env=env)
 
 
 def up() -> str:
-    """`pulumi up --yes`; what it printed."""
+    """Run `pulumi up --yes`, and return its output."""
     return pulumi("up", "--yes", "--skip-preview").stdout
 
 
 def outputs() -> dict[str, Any]:
-    """The stack's outputs: the contract."""
+    """Return the outputs of the stack."""
     return json.loads(pulumi("stack", "output", "--json").stdout)
 
 
 def planned_changes() -> dict[str, str]:
-    """What a preview would change: `{"kubernetes:apps/v1:Deployment::api": "update"}`, without what stays the same."""
+    """Return the changes of a preview: `{"kubernetes:apps/v1:Deployment::api": "update"}`."""
     steps = json.loads(pulumi("preview", "--json").stdout)["steps"]
     named = {
         "::".join((step["urn"].split("::")[2].split("$")[-1], step["urn"].split("::")[3])): step["op"] for step in steps
@@ -82,12 +82,12 @@ def planned_changes() -> dict[str, str]:
 
 
 def kubectl(*arguments: str, ok: bool = True) -> str:
-    """`kubectl ... -n slipway-local`."""
+    """Run `kubectl ... -n slipway-local`, and return its output."""
     return run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments, ok=ok).stdout
 
 
 def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
-    """Seconds until it holds."""
+    """Wait until the condition holds, and return the seconds it took."""
     begin = time.monotonic()
     while not holds():
         assert time.monotonic() < begin + seconds, f"not within {seconds} s: {what}"
@@ -96,13 +96,13 @@ def eventually(holds: Callable[[], bool], seconds: float, what: str) -> float:
 
 
 def provide(folder: Path, packages: dict[str, str]) -> None:
-    """Have apt install the Debian packages whose programs are not here; `packages` is by program, the log in folder."""
+    """Install the Debian packages whose programs are missing. `packages` is by program; the log is in the folder."""
     task = Task("packages", folder / "apt.log", Screen(sys.stderr), threading.Event())
     debian.install(task, [package for program, package in packages.items() if not debian.which(program)])
 
 
 def running_pods(service: str | None = None) -> dict[str, int]:
-    """Restarts of each pod that is not on its way out, by name; of all, or of one service."""
+    """Return the restarts of each pod that is not terminating, by name; of all services or of one."""
     chosen = ("-l", f"app.kubernetes.io/name={service}") if service else ()
     pods = json.loads(kubectl("get", "pods", *chosen, "-o", "json"))["items"]
     return {
@@ -113,37 +113,37 @@ def running_pods(service: str | None = None) -> dict[str, int]:
 
 
 def variables() -> str:
-    """Name of the ConfigMap with the variables that new pods of the API get; it says what is in it."""
+    """Return the name of the ConfigMap with the variables of new pods of the API. It contains a hash of them."""
     pod = json.loads(kubectl("get", "deployment", "api", "-o", "json"))["spec"]["template"]["spec"]
     [source] = pod["containers"][0]["envFrom"]
     return source["configMapRef"]["name"]
 
 
 def variable(name: str) -> str:
-    """A variable as new pods of the API get it."""
+    """Return the value of a variable in new pods of the API."""
     return json.loads(kubectl("get", "configmap", variables(), "-o", "json"))["data"][name]
 
 
 def history() -> list[dict[str, Any]]:
-    """The newest first; nothing may be missing."""
-    told = json.loads(run("./slipway", "history", "-s", "local", "--json").stdout)
-    assert told["missing"] == []
-    return told["history"]
+    """Return the releases, newest first, and check that no record is missing."""
+    report = json.loads(run("./slipway", "history", "-s", "local", "--json").stdout)
+    assert report["missing"] == []
+    return report["history"]
 
 
 def version(api: urllib3.HTTPSConnectionPool) -> str:
-    """The version that answers."""
+    """Return the version of the app that answers."""
     return api.request("GET", "/version").json()["version"]
 
 
 class Replicas:
-    """Every number of pods a Deployment asks for, from entering until leaving the `with` block."""
+    """Collects the values of a Deployment's `replicas` during the `with` block."""
 
     def __init__(self, deployment: str, namespace: str = NAMESPACE) -> None:
         path = "jsonpath={.spec.replicas}{'\\n'}"
         where = ("--context", "slipway-local", "-n", namespace)
         self._command = ["kubectl", *where, "get", "deployment", deployment, "--watch", "-o", path]
-        self.seen: set[int] = set()
+        self.observed: set[int] = set()
 
     def __enter__(self) -> Replicas:
         self._watch = subprocess.Popen(self._command, env=environment(), stdout=subprocess.PIPE, text=True)
@@ -151,11 +151,11 @@ class Replicas:
 
     def __exit__(self, *_: object) -> None:
         self._watch.terminate()
-        self.seen = {int(line) for line in self._watch.communicate()[0].split()}
+        self.observed = {int(line) for line in self._watch.communicate()[0].split()}
 
 
-def evicted(pod: str, namespace: str = NAMESPACE) -> bool:
-    """Ask as `kubectl drain` does; False when the disruption budget says not now."""
+def try_evict(pod: str, namespace: str = NAMESPACE) -> bool:
+    """Evict a pod as `kubectl drain` does. Return False if the disruption budget refuses."""
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
     command = ["kubectl", "--context", "slipway-local", "create", "--raw", path, "-f", "-"]
@@ -166,8 +166,8 @@ def evicted(pod: str, namespace: str = NAMESPACE) -> bool:
     return done.returncode == 0
 
 
-def served(host: str) -> urllib3.HTTPSConnectionPool:
-    """A host of the Ingress, on HTTPS, verified with the local CA. No retries: what is lost counts."""
+def ingress_pool(host: str) -> urllib3.HTTPSConnectionPool:
+    """Return connections to a host of the Ingress, verified with the local CA. No retries hide a lost request."""
     return urllib3.HTTPSConnectionPool(
         "127.0.0.1",
         443,
@@ -183,20 +183,20 @@ def served(host: str) -> urllib3.HTTPSConnectionPool:
 
 @pytest.fixture(scope="session")
 def api() -> urllib3.HTTPSConnectionPool:
-    """The API, as its users reach it."""
-    return served(HOST)
+    """Connections to the API, as its users reach it."""
+    return ingress_pool(HOST)
 
 
 @pytest.fixture
 def edit() -> Generator[Edit]:
-    """`edit("app/x.go", "old", "new")`: change a file of the project; it is put back when the test ends."""
+    """`edit("app/x.go", "old", "new")` changes a file of the project, which is restored when the test ends."""
     before: dict[Path, bytes] = {}
 
     def change(name: str, old: str, new: str) -> None:
         file = ROOT / name
         content = file.read_bytes()
         before.setdefault(file, content)
-        assert old.encode() in content, f"{name} does not hold {old!r}"
+        assert old.encode() in content, f"{name} does not contain {old!r}"
         file.write_bytes(content.replace(old.encode(), new.encode(), 1))
 
     yield change
@@ -206,7 +206,7 @@ def edit() -> Generator[Edit]:
 
 @pytest.fixture
 def copy_of_project(tmp_path: Path) -> Path:
-    """The project as git has it, in another folder with a state of its own: the clone stays as it is."""
+    """Copy the files that git tracks or would add to another folder with a state of its own."""
     copy = tmp_path / "slipway"
     files = run("git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
     for name in files:

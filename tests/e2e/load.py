@@ -1,4 +1,4 @@
-"""A constant rate of requests, whatever the server does: an open model, so that a stall cannot hide lost requests."""
+"""Requests at a constant rate, whatever the server does: an open model, so that a stall cannot hide lost requests."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import urllib3
 
 @dataclass
 class Load:
-    """Sends `rate` requests a second from entering until leaving the `with` block."""
+    """Sends `rate` requests per second during the `with` block."""
 
     pool: urllib3.HTTPSConnectionPool
     path: str
     rate: int = 50
     sent: int = 0
     answers: list[str] = field(default_factory=list[str])
-    """What came of each request, in the order they came to an end: `status 200`, or what went wrong."""
+    """Result of each request, in order of completion: `status 200`, another status, or the error."""
 
     @property
     def lost(self) -> list[str]:
-        """What went wrong with each request that was not answered with 200."""
+        """The results of the requests that were not answered with 200."""
         return [answer for answer in self.answers if answer != "status 200"]
 
     def __enter__(self) -> Load:

@@ -1,4 +1,4 @@
-"""Requests at a constant rate, whatever the server does: what would be lost to users while something else happens."""
+"""Requests at a constant rate, sent by vegeta: counts the requests that users would lose during an operation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 
 from tests.e2e.conftest import ROOT, environment, run
 
-# Connections that are kept, and one for each request.
+# Requests on reused connections, and requests on a new connection each.
 MODES = {"kept": "-keepalive=true", "new": "-keepalive=false"}
 
 
 def vegeta() -> Path:
-    """The program, compiled if it is not here yet."""
+    """Return the path of vegeta, compiled on first use."""
     program = ROOT / ".slipway" / "bin" / "vegeta"
     if not program.exists():
         run("go", "build", "-o", str(program), "github.com/tsenart/vegeta/v12", cwd=ROOT / "tests/load/vegeta")
@@ -25,7 +25,7 @@ def vegeta() -> Path:
 
 @dataclass
 class Attack:
-    """`rate` GET requests a second for the time of the `with` block, half of them each on a connection of its own."""
+    """Sends `rate` GET requests per second during the `with` block, half of them on a new connection each."""
 
     host: str
     path: str
@@ -33,9 +33,9 @@ class Attack:
     rate: int = 200
     sent: int = 0
     lost: Counter[str] = field(default_factory=Counter[str])
-    """How many were not answered with 200, by what came instead."""
+    """Number of requests that were not answered with 200, by status or error."""
     p99: float = 0
-    """Milliseconds; of the slower of the two modes."""
+    """99th percentile in milliseconds, of the slower of the two modes."""
 
     def __enter__(self) -> Attack:
         target = f"GET https://{self.host}{self.path}\n"
@@ -43,7 +43,7 @@ class Attack:
         return self
 
     def __exit__(self, *_: object) -> None:
-        # The first one stops the sending, and waits for what is under way.
+        # The first SIGINT stops sending; vegeta then waits for the pending requests.
         for process, _results in self._running:
             process.send_signal(signal.SIGINT)
         for process, results in self._running:

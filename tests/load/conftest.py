@@ -1,4 +1,4 @@
-"""What the tests under load share: fixtures of the end-to-end tests, and the table of what came of it."""
+"""Fixtures of the end-to-end tests for tests under load, and the table of their results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from tests.e2e.conftest import api, edit
 
-__all__ = ["api", "edit", "written"]
+__all__ = ["api", "edit", "results_table"]
 
 Row = TypeVar("Row")
 
@@ -20,11 +20,11 @@ PLUGINS = (
 
 
 @contextmanager
-def written(file: Path, document: Callable[[list[Row]], str], whole: int) -> Generator[list[Row]]:
-    """Rows for the tests to fill: printed at the end, and written down if all of them are there."""
+def results_table(file: Path, document: Callable[[list[Row]], str], row_count: int) -> Generator[list[Row]]:
+    """Yield a list for the rows. The document is printed at the end, and written if it has all rows."""
     rows: list[Row] = []
     yield rows
     text = f"{document(rows)}\nSeen with {PLUGINS}.\n"
     print(f"\n{text}")
-    if len(rows) == whole:
+    if len(rows) == row_count:
         file.write_text(text)

@@ -14,35 +14,35 @@ HEALTH = "app/internal/admin/health.go"
 BAD_MIGRATION = "app/internal/store/mysql/migrations/00099_bad.sql"
 
 Change = tuple[str, str, str]
-"""File, what stands there, what takes its place."""
+"""File, old text, new text."""
 Objects = list[dict[str, Any]]
 
 
 def service(*lines: str) -> Change:
-    """Keys of the service `api` in the stack file."""
+    """Return a change that adds these keys to the service `api` in the stack file."""
     return LOCAL, NEEDS, NEEDS + "".join(f"      {line}\n" for line in lines)
 
 
-def rolling(*lines: str, seconds: int = 20) -> tuple[Change, Change]:
-    """The same, with rollouts that fail soon. Without a migration, which would meet the fault first.
+def quick_rollout(*lines: str, seconds: int = 20) -> tuple[Change, Change]:
+    """Return changes that also let a rollout fail soon, without a migration, which would meet the fault first.
 
-    No two have the same pods: a rollout that takes up a ReplicaSet of before has no deadline to Kubernetes.
+    The pods differ each time: Kubernetes applies no deadline to a rollout that reuses a ReplicaSet.
     """
     here = "  slipway:services:\n"
     soon = f"  slipway:service: {{startupSeconds: 10, progressSeconds: {seconds}, env: {{FAULT: x{token_hex(4)}}}}}\n"
     return (LOCAL, here, soon + here), service("migration: null", *lines)
 
 
-def pod_of_app(labelled: str, **more: Any) -> dict[str, Any]:
-    """A pod of the app's image that the namespace lets in."""
+def pod_of_app(name: str, **more: Any) -> dict[str, Any]:
+    """Return a pod template with the app's image that the namespace admits."""
     hardened = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": True}
     container = {"name": "api", "image": outputs()["image"], "securityContext": hardened}
     identity = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
     return {
-        "metadata": {"labels": {"app.kubernetes.io/name": labelled}},
+        "metadata": {"labels": {"app.kubernetes.io/name": name}},
         "spec": {
             "automountServiceAccountToken": False,
-            "enableServiceLinks": False,  # MYSQL_PORT and the like would be settings
+            "enableServiceLinks": False,  # or variables such as MYSQL_PORT would be taken for settings
             "securityContext": identity,
             "containers": [container],
             **more,
@@ -66,7 +66,7 @@ def without_volume() -> Objects:
 
 
 def too_slow() -> Objects:
-    # It serves until it is told to end.
+    # The app runs until it is stopped.
     template = pod_of_app("fault", restartPolicy="Never")
     spec = {"activeDeadlineSeconds": 10, "backoffLimit": 0, "template": template}
     return [{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "fault"}, "spec": spec}]
@@ -83,14 +83,14 @@ def no_pod_allowed() -> Objects:
         "namespaceSelector": PODS_HERE["namespaceSelector"],
         "resourceRules": PODS_HERE["rules"],
     }
-    said = [{"expression": "false", "message": "no pods today"}]
+    rules = [{"expression": "false", "message": "no pods today"}]
     group = "admissionregistration.k8s.io/v1"
     return [
         {
             "apiVersion": group,
             "kind": "ValidatingAdmissionPolicy",
             "metadata": {"name": "fault"},
-            "spec": {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": said},
+            "spec": {"failurePolicy": "Fail", "matchConstraints": constraints, "validations": rules},
         },
         {
             "apiVersion": group,
@@ -122,40 +122,40 @@ def webhook_that_is_down() -> Objects:
 
 
 def full_quota() -> None:
-    """As many pods as there are, and no more."""
+    """Limit the quota to the number of pods that run now."""
     quota = json.loads(kubectl("get", "resourcequota", "quota", "-o", "json"))
     hard = {"spec": {"hard": {"pods": quota["status"]["used"]["pods"]}}}
     kubectl("patch", "resourcequota", "quota", "--type=merge", "-p", json.dumps(hard))
 
 
-def deleted(kind: str, name: str) -> None:
-    """Gone; `pulumi up --refresh` brings it back."""
+def delete(kind: str, name: str) -> None:
+    """Delete an object; `pulumi up --refresh` recreates it."""
     kubectl("delete", kind, name, "--ignore-not-found")
 
 
 def nothing() -> None:
-    """Nothing but edits and objects."""
+    """Do nothing, for faults that consist of edits or objects."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a stack that is well, and what it has to be called."""
+    """A fault that is put into a healthy stack, and the label it has to get."""
 
     what: str
     label: str
     edits: tuple[Change, ...] = ()
     files: dict[str, str] = field(default_factory=dict[str, str])
-    """New ones, with their content."""
+    """New files, with their content."""
     objects: Callable[[], Objects] = list
-    """What somebody applies."""
+    """Objects to apply."""
     act: Callable[[], None] = nothing
     undo: Callable[[], None] = nothing
     refuses_pods: bool = False
-    """Whether the fault holds only once the API server refuses pods: it learns of a policy some seconds later."""
+    """Whether to wait until the API server refuses pods: a new policy takes effect some seconds later."""
 
     @property
     def deploys(self) -> bool:
-        """Whether `pulumi up` meets the fault, and has to fail."""
+        """Whether the fault is deployed with `pulumi up`, which has to fail."""
         return bool(self.edits)
 
 
@@ -175,44 +175,46 @@ NO_IMAGE: Change = (
 )
 
 FAULTS = [
-    # The migration stays: taking it out would write the quota anew. It is the probe that makes the pods roll, of which
-    # the migration has none: it would be run for another setting.
+    # The migration stays, because removing it would write the quota anew. A changed probe rolls the pods without
+    # running the migration again, because the migration has no probe.
     Fault(
         "a quota that is used up",
         "quota",
         (service(f"startupSeconds: {5 + randbelow(15)}", "progressSeconds: 25"),),
         act=full_quota,
-        undo=lambda: deleted("resourcequota", "quota"),
+        undo=lambda: delete("resourcequota", "quota"),
     ),
-    Fault("a policy that forbids the pods", "policy refused", rolling(), objects=no_pod_allowed, refuses_pods=True),
-    Fault("a webhook that is down", "admission", rolling(), objects=webhook_that_is_down, refuses_pods=True),
+    Fault(
+        "a policy that forbids the pods", "policy refused", quick_rollout(), objects=no_pod_allowed, refuses_pods=True
+    ),
+    Fault("a webhook that is down", "admission", quick_rollout(), objects=webhook_that_is_down, refuses_pods=True),
     Fault(
         "a service account somebody deleted",
         "missing object",
-        rolling(),
-        act=lambda: deleted("serviceaccount", "api"),
+        quick_rollout(),
+        act=lambda: delete("serviceaccount", "api"),
     ),
     Fault("a claim on a class that is not there", "volume", objects=without_volume),
     Fault("a job that takes too long", "deadline exceeded", objects=too_slow),
-    Fault("an image that no registry has", "image cannot be pulled", (*rolling(), NO_IMAGE)),
-    Fault("arguments the program does not know", "crash loop", rolling("args: [nonsense]")),
+    Fault("an image that no registry has", "image cannot be pulled", (*quick_rollout(), NO_IMAGE)),
+    Fault("arguments the program does not know", "crash loop", quick_rollout("args: [nonsense]")),
     Fault(
         "a variable with a wrong value",
         "bad configuration",
-        (*rolling(), (LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: loud")),
+        (*quick_rollout(), (LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: loud")),
     ),
-    Fault("a secret the service does not name", "missing config key", rolling("secrets: []")),
-    Fault("a version that takes too much memory", "out of memory", (*rolling(), GREEDY)),
+    Fault("a secret the service does not name", "missing config key", quick_rollout("secrets: []")),
+    Fault("a version that takes too much memory", "out of memory", (*quick_rollout(), GREEDY)),
     Fault(
         "more CPU than a node has",
         "unschedulable",
-        (*rolling(), (LOCAL, "{cpu: 50m, memory: 64Mi}", '{cpu: "64", memory: 64Mi}')),
+        (*quick_rollout(), (LOCAL, "{cpu: 50m, memory: 64Mi}", '{cpu: "64", memory: 64Mi}')),
     ),
-    Fault("a start that does not end", "startup probe", (*rolling(), STARTUP)),
-    Fault("a version that is never ready", "readiness probe", (*rolling(seconds=40), READINESS)),
-    Fault("a version that hangs", "liveness probe", (*rolling(seconds=60), LIVENESS, READINESS)),
+    Fault("a start that does not end", "startup probe", (*quick_rollout(), STARTUP)),
+    Fault("a version that is never ready", "readiness probe", (*quick_rollout(seconds=40), READINESS)),
+    Fault("a version that hangs", "liveness probe", (*quick_rollout(seconds=60), LIVENESS, READINESS)),
     Fault(
-        "a migration with a mistake",
+        "a migration with an error",
         "migration failed",
         (service("migration: {retries: 0}"),),
         files={BAD_MIGRATION: "-- +goose Up\nALTER TABLE no_such_table ADD COLUMN x INT;\n"},

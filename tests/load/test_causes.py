@@ -1,6 +1,6 @@
-"""Faults put into a running stack one by one: each is named within a minute, and no request is lost meanwhile.
+"""Each fault in a running stack is named within a minute, and no request is lost.
 
-The table it prints at the end is docs/reference/faults.md, written when all faults were tried.
+The table printed at the end is docs/reference/faults.md; it is written when all faults were tried.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.e2e.conftest import (
     up,
 )
 from tests.e2e.load import Load
-from tests.load.conftest import written
+from tests.load.conftest import results_table
 from tests.load.faults import FAULTS, Fault, pod_of_app
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -41,40 +41,40 @@ NAMED_WITHIN_SECONDS = 60
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one fault."""
+    """Result of one fault."""
 
     fault: Fault
     next: str
     seconds: float
     sent: int
     lost: int
-    well: bool
+    healthy: bool
     changes: int
-    """Afterwards: whether the stack is healthy, and how many changes a preview plans."""
+    """How many changes a preview plans after the repair."""
 
     @property
     def after(self) -> str:
-        """The state after it."""
-        return f"{'healthy' if self.well else 'NOT healthy'}, {self.changes} changes planned"
+        """The state of the stack after the repair."""
+        return f"{'healthy' if self.healthy else 'NOT healthy'}, {self.changes} changes planned"
 
     @property
-    def told(self) -> str:
-        """What to do next, in a cell of a table."""
+    def next_command(self) -> str:
+        """The suggested next command, escaped for a table cell."""
         return self.next.replace("|", r"\|")
 
 
 @pytest.fixture(scope="module")
 def table() -> Generator[list[Row]]:
-    """Filled by the tests, printed and written at the end."""
+    """Collect the results of the tests; they are printed and written at the end."""
     up()
-    with written(DOCUMENT, document, len(FAULTS)) as rows:
+    with results_table(DOCUMENT, document, len(FAULTS)) as rows:
         yield rows
 
 
 def document(rows: list[Row]) -> str:
     lines = [
         f"| {row.fault.what} | {row.fault.label} | {row.seconds:.0f} | {row.sent} | {row.lost} "
-        f"| {row.after} | `{row.told}` |"
+        f"| {row.after} | `{row.next_command}` |"
         for row in rows
     ]
     return (
@@ -94,31 +94,31 @@ def document(rows: list[Row]) -> str:
 def test_a_fault_is_named_within_a_minute_and_no_request_is_lost(
     fault: Fault, api: urllib3.HTTPSConnectionPool, table: list[Row], tmp_path: Path
 ):
-    eventually(lambda: status()["healthy"], 60, "the stack is well before the fault")
+    eventually(lambda: status()["healthy"], 60, "the stack is healthy before the fault")
     with Load(api, "/v1/shops", rate=20) as load:
         time.sleep(2)
-        with put_in(fault, tmp_path):
-            seconds, output = named_after(fault, tmp_path)
+        with inject(fault, tmp_path):
+            seconds, output = wait_until_named(fault, tmp_path)
             after = status()
         pulumi("up", "--yes", "--skip-preview", "--refresh")
-        eventually(lambda: status()["healthy"], 60, "the stack is well after the fault")
+        eventually(lambda: status()["healthy"], 60, "the stack is healthy after the fault")
         time.sleep(2)
-    # Of one image, both services may have the same fault.
+    # Both services run one image, so both may have the fault.
     cause = after["causes"][0]
-    well, changes = status()["healthy"], planned_changes()
-    table.append(Row(fault, cause["next"], seconds, load.sent, len(load.lost), well, len(changes)))
-    assert {one["label"] for one in after["causes"]} == {fault.label}, output
+    healthy, changes = status()["healthy"], planned_changes()
+    table.append(Row(fault, cause["next"], seconds, load.sent, len(load.lost), healthy, len(changes)))
+    assert {cause["label"] for cause in after["causes"]} == {fault.label}, output
     assert cause["evidence"]
     assert not after["healthy"]
     assert load.sent > 100
     assert load.lost == []
     assert seconds < NAMED_WITHIN_SECONDS
-    assert (well, changes) == (True, {})
+    assert (healthy, changes) == (True, {})
 
 
 @contextmanager
-def put_in(fault: Fault, folder: Path) -> Generator[None]:
-    """The fault, taken out again whatever happens."""
+def inject(fault: Fault, folder: Path) -> Generator[None]:
+    """Put the fault into the stack, and remove it at the end of the block."""
     before = {name: (ROOT / name).read_bytes() for name, _, _ in fault.edits}
     manifest = folder / "fault.json"
     objects = fault.objects()
@@ -127,7 +127,7 @@ def put_in(fault: Fault, folder: Path) -> Generator[None]:
         for name, old, new in fault.edits:
             text = (ROOT / name).read_text()
             assert old in text, f"{name} does not hold {old!r}"
-            # In the stack file, api comes first.
+            # The first match is the service api, which comes first in the stack file.
             (ROOT / name).write_text(text.replace(old, new, 1))
         for name, content in fault.files.items():
             (ROOT / name).write_text(content)
@@ -147,61 +147,65 @@ def put_in(fault: Fault, folder: Path) -> Generator[None]:
         fault.undo()
 
 
-def named_after(fault: Fault, folder: Path) -> tuple[float, str]:
-    """Seconds until the fault has its name; what `pulumi up` printed, which has to fail."""
-    known = makers() if fault.deploys else set[str]()
+def wait_until_named(fault: Fault, folder: Path) -> tuple[float, str]:
+    """Wait until `./slipway status` names the fault. Return the seconds it took, and the output of `pulumi up`."""
+    known = pod_owners() if fault.deploys else set[str]()
     since = seconds = None
-    with (folder / "up.txt").open("w+") as said:
+    with (folder / "up.txt").open("w+") as output_file:
         command = ["pulumi", "up", "--yes", "--skip-preview", "-s", "local", "--non-interactive", "--color", "never"]
         engine = subprocess.Popen(
-            command if fault.deploys else ["true"], cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT
+            command if fault.deploys else ["true"],
+            cwd=ROOT,
+            env=environment(),
+            stdout=output_file,
+            stderr=subprocess.STDOUT,
         )
         try:
             end = time.monotonic() + 300
             while engine.poll() is None or seconds is None:
-                if since is None and makers() - known:
+                if since is None and pod_owners() - known:
                     since = time.monotonic()
                 labels = [cause["label"] for cause in status()["causes"]]
                 if seconds is None and fault.label in labels:
                     named = time.monotonic()
                     seconds = named - (since or named)
-                said.seek(0)
-                assert time.monotonic() < end, f"not named {fault.label}, but {labels}\n{said.read()}"
+                output_file.seek(0)
+                assert time.monotonic() < end, f"not named {fault.label}, but {labels}\n{output_file.read()}"
                 time.sleep(0.5)
         finally:
             if engine.poll() is None:
                 engine.terminate()
                 engine.wait()
-        said.seek(0)
-        output = said.read()
+        output_file.seek(0)
+        output = output_file.read()
     assert (engine.returncode != 0) == fault.deploys, output
     return seconds, output
 
 
-def makers() -> set[str]:
-    """Everything that makes pods: a new one is the moment from which a fault can be seen."""
+def pod_owners() -> set[str]:
+    """Return the ReplicaSets and Jobs: a fault of the pods can be seen from the moment a new one exists."""
     return set(kubectl("get", "replicasets,jobs", "-o", "name").split())
 
 
 def status() -> dict[str, Any]:
-    """What `./slipway status` says; its exit code has to fit."""
+    """Return the report of `./slipway status`, whose exit code has to match it."""
     done = run("./slipway", "status", "-s", "local", "--json", ok=False)
     assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
-    assert found["healthy"] == (done.returncode == 0)
-    return found
+    report = json.loads(done.stdout)
+    assert report["healthy"] == (done.returncode == 0)
+    return report
 
 
 def pods_are_refused() -> bool:
     command = ("kubectl", "--context", "slipway-local", "-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-")
     pod = {"apiVersion": "v1", "kind": "Pod", **pod_of_app("fault"), "metadata": {"name": "fault"}}
-    asked = subprocess.run(
+    created = subprocess.run(
         command, cwd=ROOT, env=environment(), input=json.dumps(pod), capture_output=True, text=True, check=False
     )
-    return asked.returncode != 0
+    return created.returncode != 0
 
 
-# The other verb
+# --- logs
 
 
 @pytest.mark.feature("L3", part="logs that follow a pod that comes later")
@@ -213,9 +217,9 @@ def test_logs_hold_lines_of_all_pods_and_follow_a_pod_that_comes_later(
     lines = [json.loads(line) for line in shown.splitlines()]
     assert len({line["pod"] for line in lines}) >= 2
     assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
-    with (tmp_path / "logs.txt").open("w+") as said:
+    with (tmp_path / "logs.txt").open("w+") as output_file:
         command = ["./slipway", "logs", "-s", "local", "api", "-f", "--since", "1s"]
-        following = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT)
+        following = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output_file, stderr=subprocess.STDOUT)
         try:
             kubectl("rollout", "restart", "deployment/api")
             kubectl("rollout", "status", "deployment/api", "--timeout=120s")
@@ -224,13 +228,13 @@ def test_logs_hold_lines_of_all_pods_and_follow_a_pod_that_comes_later(
 
             def shows() -> bool:
                 api.request("GET", "/v1/shops")
-                said.seek(0)
-                return f"\n{short}" in f"\n{said.read()}"
+                output_file.seek(0)
+                return f"\n{short}" in f"\n{output_file.read()}"
 
             eventually(shows, 60, f"a line of {short}")
         finally:
             following.send_signal(signal.SIGINT)
         assert following.wait(timeout=10) == 0
-        said.seek(0)
-        assert "Traceback" not in said.read()
+        output_file.seek(0)
+        assert "Traceback" not in output_file.read()
     up()

@@ -1,6 +1,6 @@
-"""Every drill on the running local stack: it passes, says what it saw, and leaves the stack as it was.
+"""Each drill passes on the running local stack, reports what it observed, and leaves the stack as it was.
 
-The table it prints at the end is docs/reference/drills.md, written when all drills were done.
+The table printed at the end is docs/reference/drills.md; it is written when all drills were run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import urllib3
 from ops.drills.catalogue import DRILLS
 from ops.drills.report import REPORTS
 from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, running_pods, up
-from tests.load.conftest import written
+from tests.load.conftest import results_table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -33,7 +33,7 @@ EFFECTS = {
     "full-quota": "a further pod is refused: FailedCreate: exceeded quota within 30 s",
     "leaked-secret": "no pod accepts the stolen token within 30 s",
 }
-"""What shows that the fault was there."""
+"""The check of each drill that proves that its fault had an effect."""
 
 INTRODUCTION = """<!-- Written by `make e2e-drills`. -->
 # Drills
@@ -49,19 +49,19 @@ Report = dict[str, Any]
 
 @pytest.fixture(scope="module")
 def reports() -> Generator[list[Report]]:
-    """Filled by the tests, printed and written at the end."""
+    """Collect the reports of the drills; they are printed and written at the end."""
     up()
-    with written(DOCUMENT, document, len(DRILLS)) as found:
-        yield found
+    with results_table(DOCUMENT, document, len(DRILLS)) as rows:
+        yield rows
 
 
 def document(reports: list[Report]) -> str:
     rows = [
-        f"| {one['drill']} | {one['does']} | {asserted['expected']} | {asserted['seen']} | {_lost(one['traffic'])} "
-        f"| {one['traffic']['longestOutageSeconds']} s | {one['seconds']:.0f} s |"
-        for one in reports
-        for asserted in one["checks"]
-        if asserted["expected"] == EFFECTS[one["drill"]]
+        f"| {report['drill']} | {report['does']} | {asserted['expected']} | {asserted['seen']} "
+        f"| {_lost(report['traffic'])} | {report['traffic']['longestOutageSeconds']} s | {report['seconds']:.0f} s |"
+        for report in reports
+        for asserted in report["checks"]
+        if asserted["expected"] == EFFECTS[report["drill"]]
     ]
     heading = "| drill | does | effect asserted | seen | lost | longest without a 200 | took |\n" + 7 * "|---" + "|\n"
     return INTRODUCTION + heading + "\n".join(rows) + "\n"
@@ -75,7 +75,7 @@ def _lost(traffic: dict[str, Any]) -> str:
 @pytest.mark.feature("O3")
 @pytest.mark.parametrize("name", [drill.name for drill in DRILLS])
 def test_a_drill_passes_and_leaves_the_stack_as_it_was(name: str, reports: list[Report]):
-    eventually(is_well, 120, "the stack is well before the drill")
+    eventually(is_healthy, 120, "the stack is healthy before the drill")
     done = run("./slipway", "drill", name, "-s", "local", "--json", ok=False)
     assert done.returncode == 0, done.stdout + done.stderr
     [report] = json.loads(done.stdout)["drills"]
@@ -88,53 +88,53 @@ def test_a_drill_passes_and_leaves_the_stack_as_it_was(name: str, reports: list[
     text = (ROOT / report["file"]).read_text()
     assert text.startswith(f"# {name}: passed\n")
     assert EFFECTS[name] in text
-    is_as_it_was()
+    assert_nothing_is_left()
 
 
-def is_as_it_was() -> None:
-    """No drift, nobody but Pulumi and the cluster's own controllers who owns a field, and nothing to be done."""
-    eventually(is_well, 120, "the stack is well after the drill")
+def assert_nothing_is_left() -> None:
+    """Check that there is no drift, no field owned by a drill, and no change to deploy."""
+    eventually(is_healthy, 120, "the stack is healthy after the drill")
     drift = run("./slipway", "drift", "-s", "local", ok=False)
     assert drift.returncode == 0, drift.stdout + drift.stderr
     kinds = "statefulsets,resourcequotas,secrets,deployments"
-    found = json.loads(kubectl("get", kinds, "-o", "json", "--show-managed-fields"))["items"]
+    items = json.loads(kubectl("get", kinds, "-o", "json", "--show-managed-fields"))["items"]
     owned = [
-        f"{one['kind']}/{one['metadata']['name']}"
-        for one in found
-        if any(owner.get("manager") == "slipway" for owner in one["metadata"].get("managedFields", []))
+        f"{item['kind']}/{item['metadata']['name']}"
+        for item in items
+        if any(owner.get("manager") == "slipway" for owner in item["metadata"].get("managedFields", []))
     ]
     assert owned == []
     pulumi("preview", "--expect-no-changes")
 
 
-def is_well() -> bool:
+def is_healthy() -> bool:
     done = run("./slipway", "status", "-s", "local", "--json", ok=False)
     assert done.returncode in (0, 1), done.stderr
-    found = json.loads(done.stdout)
-    return found["healthy"] and {service["rollout"] for service in found["services"]} == {"complete"}
+    report = json.loads(done.stdout)
+    return report["healthy"] and {service["rollout"] for service in report["services"]} == {"complete"}
 
 
-def test_a_drill_stopped_by_ctrl_c_puts_everything_back_and_says_so(tmp_path: Path):
-    eventually(is_well, 120, "the stack is well before the drill")
+def test_a_drill_stopped_by_ctrl_c_restores_everything_and_reports_it(tmp_path: Path):
+    eventually(is_healthy, 120, "the stack is healthy before the drill")
     before = {file.name for file in REPORTS.glob("redis-down-*.md")}
-    with (tmp_path / "said.txt").open("w+") as said:
+    with (tmp_path / "output.txt").open("w+") as output_file:
         command = ["./slipway", "drill", "redis-down", "-s", "local"]
-        drill = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=said, stderr=subprocess.STDOUT)
+        drill = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output_file, stderr=subprocess.STDOUT)
         try:
             eventually(lambda: "redis-0" not in running_pods(), 90, "Redis is gone")
         finally:
             drill.send_signal(signal.SIGINT)
             code = drill.wait(timeout=180)
-        said.seek(0)
-        text = said.read()
+        output_file.seek(0)
+        text = output_file.read()
     assert code == 1, text
     assert "Traceback" not in text
     [report] = [file for file in REPORTS.glob("redis-down-*.md") if file.name not in before]
     assert "The drill ended early: it was stopped by hand." in report.read_text()
-    is_as_it_was()
+    assert_nothing_is_left()
 
 
-def test_a_drill_is_refused_while_the_stack_is_not_well(api: urllib3.HTTPSConnectionPool):
+def test_a_drill_is_refused_while_the_stack_is_not_healthy(api: urllib3.HTTPSConnectionPool):
     kubectl("scale", "statefulset", "redis", "--replicas=0")
     try:
         eventually(lambda: "redis-0" not in running_pods(), 60, "Redis is gone")

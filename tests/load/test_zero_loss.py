@@ -1,4 +1,4 @@
-"""What a team does to a running service, under load: nobody loses a request. The table is docs/reference/load.md."""
+"""No request is lost while a team changes a running service under load. The table is docs/reference/load.md."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.e2e.conftest import (
     ROOT,
     Edit,
     eventually,
-    evicted,
+    ingress_pool,
     kubectl,
     outputs,
     run,
     running_pods,
-    served,
+    try_evict,
     up,
 )
 from tests.load.attack import Attack
-from tests.load.conftest import written
+from tests.load.conftest import results_table
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -41,7 +41,7 @@ SCALED = "autoscaling: {min: 2, max: 4}"
 
 @dataclass(frozen=True)
 class Row:
-    """What came of one scenario."""
+    """Result of one scenario."""
 
     scenario: str
     seconds: float
@@ -50,29 +50,31 @@ class Row:
 
     @property
     def lost(self) -> str:
-        """How many requests, and what came in place of their answers."""
+        """Number of lost requests, with the errors they got."""
         counts = [f"{count:,} {answer}" for answer, count in self.attack.lost.items()]
         return f"{sum(self.attack.lost.values()):,}" + (f" ({', '.join(counts)})" if counts else "")
 
     @property
-    def told(self) -> str:
-        """A line of a table."""
+    def as_table_row(self) -> str:
+        """The result as a row of a Markdown table."""
         sent, p99 = f"{self.attack.sent:,}", f"{self.attack.p99:.0f} ms"
         return f"| {self.scenario} | {self.seconds:.0f} s | {sent} | {self.lost} | {p99} |"
 
 
 @pytest.fixture(scope="module")
 def table() -> Generator[list[Row]]:
-    """Filled by the tests, printed and written at the end."""
+    """Collect the results of the tests; they are printed and written at the end."""
     up()
-    with written(DOCUMENT, document, len(SCENARIOS) + len(OF_TUTORIAL)) as rows:
+    with results_table(DOCUMENT, document, len(SCENARIOS) + len(TUTORIAL_SCENARIOS)) as rows:
         yield rows
 
 
 def document(rows: list[Row]) -> str:
     heading = "| at 200 requests a second | took | sent | lost | p99 |\n|---|---|---|---|---|\n"
-    ours, theirs = ("\n".join(row.told for row in rows if row.is_tutorial == wanted) for wanted in (False, True))
-    return INTRODUCTION + heading + ours + BESIDE + heading + theirs + "\n"
+    own, tutorial_rows = (
+        "\n".join(row.as_table_row for row in rows if row.is_tutorial == wanted) for wanted in (False, True)
+    )
+    return INTRODUCTION + heading + own + TUTORIAL_INTRODUCTION + heading + tutorial_rows + "\n"
 
 
 INTRODUCTION = """<!-- Written by `make e2e-load`. -->
@@ -82,17 +84,17 @@ One node, two cores shared by the cluster, the app and the load. Half of the req
 each on one of its own, with TLS. Lost is whatever was not answered with 200 within 10 s.
 
 """
-BESIDE = """
+TUTORIAL_INTRODUCTION = """
 
-The same image on the same cluster, deployed as tutorials do it: two pods, and nothing said of probes, of how a pod
-leaves or how many may be away.
+The same image on the same cluster, deployed as tutorials do it: two pods, without probes, a preStop hook or a
+disruption budget.
 
 """
 
 
 @dataclass(frozen=True)
 class Stack:
-    """What a scenario may do: change files, which are put back after it, and deploy."""
+    """The operations of the scenarios on the stack. Edited files are restored after the test."""
 
     edit: Edit
 
@@ -147,7 +149,7 @@ class Stack:
         ingress = ("kubectl", "--context", "slipway-local", "-n", "ingress", "rollout")
         run(*ingress, "restart", "deployment/traefik")
         run(*ingress, "status", "deployment/traefik", "--timeout=90s")
-        time.sleep(10)  # the former one serves on while it leaves
+        time.sleep(10)  # the former pod still serves while it shuts down
 
     def restarted_api_server(self) -> None:
         assert Processes(records(), ROOT / ".slipway" / "cluster" / "logs").stop("kube-apiserver")
@@ -156,8 +158,8 @@ class Stack:
 
 
 def evict(pod: str, namespace: str) -> None:
-    """Again until the disruption budget, if there is one, allows it."""
-    eventually(lambda: evicted(pod, namespace), 90, f"{pod} may leave")
+    """Evict a pod, and retry until the disruption budget allows it."""
+    eventually(lambda: try_evict(pod, namespace), 90, f"{pod} is evicted")
 
 
 CHANGED_VARIABLE, SCALED_OUT_AND_IN = "changed variable", "scale out and in"
@@ -168,7 +170,7 @@ SCENARIOS: dict[str, Callable[[Stack], None]] = {
     CHANGED_VARIABLE: Stack.changed_variable,
     "changed file": Stack.changed_file,
     "rotated secret": Stack.rotated_secret,
-    "failed update, taken back": Stack.failed_update,
+    "failed update, rolled back": Stack.failed_update,
     "rollback": Stack.rollback,
     SCALED_OUT_AND_IN: Stack.scale_out_and_in,
     EVICTED: Stack.evicted_pods,
@@ -194,17 +196,17 @@ def test_no_request_is_lost(scenario: str, table: list[Row], attack: Attack, edi
         SCENARIOS[scenario](Stack(edit))
         time.sleep(5)
     table.append(Row(scenario, time.monotonic() - begin, attack))
-    print(table[-1].told)
+    print(table[-1].as_table_row)
     assert attack.sent > 1000
     assert attack.lost == {}
 
 
 TUTORIAL = "tutorial"
-TUTORIAL_HOST = "web.slipway.localhost"  # the certificate has it; a path of its own leads here
+TUTORIAL_HOST = "web.slipway.localhost"  # covered by the certificate; the Ingress routes only its own path
 
 
 def tutorial() -> list[dict[str, Any]]:
-    """The same image as tutorials deploy it: no probes, no preStop, nothing said about rollouts."""
+    """Return the objects of the same image as tutorials deploy it: no probes, no preStop, no rollout settings."""
     labels = {"app": TUTORIAL}
     container = {"name": TUTORIAL, "image": outputs()["image"], "ports": [{"containerPort": 8080}]}
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
@@ -237,7 +239,7 @@ def tutorial() -> list[dict[str, Any]]:
 
 
 class Tutorial:
-    """What a team does to it with kubectl."""
+    """The same operations on the tutorial's Deployment, with kubectl."""
 
     def kubectl(self, *arguments: str) -> str:
         return run("kubectl", "--context", "slipway-local", "-n", TUTORIAL, *arguments).stdout
@@ -270,7 +272,7 @@ class Tutorial:
             time.sleep(2)
 
 
-OF_TUTORIAL: dict[str, Callable[[Tutorial], None]] = {
+TUTORIAL_SCENARIOS: dict[str, Callable[[Tutorial], None]] = {
     CHANGED_VARIABLE: Tutorial.changed_variable,
     SCALED_OUT_AND_IN: Tutorial.scaled_out_and_in,
     EVICTED: Tutorial.evicted_pods,
@@ -289,23 +291,23 @@ def deployed_as_in_a_tutorial(tmp_path_factory: pytest.TempPathFactory) -> Gener
 
 
 def serves() -> bool:
-    """Whether the Ingress leads to it already."""
-    with served(TUTORIAL_HOST) as door:
-        return door.request("GET", "/version").status == OK
+    """Return whether the Ingress routes to the tutorial's Deployment already."""
+    with ingress_pool(TUTORIAL_HOST) as pool:
+        return pool.request("GET", "/version").status == OK
 
 
-@pytest.mark.parametrize("scenario", OF_TUTORIAL)
-def test_what_the_same_image_loses_deployed_as_in_a_tutorial(
+@pytest.mark.parametrize("scenario", TUTORIAL_SCENARIOS)
+def test_the_same_image_deployed_as_in_a_tutorial_loses_requests(
     scenario: str, deployed_as_in_a_tutorial: Tutorial, table: list[Row], tmp_path: Path
 ):
     eventually(serves, 90, "the tutorial's Deployment answers")
     attack, begin = Attack(TUTORIAL_HOST, "/version", tmp_path), time.monotonic()
     with attack:
         time.sleep(3)
-        OF_TUTORIAL[scenario](deployed_as_in_a_tutorial)
+        TUTORIAL_SCENARIOS[scenario](deployed_as_in_a_tutorial)
         time.sleep(5)
     table.append(Row(scenario, time.monotonic() - begin, attack, is_tutorial=True))
-    print(table[-1].told)
+    print(table[-1].as_table_row)
     assert attack.sent > 1000
-    # Scaled in, it may be lucky.
+    # Scaling in may lose no request by chance.
     assert attack.lost or scenario == SCALED_OUT_AND_IN

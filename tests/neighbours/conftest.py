@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests."""
+"""Fixtures of the end-to-end tests, for tests with software that the local cluster does not include."""
 
 from tests.e2e.conftest import api, copy_of_project, edit
 

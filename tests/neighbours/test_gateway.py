@@ -1,4 +1,4 @@
-"""The API behind a Gateway (Gateway API) in place of its Ingress: Traefik's own, which the local cluster leaves off."""
+"""The API behind a Gateway (Gateway API) instead of its Ingress. The local Traefik has only Ingress enabled."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import urllib3
 import yaml
 
-from tests.e2e.canaries import canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.canaries import canary, canary_objects, deploy_bad_canary, slipway_up
 from tests.e2e.conftest import LOCAL, NEEDS, ROOT, Edit, eventually, kubectl, outputs, pulumi, run, up, version
 from tests.e2e.load import Load
 
@@ -23,7 +23,7 @@ INGRESS = """        className: traefik
         tls: {secretFiles: true}
 """
 ROUTED = "        gateway: {name: public, namespace: ingress}\n"
-# Two pods cannot give so little by their number.
+# Too small a share for the ratio of two pods.
 PERCENT = 10
 GROUP = "gateway.networking.k8s.io"
 KINDS = ("gatewayclasses", "gateways", "httproutes", "grpcroutes", "tlsroutes", "referencegrants", "backendtlspolicies")
@@ -34,7 +34,7 @@ def ingress_kubectl(*arguments: str) -> str:
 
 
 def definitions() -> str:
-    """The folder of the kinds of the Gateway API, of the version this Traefik was built with."""
+    """Return the folder of the Gateway API's definitions, of the version that Traefik was built with."""
     module = f"sigs.k8s.io/gateway-api@{_version('sigs.k8s.io/gateway-api')}"
     downloaded = run("go", "mod", "download", "-json", module, cwd=ROOT / "local" / "ingress")
     return f"{json.loads(downloaded.stdout)['Dir']}/config/crd/standard"
@@ -45,8 +45,8 @@ def _version(module: str) -> str:
 
 
 def public_gateway() -> list[dict[str, Any]]:
-    """The Gateway with the local certificate, and what Traefik may do for it."""
-    may = [
+    """Return a Gateway with the local certificate, and the RBAC rules that Traefik needs for it."""
+    rules = [
         {"apiGroups": [""], "resources": ["configmaps", "namespaces"], "verbs": ["get", "list", "watch"]},
         {"apiGroups": [GROUP], "resources": list(KINDS), "verbs": ["get", "list", "watch"]},
         {"apiGroups": [GROUP], "resources": [f"{kind}/status" for kind in KINDS], "verbs": ["update"]},
@@ -57,13 +57,13 @@ def public_gateway() -> list[dict[str, Any]]:
     listener = {
         "name": "https",
         "protocol": "HTTPS",
-        "port": 8443,  # Traefik's own: its Service makes 443 of it
+        "port": 8443,  # the port of Traefik, which its Service maps to 443
         "tls": {"certificateRefs": [{"name": "public"}]},
         "allowedRoutes": {"namespaces": {"from": "All"}},
     }
     here = {"name": "public", "namespace": "ingress"}
     return [
-        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": role, "rules": may},
+        {"apiVersion": f"{rbac}/v1", "kind": "ClusterRole", "metadata": role, "rules": rules},
         {
             "apiVersion": f"{rbac}/v1",
             "kind": "ClusterRoleBinding",
@@ -95,7 +95,7 @@ def public_gateway() -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module", autouse=True)
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
-    """A Gateway to put services behind; after the tests Traefik is what it was."""
+    """Create a Gateway; after the tests it is deleted, and Traefik gets its former arguments."""
     up()
     folder, file = definitions(), tmp_path_factory.mktemp("gateway") / "gateway.yaml"
     before = json.loads(ingress_kubectl("get", "deployment", "traefik", "-o", "json"))
@@ -130,13 +130,17 @@ def _restart_with(arguments: list[str]) -> None:
 
 
 def conditions() -> dict[str, str]:
-    """What the Gateway says of the API's route."""
+    """Return the conditions of the API's route."""
     route = json.loads(kubectl("get", "httproute", "api", "-o", "json"))
-    return {one["type"]: one["status"] for parent in route["status"]["parents"] for one in parent["conditions"]}
+    return {
+        condition["type"]: condition["status"]
+        for parent in route["status"]["parents"]
+        for condition in parent["conditions"]
+    }
 
 
 @pytest.mark.feature("E2")
-def test_one_key_moves_the_api_from_its_ingress_behind_a_gateway_and_back_with_no_request_lost(
+def test_one_key_moves_the_api_from_its_ingress_to_a_gateway_and_back_with_no_request_lost(
     edit: Edit, api: urllib3.HTTPSConnectionPool
 ):
     with Load(api, "/v1/shops") as load:
@@ -155,7 +159,7 @@ def test_one_key_moves_the_api_from_its_ingress_behind_a_gateway_and_back_with_n
     assert load.lost == []
 
 
-@pytest.mark.feature("D7", part="a Gateway gives it its weight: promoted, 0 lost")
+@pytest.mark.feature("D7", part="weighted by a Gateway: promoted, 0 lost")
 def test_a_good_canary_behind_a_gateway_is_promoted_and_no_request_is_lost(
     edit: Edit, api: urllib3.HTTPSConnectionPool
 ):
@@ -166,15 +170,15 @@ def test_a_good_canary_behind_a_gateway_is_promoted_and_no_request_is_lost(
     served = version(api)
     with Load(api, "/v1/shops") as load:
         time.sleep(2)
-        told = slipway_up()
+        output = slipway_up()
         time.sleep(3)
-    assert "local: api: the canary is good: " in told
+    assert "local: api: the canary is good: " in output
     assert load.lost == []
     assert version(api) == outputs()["version"] != served
-    eventually(lambda: of_canary() == "", 60, "nothing is left of the canary")
+    eventually(lambda: canary_objects() == "", 60, "no object of the canary is left")
 
 
-@pytest.mark.feature("D7", part="a Gateway gives a bad one its weight and no more")
+@pytest.mark.feature("D7", part="weighted by a Gateway: a bad one gets its share and no more")
 def test_a_bad_canary_behind_a_gateway_gets_just_its_weight_until_it_is_withdrawn(
     edit: Edit, api: urllib3.HTTPSConnectionPool
 ):
@@ -183,12 +187,12 @@ def test_a_bad_canary_behind_a_gateway_gets_just_its_weight_until_it_is_withdraw
     edit(LOCAL, NEEDS, canary(PERCENT))
     slipway_up()
     served = version(api)
-    bad = try_a_bad_one(edit, api)
+    bad = deploy_bad_canary(edit, api)
     assert bad.done.returncode == 1, bad.done.stdout + bad.done.stderr
     assert "answers were errors (5xx)" in bad.done.stderr
     assert bad.answered > 500
-    # Where its life begins and ends a request more or less counts.
+    # One request more or less counts at the start and at the end of the canary.
     assert abs(bad.failed - bad.answered * PERCENT / 100) <= 2
     assert version(api) == served
-    eventually(lambda: of_canary() == "", 60, "nothing is left of the canary")
+    eventually(lambda: canary_objects() == "", 60, "no object of the canary is left")
     pulumi("preview", "--expect-no-changes")

@@ -1,4 +1,4 @@
-"""A canary that is judged by what Prometheus has seen, not by what its pods tell."""
+"""A canary is judged by metrics from Prometheus instead of metrics read from its pods."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 import urllib3
 import yaml
 
-from tests.e2e.canaries import canary, of_canary, slipway_up, try_a_bad_one
+from tests.e2e.canaries import canary, canary_objects, deploy_bad_canary, slipway_up
 from tests.e2e.conftest import LOCAL, NAMESPACE, NEEDS, Edit, eventually, kubectl, provide, up
 from tests.e2e.load import Load
 
@@ -27,7 +27,7 @@ INSTEAD = "reading the metrics of the pods themselves"
 
 
 def targets() -> list[dict[str, Any]]:
-    """The pods, as Prometheus names them by its own discovery, which Debian's build leaves out."""
+    """Return the pods as scrape targets. Debian's build of Prometheus has no Kubernetes discovery."""
     pods = json.loads(kubectl("get", "pods", "-l", "slipway/service", "-o", "json"))["items"]
     return [
         {
@@ -40,8 +40,8 @@ def targets() -> list[dict[str, Any]]:
 
 
 @contextmanager
-def kept_up_to_date(file: Path) -> Generator[None]:
-    """The file with the targets, which Prometheus reads again whenever it changes."""
+def updated_targets(file: Path) -> Generator[None]:
+    """Keep the file of targets up to date during the block; Prometheus reads it again when it changes."""
     over = threading.Event()
 
     def write() -> None:
@@ -61,12 +61,12 @@ def kept_up_to_date(file: Path) -> Generator[None]:
 
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
-    """Its address."""
+    """Start Prometheus, and yield its address."""
     folder = tmp_path_factory.mktemp("prometheus")
     provide(folder, {"prometheus": "prometheus"})
     job = {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]}
-    scraped = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(scraped))
+    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -80,7 +80,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
         )
     try:
         eventually(lambda: _is_ready(address), 60, "Prometheus is ready")
-        with kept_up_to_date(folder / "targets.json"):
+        with updated_targets(folder / "targets.json"):
             yield f"http://{address}"
     finally:
         process.terminate()
@@ -99,9 +99,9 @@ def test_a_good_canary_is_promoted(edit: Edit, api: urllib3.HTTPSConnectionPool,
     edit(LOCAL, NEEDS, canary(PERCENT, f", prometheus: '{prometheus}'"))
     edit("app/cmd/api/main.go", "package main", "package main // to be promoted by Prometheus")
     with Load(api, "/v1/shops") as load:
-        told = slipway_up()
-    assert "local: api: the canary is good: " in told
-    assert INSTEAD not in told
+        output = slipway_up()
+    assert "local: api: the canary is good: " in output
+    assert INSTEAD not in output
     assert load.lost == []
 
 
@@ -110,23 +110,25 @@ def test_a_bad_canary_is_withdrawn(edit: Edit, api: urllib3.HTTPSConnectionPool,
     up()
     edit(LOCAL, NEEDS, canary(PERCENT, f", prometheus: '{prometheus}'"))
     slipway_up()
-    bad = try_a_bad_one(edit, api)
+    bad = deploy_bad_canary(edit, api)
     assert bad.done.returncode == 1, bad.done.stdout + bad.done.stderr
     assert "answers were errors (5xx)" in bad.done.stderr
     assert f"by Prometheus at {prometheus}" in bad.done.stderr
     assert bad.failed <= bad.answered * PERCENT / 100 + 2
-    eventually(lambda: of_canary() == "", 60, "nothing is left of the canary")
+    eventually(lambda: canary_objects() == "", 60, "no object of the canary is left")
 
 
-def test_where_no_prometheus_answers_the_pods_themselves_are_asked(edit: Edit, api: urllib3.HTTPSConnectionPool):
+def test_without_an_answer_from_prometheus_the_metrics_of_the_pods_are_read(
+    edit: Edit, api: urllib3.HTTPSConnectionPool
+):
     up()
     edit(LOCAL, NEEDS, canary(PERCENT, ", prometheus: 'http://127.0.0.1:9'"))
     edit("app/cmd/api/main.go", "package main", "package main // that no Prometheus sees")
     with Load(api, "/v1/shops") as load:
-        told = slipway_up()
-    assert "Prometheus at http://127.0.0.1:9 does not answer" in told
-    assert INSTEAD in told
-    assert "local: api: the canary is good: " in told
+        output = slipway_up()
+    assert "Prometheus at http://127.0.0.1:9 does not answer" in output
+    assert INSTEAD in output
+    assert "local: api: the canary is good: " in output
     assert load.lost == []
 
 

@@ -64,18 +64,18 @@ BAD = {
 
 
 def failures(pytester: pytest.Pytester, tests: str) -> dict[str, str]:
-    """Name -> what is said of each test that fails when these run under the guard."""
+    """Name -> what is output of each test that fails when these run under the guard."""
     pytester.makepyfile(test_given=f"import time\nimport pulumi\nimport pytest\n\n{tests}\n")
     pytester.makeini("[pytest]\nenable_assertion_pass_hook = true\n")
-    said = pytester.runpytest_inprocess("-p", "tests.plugins.guard", "-p", "no:cacheprovider").stdout.str()
-    return dict(re.findall(r"^_+ test_(\w+) _+\n(.*?)(?=^_+ test_|^=+ )", said, re.MULTILINE | re.DOTALL))
+    output = pytester.runpytest_inprocess("-p", "tests.plugins.guard", "-p", "no:cacheprovider").stdout.str()
+    return dict(re.findall(r"^_+ test_(\w+) _+\n(.*?)(?=^_+ test_|^=+ )", output, re.MULTILINE | re.DOTALL))
 
 
-def test_tests_whose_asserts_all_run_are_left_alone(pytester: pytest.Pytester):
+def test_tests_whose_asserts_all_run_pass(pytester: pytest.Pytester):
     assert failures(pytester, GOOD) == {}
 
 
-def test_each_test_that_looks_at_nothing_fails_and_says_so(pytester: pytest.Pytester):
+def test_each_test_whose_asserts_did_not_run_fails_with_the_reason(pytester: pytest.Pytester):
     failed = failures(pytester, "\n\n".join([GOOD, *(text for text, _ in BAD.values())]))
     assert failed.keys() == BAD.keys()
     assert [name for name, (_, expected) in BAD.items() if expected not in failed[name]] == []

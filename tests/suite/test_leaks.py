@@ -29,6 +29,6 @@ def test_a_planted_secret_is_found(plant: str):
     assert leaks(CANARY, {"log": f"before {PLANTS[plant]} after"})
 
 
-def test_where_there_is_none_none_is_found():
+def test_text_without_the_secret_has_no_leak():
     assert leaks(CANARY, {"log": "Canary birds sing out loud", "state": "{}"}) == []
     assert len(forms(CANARY)) >= 10

@@ -65,7 +65,7 @@ def test_what_is_exempted_in_one_stack_is_a_finding_in_the_others():
     assert not exempted("options: api")
 
 
-def test_every_stack_and_every_committed_file_is_looked_at(tmp_path: Path):
+def test_every_stack_and_every_committed_file_is_scanned(tmp_path: Path):
     everything = scan.project(tmp_path)
     assert {file.stem for file in everything.manifests} >= {"local", "dev", "staging", "prod", "options"}
     assert (everything.tree / "infra" / "__main__.py").is_file()

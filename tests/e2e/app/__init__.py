@@ -1,1 +1,1 @@
-"""The deployed app: its contracts, its data, its pages, and clients that attack it."""
+"""Tests of the deployed app: its contracts, data and pages, and hostile clients."""

@@ -1,4 +1,4 @@
-"""The app's own Go tests with a MariaDB and a Redis that are there for nothing else."""
+"""The app's own Go tests pass with a real MariaDB and Redis, which are started for them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from tests.plugins.watchdog import child
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 PASSWORD = secrets.token_hex(16)
-# Packages that handle requests or data, and the least part of their statements that the tests have to run.
+# Packages that handle requests or data, and their minimum test coverage in percent.
 COVERED = {"api": 80, "store": 80, "store/mysql": 80, "cache": 80, "limit": 80, "recount": 80}
 
 
 @dataclass(frozen=True)
 class Redis:
-    """Where a Redis answers: without TLS at `url`, and with TLS on another port."""
+    """Addresses of a Redis: without TLS at `url`, and with TLS on another port."""
 
     url: str
     tls_port: int
@@ -45,14 +45,14 @@ def certificates(tmp_path: Path) -> CertificateFolder:
 
 @pytest.fixture
 def mysql(tmp_path: Path, certificates: CertificateFolder) -> Generator[str]:
-    """DSN of a server of its own."""
+    """Start a MariaDB for one test, and yield its DSN."""
     provide(tmp_path, {"mariadbd": "mariadb-server-core"})
     data, port = tmp_path / "mysql", free_port()
     run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root")
     users = tmp_path / "users.sql"
-    # One statement a line: the server reads no more of each.
+    # One statement per line: the server reads only one from each line.
     users.write_text(f"CREATE USER t@'%' IDENTIFIED BY '{PASSWORD}';\nGRANT ALL ON *.* TO t@'%' WITH GRANT OPTION;\n")
-    # What is thrown away need not wait for the disk.
+    # The data is temporary, so writes need not wait for the disk.
     quick = ("--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=OFF")
     options = (
         f"--datadir={data}",
@@ -71,7 +71,7 @@ def mysql(tmp_path: Path, certificates: CertificateFolder) -> Generator[str]:
 
 @pytest.fixture
 def redis(tmp_path: Path, certificates: CertificateFolder) -> Generator[Redis]:
-    """A server of its own."""
+    """Start a Redis for one test."""
     provide(tmp_path, {"redis-server": "redis-server"})
     port, tls_port = free_port(), free_port()
     settings = tmp_path / "redis.conf"
@@ -92,10 +92,10 @@ tls-auth-clients no
 
 @contextmanager
 def running(port: int, program: str, *arguments: str) -> Generator[None]:
-    """The program, from its first answer on this port until the block ends."""
-    found = debian.which(program)
-    assert found, f"{program} is not here"
-    with child([found, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    """Run the program during the block, which begins once it answers on the port."""
+    path = debian.which(program)
+    assert path, f"{program} is not installed"
+    with child([path, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             eventually(lambda: answers(port), 30, f"{program} answers on port {port}")
             yield
@@ -125,15 +125,17 @@ def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race
         "GOTOOLCHAIN": toolchain(ROOT / "app" / "go.mod"),
         "TEST_CA_FILE": str(certificates.certificate("ca")),
     }
-    # One package after the other: they share the servers.
-    said = run("go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers).stdout
-    assert "--- SKIP" not in said
+    # The packages share the servers, so they are tested one after the other.
+    output = run(
+        "go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers
+    ).stdout
+    assert "--- SKIP" not in output
     covered = {
-        name: float(part) for name, part in re.findall(r"^ok\s+slipway/app/internal/(\S+).* ([\d.]+)% of", said, re.M)
+        name: float(part) for name, part in re.findall(r"^ok\s+slipway/app/internal/(\S+).* ([\d.]+)% of", output, re.M)
     }
     print(
-        "statements run by a package's own tests:",
+        "coverage of a package by its own tests:",
         *(f"{name} {part:.0f} %" for name, part in covered.items()),
         sep="\n  ",
     )
-    assert {name: covered[name] for name, least in COVERED.items() if covered[name] < least} == {}
+    assert {name: covered[name] for name, minimum in COVERED.items() if covered[name] < minimum} == {}

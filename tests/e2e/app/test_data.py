@@ -1,4 +1,4 @@
-"""MySQL (MariaDB here) and Redis of the local stack: logged in to, killed, dumped and restored for real."""
+"""MySQL (MariaDB locally) and Redis of the local stack: accounts, restarts, backup and restore."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TABLE = "e2e_shops"
 
 
 def sql(statement: str) -> str:
-    """What the server answers the account of migrations."""
+    """Run a statement as the account of migrations, and return the output."""
     login = ("mysql", "--defaults-file=/run/mysqld/login.cnf", "--batch", "--skip-column-names", "slipway")
     return kubectl("exec", "mysql-0", "--", *login, f"--execute={statement}").strip()
 
 
 def sql_of_services(statement: str) -> str:
-    """What the server answers the services' account, be it an error."""
+    """Run a statement as the account of the services, and return the output or error."""
     ask = 'MYSQL_PWD=$(cat "$PASSWORD_DIR/mysql-password") mysql --no-defaults --socket=/run/mysqld/mysqld.sock "$@"'
     words = ("--user=slipway", "--batch", "--skip-column-names", "slipway", f"--execute={statement}")
     return kubectl("exec", "mysql-0", "--", "sh", "-c", f"{{ {ask}; }} 2>&1", "mysql", *words, ok=False).strip()
@@ -31,11 +31,11 @@ def redis(*words: str) -> str:
     return kubectl("exec", "redis-0", "--", "sh", "-c", ask, "redis-cli", *words).strip()
 
 
-def restart(pod: str, *how: str) -> None:
-    """Delete it, and wait for its successor."""
+def restart(pod: str, *delete_flags: str) -> None:
+    """Delete a pod, and wait until its successor is ready."""
     uid = ("get", "pod", pod, "-o", "jsonpath={.metadata.uid}")
     before = kubectl(*uid)
-    kubectl("delete", "pod", pod, *how)
+    kubectl("delete", "pod", pod, *delete_flags)
     eventually(lambda: kubectl(*uid, ok=False) not in ("", before), 60, f"another {pod}")
     kubectl("wait", "--for=condition=Ready", f"pod/{pod}", "--timeout=120s")
 
@@ -55,12 +55,12 @@ def content(table: str) -> str:
 
 
 @pytest.mark.feature("G2")
-@pytest.mark.parametrize("how", [(), ("--grace-period=0", "--force")], ids=["asked to stop", "killed"])
-def test_the_app_s_user_logs_in_and_what_it_wrote_survives_the_pod(shops: str, how: tuple[str, ...]):
+@pytest.mark.parametrize("delete_flags", [(), ("--grace-period=0", "--force")], ids=["asked to stop", "killed"])
+def test_the_app_s_user_logs_in_and_what_it_wrote_survives_the_pod(shops: str, delete_flags: tuple[str, ...]):
     assert sql("SELECT CURRENT_USER()") == "slipway_migrator@%"
     assert sql_of_services("SELECT CURRENT_USER()") == "slipway@%"
     before = content(shops)
-    restart("mysql-0", *how)
+    restart("mysql-0", *delete_flags)
     assert content(shops) == before
 
 
@@ -72,13 +72,13 @@ def test_the_services_account_reads_and_writes_rows_and_nothing_else(shops: str)
         assert "denied to user 'slipway'" in sql_of_services(statement)
 
 
-def test_an_account_for_migrations_is_introduced_on_a_volume_that_knows_one_account_only(edit: Edit):
+def test_an_account_for_migrations_is_added_on_a_volume_that_has_one_account(edit: Edit):
     edit(LOCAL, "    migrationUser: slipway_migrator\n", "")
     up()
     assert sql("SELECT CURRENT_USER()") == "slipway@%"
     assert sql_of_services("CREATE TABLE e2e_before (id INT)") == ""
     edit(LOCAL, "  slipway:mysql:\n", "  slipway:mysql:\n    migrationUser: slipway_migrator\n")
-    # Its migration logs in by the new account: the server has made it by then.
+    # The migration of this update logs in with the new account, so the server has to create it before.
     up()
     assert "denied to user 'slipway'" in sql_of_services("DROP TABLE e2e_before")
     sql("DROP TABLE e2e_before")
@@ -94,7 +94,7 @@ def test_a_key_and_a_stream_survive_the_pod():
     assert redis("DEL", "e2e", "e2e-stream") == "2"
 
 
-def test_redis_answers_nobody_without_the_password():
+def test_redis_refuses_clients_without_the_password():
     assert "NOAUTH" in kubectl("exec", "redis-0", "--", "redis-cli", "GET", "e2e")
 
 
@@ -103,14 +103,14 @@ def test_a_dropped_table_comes_back_with_the_same_rows(shops: str):
     before = content(shops)
     assert f"rows   {shops} 1000" in run("./slipway", "backup", "-s", "local").stdout
     sql(f"DROP TABLE {shops}; CREATE TABLE e2e_other (id INT)")
-    told = run("./slipway", "restore", "-s", "local", "--yes").stdout
-    assert "same rows, same checksum" in told
+    output = run("./slipway", "restore", "-s", "local", "--yes").stdout
+    assert "same rows, same checksum" in output
     assert content(shops) == before
     assert "e2e_other" not in sql("SHOW TABLES")
     kubectl("rollout", "status", "deployment/api", "--timeout=120s")
 
 
-def test_a_backup_that_is_not_there_changes_nothing(shops: str):
+def test_restoring_an_unknown_backup_changes_nothing(shops: str):
     before = content(shops)
     refused = run("./slipway", "restore", "nope", "-s", "local", "--yes", ok=False)
     assert refused.returncode == 1

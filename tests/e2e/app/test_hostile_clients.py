@@ -1,4 +1,4 @@
-"""Clients that mean harm, at the real ingress: the pods stay within their memory, and others are still served."""
+"""Hostile clients at the real ingress: the pods stay within their memory, and other clients are still served."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import urllib3
 
-from tests.e2e.conftest import HOST, eventually, running_pods, served
+from tests.e2e.conftest import HOST, eventually, ingress_pool, running_pods
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -30,7 +30,7 @@ JSON, FORM = {"Content-Type": "application/json"}, {"Content-Type": "application
 def test_200_clients_that_send_huge_or_odd_bodies_restart_no_pod(
     host: str, path: str, headers: dict[str, str], body: str
 ):
-    pool = served(host)
+    pool = ingress_pool(host)
     before = running_pods()
 
     def attack(_: int) -> int:
@@ -42,9 +42,9 @@ def test_200_clients_that_send_huge_or_odd_bodies_restart_no_pod(
     with ThreadPoolExecutor(CLIENTS) as clients:
         answers = Counter(clients.map(attack, range(3 * CLIENTS)))
     print(f"\n{host} {path}: {dict(answers)}")
-    # 502: the ingress was still sending when the pod had refused the body and closed the connection.
+    # 502: the pod refused the body and closed the connection while the ingress was still sending.
     assert not set(answers) & {500, 504}
     assert answers[200] == answers[201] == 0
-    eventually(lambda: pool.request("GET", "/", timeout=5).status < 500, 10, "it answers")
-    # An autoscaler may have added or taken pods meanwhile.
+    eventually(lambda: pool.request("GET", "/", timeout=5).status < 500, 10, "the host answers")
+    # The autoscaler may have added or removed pods during the test.
     assert {pod: restarts for pod, restarts in running_pods().items() if restarts > before.get(pod, 0)} == {}

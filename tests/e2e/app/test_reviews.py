@@ -1,4 +1,4 @@
-"""The app on its stores: what users do with it, what they notice when a store stops, and when a migration fails."""
+"""The app on its stores: what users do, and what they notice when a store stops or a migration fails."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CLIENTS = 50
 SHOPS = 4
-# What the API answers while more clients log in than it has room for.
+# Status of the API while too many clients log in at once.
 BUSY = 503
 BAD_MIGRATION = ROOT / "app/internal/store/mysql/migrations/00099_bad.sql"
 
 
 @dataclass
 class User:
-    """Somebody who has signed up and logged in."""
+    """A user who has signed up and logged in."""
 
     pool: urllib3.HTTPSConnectionPool
     email: str = field(default_factory=lambda: f"e2e-{token_hex(6)}@example.com")
@@ -43,7 +43,7 @@ class User:
         self.tokens = self.ask("POST", "/v1/sessions", 201, email=self.email, password=self.password)
 
     def ask(self, method: str, path: str, expected: int = 200, **body: Any) -> Any:
-        """The answer's JSON; it has to have the status."""
+        """Send a request, check the status, and return the JSON of the response."""
         headers = {"Host": HOST, "Content-Type": "application/json"}
         if self.tokens:
             headers["Authorization"] = f"Bearer {self.tokens['accessToken']}"
@@ -56,13 +56,13 @@ class User:
         return json.loads(answer.data) if answer.data else None
 
     def everything(self, path: str) -> list[dict[str, Any]]:
-        """All pages of a list."""
-        found: list[dict[str, Any]] = []
+        """Return the items of all pages of a list."""
+        items: list[dict[str, Any]] = []
         page = self.ask("GET", f"{path}?limit=100")
         while True:
-            found += page["items"]
+            items += page["items"]
             if "next" not in page:
-                return found
+                return items
             page = self.ask("GET", page["next"])
 
 
@@ -74,15 +74,15 @@ def user(api: urllib3.HTTPSConnectionPool) -> User:
 
 @pytest.fixture(scope="module")
 def shop(user: User) -> dict[str, Any]:
-    """A shop with a review."""
-    made = user.ask("POST", "/v1/shops", 201, name=f"Café {token_hex(4)}", city="Graz", description="")
-    user.ask("POST", f"/v1/shops/{made['id']}/reviews", 201, stars=4, text="Good coffee.")
-    return made
+    """Create a shop with a review."""
+    created = user.ask("POST", "/v1/shops", 201, name=f"Café {token_hex(4)}", city="Graz", description="")
+    user.ask("POST", f"/v1/shops/{created['id']}/reviews", 201, stars=4, text="Good coffee.")
+    return created
 
 
 @pytest.fixture
-def stopped() -> Generator[Callable[[str], None]]:
-    """`stopped("redis")`: there is no pod of it any more, until the test ends."""
+def stop_store() -> Generator[Callable[[str], None]]:
+    """`stop_store("redis")` stops a store; it is started again when the test ends."""
     names: list[str] = []
 
     def stop(name: str) -> None:
@@ -101,7 +101,7 @@ def start(name: str) -> None:
     kubectl("wait", "--for=condition=Ready", f"pod/{name}-0", "--timeout=120s")
 
 
-def test_a_rating_and_likes_are_counted_behind_the_requests(user: User, shop: dict[str, Any]):
+def test_ratings_and_likes_are_counted_in_the_background(user: User, shop: dict[str, Any]):
     [review] = user.everything(f"/v1/shops/{shop['id']}/reviews")
     for _ in range(3):
         user.ask("PUT", f"/v1/reviews/{review['id']}/like", 204)
@@ -125,37 +125,39 @@ def test_ten_thousand_likes_of_fifty_clients_on_three_pods_are_counted_exactly(
         users = list(clients.map(lambda _: User(pool), range(CLIENTS)))
         shops = [users[0].ask("POST", "/v1/shops", 201, name="x", city="", description="")["id"] for _ in range(SHOPS)]
         written = clients.map(lambda u: [review(u, shop) for shop in shops], users)
-        reviews = [one for many in written for one in many]
+        reviews = [review_id for ids in written for review_id in ids]
         assert len(reviews) * CLIENTS == 10_000
         begin = time.monotonic()
-        list(clients.map(lambda u: [u.ask("PUT", f"/v1/reviews/{one}/like", 204) for one in reviews], users))
+        list(
+            clients.map(lambda u: [u.ask("PUT", f"/v1/reviews/{review_id}/like", 204) for review_id in reviews], users)
+        )
         took = time.monotonic() - begin
     print(f"10,000 likes in {took:.0f} s, {10_000 / took:.0f}/s")
 
-    def counted() -> list[list[int]]:
-        return [[one["likes"] for one in users[0].everything(f"/v1/shops/{shop}/reviews")] for shop in shops]
+    def likes() -> list[list[int]]:
+        return [[entry["likes"] for entry in users[0].everything(f"/v1/shops/{shop}/reviews")] for shop in shops]
 
-    eventually(lambda: counted() == [[CLIENTS] * CLIENTS] * SHOPS, 60, "every review has 50 likes")
+    eventually(lambda: likes() == [[CLIENTS] * CLIENTS] * SHOPS, 60, "every review has 50 likes")
     ratings = [users[0].ask("GET", f"/v1/shops/{shop}")["rating"]["likes"] for shop in shops]
     eventually(lambda: ratings == [CLIENTS * CLIENTS] * SHOPS, 60, "every shop has 2,500 likes")
 
 
 def review(user: User, shop: str) -> str:
-    """Id of a new one."""
+    """Create a review, and return its id."""
     return user.ask("POST", f"/v1/shops/{shop}/reviews", 201, stars=5, text="")["id"]
 
 
 def restarted(before: dict[str, int]) -> list[str]:
-    """Pods of the API with more restarts than before; the autoscaler may add some and take some away."""
+    """Return the pods of the API with more restarts than before. The autoscaler may add and remove pods."""
     return [name for name, restarts in running_pods("api").items() if restarts > before.get(name, 0)]
 
 
 @pytest.mark.feature("G5")
-def test_without_redis_no_request_fails(user: User, shop: dict[str, Any], stopped: Callable[[str], None]):
+def test_without_redis_no_request_fails(user: User, shop: dict[str, Any], stop_store: Callable[[str], None]):
     pods = running_pods("api")
     with Load(user.pool, f"/v1/shops/{shop['id']}") as load:
         time.sleep(2)
-        stopped("redis")
+        stop_store("redis")
         time.sleep(5)
         start("redis")
         time.sleep(3)
@@ -166,10 +168,10 @@ def test_without_redis_no_request_fails(user: User, shop: dict[str, Any], stoppe
 
 @pytest.mark.feature("C2")
 def test_without_mysql_answers_are_503_within_a_second_and_come_back_within_five(
-    user: User, stopped: Callable[[str], None]
+    user: User, stop_store: Callable[[str], None]
 ):
     pods = running_pods("api")
-    stopped("mysql")
+    stop_store("mysql")
     slowest = 0.0
     for _ in range(30):
         begin = time.monotonic()
@@ -194,9 +196,9 @@ def test_a_migration_that_fails_keeps_the_former_version_and_says_why(user: User
     finally:
         BAD_MIGRATION.unlink()
     assert failed.returncode != 0
-    told = failed.stdout + failed.stderr
-    assert "migration 00099_bad.sql failed" in told
-    assert "no_such_table" in told
+    output = failed.stdout + failed.stderr
+    assert "migration 00099_bad.sql failed" in output
+    assert "no_such_table" in output
     assert served == before
     up()
     pulumi("preview", "--expect-no-changes")
@@ -207,10 +209,10 @@ def test_a_migration_that_fails_keeps_the_former_version_and_says_why(user: User
 def test_the_logs_hold_no_password_no_token_and_no_address(user: User):
     refreshed = user.ask("POST", "/v1/sessions/refresh", refreshToken=user.tokens["refreshToken"])
     user.tokens = refreshed
-    kept = [user.password, user.email, *(value for value in refreshed.values() if isinstance(value, str))]
+    sensitive = [user.password, user.email, *(value for value in refreshed.values() if isinstance(value, str))]
     logs = kubectl("logs", "--selector=app.kubernetes.io/name=api", "--tail=-1", "--prefix")
     assert "/v1/sessions/refresh" in logs
-    assert [secret for secret in kept if len(secret) > 6 and secret in logs] == []
+    assert [secret for secret in sensitive if len(secret) > 6 and secret in logs] == []
     assert re.search(r"msg=request .*traceId=[0-9a-f]{32}", logs)
 
 
@@ -233,7 +235,7 @@ def test_the_image_is_one_binary_and_certificates():
 
 
 def cold_start() -> float:
-    """Seconds from the creation of a new pod until it is ready."""
+    """Return the seconds from the creation of a new pod until it is ready."""
     before = running_pods()
     kubectl("delete", "--wait=false", "pod", next(name for name in before if name.startswith("api-")))
     eventually(lambda: bool(running_pods().keys() - before.keys()), 30, "another pod")
@@ -245,7 +247,7 @@ def cold_start() -> float:
     return (done - created).total_seconds()
 
 
-def test_what_was_written_is_there_after_make_down_and_make_up(user: User, shop: dict[str, Any]):
+def test_data_survives_make_down_and_make_up(user: User, shop: dict[str, Any]):
     run("make", "down")
     run("make", "up")
     assert user.ask("GET", f"/v1/shops/{shop['id']}")["name"] == shop["name"]

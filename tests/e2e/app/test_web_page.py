@@ -1,4 +1,4 @@
-"""The pages for people, in a real browser: what somebody does who has never seen them, and somebody without a mouse."""
+"""The web pages in a real browser: for a first-time visitor, and with the keyboard only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOST = "web.slipway.localhost"
 SITE = f"https://{HOST}"
 PICTURES = ROOT / "docs" / "reference" / "screenshots"
 PASSWORD = secrets.token_urlsafe(16)
-# Of one run: the local stack keeps what former runs wrote.
+# Makes the names of one run unique: the local stack keeps the data of former runs.
 RUN = secrets.token_hex(4)
 
 SHOPS = {
@@ -50,7 +50,7 @@ PEOPLE = {
 
 
 def pinned_key() -> str:
-    """Hash of the key of the certificate here that the local CA vouches for: the browser takes this one, no other."""
+    """Return the hash of the key of the certificate that the local CA issued: the only one the browser accepts."""
     trusting = ssl.create_default_context(cafile=ROOT / ".slipway" / "ca.crt")
     with (
         socket.create_connection(("127.0.0.1", 443), timeout=10) as connection,
@@ -63,7 +63,7 @@ def pinned_key() -> str:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[webdriver.Chrome]:
-    """Debian's Chromium, without a window, with a profile of its own."""
+    """Start Debian's Chromium, headless and with an empty profile."""
     folder = tmp_path_factory.mktemp("browser")
     provide(folder, {"chromium": "chromium", "chromedriver": "chromium-driver"})
     options = webdriver.ChromeOptions()
@@ -81,7 +81,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Generator[webdriver.Chr
 
 
 def resize(browser: webdriver.Chrome, width: int, height: int) -> None:
-    """The size of the page itself, of which a window takes some away."""
+    """Set the size of the page, which is smaller than the window."""
     size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
@@ -95,15 +95,15 @@ def fill(browser: webdriver.Chrome, **values: str) -> None:
 
 @contextmanager
 def next_page(browser: webdriver.Chrome) -> Generator[None]:
-    """Waits until the page has gone and the next is there, whole: what is read afterwards is on that one.
+    """Wait after the block until the next page has loaded completely.
 
-    The page is marked and asked for its mark: asked about an element of a page on its way out, Chromium's driver at
-    times answers with an error of its own (SeleniumHQ/selenium#15401).
+    The page before the block gets a mark that the next page lacks. Chromium's driver sometimes fails with an internal
+    error when it is asked about an element of a page that is being unloaded (SeleniumHQ/selenium#15401).
     """
     browser.execute_script("window.left = true")
     yield
-    there = "return !window.left && document.readyState === 'complete'"
-    WebDriverWait(browser, 10, ignored_exceptions=[WebDriverException]).until(lambda page: page.execute_script(there))
+    loaded = "return !window.left && document.readyState === 'complete'"
+    WebDriverWait(browser, 10, ignored_exceptions=[WebDriverException]).until(lambda page: page.execute_script(loaded))
 
 
 def press(browser: webdriver.Chrome, button: str) -> None:
@@ -129,7 +129,7 @@ def log_in(browser: webdriver.Chrome, email: str) -> None:
 
 @pytest.mark.feature("N4", part="the pages, in a browser")
 @pytest.mark.feature("E4", part="the pages, in a browser")
-def test_somebody_signs_up_adds_a_shop_finds_it_reviews_it_likes_that_and_logs_out(browser: webdriver.Chrome):
+def test_a_visitor_signs_up_adds_a_shop_finds_it_reviews_it_likes_the_review_and_logs_out(browser: webdriver.Chrome):
     email, shop = f"visitor-{RUN}@example.org", f"Tea House {RUN}"
     browser.get(SITE)
     follow(browser, "Sign up")
@@ -218,8 +218,8 @@ def test_the_keyboard_reaches_the_search_box_right_after_the_skip_link(browser: 
 
 
 @pytest.fixture(scope="module")
-def town(api: urllib3.HTTPSConnectionPool) -> dict[str, str]:
-    """Shops with reviews and likes, made through the API: path of each page by name."""
+def shop_paths(api: urllib3.HTTPSConnectionPool) -> dict[str, str]:
+    """Create shops with reviews and likes through the API, and return the path of each page by name."""
 
     def send(method: str, path: str, body: object, token: str = "") -> dict[str, str]:
         answer = api.request(
@@ -249,27 +249,27 @@ def json_from(token: str) -> dict[str, str]:
 
 
 def violations(browser: webdriver.Chrome) -> list[str]:
-    """What the browser has said about the content security policy since it was asked last."""
-    said: list[dict[str, str]] = browser.get_log("browser")
-    return [line["message"] for line in said if "Content Security Policy" in line["message"]]
+    """Return what the browser has logged about the content security policy since the last call."""
+    entries: list[dict[str, str]] = browser.get_log("browser")
+    return [line["message"] for line in entries if "Content Security Policy" in line["message"]]
 
 
-def test_no_page_breaks_its_own_content_security_policy(browser: webdriver.Chrome, town: dict[str, str]):
+def test_no_page_breaks_its_own_content_security_policy(browser: webdriver.Chrome, shop_paths: dict[str, str]):
     log_in(browser, f"ada-{RUN}@example.org")
     assert violations(browser) == []
-    paths = ["/", "/?search=none", "/leaders", "/shops/new", "/nowhere", *town.values()]
+    paths = ["/", "/?search=none", "/leaders", "/shops/new", "/nowhere", *shop_paths.values()]
     for path in paths:
         browser.get(SITE + path)
         assert violations(browser) == []
         assert browser.execute_script("return document.styleSheets.length") == 1
-    # And the browser would tell.
+    # A violation is logged.
     browser.execute_script("document.body.setAttribute('style', 'color: red')")
     assert len(violations(browser)) == 1
 
 
-def test_nothing_is_wider_than_a_small_screen(browser: webdriver.Chrome, town: dict[str, str]):
+def test_nothing_is_wider_than_a_small_screen(browser: webdriver.Chrome, shop_paths: dict[str, str]):
     resize(browser, 320, 640)
-    paths = ["/", "/leaders", "/login", "/signup", "/shops/new", "/nowhere", *town.values()]
+    paths = ["/", "/leaders", "/login", "/signup", "/shops/new", "/nowhere", *shop_paths.values()]
     for path in paths:
         browser.get(SITE + path)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 320
@@ -280,16 +280,16 @@ PICTURED = {"shops": ("", 1280), "shop": ("Papier & Tinte", 1280), "shop-narrow"
 
 @pytest.mark.parametrize("name", PICTURED)
 def test_the_pictures_in_the_documentation_show_the_pages(
-    browser: webdriver.Chrome, town: dict[str, str], tmp_path: Path, name: str
+    browser: webdriver.Chrome, shop_paths: dict[str, str], tmp_path: Path, name: str
 ):
     shop, width = PICTURED[name]
     log_in(browser, f"ada-{RUN}@example.org")
     resize(browser, width, 800)
-    browser.get(SITE + town.get(shop, "/"))
+    browser.get(SITE + shop_paths.get(shop, "/"))
     taken = tmp_path / f"{name}.png"
     assert browser.save_screenshot(str(taken))
     assert 10_000 < taken.stat().st_size < 150_000
-    # One that is there stays as it is: delete it to have it taken again.
+    # An existing picture is kept: delete it to have it taken again.
     if not (PICTURES / taken.name).exists():
         PICTURES.mkdir(exist_ok=True)
         taken.rename(PICTURES / taken.name)
@@ -311,6 +311,6 @@ def test_one_trace_goes_through_the_pages_to_the_api(api: urllib3.HTTPSConnectio
 
 
 def logged(service: str, trace: str) -> str:
-    """The line about this trace in the logs of a service's pods."""
+    """Return the line about this trace in the logs of a service."""
     lines = kubectl("logs", "-l", f"app.kubernetes.io/name={service}", "--tail=200").splitlines()
     return next((line for line in lines if trace in line), "")

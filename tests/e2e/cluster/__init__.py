@@ -1,1 +1,1 @@
-"""Updates of the stack on the real cluster: rollouts, rollbacks, adoption, drift, trust and the wrong cluster."""
+"""Tests of updates on the real cluster: rollouts, rollbacks, adoption, drift, trust and the wrong cluster."""

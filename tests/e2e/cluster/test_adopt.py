@@ -1,8 +1,8 @@
-"""A release that kubectl made and one that Helm made are taken over under load: no object replaced, no request lost.
+"""Releases made by kubectl and by Helm are adopted under load: no object is replaced, and no request is lost.
 
-Both run the image of this clone, in a namespace and a stack of their own. Helm itself is not here: what it would have
-made is made under its name, with its labels, its annotations and the record of its release. With Helm:
-tests/neighbours/test_helm.py.
+Both run the image of this clone, in a namespace and a stack of their own. Helm itself is not used: its objects are
+created under its field manager, with its labels, annotations and release record. tests/neighbours/test_helm.py uses
+Helm.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-# By kubectl, as a plain tutorial has it; and by Helm.
+# Names of the release made by kubectl, as in a tutorial, and of the one made by Helm.
 TUTORIAL, CHART = "tutorial", "catalogue"
-OF_TUTORIAL = {"app": TUTORIAL}
-OF_CHART = {"app.kubernetes.io/name": "a-chart", "app.kubernetes.io/instance": CHART}
+TUTORIAL_LABELS = {"app": TUTORIAL}
+CHART_LABELS = {"app.kubernetes.io/name": "a-chart", "app.kubernetes.io/instance": CHART}
 KINDS = {TUTORIAL: ("deployment", "service", "ingress", "hpa"), CHART: ("deployment", "service", "ingress")}
 REPLICAS = 3
 
 
 def release(name: str, labels: dict[str, str], image: str, **metadata: Any) -> list[dict[str, Any]]:
-    """Deployment, Service and Ingress."""
+    """Return Deployment, Service and Ingress of a release."""
     meta = {"name": name, "labels": labels, **metadata}
     container = {
         "name": "app",
         "image": image,
         "ports": [{"name": "http", "containerPort": 8080}],
-        # A pod that stops at once on SIGTERM loses requests, whoever deploys it.
+        # A pod that stops at once on SIGTERM loses requests, however it is deployed.
         "env": [{"name": "DRAIN_DELAY", "value": "5s"}, {"name": "FROM_BEFORE", "value": "yes"}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 9090}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "50m"}},
@@ -91,7 +91,7 @@ def autoscaler(name: str) -> dict[str, Any]:
     }
 
 
-def record_of_helm() -> dict[str, Any]:
+def helm_release_secret() -> dict[str, Any]:
     labels = {"owner": "helm", "name": CHART, "status": "deployed", "version": "1"}
     name = f"sh.helm.release.v1.{CHART}.v1"
     metadata = {"name": name, "labels": labels}
@@ -102,8 +102,8 @@ def host(name: str) -> str:
     return f"{name}.slipway.localhost"
 
 
-def front_door(name: str) -> urllib3.HTTPSConnectionPool:
-    """The Ingress of a service; it has no certificate of its own. No retries: what is lost counts."""
+def unverified_pool(name: str) -> urllib3.HTTPSConnectionPool:
+    """Return connections to the Ingress of a service, which has no certificate. No retries hide a lost request."""
     return urllib3.HTTPSConnectionPool(
         "127.0.0.1",
         443,
@@ -117,8 +117,8 @@ def front_door(name: str) -> urllib3.HTTPSConnectionPool:
     )
 
 
-class Place:
-    """A namespace, and a copy of the project whose stack dev belongs there."""
+class Workspace:
+    """A namespace, and a copy of the project whose stack dev is deployed to it."""
 
     def __init__(self, project: Path, image: str) -> None:
         self.project, self.image = project, image
@@ -130,20 +130,20 @@ class Place:
     def kubectl(self, *arguments: str, ok: bool = True) -> str:
         return run("kubectl", "--context", "slipway-local", "-n", self.namespace, *arguments, ok=ok).stdout
 
-    def make(self, objects: list[dict[str, Any]], *verb: str) -> None:
+    def create(self, objects: list[dict[str, Any]], *verb: str) -> None:
         file = self.project.parent / "objects.yaml"
         file.write_text(yaml.safe_dump_all(objects))
         self.kubectl(*verb, "-f", str(file))
 
-    def one(self, kind: str, name: str) -> dict[str, Any]:
+    def get(self, kind: str, name: str) -> dict[str, Any]:
         return json.loads(self.kubectl("get", kind, name, "--show-managed-fields", "-o", "json"))
 
     def uids(self) -> dict[str, str]:
-        every = [(kind, name) for name, kinds in KINDS.items() for kind in kinds]
-        return {f"{kind}/{name}": self.one(kind, name)["metadata"]["uid"] for kind, name in every}
+        objects = [(kind, name) for name, kinds in KINDS.items() for kind in kinds]
+        return {f"{kind}/{name}": self.get(kind, name)["metadata"]["uid"] for kind, name in objects}
 
-    def describe(self, selectors: dict[str, dict[str, str]]) -> None:
-        """Write the stack file; who has no selector here finds its pods by the stack's own labels."""
+    def write_stack_file(self, selectors: dict[str, dict[str, str]]) -> None:
+        """Write the stack file. A service without a selector here selects its pods by the stack's own labels."""
         repository, _, digest = parts(self.image)
         file = self.project / "stacks" / "Pulumi.dev.yaml"
         before = yaml.safe_load(file.read_text())
@@ -169,75 +169,75 @@ class Place:
 
 
 @contextmanager
-def released(project: Path, make_chart: Callable[[Place], None]) -> Generator[Place]:
-    """Two releases that serve, and that the stack knows nothing of."""
+def existing_releases(project: Path, create_chart: Callable[[Workspace], None]) -> Generator[Workspace]:
+    """Create two releases that are not in the state of the stack, and wait until they serve."""
     up()
-    place = Place(project, outputs()["image"])
-    run("kubectl", "--context", "slipway-local", "create", "namespace", place.namespace)
+    workspace = Workspace(project, outputs()["image"])
+    run("kubectl", "--context", "slipway-local", "create", "namespace", workspace.namespace)
     try:
-        place.make([*release(TUTORIAL, OF_TUTORIAL, place.image), autoscaler(TUTORIAL)], "apply")
-        make_chart(place)
+        workspace.create([*release(TUTORIAL, TUTORIAL_LABELS, workspace.image), autoscaler(TUTORIAL)], "apply")
+        create_chart(workspace)
         for name in KINDS:
-            place.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
-        yield place
+            workspace.kubectl("rollout", "status", f"deployment/{name}", "--timeout=120s")
+        yield workspace
     finally:
-        run("kubectl", "--context", "slipway-local", "delete", "namespace", place.namespace, "--wait=false")
+        run("kubectl", "--context", "slipway-local", "delete", "namespace", workspace.namespace, "--wait=false")
 
 
-def as_if_by_helm(place: Place) -> None:
-    annotations = {"meta.helm.sh/release-name": CHART, "meta.helm.sh/release-namespace": place.namespace}
+def create_as_helm(workspace: Workspace) -> None:
+    annotations = {"meta.helm.sh/release-name": CHART, "meta.helm.sh/release-namespace": workspace.namespace}
     labels = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "a-chart-1.0.0"}
-    chart = release(CHART, OF_CHART, place.image, annotations=annotations)
-    for one in chart:
-        one["metadata"] |= {"labels": {**OF_CHART, **labels}}
-    place.make([*chart, record_of_helm()], "create", "--field-manager=helm")
+    chart = release(CHART, CHART_LABELS, workspace.image, annotations=annotations)
+    for manifest in chart:
+        manifest["metadata"] |= {"labels": {**CHART_LABELS, **labels}}
+    workspace.create([*chart, helm_release_secret()], "create", "--field-manager=helm")
 
 
 @pytest.mark.feature("O2")
-def test_releases_of_kubectl_and_helm_are_taken_over_with_no_object_replaced_and_no_request_lost(
+def test_releases_of_kubectl_and_helm_are_adopted_with_no_object_replaced_and_no_request_lost(
     copy_of_project: Path,
 ):
-    with released(copy_of_project, as_if_by_helm) as place:
-        take_over(place)
+    with existing_releases(copy_of_project, create_as_helm) as workspace:
+        adopt_under_load(workspace)
 
 
-def take_over(place: Place) -> None:
-    """Adopt both releases under load; the command that makes Helm forget its own stands among what is told."""
-    uids = place.uids()
+def adopt_under_load(workspace: Workspace) -> None:
+    """Adopt both releases under load. The output includes the command that makes Helm forget its release."""
+    uids = workspace.uids()
 
-    place.describe({})
-    refused = place.slipway("adopt", "--yes")
+    workspace.write_stack_file({})
+    refused = workspace.slipway("adopt", "--yes")
     assert refused.returncode == 1, refused.stderr
     assert f'    {TUTORIAL}:\n      selector:\n        app: "{TUTORIAL}"\n' in refused.stderr
     assert "Traceback" not in refused.stderr
-    managers = {one["manager"] for one in place.one("service", CHART)["metadata"]["managedFields"]}
-    assert managers == {"helm"}, "it was refused and changed"
+    managers = {entry["manager"] for entry in workspace.get("service", CHART)["metadata"]["managedFields"]}
+    assert managers == {"helm"}, "the adoption was refused, but it changed the Service"
 
-    place.describe({TUTORIAL: OF_TUTORIAL, CHART: OF_CHART})
+    workspace.write_stack_file({TUTORIAL: TUTORIAL_LABELS, CHART: CHART_LABELS})
     urllib3.disable_warnings()
     with (
-        Load(front_door(TUTORIAL), "/v1/shops", rate=25) as tutorial,
-        Load(front_door(CHART), "/v1/shops", rate=25) as chart,
-        Replicas(TUTORIAL, place.namespace) as of_tutorial,
-        Replicas(CHART, place.namespace) as of_chart,
+        Load(unverified_pool(TUTORIAL), "/v1/shops", rate=25) as tutorial,
+        Load(unverified_pool(CHART), "/v1/shops", rate=25) as chart,
+        Replicas(TUTORIAL, workspace.namespace) as tutorial_replicas,
+        Replicas(CHART, workspace.namespace) as chart_replicas,
     ):
-        adopted = place.slipway("adopt", "--yes")
+        adopted = workspace.slipway("adopt", "--yes")
     assert adopted.returncode == 0, adopted.stdout + adopted.stderr
     assert "adopted 8 objects, 0 replaced" in adopted.stderr  # the namespace is one of them
     assert f"delete secret -l owner=helm,name={CHART}" in adopted.stderr
     assert tutorial.sent > 10 * 25
     assert (tutorial.lost, chart.lost) == ([], [])
-    assert place.uids() == uids
-    assert min(of_tutorial.seen | of_chart.seen) >= REPLICAS
+    assert workspace.uids() == uids
+    assert min(tutorial_replicas.observed | chart_replicas.observed) >= REPLICAS
 
     for name in KINDS:
-        [container] = place.one("deployment", name)["spec"]["template"]["spec"]["containers"]
+        [container] = workspace.get("deployment", name)["spec"]["template"]["spec"]["containers"]
         assert container["name"] == name
         assert "FROM_BEFORE" not in json.dumps(container)
-        assert [port["port"] for port in place.one("service", name)["spec"]["ports"]] == [80]
-        assert "meta.helm.sh" not in json.dumps(place.one("ingress", name)["metadata"].get("annotations", {}))
-    pulumi("preview", "--expect-no-changes", "-s", "dev", cwd=place.project, env=place.env)
-    drift = place.slipway("drift")
+        assert [port["port"] for port in workspace.get("service", name)["spec"]["ports"]] == [80]
+        assert "meta.helm.sh" not in json.dumps(workspace.get("ingress", name)["metadata"].get("annotations", {}))
+    pulumi("preview", "--expect-no-changes", "-s", "dev", cwd=workspace.project, env=workspace.env)
+    drift = workspace.slipway("drift")
     assert drift.returncode == 0, drift.stdout
-    again = place.slipway("adopt", "--yes")
+    again = workspace.slipway("adopt", "--yes")
     assert (again.returncode, "nothing to adopt" in again.stderr) == (0, True), again.stderr

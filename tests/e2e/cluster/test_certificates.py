@@ -1,4 +1,4 @@
-"""Another stack's wildcard that the ingress controller serves for our host is named by `./slipway status`."""
+"""`./slipway status` reports a wildcard certificate of another stack that is served for our host."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.e2e.conftest import HOST, eventually, kubectl, run
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ELSEWHERE = "elsewhere"
-# By its names, in order, it comes after the local stack's own: so Traefik serves it for all hosts of both.
+# Its names sort after those of the local stack's certificate, so Traefik serves it for the hosts of both.
 NAMES = ("*.slipway.localhost", "zzz.slipway.localhost")
 
 
 @pytest.fixture
 def wildcard_elsewhere(tmp_path: Path) -> Generator[None]:
-    """An Ingress of another namespace, with a certificate of another authority that fits our host, too."""
+    """Create an Ingress in another namespace, with a certificate of another CA that also matches our host."""
     folder = CertificateFolder(tmp_path)
     folder.authority("ca", "another team's CA")
     folder.issue(Leaf("tls", NAMES[1], (SERVER,), names=NAMES))
@@ -36,16 +36,17 @@ def wildcard_elsewhere(tmp_path: Path) -> Generator[None]:
 
 
 def notes() -> list[str]:
+    """Return the notes of `./slipway status`."""
     done = run("./slipway", "status", "-s", "local", "--json", ok=False)
     return json.loads(done.stdout)["notes"]
 
 
 def test_status_names_a_certificate_of_another_stack_that_answers_for_our_host(wildcard_elsewhere: None):
-    told = f"https://{HOST} is answered with another certificate than that of Secret/"
-    eventually(lambda: any(note.startswith(told) for note in notes()), 60, "status names the other certificate")
+    prefix = f"https://{HOST} is answered with another certificate than that of Secret/"
+    eventually(lambda: any(note.startswith(prefix) for note in notes()), 60, "status reports the other certificate")
     assert all("another team's CA" in note for note in notes())
 
 
-def test_status_says_nothing_of_certificates_once_the_other_one_has_gone():
+def test_status_reports_no_certificate_once_the_other_one_is_deleted():
     eventually(lambda: notes() == [], 60, "our own certificate is served again")
     assert notes() == []

@@ -1,4 +1,4 @@
-"""What is true of the real cluster decides, not what the state says of it."""
+"""The objects in the cluster count, not what the state of the stack says about them."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 MYSQL = ("statefulset", "mysql")
 
 
-def configuration(of: str) -> set[str]:
+def configuration(name: str) -> set[str]:
     """Return the immutable ConfigMaps and Secrets of a service or store."""
-    listed = json.loads(kubectl("get", "configmaps,secrets", "-l", f"app.kubernetes.io/name={of}", "-o", "json"))
-    return {f"{found['kind']}/{found['metadata']['name']}" for found in listed["items"] if found.get("immutable")}
+    listed = json.loads(kubectl("get", "configmaps,secrets", "-l", f"app.kubernetes.io/name={name}", "-o", "json"))
+    return {f"{item['kind']}/{item['metadata']['name']}" for item in listed["items"] if item.get("immutable")}
 
 
 @pytest.mark.feature("O1")
-def test_a_service_that_somebody_deleted_fails_a_plain_update_and_is_made_again_by_slipway_up():
+def test_a_deleted_service_fails_a_plain_update_and_slipway_up_recreates_it():
     kubectl("delete", "service", "web")
     failed = pulumi("up", "--yes", "--skip-preview", ok=False)
     assert failed.returncode != 0
@@ -33,7 +33,7 @@ def test_a_service_that_somebody_deleted_fails_a_plain_update_and_is_made_again_
 
 @pytest.mark.feature("J2")
 @pytest.mark.feature("D6")
-def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_cause_is_mended(edit: Edit):
+def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_cause_is_fixed(edit: Edit):
     before = outputs()
     edit("app/cmd/api/main.go", "package main", "package main // of an update that fails")
     edit("stacks/defaults.yaml", "migration: {args: [migrate]}", "migration: {args: [migrate], retries: 0}")
@@ -52,7 +52,7 @@ def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_
     assert run("./slipway", "doctor", "-s", "local").returncode == 0
 
 
-def test_the_configuration_of_a_service_that_is_taken_out_goes_with_it(edit: Edit):
+def test_removing_a_service_deletes_its_configuration(edit: Edit):
     assert configuration("web")
     web = (ROOT / LOCAL).read_text().partition("    web:\n")[2]
     edit(LOCAL, f"    web:\n{web}", "    web: null\n")
@@ -63,7 +63,7 @@ def test_the_configuration_of_a_service_that_is_taken_out_goes_with_it(edit: Edi
 
 
 @pytest.mark.feature("O1")
-def test_drift_lists_what_nobody_declares():
+def test_drift_lists_objects_that_are_no_longer_declared():
     labels = "app.kubernetes.io/instance=slipway-local,app.kubernetes.io/managed-by=pulumi"
     kubectl("create", "configmap", "left-behind")
     kubectl("label", "configmap", "left-behind", *labels.split(","))
@@ -77,6 +77,6 @@ def test_drift_lists_what_nobody_declares():
 
 def test_the_files_of_this_clone_are_deployed_again_after_the_tests():
     up()
-    # The autoscaler asks for the second pod of the service that was taken out only after the rollout.
+    # The autoscaler adds the second pod of the restored service only after the rollout.
     eventually(lambda: run("./slipway", "status", "-s", "local", ok=False).returncode == 0, 120, "the stack is healthy")
     pulumi("preview", "--expect-no-changes")

@@ -1,4 +1,4 @@
-"""What somebody does by hand to a deployed stack is told with their name, and what an autoscaler does is not."""
+"""`./slipway drift` reports manual changes with their field manager, but no changes by an autoscaler."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def drift(code: int) -> list[dict[str, Any]]:
-    told = run("./slipway", "drift", "-s", "local", "--json", ok=False)
-    assert told.returncode == code, told.stdout + told.stderr
-    return json.loads(told.stdout)["drift"]
+    done = run("./slipway", "drift", "-s", "local", "--json", ok=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return json.loads(done.stdout)["drift"]
 
 
 @pytest.mark.feature("O1")
-def test_an_edit_by_hand_is_told_with_its_manager_and_an_autoscaler_s_replicas_are_not():
+def test_drift_reports_a_manual_edit_with_its_manager_and_ignores_the_autoscaler_s_replicas():
     up()
     assert drift(0) == []
     kubectl("patch", "hpa", "web", "--field-manager=somebody", "-p", json.dumps({"spec": {"maxReplicas": 9}}))
     kubectl("scale", "deployment", "api", "--replicas=3")
     kubectl("delete", "poddisruptionbudget", "web")
-    found = {one["object"]: one for one in drift(2)}
-    assert found.keys() == {"HorizontalPodAutoscaler/web", "PodDisruptionBudget/web"}
-    edited = found["HorizontalPodAutoscaler/web"]
+    changes = {change["object"]: change for change in drift(2)}
+    assert changes.keys() == {"HorizontalPodAutoscaler/web", "PodDisruptionBudget/web"}
+    edited = changes["HorizontalPodAutoscaler/web"]
     assert (edited["field"], edited["applied"], edited["found"]) == ("spec.maxReplicas", 4, 9)
     assert edited["managers"][0].startswith("somebody (Update, ")
-    assert found["PodDisruptionBudget/web"]["found"] == "gone"
+    assert changes["PodDisruptionBudget/web"]["found"] == "gone"
 
 
-def test_what_is_put_back_by_hand_is_no_drift_and_what_is_gone_comes_back_with_a_refresh():
+def test_a_reverted_edit_is_no_drift_and_an_update_with_refresh_recreates_a_deleted_object():
     kubectl("patch", "hpa", "web", "--field-manager=somebody", "-p", json.dumps({"spec": {"maxReplicas": 4}}))
     pulumi("up", "--yes", "--skip-preview", "--refresh")
     assert drift(0) == []

@@ -1,4 +1,4 @@
-"""From a deployed stack to a served request, and through every change a team makes in a day."""
+"""The main path: a deployed stack serves requests, and every common change can be deployed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-# Made up here: a placeholder is refused in staging and prod.
+# Random, because staging and prod refuse a placeholder.
 KEY = token_hex(16)
 DEPLOYMENTS = ("kubernetes:apps/v1:Deployment::api", "kubernetes:apps/v1:Deployment::web")
 MIGRATION = "kubernetes:batch/v1:Job::api-migration"
@@ -33,7 +33,7 @@ def test_the_deployed_version_answers_over_https_with_the_local_ca(api: urllib3.
     answer = api.request("GET", "/version")
     assert answer.status == 200
     assert answer.json()["version"] == outputs()["version"]
-    # What the Go runtime in the pod goes by: one core, and 90 % of the memory limit of 64Mi.
+    # The limits of the Go runtime in the pod: one core, and 90 % of the memory limit of 64Mi.
     assert answer.json()["goMaxProcs"] == 1
     assert answer.json()["goMemLimitBytes"] == 64 * 90 // 100 * 2**20
 
@@ -55,7 +55,7 @@ def test_a_commit_that_only_touches_the_readme_plans_no_change(edit: Edit):
     pulumi("preview", "--expect-no-changes")
 
 
-def test_touching_an_app_file_changes_just_the_image_and_what_runs_it(edit: Edit):
+def test_editing_an_app_file_changes_only_the_image_and_what_runs_it(edit: Edit):
     edit("app/cmd/api/main.go", "package main", "package main // touched")
     planned = planned_changes()
     assert planned.keys() == {IMAGE, *DEPLOYMENTS, MIGRATION, RELEASE}
@@ -63,9 +63,7 @@ def test_touching_an_app_file_changes_just_the_image_and_what_runs_it(edit: Edit
 
 
 @pytest.mark.feature("D5", part="image update, 50 rps")
-def test_an_edited_handler_is_served_after_up_and_no_request_is_lost_meanwhile(
-    edit: Edit, api: urllib3.HTTPSConnectionPool
-):
+def test_an_edited_handler_is_served_after_up_and_no_request_is_lost(edit: Edit, api: urllib3.HTTPSConnectionPool):
     before = api.request("GET", "/version").json()["version"]
     edit("app/cmd/api/main.go", "package main", "package main // edited")
     with Load(api, "/v1/shops") as load:
@@ -121,17 +119,17 @@ def test_a_privileged_pod_is_refused_there():
     assert "violates PodSecurity" in refused.stderr
 
 
-def test_a_broken_stack_file_is_refused_with_every_mistake_and_nothing_changes(edit: Edit):
+def test_an_invalid_stack_file_is_refused_with_every_error_and_nothing_changes(edit: Edit):
     before = pulumi("stack", "export").stdout
     edit("stacks/Pulumi.local.yaml", "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 9, max: 4}\n      replcas: 3")
     edit("stacks/defaults.yaml", "secrets: [signing-key]", "secrets: [signing-key, other-key]")
     refused = pulumi("up", "--yes", ok=False)
-    said = refused.stdout + refused.stderr
+    output = refused.stdout + refused.stderr
     assert refused.returncode != 0
-    assert "services.api.autoscaling: min (9) is more than max (4)" in said
-    assert "services.api.replcas: unknown key" in said
-    assert "other-key is missing or empty" in said
-    assert "Traceback" not in said
+    assert "services.api.autoscaling: min (9) is more than max (4)" in output
+    assert "services.api.replcas: unknown key" in output
+    assert "other-key is missing or empty" in output
+    assert "Traceback" not in output
     assert pulumi("stack", "export").stdout == before
 
 
@@ -142,35 +140,35 @@ def test_an_unknown_stack_is_refused():
 
 
 @pytest.fixture
-def elsewhere(copy_of_project: Path) -> Callable[..., str]:
-    """`elsewhere("preview", "-s", "dev")`: Pulumi in a copy with no state, no kubeconfig; its exit code and words."""
+def pulumi_in_copy(copy_of_project: Path) -> Callable[..., str]:
+    """`pulumi_in_copy("preview", "-s", "dev")` runs without a kubeconfig, in a copy; returns exit code and output."""
     bare = {"PULUMI_BACKEND_URL": f"file://{copy_of_project.parent}/state", "KUBECONFIG": "/nonexistent"}
 
-    def said(*arguments: str) -> str:
+    def run_pulumi(*arguments: str) -> str:
         done = pulumi(*arguments, cwd=copy_of_project, ok=False, env=bare)
         return f"exit {done.returncode}\n{done.stdout}{done.stderr}"
 
-    return said
+    return run_pulumi
 
 
-def set_secrets(elsewhere: Callable[..., str], stack: str) -> None:
+def set_secrets(pulumi_in_copy: Callable[..., str], stack: str) -> None:
     for name in ("signing-key", "mysql-password", "mysql-migration-password", "redis-password"):
-        elsewhere("config", "set", "--secret", name, KEY, "-s", stack)
+        pulumi_in_copy("config", "set", "--secret", name, KEY, "-s", stack)
 
 
 @pytest.mark.feature("K2", "J1", "B6")
 @pytest.mark.parametrize(("stack", "image"), [("dev", "build"), ("staging", "from: dev"), ("prod", "from: staging")])
 def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
-    elsewhere: Callable[..., str], copy_of_project: Path, stack: str, image: str
+    pulumi_in_copy: Callable[..., str], copy_of_project: Path, stack: str, image: str
 ):
-    elsewhere("stack", "init", "-s", stack)
-    without_secret = elsewhere("preview", "-s", stack)
+    pulumi_in_copy("stack", "init", "-s", stack)
+    without_secret = pulumi_in_copy("preview", "-s", stack)
     assert "exit 0" not in without_secret
     assert (
         f"slipway:signing-key: secret is missing or empty; set it: pulumi config set --secret signing-key -s {stack}"
         in (without_secret)
     )
-    set_secrets(elsewhere, stack)
+    set_secrets(pulumi_in_copy, stack)
     text = (copy_of_project / "stacks" / f"Pulumi.{stack}.yaml").read_text()
     assert "slipway:signing-key:\n    secure:" in text
     assert KEY not in text
@@ -178,17 +176,17 @@ def test_an_environment_previews_without_its_cluster_or_names_the_key_to_set(
         file = copy_of_project / "stacks" / f"Pulumi.{stack}.yaml"
         digest = f"digest: sha256:{'0' * 64}"
         file.write_text(file.read_text().replace("source: promote", "source: prebuilt").replace(image, digest))
-    planned = elsewhere("preview", "-s", stack)
+    planned = pulumi_in_copy("preview", "-s", stack)
     assert "exit 0" in planned
     assert "Deployment api create" in planned
     assert "Traceback" not in planned
 
 
-def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(elsewhere: Callable[..., str]):
-    elsewhere("stack", "init", "-s", "dev")
-    elsewhere("stack", "init", "-s", "staging")
-    set_secrets(elsewhere, "staging")
-    refused = elsewhere("preview", "-s", "staging")
+def test_promoting_from_a_stack_that_runs_nothing_says_what_to_do(pulumi_in_copy: Callable[..., str]):
+    pulumi_in_copy("stack", "init", "-s", "dev")
+    pulumi_in_copy("stack", "init", "-s", "staging")
+    set_secrets(pulumi_in_copy, "staging")
+    refused = pulumi_in_copy("preview", "-s", "staging")
     assert "exit 0" not in refused
     assert "stack dev runs nothing yet" in refused
     assert "Run `pulumi up -s dev` first, or set source: prebuilt and digest" in refused
@@ -204,7 +202,7 @@ def test_a_secret_is_in_no_state_output_or_pod_description(name: str):
     assert value not in shown
 
 
-def test_destroy_leaves_no_object_behind_and_up_brings_all_of_it_back(api: urllib3.HTTPSConnectionPool):
+def test_destroy_leaves_no_object_behind_and_up_recreates_everything(api: urllib3.HTTPSConnectionPool):
     pulumi("destroy", "--yes", "--skip-preview")
     assert json.loads(pulumi("stack", "export").stdout)["deployment"].get("resources", []) == []
     assert "NotFound" in run("kubectl", "get", "namespace", "slipway-local", ok=False).stderr

@@ -1,4 +1,4 @@
-"""Releases on the real cluster: a rollout that fails returns by itself under load, and one goes back by hand."""
+"""Releases on the real cluster, under load: a failed rollout is rolled back automatically, others by command."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from tests.e2e.load import Load
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 HEALTH = "app/internal/admin/health.go"
-# It starts, and never wants traffic.
+# Such a version starts, and is never ready.
 READY, NEVER_READY = "answer(w, h.phase.Load() == ready, h.word())", "answer(w, false, h.word())"
-PATIENT = "  slipway:services:\n"
-HASTY = "  slipway:service: {startupSeconds: 5, progressSeconds: 30}\n  slipway:services:\n"
+SERVICES = "  slipway:services:\n"
+IMPATIENT = "  slipway:service: {startupSeconds: 5, progressSeconds: 30}\n  slipway:services:\n"
 
 
 def in_force() -> dict[str, Any]:
@@ -46,7 +46,7 @@ def in_force() -> dict[str, Any]:
 
 
 def images() -> set[str]:
-    """What the pods that are not on their way out run."""
+    """Return the images of the pods that are not terminating."""
     pods = json.loads(kubectl("get", "pods", "-l", "app.kubernetes.io/name=api", "-o", "json"))["items"]
     return {pod["spec"]["containers"][0]["image"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
@@ -57,7 +57,7 @@ def test_the_stack_is_up_before_the_tests_begin():
 
 
 @pytest.mark.feature("D9")
-def test_what_is_deployed_is_told_with_who_when_image_and_result():
+def test_history_shows_who_deployed_which_image_when_and_the_result():
     row = in_force()
     assert row["result"] == "succeeded"
     assert row["image"] == outputs()["image"]
@@ -65,12 +65,12 @@ def test_what_is_deployed_is_told_with_who_when_image_and_result():
 
 
 @pytest.mark.feature("L3")
-def test_status_is_one_screen_whose_exit_code_says_how_it_is_and_logs_and_ports_are_at_hand():
+def test_status_is_one_screen_with_an_exit_code_and_logs_and_port_forward_work():
     screen = run("./slipway", "status", "-s", "local").stdout
     assert screen.startswith("healthy\n")
     assert f"https://{HOST}" in screen
-    told = json.loads(run("./slipway", "status", "-s", "local", "--json").stdout)
-    assert (told["healthy"], told["causes"]) == (True, [])
+    report = json.loads(run("./slipway", "status", "-s", "local", "--json").stdout)
+    assert (report["healthy"], report["causes"]) == (True, [])
 
     lines = [json.loads(line) for line in run("./slipway", "logs", "-s", "local", "api", "--json").stdout.splitlines()]
     assert {line["pod"] for line in lines} == set(running_pods("api"))
@@ -87,13 +87,13 @@ def test_status_is_one_screen_whose_exit_code_says_how_it_is_and_logs_and_ports_
 
 
 @pytest.mark.feature("D3")
-@pytest.mark.feature("D5", part="failed update and its return, 50 rps")
-def test_a_version_that_never_gets_ready_is_taken_back_and_no_request_is_lost(
+@pytest.mark.feature("D5", part="failed update and its rollback, 50 rps")
+def test_a_version_that_never_gets_ready_is_rolled_back_and_no_request_is_lost(
     edit: Edit, api: urllib3.HTTPSConnectionPool
 ):
     former, served = in_force(), version(api)
     edit(HEALTH, READY, NEVER_READY)
-    edit(LOCAL, PATIENT, HASTY)
+    edit(LOCAL, SERVICES, IMPATIENT)
     with Load(api, "/v1/shops") as load:
         time.sleep(2)
         done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
@@ -106,16 +106,16 @@ def test_a_version_that_never_gets_ready_is_taken_back_and_no_request_is_lost(
     assert version(api) == served
     eventually(lambda: images() == {former["image"]}, 120, "pods of the former image only")
     edit(HEALTH, NEVER_READY, READY)
-    edit(LOCAL, HASTY, PATIENT)
+    edit(LOCAL, IMPATIENT, SERVICES)
     pulumi("preview", "--expect-no-changes")
     pulumi("refresh", "--yes", "--skip-preview", "--expect-no-changes")
-    back, failed = history()[:2]
-    assert (back["revision"], back["result"], back["inForce"]) == (former["revision"], "succeeded", True)
+    rollback, failed = history()[:2]
+    assert (rollback["revision"], rollback["result"], rollback["inForce"]) == (former["revision"], "succeeded", True)
     assert (failed["revision"], failed["result"]) == ("", "failed")
 
 
-@pytest.mark.feature("D6", part="a failed migration is taken back")
-def test_a_migration_that_fails_is_taken_back_and_the_former_one_is_not_run_again(edit: Edit):
+@pytest.mark.feature("D6", part="a failed migration is rolled back")
+def test_a_failed_migration_is_rolled_back_and_the_former_one_does_not_run_again(edit: Edit):
     jobs = kubectl("get", "jobs", "-o", "name", "-l", "app.kubernetes.io/name=api")
     edit("stacks/defaults.yaml", "migration: {args: [migrate]}", "migration: {args: [nothing-of-the-kind], retries: 0}")
     done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
@@ -126,7 +126,7 @@ def test_a_migration_that_fails_is_taken_back_and_the_former_one_is_not_run_agai
     pulumi("preview", "--expect-no-changes")
 
 
-def test_a_mistake_in_the_settings_takes_nothing_back(edit: Edit):
+def test_an_error_in_the_settings_rolls_nothing_back(edit: Edit):
     before = history()
     edit(LOCAL, "autoscaling: {min: 2", "autoscaling: {mni: 2")
     done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
@@ -142,8 +142,8 @@ def test_a_changed_variable_is_rolled_back_together_with_the_state(edit: Edit):
     edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: warn")
     run("./slipway", "up", "-s", "local", "--yes")
     assert variable("LOG_LEVEL") == "warn"
-    told = run("./slipway", "rollback", "-s", "local", "--yes").stdout
-    assert "LOG_LEVEL: warn -> debug" in told
+    output = run("./slipway", "rollback", "-s", "local", "--yes").stdout
+    assert "LOG_LEVEL: warn -> debug" in output
     assert variable("LOG_LEVEL") == "debug"
     assert in_force()["revision"] == former["revision"]
     edit(LOCAL, "LOG_LEVEL: warn", "LOG_LEVEL: debug")
@@ -156,7 +156,7 @@ def test_an_image_is_rolled_back_by_its_revision_and_no_request_is_lost(edit: Ed
     former, served = in_force(), version(api)
     edit("app/cmd/api/main.go", "package main", "package main // to be rolled back")
     run("./slipway", "up", "-s", "local", "--yes")
-    # The official plugin does not wait until the pods of before have gone.
+    # The official plugin does not wait until the former pods are gone.
     eventually(lambda: version(api) != served, 30, "the new version answers")
     with Load(api, "/v1/shops") as load:
         time.sleep(2)
@@ -179,14 +179,14 @@ def test_an_unknown_revision_is_one_clear_message_and_changes_nothing():
 
 @pytest.mark.feature("D1", part="a provider that does not wait")
 def test_a_rollout_that_the_provider_has_not_waited_for_fails_the_update_all_the_same(edit: Edit):
-    """The official one at times does not; here neither is to."""
+    """The official provider sometimes does not wait; here skipAwait keeps every provider from waiting."""
     former = in_force()
     edit(
         "infra/slipway/service/web_service.py",
         "scope.selecting),",
         'scope.selecting | {"pulumi.com/skipAwait": "true"}),',
     )
-    edit(LOCAL, PATIENT, HASTY)
+    edit(LOCAL, SERVICES, IMPATIENT)
     edit(LOCAL, NEEDS, f"{NEEDS}      migration: null\n      args: [nothing-of-the-kind]\n")
     done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
     assert done.returncode == 1, done.stdout + done.stderr

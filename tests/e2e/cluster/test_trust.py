@@ -1,4 +1,4 @@
-"""What the model promises, held against a real API server: closed network, quota, rotation, rollback, no leaks."""
+"""Promises checked with a real API server: closed network, quota, rotation, rollback, autoscaling, no leaks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.e2e.conftest import (
     Replicas,
     environment,
     eventually,
-    evicted,
     kubectl,
     outputs,
     pulumi,
     run,
     running_pods,
+    try_evict,
     up,
     variable,
     variables,
@@ -37,13 +37,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SECRETS = ROOT / ".slipway" / "secrets"
 SCALED, RAISED = "autoscaling: {min: 2, max: 4}", "autoscaling: {min: 3, max: 4}"
-# Made up here, so that this file is not what the search finds.
+# Random, so that the search does not find this file.
 CANARY = f"Canary/{token_urlsafe(24)}+Qx~"
 
 
 @pytest.fixture(scope="module")
 def three_services() -> Generator[None]:
-    """Beside api: `shop`, which declares that it needs api, and `other`, which declares nothing."""
+    """Deploy two more services: `shop`, which declares that it needs api, and `other`, which declares nothing."""
     file = ROOT / LOCAL
     before = file.read_bytes()
     small = "autoscaling: {min: 1, max: 1}, resources: {cpu: 10m, memory: 48Mi}, secrets: [signing-key]"
@@ -58,9 +58,9 @@ def three_services() -> Generator[None]:
 
 
 def reaches_api(service: str) -> tuple[bool, str]:
-    """Whether a pod of the service gets an answer from api, and what it said."""
-    asked = ("exec", f"deployment/{service}", "--", "/api", "check", "--timeout", "3s", "http://api/version")
-    done = run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *asked, ok=False)
+    """Return whether a pod of the service gets a response from api, and the output of the check."""
+    check = ("exec", f"deployment/{service}", "--", "/api", "check", "--timeout", "3s", "http://api/version")
+    done = run("kubectl", "--context", "slipway-local", "-n", NAMESPACE, *check, ok=False)
     return done.returncode == 0, done.stdout + done.stderr
 
 
@@ -70,31 +70,31 @@ def revisions(service: str) -> set[str]:
 
 @pytest.mark.feature("E5")
 def test_a_declared_connection_passes_and_an_undeclared_one_times_out(three_services: None):
-    passes, said = reaches_api("shop")
-    assert passes, said
-    passes, said = reaches_api("other")
+    passes, output = reaches_api("shop")
+    assert passes, output
+    passes, output = reaches_api("other")
     assert not passes
-    assert "no answer within 3s" in said
+    assert "no answer within 3s" in output
 
 
-def test_it_is_the_policy_that_cuts_the_undeclared_connection(three_services: None):
+def test_the_network_policies_are_what_blocks_the_undeclared_connection(three_services: None):
     policies = kubectl("get", "networkpolicies", "-o", "json")
     kubectl("delete", "networkpolicies", "--all")
     try:
         deadline = time.monotonic() + 30
         while not reaches_api("other")[0]:
-            assert time.monotonic() < deadline, "still cut off, so it was never the policy"
+            assert time.monotonic() < deadline, "still blocked without any policy"
     finally:
         subprocess.run(
             ["kubectl", "create", "-f", "-"], input=_fresh(policies), text=True, check=True, env=environment()
         )
     deadline = time.monotonic() + 30
     while reaches_api("other")[0]:
-        assert time.monotonic() < deadline, "the policies are back and the connection still passes"
+        assert time.monotonic() < deadline, "the policies are restored, and the connection still passes"
 
 
 def _fresh(listed: str) -> str:
-    """Objects as they can be created again."""
+    """Return a list of objects without the fields that prevent creating them again."""
     items = json.loads(listed)["items"]
     for item in items:
         for key in ("resourceVersion", "uid", "creationTimestamp", "generation"):
@@ -148,7 +148,7 @@ def test_a_pod_beyond_the_quota_is_refused():
 
 
 @pytest.mark.feature("B4")
-def test_a_rolled_back_revision_finds_the_variables_it_ran_with(edit: Edit):
+def test_a_rolled_back_revision_runs_with_its_former_variables(edit: Edit):
     up()
     edit(LOCAL, "LOG_LEVEL: debug", "LOG_LEVEL: error")
     up()
@@ -164,7 +164,7 @@ def test_up_after_a_rollback_brings_the_declared_revision_back():
     pulumi("preview", "--expect-no-changes")
 
 
-def test_configuration_no_revision_names_is_forgotten_after_a_rollout(edit: Edit):
+def test_configuration_that_no_revision_uses_is_deleted_after_a_rollout(edit: Edit):
     kubectl("create", "configmap", "api-env-00000000")
     kubectl(
         "label",
@@ -188,7 +188,7 @@ def test_load_raises_the_number_of_pods_and_up_leaves_it_raised(edit: Edit, api:
     with Load(api, "/v1/shops", rate=100) as load:
         deadline = time.monotonic() + 150
         while _replicas() < 3:
-            assert time.monotonic() < deadline, "the load has raised nothing"
+            assert time.monotonic() < deadline, "the load has not raised the number of pods"
             time.sleep(2)
         pulumi("preview", "--expect-no-changes")
         up()
@@ -201,7 +201,7 @@ def _replicas() -> int:
 
 
 @pytest.mark.feature("F6")
-def test_the_autoscaler_takes_over_three_pods_and_gives_them_back_and_there_are_never_fewer(edit: Edit):
+def test_enabling_the_autoscaler_on_three_pods_never_leaves_fewer_than_three(edit: Edit):
     edit(LOCAL, SCALED, RAISED)
     up()
     eventually(lambda: _replicas() >= 3, 60, "the autoscaler has raised the number of pods")
@@ -213,18 +213,18 @@ def test_the_autoscaler_takes_over_three_pods_and_gives_them_back_and_there_are_
         up()
         kubectl("wait", "hpa/api", "--for=condition=AbleToScale", "--timeout=60s")
         pulumi("preview", "--expect-no-changes")
-    assert replicas.seen == {3}
+    assert replicas.observed == {3}
 
 
 @pytest.mark.feature("C8")
 def test_pods_are_evicted_one_after_the_other_and_all_of_them_in_the_end():
     kubectl("rollout", "status", "deployment/api", "--timeout=120s")
     first, second, *_ = sorted(running_pods())
-    assert evicted(first)
-    assert not evicted(second), "both pods went at once"
+    assert try_evict(first)
+    assert not try_evict(second), "both pods went at once"
     deadline = time.monotonic() + 60
-    while not evicted(second):
-        assert time.monotonic() < deadline, "the budget blocks the drain for ever"
+    while not try_evict(second):
+        assert time.monotonic() < deadline, "the budget still blocks the drain"
         time.sleep(1)
 
 
@@ -235,28 +235,28 @@ def test_a_canary_secret_is_nowhere_but_in_the_cluster_s_own_secret(tmp_path: Pa
     key.write_text(CANARY)
     try:
         shown = {
-            "preview --diff": _said(pulumi("preview", "--diff")),
-            "preview --json": _said(pulumi("preview", "--json")),
+            "preview --diff": _output(pulumi("preview", "--diff")),
+            "preview --json": _output(pulumi("preview", "--json")),
         }
-        shown["up --diff"] = _said(pulumi("up", "--yes", "--skip-preview", "--diff"))
+        shown["up --diff"] = _output(pulumi("up", "--yes", "--skip-preview", "--diff"))
         shown |= _artefacts(tmp_path)
         edit(LOCAL, "autoscaling: {min: 2", "autoscaling: {min: 9")
-        shown["refused up"] = _said(pulumi("up", "--yes", ok=False))
+        shown["refused up"] = _output(pulumi("up", "--yes", ok=False))
         secrets = kubectl("get", "secrets", "-o", "json")
     finally:
         key.write_text(before)
-    assert leaks(CANARY, {"the cluster's Secret": secrets}), "the search would not find the canary where it has to be"
+    assert leaks(CANARY, {"the cluster's Secret": secrets}), "the search does not find the secret even in its Secret"
     assert min(map(len, shown.values())) > 0
     assert leaks(CANARY, shown) == []
 
 
-def test_the_rotated_secret_is_nowhere_either_once_it_is_replaced(tmp_path: Path):
+def test_a_replaced_secret_is_nowhere_either(tmp_path: Path):
     up()
     assert leaks(CANARY, _artefacts(tmp_path)) == []
 
 
 def _artefacts(folder: Path) -> dict[str, str]:
-    """Everything that outlives an `up`: state with its backups, output, rendering, logs, events, the image's files."""
+    """Return all that an `up` leaves: state, backups, outputs, rendering, logs, events and files of the image."""
     states = [file for file in (ROOT / ".slipway" / "state").rglob("*") if file.is_file()]
     image = outputs()["image"]
     run("docker", "pull", "-q", image)
@@ -272,9 +272,9 @@ def _artefacts(folder: Path) -> dict[str, str]:
         "events": kubectl("get", "events", "-o", "yaml"),
         "logs": kubectl("logs", "--prefix", "--all-pods=true", "deployment/api"),
         "image": layers.read_bytes().decode("latin-1"),
-        "git": run("git", "log", "-p", "-n", "50").stdout or "no history here",
+        "git": run("git", "log", "-p", "-n", "50").stdout or "no history",
     }
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> str:
+def _output(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout + done.stderr

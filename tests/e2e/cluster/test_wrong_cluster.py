@@ -1,4 +1,4 @@
-"""A context that leads to another server than that of the last update: nothing is deleted."""
+"""Nothing is deleted through a context that leads to another server than the last update."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> dict[str, str]:
-    """The variables of somebody whose context `slipway-local` leads to an address that the stack does not name.
+def other_server(tmp_path: Path) -> dict[str, str]:
+    """Return variables with which the context `slipway-local` leads to an address that the stack does not name.
 
-    It is the same API server under another name, so what would have been deleted elsewhere is deleted here.
+    It is the same API server under another name, so a wrong deletion would be seen in the local cluster.
     """
     kubeconfig = json.loads((ROOT / ".slipway" / "kubeconfig").read_text())
     for entry in kubeconfig["clusters"]:
@@ -26,35 +26,35 @@ def elsewhere(tmp_path: Path) -> dict[str, str]:
     return {"KUBECONFIG": str(tmp_path / "kubeconfig")}
 
 
-def known() -> set[str]:
-    """The objects of the stack, as its state has them."""
-    return {one["urn"] for one in json.loads(pulumi("stack", "export").stdout)["deployment"]["resources"]}
+def recorded_urns() -> set[str]:
+    """Return the URNs in the state of the stack."""
+    return {resource["urn"] for resource in json.loads(pulumi("stack", "export").stdout)["deployment"]["resources"]}
 
 
-def live() -> set[str]:
+def live_objects() -> set[str]:
     kinds = "deployments,services,configmaps,secrets,networkpolicies,ingresses,persistentvolumeclaims"
     return set(kubectl("get", kinds, "-o", "name").split())
 
 
 @pytest.mark.parametrize("operation", ["destroy", "refresh"])
-def test_slipway_changes_nothing_through_another_server(elsewhere: dict[str, str], operation: str):
-    stack, objects = known(), live()
-    done = run("./slipway", operation, "-s", "local", "--yes", ok=False, env=elsewhere)
+def test_slipway_changes_nothing_through_another_server(other_server: dict[str, str], operation: str):
+    stack, objects = recorded_urns(), live_objects()
+    done = run("./slipway", operation, "-s", "local", "--yes", ok=False, env=other_server)
     assert done.returncode == 1
     assert done.stderr.startswith("error: stacks/Pulumi.local.yaml: slipway:cluster.server: context 'slipway-local'")
-    assert (known(), live()) == (stack, objects)
+    assert (recorded_urns(), live_objects()) == (stack, objects)
 
 
 @pytest.mark.parametrize("operation", ["destroy", "refresh"])
-def test_pulumi_deletes_nothing_through_another_server(elsewhere: dict[str, str], operation: str):
-    """The engine forgets what it would retain, without asking the provider: the next update takes it in again."""
-    stack, objects = known(), live()
-    done = pulumi(operation, "--yes", "--skip-preview", ok=False, env=elsewhere)
+def test_pulumi_deletes_nothing_through_another_server(other_server: dict[str, str], operation: str):
+    """The engine drops retained objects from the state without calling the provider; the next update adopts them."""
+    stack, objects = recorded_urns(), live_objects()
+    done = pulumi(operation, "--yes", "--skip-preview", ok=False, env=other_server)
     assert done.returncode != 0
     assert "context 'slipway-local' leads to https://localhost:6443 now" in done.stdout + done.stderr
-    assert live() == objects
+    assert live_objects() == objects
     up()
-    assert (known(), live()) == (stack, objects)
+    assert (recorded_urns(), live_objects()) == (stack, objects)
 
 
 def test_the_state_names_the_server_and_keeps_no_credentials():
@@ -67,15 +67,15 @@ def test_the_state_names_the_server_and_keeps_no_credentials():
 
 
 def test_slipway_refresh_works_on_the_clusters_own_server_and_from_any_folder(tmp_path: Path):
-    before = known()
+    before = recorded_urns()
     done = run(str(ROOT / "slipway"), "refresh", "-s", "local", "--yes", cwd=tmp_path)
     assert "local: refresh on https://127.0.0.1:6443 (context slipway-local)" in done.stderr
-    assert known() == before
+    assert recorded_urns() == before
     pulumi("preview", "--expect-no-changes")
 
 
 def test_a_kubeconfig_whose_parts_lie_in_three_files_and_whose_user_runs_a_program_is_enough(tmp_path: Path):
-    """Context, cluster and user each in a file; the certificate comes from an exec plugin of version v1."""
+    """Context, cluster and user are in one file each; the certificate comes from an exec plugin of version v1."""
     kubeconfig = json.loads((ROOT / ".slipway" / "kubeconfig").read_text())
     version, user = "client.authentication.k8s.io/v1", kubeconfig["users"][0]
     script = tmp_path / "login.py"

@@ -1,1 +1,1 @@
-"""The program and its stand-in plugins, with the real engine, API server and registry."""
+"""Tests of the program and the stand-in plugins with the real engine, API server and registry."""

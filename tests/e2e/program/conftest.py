@@ -17,39 +17,43 @@ from tests.e2e.program.played_stack import EXECUTABLE, OFFLINE, Cluster, Kubelet
 
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
+    """Return the API server, or skip the test if no kubernetes plugin is installed."""
     if not EXECUTABLE.exists():
         pytest.skip("no kubernetes plugin in PULUMI_HOME; run `make up` and `. ./activate`")
-    found = Cluster()
-    found.client.get(Namespace, "default")
-    return found
+    cluster = Cluster()
+    cluster.client.get(Namespace, "default")
+    return cluster
 
 
 @pytest.fixture
 def stack(tmp_path: Path, cluster: Cluster) -> Iterator[Stack]:
-    made = Stack(tmp_path, cluster)
-    yield made
+    """Create an empty stack; its namespace is deleted when the test ends."""
+    stack = Stack(tmp_path, cluster)
+    yield stack
     try:
-        cluster.client.delete(Namespace, made.namespace)
+        cluster.client.delete(Namespace, stack.namespace)
     except ApiError as error:
         assert error.status.code == 404
 
 
 @pytest.fixture
 def kubelet(stack: Stack) -> Iterator[Kubelet]:
+    """Create a node, and play its kubelet during the test."""
     out_of_reach = NodeSpec(taints=[Taint(key="slipway/e2e", effect="NoSchedule")])
     stack.client.create(Node(metadata=ObjectMeta(name=stack.namespace), spec=out_of_reach))
-    player = Kubelet(stack.client, stack.namespace, stack.namespace)
-    player.start()
-    yield player
+    kubelet = Kubelet(stack.client, stack.namespace, stack.namespace)
+    kubelet.start()
+    yield kubelet
     stack.client.delete(Namespace, stack.namespace)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and stack.exists(Namespace, stack.namespace):
         time.sleep(0.2)
-    player.ended.set()
+    kubelet.ended.set()
     stack.client.delete(Node, stack.namespace)
 
 
 @pytest.fixture
 def offline() -> None:
+    """Skip a test of behaviour that only the offline plugin has."""
     if not OFFLINE:
-        pytest.skip("a promise of the offline plugin only")
+        pytest.skip("only the offline plugin has this behaviour")

@@ -1,4 +1,4 @@
-"""A Pulumi stack whose pods are played: a thread writes the status of each pod, so no node and no image is needed."""
+"""A Pulumi stack whose pods are simulated: a thread writes the status of each pod, so no kubelet or image is needed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def pods(**spec):
     return {"metadata": {"labels": {"app": "web"}},
             "spec": {"node_name": NODE, "termination_grace_period_seconds": 0, "containers": [container]}}
 def deployment(replicas=2, deadline=600, **spec):
-    # The official plugin goes on waiting after a missed progress deadline.
+    # The official plugin keeps waiting after a missed progress deadline.
     annotations = {"pulumi.com/timeoutSeconds": "30"} if deadline < 30 else {}
     return k8s.apps.v1.Deployment("web", metadata=here | {"name": "web", "annotations": annotations}, spec={
         "replicas": replicas, "progress_deadline_seconds": deadline,
@@ -43,7 +43,7 @@ def deployment(replicas=2, deadline=600, **spec):
 
 
 class Cluster:
-    """The API server under test, seen past Pulumi."""
+    """A direct client of the API server under test, without Pulumi."""
 
     def __init__(self) -> None:
         self.client = lightkube.Client(field_manager="kubectl-edit")
@@ -52,7 +52,7 @@ class Cluster:
 
 
 class Kubelet(threading.Thread):
-    """Writes the status of the pods on its node every moment, and lets them go when they are deleted."""
+    """Sets the status of the pods on its node every 0.2 s, and completes their deletion."""
 
     def __init__(self, client: Any, namespace: str, node: str) -> None:
         super().__init__(daemon=True)
@@ -65,7 +65,7 @@ class Kubelet(threading.Thread):
             try:
                 self._play()
             except ApiError:
-                continue  # a pod went away between two requests
+                continue  # a pod was deleted between two requests
 
     def _play(self) -> None:
         for pod in self.client.list(Pod, namespace=self.namespace, fields={"spec.nodeName": self.node}):
@@ -103,7 +103,7 @@ def _pod_status(phase: str, *, ready: bool, state: dict[str, Any]) -> dict[str, 
 
 
 class Stack:
-    """A Pulumi stack of its own: program, state and namespace."""
+    """A temporary Pulumi stack with its own program, state and namespace."""
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self.folder, self.client = folder, cluster.client

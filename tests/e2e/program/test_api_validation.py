@@ -1,7 +1,7 @@
 """A real API server accepts what `./slipway render` accepts, and refuses what slipway/rules/api_server/ refuses.
 
-Every difference is a stack file that fails in the middle of an update, or one that is refused for nothing. Nothing is
-kept: each object is sent as a dry run, in a namespace that is there for this test only.
+Every difference means a stack file that fails in the middle of an update, or one that is refused without reason. Each
+object is sent as a dry run, in a namespace that exists for this test only.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ CASES = cases()
 
 @pytest.fixture(scope="module", autouse=True)
 def namespace() -> Generator[None]:
-    """What the objects of all cases are asked for in."""
+    """Create the namespace to which the objects of all cases are sent."""
     run(*KUBECTL, "create", "namespace", NAMESPACE)
     yield
     run(*KUBECTL, "delete", "namespace", NAMESPACE)
 
 
-def refusal(found: Iterable[Object]) -> str:
-    """What the API server says to these objects; nothing if it takes them all.
+def refusal(manifests: Iterable[Object]) -> str:
+    """Return the API server's message for these objects; empty if it accepts them all.
 
-    Server-side, as the engine's plugin applies. Objects of operators are not known to the local cluster: their schemas
-    are asked instead (tests/settings/test_schemas.py).
+    They are applied server-side, as by the engine's plugin. Custom resources are left out, because the local cluster
+    does not have their definitions: tests/settings/test_schemas.py checks them.
     """
-    items = [_in_test(manifest) for manifest in found if not schemas.is_custom(manifest)]
+    items = [_in_test(manifest) for manifest in manifests if not schemas.is_custom(manifest)]
     text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     command = (*KUBECTL, "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
     done = subprocess.run(
@@ -54,7 +54,7 @@ def refusal(found: Iterable[Object]) -> str:
 
 
 def _in_test(manifest: Object) -> Object:
-    """The object in this test's namespace; a rendered secret is no login, and the API server reads logins."""
+    """Return the object in this test's namespace, with a valid login in place of a rendered secret."""
     changed: Object = json.loads(json.dumps(manifest))
     if changed["kind"] != "Namespace":
         changed["metadata"]["namespace"] = NAMESPACE
@@ -64,25 +64,25 @@ def _in_test(manifest: Object) -> Object:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_api_server_takes_every_stack_and_variant(name: str):
+def test_the_api_server_accepts_every_stack_and_variant(name: str):
     assert refusal(model(name).manifests().values()) == ""
 
 
 @pytest.mark.parametrize("changes", CASES, ids=[f"{number}" for number in range(len(CASES))])
-def test_the_api_server_takes_what_settings_allow(changes: Changes):
-    """What the settings refuse, in words of the stack file, never gets to it."""
+def test_the_api_server_accepts_what_the_settings_allow(changes: Changes):
+    """Cases that the settings refuse with a message about the stack file pass, too."""
     try:
-        told = refusal(declare("dev", with_changes("dev", changes)).manifests().values())
+        message = refusal(declare("dev", with_changes("dev", changes)).manifests().values())
     except pulumi.RunError as error:
-        told = str(error)
-    assert told == "" or told.startswith("stacks/Pulumi.dev.yaml has "), changes
+        message = str(error)
+    assert message == "" or message.startswith("stacks/Pulumi.dev.yaml has "), changes
 
 
 @pytest.mark.parametrize("fault", [fault for _, fault in REFUSED], ids=[f"{r}-{n}" for n, (r, _) in enumerate(REFUSED)])
-def test_the_api_server_refuses_what_is_refused_offline(fault: Fault):
+def test_the_api_server_refuses_what_the_rules_refuse(fault: Fault):
     assert refusal(planted(fault, objects())) != ""
 
 
 @pytest.mark.parametrize("fault", [fault for _, fault in ACCEPTED], ids=[words for words, _ in ACCEPTED])
-def test_the_api_server_takes_what_is_taken_offline(fault: Fault):
+def test_the_api_server_accepts_what_the_rules_accept(fault: Fault):
     assert refusal(planted(fault, objects())) == ""

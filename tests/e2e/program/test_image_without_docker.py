@@ -1,4 +1,4 @@
-"""The app's image without Docker, from source to the local registry and back."""
+"""The app's image is built without Docker, pushed to the local registry and pulled again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TAG = content_tag(APP, arguments(TRIAL))
 
 
 def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
-    """Of a copy of app/, as somebody else would clone it."""
+    """Build the image from a copy of app/, as in another clone."""
     shutil.copytree(APP, app, copy_function=shutil.copyfile)
     monkeypatch.setattr("slipway.image.source.APP", app)
     prepare(app.parent / "context", TRIAL, TAG)
@@ -64,6 +64,6 @@ def test_the_registry_gives_back_an_image_that_runs(image: OciImage, tmp_path: P
             archive.extractall(tmp_path, filter="data")
     binary = tmp_path / "api"
     assert b"ld-linux" not in binary.read_bytes()
-    said = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout
-    assert said.split()[0] == TAG
+    output = subprocess.run([binary, "version"], capture_output=True, text=True, check=True).stdout
+    assert output.split()[0] == TAG
     assert json.dumps(config).count(TAG) == 2

@@ -1,4 +1,4 @@
-"""The Go programs of the local cluster and toolchain: their own tests, on the modules `make up` has compiled."""
+"""The Go programs of the local cluster and toolchain pass their own tests, with the modules of `make up`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
         ("local/pulumi", ["./pulumi-language-python"]),
     ],
 )
-def test_a_local_program_is_vetted_and_passes_its_tests(module: str, packages: list[str]):
-    # The flags of the build, so that nothing is compiled twice.
+def test_a_local_program_passes_go_vet_and_its_tests(module: str, packages: list[str]):
+    # The flags of the build, so that nothing is compiled again.
     flags = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false -trimpath"}
     run("go", "vet", *packages, cwd=ROOT / module, env=flags)
-    said = run("go", "test", *packages, cwd=ROOT / module, env=flags).stdout
-    assert "ok  " in said
+    output = run("go", "test", *packages, cwd=ROOT / module, env=flags).stdout
+    assert "ok  " in output

@@ -1,7 +1,7 @@
-"""The kubernetes plugin in $PULUMI_HOME against a real API server: stand-in or official, the promises are the same.
+"""The kubernetes plugin in $PULUMI_HOME against a real API server: stand-in and official one pass the same tests.
 
-Pods are played: they are bound to a node that no kubelet serves, and the `kubelet` fixture writes the status it is told
-to. So every way for a pod to succeed or fail is at hand, at once and without images.
+Pods are simulated: they are bound to a node without a kubelet, and the fixture `kubelet` sets their status. So a test
+can let a pod succeed or fail in any way, at once and without an image.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 
 def offline_says(text: str, output: str) -> None:
-    """Words that only the offline plugin has for what went wrong."""
+    """Check the output for a message that only the offline plugin prints."""
     assert not OFFLINE or text in output, output
 
 
@@ -55,7 +55,7 @@ def test_a_program_is_created_updated_replaced_and_deleted(stack: Stack) -> None
     stack.up()
     assert stack.live(ConfigMap, name).data == {"size": "2"}, "a mutable ConfigMap is updated under its name"
     assert stack.live(ConfigMap, "fixed").data == {"size": "2"}
-    assert stack.live(ConfigMap, "fixed").metadata.uid != before, "an immutable one is made anew"
+    assert stack.live(ConfigMap, "fixed").metadata.uid != before, "an immutable one is replaced"
     assert stack.is_settled()
 
     stack.run("destroy", "--yes", "--skip-preview")
@@ -76,13 +76,13 @@ k8s.apps.v1.Deployment("web", metadata=here | {"name": "web"}, spec={"replicas":
     "spec": {"containers": [{"name": "main", "image": "none", "resources": {"limits": {"cpu": "1000m"}}}]}}}, opts=ours)
 """
     stack.up(program % ("a", "a"))
-    assert stack.is_settled(), "a quantity that the API server writes in another way is no change"
+    assert stack.is_settled(), "a quantity that the API server normalizes is no change"
     assert "1 to replace" in stack.preview(program % ("b", "b"))
     stack.up()
     assert stack.live(Deployment, "web").spec.selector.matchLabels == {"app": "b"}
 
 
-def test_an_object_of_someone_else_is_only_taken_over_by_an_import(stack: Stack) -> None:
+def test_an_object_of_someone_else_is_adopted_only_by_an_import(stack: Stack) -> None:
     stack.up("")
     theirs = ConfigMap(metadata=ObjectMeta(name="c", namespace=stack.namespace), data={"a": "theirs"})
     stack.client.create(theirs)
@@ -102,7 +102,7 @@ def test_an_object_of_someone_else_is_only_taken_over_by_an_import(stack: Stack)
     assert stack.live(ConfigMap, "c").data == {"a": "ours"}
 
 
-def test_values_that_a_preview_cannot_know_are_no_obstacle(stack: Stack) -> None:
+def test_a_preview_works_with_unknown_values(stack: Stack) -> None:
     stack.up("")
     program = """
 first = k8s.core.v1.Service("first", metadata=here, spec={"ports": [{"port": 80}]}, opts=ours)
@@ -114,7 +114,7 @@ k8s.core.v1.ConfigMap("second", metadata=here | {"name": "second"}, data={"addre
     assert stack.is_settled()
 
 
-def test_what_cannot_work_is_refused_before_anything_changes(stack: Stack, offline: None) -> None:
+def test_invalid_objects_are_refused_before_anything_changes(stack: Stack, offline: None) -> None:
     stack.up("")
     output = stack.preview('k8s.core.v1.Service("s", metadata=here, spec={"portz": []}, opts=ours)', fails=True)
     assert 'unknown field "spec.portz"' in output
@@ -133,7 +133,7 @@ k8s.apiextensions.CustomResource("c", api_version="none.example.com/v1", kind="T
 # --- secrets ----------------------------------------------------------------------------------------------------------
 
 
-def test_secrets_are_nowhere_in_the_state_in_clear(stack: Stack) -> None:
+def test_the_state_and_the_output_hold_no_secret_in_plain_text(stack: Stack) -> None:
     canary = "canary-7f3b9d2e51"
     encoded = "Y2FuYXJ5LTdmM2I5ZDJlNTE="
     program = f"""
@@ -146,7 +146,7 @@ deployment(replicas=0, env=[{{"name": "TOKEN", "value": pulumi.Output.secret("{c
     output += stack.up(program.replace('"token"', '"token2"')) + stack.preview()
     assert stack.live(Secret, "s").data == {"token2": encoded}
     state = "".join(path.read_text() for path in (stack.folder / "state").rglob("*.json*"))
-    assert stack.namespace in state, "the state was looked at"
+    assert stack.namespace in state, "the state was searched"
     for hidden in (canary, encoded):
         assert hidden not in state
         assert hidden not in output
@@ -171,7 +171,7 @@ def test_drift_shows_after_a_refresh_and_is_repaired(stack: Stack) -> None:
     assert stack.live(ConfigMap, "c").data == {"a": "ours"}
 
 
-def test_replicas_that_an_autoscaler_owns_stay(stack: Stack, kubelet: Kubelet) -> None:
+def test_replicas_that_an_autoscaler_owns_are_kept(stack: Stack, kubelet: Kubelet) -> None:
     stack.up("deployment(replicas=None)")
     stack.client.patch(Deployment.Scale, "web", {"spec": {"replicas": 2}}, namespace=stack.namespace)
     stack.run("refresh", "--yes", "--skip-preview")
@@ -207,7 +207,7 @@ def test_a_rollout_that_cannot_work_fails_with_the_reason_and_the_next_up_goes_o
     assert stack.is_settled()
 
 
-def test_pods_that_may_not_be_created_are_the_reason(stack: Stack, kubelet: Kubelet) -> None:
+def test_a_failed_rollout_says_why_its_pods_cannot_be_created(stack: Stack, kubelet: Kubelet) -> None:
     quota = 'k8s.core.v1.ResourceQuota("quota", metadata=here, spec={"hard": {"pods": "0"}}, opts=ours)\n'
     stack.up(quota)
     offline_says("exceeded quota", stack.up(quota + "deployment(deadline=5)", fails=True))
@@ -228,7 +228,7 @@ k8s.batch.v1.Job("job", metadata=here | {"name": "job"}, spec={"backoff_limit": 
     assert stack.is_settled()
 
 
-def test_an_ingress_is_awaited_until_a_controller_answers_or_not_at_all(stack: Stack) -> None:
+def test_an_update_waits_for_the_ingress_controller_unless_skip_await_is_set(stack: Stack) -> None:
     program = """
 k8s.networking.v1.Ingress("web", metadata=here | {"name": "web", "annotations": {%s}},
     spec={"ingress_class_name": "nobody",
@@ -266,7 +266,7 @@ def test_ctrl_c_ends_a_wait_and_the_next_up_goes_on(stack: Stack, kubelet: Kubel
     assert stack.is_settled()
 
 
-def test_a_deletion_names_the_finalizer_that_holds_it(stack: Stack) -> None:
+def test_a_deletion_names_the_finalizer_that_blocks_it(stack: Stack) -> None:
     program = """
 k8s.core.v1.ConfigMap("c", metadata=here | {"name": "c", "finalizers": %s, "annotations":
     {"pulumi.com/timeoutSeconds": "3"}}, data={}, opts=ours)
@@ -280,7 +280,7 @@ k8s.core.v1.ConfigMap("c", metadata=here | {"name": "c", "finalizers": %s, "anno
     stack.run("destroy", "--yes", "--skip-preview")
 
 
-def test_a_claim_without_a_volume_waits_and_says_so(stack: Stack, offline: None) -> None:
+def test_a_claim_without_a_volume_fails_with_the_reason(stack: Stack, offline: None) -> None:
     program = """
 k8s.core.v1.PersistentVolumeClaim("data", metadata=here | {"name": "data", "annotations":
     {"pulumi.com/timeoutSeconds": "3"}}, spec={"storage_class_name": "none-such", "access_modes": ["ReadWriteOnce"],

@@ -1,4 +1,4 @@
-"""What `./slipway render` shows is what `pulumi up` gave the engine: compared with the stack's own state."""
+"""`./slipway render` prints what `pulumi up` registers with the engine: compared with the state of the stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.conftest import pulumi, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-# The engine's mark of a value it keeps encrypted.
+# The key by which the engine marks an encrypted value.
 ENCRYPTED = "4dabf18193072939515e22adb298388d"
 
 Objects = dict[tuple[str, str], Any]
@@ -23,35 +23,36 @@ Objects = dict[tuple[str, str], Any]
 
 @pytest.fixture(scope="module", autouse=True)
 def deployed_as_it_stands_here() -> None:
-    """A test before may have deployed something else."""
+    """Deploy this clone, because a former test may have deployed something else."""
     up()
 
 
 def deployed() -> list[dict[str, Any]]:
-    """The resources in the state file; the engine's own ones left out."""
+    """Return the resources in the state file, without those of the engine."""
     resources = json.loads(pulumi("stack", "export").stdout)["deployment"]["resources"]
     own = [resource for resource in resources if "::default_" not in resource["urn"]]
     return [resource for resource in own if resource["type"] != "pulumi:pulumi:Stack"]
 
 
 def from_state() -> Objects:
-    """The inputs of each Kubernetes object in the state."""
+    """Return the inputs of each Kubernetes object in the state."""
     return by_name(resource["inputs"] for resource in deployed() if resource["type"].startswith("kubernetes:"))
 
 
 def from_render() -> Objects:
-    """The objects `./slipway render` prints."""
-    return by_name(found for found in yaml.safe_load_all(run("./slipway", "render", "-s", "local").stdout) if found)
+    """Return the objects that `./slipway render` prints."""
+    documents = yaml.safe_load_all(run("./slipway", "render", "-s", "local").stdout)
+    return by_name(document for document in documents if document)
 
 
 def by_name(objects: Iterable[dict[str, Any]]) -> Objects:
-    return {(found["kind"], found["metadata"]["name"]): found for found in map(comparable, objects)}
+    return {(manifest["kind"], manifest["metadata"]["name"]): manifest for manifest in map(comparable, objects)}
 
 
 def comparable(manifest: dict[str, Any]) -> dict[str, Any]:
-    """An object without what render cannot know.
+    """Return an object without the values that render cannot know.
 
-    That is: values of secrets, images made here, names made from either, and who made a release when.
+    These are values of secrets, digests of built images, names with a hash of either, and author and time of a release.
     """
     if "stringData" in manifest:  # the API's own shorthand: the provider writes it as data
         manifest = {key: value for key, value in manifest.items() if key != "stringData"} | {"data": SECRET}
@@ -75,16 +76,16 @@ def _without_secrets(value: Any) -> Any:
 def test_every_object_in_the_state_is_rendered_the_same():
     state, rendered = from_state(), from_render()
     assert state.keys() == rendered.keys()
-    assert {name: found for name, found in state.items() if rendered[name] != found} == {}
+    assert {name: manifest for name, manifest in state.items() if rendered[name] != manifest} == {}
 
 
-def test_the_comparison_sees_one_other_value_deep_inside():
+def test_the_comparison_detects_one_different_value_deep_inside():
     state, rendered = from_state(), from_render()
     rendered["Deployment", "api"]["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] += "i"
-    assert [name for name, found in state.items() if rendered[name] != found] == [("Deployment", "api")]
+    assert [name for name, manifest in state.items() if rendered[name] != manifest] == [("Deployment", "api")]
 
 
 @pytest.mark.feature("M2")
 def test_every_resource_goes_by_the_name_in_the_golden_file():
-    """tests/golden/urns.txt is written by the recorder; the engine has to give the same names."""
+    """tests/golden/urns.txt is written with the recorder; the engine has to use the same URNs."""
     assert {resource["urn"] for resource in deployed()} == {resource.urn for resource in declare("local").resources}

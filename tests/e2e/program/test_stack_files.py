@@ -1,4 +1,4 @@
-"""Stack files that the real engine has written anew say what they said before."""
+"""Stack files have the same settings after the real engine has rewritten them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.settings.test_stack_file import ENGINE, WRITTEN_BACK
 
 pytestmark = pytest.mark.e2e
 
-# Quoted on purpose, or means another thing in another YAML.
+# Values that are quoted on purpose, or that YAML versions read differently.
 TEXTS = dict.fromkeys(
     [*WRITTEN_BACK, *ENGINE, "'2027-01-31'", "'yes'", "'null'", "''", "'1.10'", "[a, 1.10, 2027-01-31]"]
 )
@@ -29,13 +29,13 @@ def test_pulumi_stack_init_changes_no_setting(tmp_path: Path):
     (tmp_path / "state").mkdir()
     backend = {"PULUMI_BACKEND_URL": f"file://{tmp_path}/state", "PULUMI_CONFIG_PASSPHRASE": "for this test"}
     pulumi("stack", "init", "-s", "dev", cwd=tmp_path, env=backend)
-    assert "2027-01-31 00:00:00 +0000 UTC" in file.read_text()  # it has been written anew
-    (values, mistakes), (former, _) = read(file.read_text()), read(before)
-    assert mistakes == ()
+    assert "2027-01-31 00:00:00 +0000 UTC" in file.read_text()  # the engine has rewritten the file
+    (values, errors), (former, _) = read(file.read_text()), read(before)
+    assert errors == ()
     assert values["config"]["slipway:a"] == former["config"]["slipway:a"]
     assert values["config"]["slipway:day"] == "2027-01-31"
 
 
 def read(text: str) -> tuple[Any, Any]:
-    node, mistakes = engine_yaml.read(text.encode(), "Pulumi.dev.yaml")
-    return node.plain(), mistakes
+    node, errors = engine_yaml.read(text.encode(), "Pulumi.dev.yaml")
+    return node.plain(), errors
