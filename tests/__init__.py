@@ -1,1 +1,4 @@
-"""Tests of the program, `./slipway` and the local cluster, in a folder for each of their packages."""
+"""Tests of the program, `./slipway` and the local cluster: one folder for each of their packages.
+
+Modules here are shared by several folders. pytest plugins are in plugins/, tests of the test suite itself in suite/.
+"""

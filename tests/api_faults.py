@@ -1,6 +1,7 @@
-"""What the API server refuses: faults in the objects of tests/faults.py, each with the rule that finds it offline.
+"""Faults that the API server refuses, in the objects of tests/faults.py, each with the rule that finds it offline.
 
-tests/rules/test_api_validation.py plants them for the rules, tests/e2e/test_api_validation.py for an API server.
+tests/rules/test_api_validation.py checks them with the rules, and tests/e2e/program/test_api_validation.py with a real
+API server.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def _duplicate(objects: list[Object]) -> None:
     objects.append(named(objects, "Service/api"))
 
 
-# A dry run accepts these: it stores nothing, or only a controller or an update finds them.
+# Accepted by a dry run, which stores nothing: a controller or an update refuses them.
 REFUSED_LATER: list[tuple[str, Fault]] = [
     ("SA001", put("ServiceAccount/api metadata.name", "default")),
     ("SA001", put("ConfigMap/api-file metadata.name", "kube-root-ca.crt")),

@@ -1,4 +1,4 @@
-"""What all unit tests share: the objects a stack declares, recorded once per stack."""
+"""Fixtures of all unit tests: the objects that the program declares for a stack, recorded once per stack."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.source_files import read_defaults
 
-# For the processes that tests start; pytest itself has it from pyproject.toml.
+# For processes that tests start; pytest itself gets the path from pyproject.toml.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "infra")])
 
 pytest_plugins = ["tests.plugins.guard", "tests.plugins.own_repositories", "tests.plugins.watchdog"]
@@ -25,7 +25,7 @@ pytest_plugins = ["tests.plugins.guard", "tests.plugins.own_repositories", "test
 Declare = Callable[..., Program]
 # A stack with one service.
 API_ONLY: dict[str, Any] = {"services.web": None}
-# A stack whose services keep their data to themselves.
+# A stack without MySQL and Redis.
 WITHOUT_STORES: dict[str, Any] = {
     "mysql": None,
     "redis": None,
@@ -36,7 +36,7 @@ Changed = Callable[[str, dict[str, Any]], Program]
 
 
 def recorded(stack: str, changes: dict[str, Any] | None = None) -> Program:
-    """What the program declares for a stack, with the same changes recorded once for all tests: not to be edited."""
+    """Return what the program declares for a stack. It is recorded once for all tests, so do not edit it."""
     return _recorded(stack, json.dumps(changes or {}))
 
 
@@ -47,7 +47,7 @@ def _recorded(stack: str, changes: str) -> Program:
 
 @pytest.fixture(scope="session")
 def sdk() -> None:
-    """Pulumi's modules, loaded and out of the garbage collector's sight: else it looks at all of them in each run."""
+    """Load Pulumi's modules, and exclude them from garbage collection, which makes each run slower otherwise."""
     recorded("dev")
     gc.collect()
     gc.freeze()
@@ -56,24 +56,24 @@ def sdk() -> None:
 
 @pytest.fixture
 def program(sdk: None) -> Declare:
-    """`program("prod")`: everything the program declares for a stack as it stands in stacks/."""
+    """`program("prod")` returns what the program declares for a stack file of stacks/."""
     return recorded
 
 
 @pytest.fixture
 def changed(sdk: None, request: pytest.FixtureRequest) -> Changed:
-    """`changed("dev", {"services.api.autoscaling.min": 3})`: the same, changed; None takes a value out."""
-    # A program somebody has patched is run for that test alone.
+    """`changed("dev", {"services.api.autoscaling.min": 3})` changes the stack file first; None removes a value."""
+    # A patched program is recorded for that test only.
     return declared if "monkeypatch" in request.fixturenames else recorded
 
 
 def declared(stack: str, changes: dict[str, Any]) -> Program:
-    """What the program declares for a changed stack, recorded anew."""
+    """Record what the program declares for a changed stack."""
     return declare(stack, with_changes(stack, changes))
 
 
 def with_changes(stack: str, changes: dict[str, Any]) -> dict[str, Any]:
-    """The stack's `config:` mapping with dotted keys set, or taken out where the value is None."""
+    """Return the stack's `config:` mapping with dotted keys set, or removed where the value is None."""
     config = copy.deepcopy(stack_config(stack))
     for dotted, value in changes.items():
         first, *rest = dotted.split(".")
@@ -89,9 +89,9 @@ def with_changes(stack: str, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_default(key: list[str]) -> bool:
-    """Whether defaults.yaml gives it, so that only `null` takes it out."""
+    """Return whether defaults.yaml sets the key, so that only `null` removes it."""
     own = {"services": {key[1]: {}}} if key[0] == "services" and len(key) > 1 else {}
-    found: Any = effective(Node.of(own), read_defaults().settings).plain()
+    section: Any = effective(Node.of(own), read_defaults().settings).plain()
     for part in key:
-        found = found.get(part) if isinstance(found, dict) else None
-    return bool(found)
+        section = section.get(part) if isinstance(section, dict) else None
+    return bool(section)

@@ -1,7 +1,7 @@
-"""Stack files at the edges of what settings allow: the longest names, the smallest and the largest numbers.
+"""Stack files with values at the limits of the settings: the longest names, the smallest and the largest numbers.
 
-`cases()` is the same list each time. A case that the settings refuse is no mistake of anybody; one that they accept has
-to be accepted by the API server, too (tests/e2e/program/test_api_validation.py).
+The settings may refuse a case; one that they accept has to be accepted by the API server as well
+(tests/e2e/program/test_api_validation.py).
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ EDGES: list[Changes] = [
 
 
 def cases(combined: int = 10) -> list[Changes]:
-    """Return each edge alone, then combinations of four; the same ones each time."""
+    """Return each edge alone, then combinations of four. The list is the same in each run."""
     dice = random.Random(12)  # noqa: S311 - the choice of edges is not secret
     combinations = [dice.sample(EDGES, 4) for _ in range(combined)]
     return [*EDGES, *({key: value for edge in edges for key, value in edge.items()} for edges in combinations)]

@@ -1,4 +1,4 @@
-"""Faults planted into the objects of a stack that has some of everything."""
+"""Faults that tests put into the objects of a stack with every kind of object."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.conftest import recorded
 Fault = Callable[[list[Object]], None]
 
 GONE = object()
-"""As a value: the key is removed."""
+"""A value that removes the key."""
 
 EVERYTHING: dict[str, Any] = {
     "cluster.monitoringNamespace": "monitoring",
@@ -40,7 +40,7 @@ def objects(stack: str = "prod", *, external: bool = False) -> list[Object]:
 
 
 def named(objects: list[Object], name: str) -> Object:
-    """Return the object `Deployment/api`; of a name that ends in a hash, the start is enough."""
+    """Return an object such as `Deployment/api`. The start of a name is enough, because some end in a hash."""
     kind, _, start = name.partition("/")
     matches = [o for o in objects if o["kind"] == kind and o["metadata"]["name"].startswith(start)]
     return min(matches, key=lambda o: len(o["metadata"]["name"]))

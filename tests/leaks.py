@@ -1,4 +1,4 @@
-"""Looks for a secret in everything that is written somewhere, in each form it could have been turned into."""
+"""Search output and files for a secret, in each encoding in which it may have leaked."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import json
 import urllib.parse
 from collections.abc import Mapping
 
-# Shorter pieces of random text turn up by chance.
+# Shorter pieces of random text can occur by chance.
 PIECE = 12
 
 
 def forms(secret: str) -> dict[str, str]:
-    """How a leaked secret may look, by name of the form.
+    """Return the forms of a leaked secret, by name.
 
-    Base64 depends on what stands before the secret: three alignments, without the digits that neighbours change.
+    Base64 depends on the text before the secret, so there are three alignments, without the digits that adjacent text
+    changes.
     """
     shifted = {
         f"base64 at offset {n}": base64.b64encode(b"\0" * n + secret.encode()).decode()[(8 * n + 5) // 6 :][:-4]
@@ -35,7 +36,7 @@ def forms(secret: str) -> dict[str, str]:
 
 
 def leaks(secret: str, artefacts: Mapping[str, str]) -> list[str]:
-    """`artefact: form` for each form of the secret found in an artefact."""
+    """Return `artefact: form` for each form of the secret that an artefact contains."""
     return [
         f"{name}: {form}" for name, text in artefacts.items() for form, value in forms(secret).items() if value in text
     ]

@@ -18,8 +18,11 @@ NAMESPACE = "slipway-dev"
 
 @dataclass
 class LightkubeServer:
-    """Objects by plural and name, such as `services/api`. The first `refused` requests find no server, the
-    first `plain` ones are answered 503 in plain text. Plurals in `unknown` are kinds that the server does not know."""
+    """Holds objects by plural and name, such as `services/api`, and can fail.
+
+    The first `refused` requests fail to connect, and the first `plain` ones get 503 with plain text. The server does
+    not know the kinds in `unknown`, and answers 403 for names in `forbidden`.
+    """
 
     objects: dict[str, Object] = field(default_factory=dict[str, Object])
     refused: int = 0

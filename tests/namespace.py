@@ -21,7 +21,7 @@ def ago(seconds: float) -> str:
 
 
 def meta(name: str, uid: str, owner: tuple[str, str, str] | None = None, **more: Any) -> Object:
-    """`owner` is kind, name and uid."""
+    """Return the metadata of an object; `owner` is kind, name and uid."""
     references: Object = {}
     if owner:
         kind, owner_name, owner_uid = owner
@@ -60,7 +60,7 @@ def template(version: str) -> Object:
 
 
 def deployment(name: str = "api", *conditions: Object, **status: Any) -> Object:
-    well = [
+    complete = [
         condition("Available", "True", "MinimumReplicasAvailable", "Deployment has minimum availability."),
         condition(
             "Progressing", "True", "NewReplicaSetAvailable", f'ReplicaSet "{name}-x" has successfully progressed.'
@@ -76,7 +76,7 @@ def deployment(name: str = "api", *conditions: Object, **status: Any) -> Object:
             "progressDeadlineSeconds": 120,
             "template": template("v2"),
         },
-        "status": {"observedGeneration": 3, **counts, "conditions": list(conditions or well), **status},
+        "status": {"observedGeneration": 3, **counts, "conditions": list(conditions or complete), **status},
     }
 
 
@@ -110,18 +110,18 @@ def pod(name: str = "x2x4k", *, age: str = "new", **status: Any) -> Object:
     )
 
 
-def owned_pod(name: str, owner: tuple[str, str, str], marked: dict[str, str], **status: Any) -> Object:
+def owned_pod(name: str, owner: tuple[str, str, str], pod_labels: dict[str, str], **status: Any) -> Object:
     return {
-        "metadata": meta(name, f"pod-{name}", owner, labels=marked),
+        "metadata": meta(name, f"pod-{name}", owner, labels=pod_labels),
         "spec": {
             "nodeName": "node-1",
             "restartPolicy": "Always",
-            "containers": [container(marked["app.kubernetes.io/name"])],
+            "containers": [container(pod_labels["app.kubernetes.io/name"])],
         },
         "status": {
             "phase": "Running",
             "conditions": [condition("PodScheduled", "True"), condition("Ready", "True")],
-            "containerStatuses": [ran(marked["app.kubernetes.io/name"])],
+            "containerStatuses": [ran(pod_labels["app.kubernetes.io/name"])],
             **status,
         },
     }
@@ -215,16 +215,16 @@ def job(name: str, service: str, *conditions: Object, seconds: float = 50, owner
     }
 
 
-def job_pod(of: Object, code: int, reason: str = "Error", phase: str = "Failed") -> Object:
-    name = of["metadata"]["name"]
-    service = of["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
-    made = owned_pod(
-        f"{name}-q9w8e", ("Job", name, of["metadata"]["uid"]), of["spec"]["template"]["metadata"]["labels"]
+def job_pod(owner: Object, code: int, reason: str = "Error", phase: str = "Failed") -> Object:
+    name = owner["metadata"]["name"]
+    service = owner["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+    pod = owned_pod(
+        f"{name}-q9w8e", ("Job", name, owner["metadata"]["uid"]), owner["spec"]["template"]["metadata"]["labels"]
     )
-    made["spec"]["restartPolicy"] = "Never"
-    made["spec"]["containers"] = [container(service, startupProbe=None, readinessProbe=None, livenessProbe=None)]
-    made["status"] = unready(ran(service, ready=False, started=False, state=ended(code, reason)), phase)
-    return made
+    pod["spec"]["restartPolicy"] = "Never"
+    pod["spec"]["containers"] = [container(service, startupProbe=None, readinessProbe=None, livenessProbe=None)]
+    pod["status"] = unready(ran(service, ready=False, started=False, state=ended(code, reason)), phase)
+    return pod
 
 
 def stateful_set(name: str, ready: int = 1) -> Object:
@@ -249,11 +249,11 @@ def claim(name: str, phase: str = "Bound", service: str = "mysql") -> Object:
 
 def make_snapshot(*lines: str, secrets: tuple[str, ...] = (), **objects: Any) -> ClusterSnapshot:
     """Return a completed rollout in which `objects` replace those of their kind; every log holds these lines."""
-    well: dict[str, Any] = {
+    healthy: dict[str, Any] = {
         "deployments": [deployment()],
         "replica_sets": [replica_set("old", replicas=0), replica_set("new")],
         "pods": [pod("aaaaa"), pod("bbbbb")],
         "nodes": [node()],
     }
     log = lambda _pod, _container, _previous: list(lines)  # noqa: E731
-    return ClusterSnapshot(**copy.deepcopy({**well, **objects}), log=log, mask=Mask(secrets), now=NOW)
+    return ClusterSnapshot(**copy.deepcopy({**healthy, **objects}), log=log, mask=Mask(secrets), now=NOW)

@@ -1,7 +1,7 @@
-"""What breaks each house rule: faults in the objects of tests/faults.py.
+"""Faults that break each house rule, in the objects of tests/faults.py.
 
-tests/rules/test_policies.py has each found by its rule, and tests/changes/test_security.py has each fault against
-security make a change one that weakens security.
+tests/rules/test_policies.py checks that the rule reports its faults, and tests/changes/test_security.py that a change
+with a fault against security is classed as one that weakens security.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW407", put("Ingress/api spec.rules[0].host", "API.example.com")),
     ("SW407", put("HTTPRoute/web spec.hostnames", ["www"])),
     ("SW407", put("HTTPRoute/web spec.hostnames", GONE)),
-    ("SW408", lambda found: found.append({**named(found, "Ingress/api"), "metadata": {"name": "second"}})),
+    ("SW408", lambda objects: objects.append({**named(objects, "Ingress/api"), "metadata": {"name": "second"}})),
     ("SW501", put("ConfigMap/api-env data.DB_PASSWORD", "hunter2")),
     ("SW501", put("ConfigMap/api-env data.apiToken", "12345678")),
     ("SW501", put("ConfigMap/api-env data.DATABASE_URL", "postgres://api:hunter2@db:5432/api")),
@@ -166,7 +166,7 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW503", put("ConfigMap/api-env immutable", GONE)),
     ("SW503", put("Secret/api-secret immutable", False)),
     ("SW503", put("ConfigMap/api-file immutable", True)),
-    ("SW503", lambda found: _rename(found, "ConfigMap/api-env", "api-env")),
+    ("SW503", lambda objects: _rename(objects, "ConfigMap/api-env", "api-env")),
     ("SW601", put("Namespace/slipway-prod metadata.labels", {})),
     ("SW602", drop("ResourceQuota/quota")),
     ("SW602", drop("LimitRange/defaults")),

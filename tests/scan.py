@@ -1,7 +1,7 @@
-"""`make scan`: the scanners a user would run, over everything this project writes and declares (needs Go).
+"""`make scan`: run well-known scanners over all files and rendered objects of the project (needs Go).
 
-Manifests are those of every stack and variant. A scanner has to find the fault that is planted for it, or its silence
-about the rest counts for nothing. EXEMPT is the one place where a finding may be passed over.
+Manifests are those of every stack and variant. A scanner has to find the fault that is planted for it, or its result is
+not trusted. EXEMPT is the only place for exempted findings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests import schemas
 from tests.schemas import NEWEST, OLDEST
 from tests.variants import NAMES, VARIANTS, model
 
-# Name -> what `go install` takes; built once and kept beside the other tools of `make up`.
+# Name -> argument of `go install`. Tools are built once and cached with those of `make up`.
 GO_TOOLS = {
     "kube-score": "github.com/zegl/kube-score/cmd/kube-score@v1.20.0",
     "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0",
@@ -41,7 +41,7 @@ GO_TOOLS = {
 
 
 class Finding(NamedTuple):
-    """What a scanner has to say about one place."""
+    """A problem that a scanner reports at one place."""
 
     rule: str
     place: str
@@ -49,15 +49,15 @@ class Finding(NamedTuple):
 
 
 class Exemption(NamedTuple):
-    """Rules of a scanner that are not followed, and why."""
+    """Rules of a scanner that the project does not follow, and the reason."""
 
     rules: frozenset[str]
     reason: str
     stack: str | None = None
-    """The one stack where they are not, variants of it included; None for all."""
+    """The only stack that is exempted, with its variants; None for all."""
 
     def covers(self, finding: Finding) -> bool:
-        """Whether the finding is passed over."""
+        """Return whether the finding is exempted."""
         name = finding.place.partition(":")[0]
         return finding.rule in self.rules and self.stack in (None, VARIANTS.get(name, (name,))[0])
 
@@ -65,17 +65,17 @@ class Exemption(NamedTuple):
 EXEMPT = [
     Exemption(
         frozenset({"container-image-pull-policy"}),
-        "Images are named by digest, so asking the registry again could only fail; with Always, a container could not "
-        "even be restarted while the registry is away.",
+        "Images are named by digest, so pulling again could only fail: with Always, a container could not restart "
+        "while the registry is down.",
     ),
     Exemption(
         frozenset({"container-cpu-requests-equal-limits", "container-resource-requests-equal-limits"}),
         "Memory request and limit are equal; CPU limits are higher, since a pod that starts or collects garbage would "
-        "be throttled at its request, which costs latency and wins nothing.",
+        "be throttled at its request, which costs latency without a benefit.",
     ),
     Exemption(
         frozenset({"horizontalpodautoscaler-replicas"}),
-        "dev runs one pod while nobody uses it: it is the cheapest environment, and nobody's requests are lost there.",
+        "dev runs one pod while it is idle: it is the cheapest environment, and lost requests do not matter there.",
         stack="dev",
     ),
 ]
@@ -83,7 +83,7 @@ EXEMPT = [
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at: everything of this project, or the faults planted to see whether a scanner sees."""
+    """The files to scan: all of this project, or the planted faults."""
 
     manifests: list[Path]
     dockerfile: Path
@@ -93,15 +93,15 @@ class Subject:
     repository: Path
 
 
-class Broken(Exception):
-    """A scanner did not do its work; the message says how."""
+class BrokenScannerError(Exception):
+    """A scanner failed; the message says why."""
 
 
 # --- the scanners -----------------------------------------------------------------------------------------------------
 
 
 def kube_score(subject: Subject, folder: Path) -> Iterator[Finding]:
-    """All checks, the optional ones too."""
+    """Run all checks of kube-score, including the optional ones."""
     listed = run(tool("kube-score"), "list").splitlines()
     optional = [line.split(",")[0] for line in listed if line.endswith(",optional")]
     flags = [f"--enable-optional-test={check}" for check in optional]
@@ -116,40 +116,40 @@ def kube_score(subject: Subject, folder: Path) -> Iterator[Finding]:
 
 
 def kubeconform(version: str) -> Callable[[Subject, Path], Iterator[Finding]]:
-    """Every object strictly against the schemas of one version of Kubernetes; one without a schema is a finding."""
+    """Return a scanner that validates each object strictly; an object without a schema is a finding."""
 
     def scan(subject: Subject, folder: Path) -> Iterator[Finding]:
         own = write_schemas(version, subject.manifests, folder / version)
         custom = f"{schemas.CUSTOM}/{{{{ .ResourceKind }}}}-{{{{ .Group }}}}-{{{{ .ResourceAPIVersion }}}}.json"
         locations = ["-schema-location", f"{own}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"]
         options = ["-strict", "-output", "json", "-verbose", *locations, "-schema-location", custom]
-        answered = json.loads(run(tool("kubeconform"), *options, *subject.manifests, codes=(0, 1)))["resources"]
-        checked = [found for found in answered if found["status"]]  # none for a document of comments only
-        given = sum(len(objects(file)) for file in subject.manifests)
-        if len(checked) != given:
-            raise Broken(f"looked at {len(checked)} of {given} objects")
-        for found in checked:
-            if found["status"] != "statusValid":
-                yield Finding(found["status"], f"{Path(found['filename']).stem}: {found['name']}", found["msg"])
+        results = json.loads(run(tool("kubeconform"), *options, *subject.manifests, codes=(0, 1)))["resources"]
+        checked = [result for result in results if result["status"]]  # empty for a document of comments only
+        expected = sum(len(objects(file)) for file in subject.manifests)
+        if len(checked) != expected:
+            raise BrokenScannerError(f"checked {len(checked)} of {expected} objects")
+        for result in checked:
+            if result["status"] != "statusValid":
+                yield Finding(result["status"], f"{Path(result['filename']).stem}: {result['name']}", result["msg"])
 
     return scan
 
 
 def hadolint(subject: Subject, folder: Path) -> Iterator[Finding]:
-    """The Dockerfile, shell commands included."""
-    for found in json.loads(run(venv("hadolint"), "--format", "json", subject.dockerfile, codes=(0, 1))):
-        yield Finding(found["code"], f"{subject.dockerfile.name}:{found['line']}", found["message"])
+    """Check the Dockerfile, including its shell commands."""
+    for result in json.loads(run(venv("hadolint"), "--format", "json", subject.dockerfile, codes=(0, 1))):
+        yield Finding(result["code"], f"{subject.dockerfile.name}:{result['line']}", result["message"])
 
 
 def actionlint(subject: Subject, folder: Path) -> Iterator[Finding]:
-    """The workflows, the shell scripts inside them included."""
+    """Check the workflows, including their shell scripts."""
     command = [tool("actionlint"), "-shellcheck", venv("shellcheck"), "-format", "{{json .}}"]
-    for found in json.loads(run(*command, *subject.workflows, codes=(0, 1))):
-        yield Finding(found["kind"], f"{Path(found['filepath']).name}:{found['line']}", found["message"])
+    for result in json.loads(run(*command, *subject.workflows, codes=(0, 1))):
+        yield Finding(result["kind"], f"{Path(result['filepath']).name}:{result['line']}", result["message"])
 
 
 def yamllint(subject: Subject, folder: Path) -> Iterator[Finding]:
-    """Stack files, workflows and rendered objects."""
+    """Check stack files, workflows and rendered objects."""
     for line in run(
         venv("yamllint"), "-f", "parsable", "-c", ROOT / ".yamllint", *subject.yaml, codes=(0, 1)
     ).splitlines():
@@ -158,14 +158,14 @@ def yamllint(subject: Subject, folder: Path) -> Iterator[Finding]:
 
 
 def gitleaks(mode: str) -> Callable[[Subject, Path], Iterator[Finding]]:
-    """Secrets in every commit (git) or in the files as they are now (dir)."""
+    """Return a scanner for secrets in every commit (git) or in the current files (dir)."""
 
     def scan(subject: Subject, folder: Path) -> Iterator[Finding]:
         where = subject.repository if mode == "git" else subject.tree
         options = ["--no-banner", "--log-level", "error", "--redact", "-i", where, "-f", "json", "-r", "-"]
-        for found in json.loads(run(tool("gitleaks"), mode, *options, where, codes=(0, 1))):
-            place = found["File"].removeprefix(f"{where}/")
-            yield Finding(found["RuleID"], f"{place}:{found['StartLine']} {found['Commit'][:8]}", found["Description"])
+        for leak in json.loads(run(tool("gitleaks"), mode, *options, where, codes=(0, 1))):
+            place = leak["File"].removeprefix(f"{where}/")
+            yield Finding(leak["RuleID"], f"{place}:{leak['StartLine']} {leak['Commit'][:8]}", leak["Description"])
 
     return scan
 
@@ -182,11 +182,11 @@ SCANNERS: dict[str, Callable[[Subject, Path], Iterator[Finding]]] = {
 }
 
 
-# --- what they look at ------------------------------------------------------------------------------------------------
+# --- what they scan --------------------------------------------------------------------------------------------------
 
 
 def project(folder: Path) -> Subject:
-    """Everything there is: rendered objects of each stack and variant, and the files that git knows or would add."""
+    """Return all files to scan: rendered objects of each stack and variant, and what git tracks or would add."""
     manifests = [folder / f"{name}.yaml" for name in NAMES]
     for name, file in zip(NAMES, manifests, strict=True):
         file.write_text(render.one_stream(render.documents(model(name))))
@@ -201,7 +201,7 @@ def project(folder: Path) -> Subject:
 
 
 def planted(folder: Path) -> Subject:
-    """One fault for each scanner."""
+    """Write one fault for each scanner to find."""
     tree = folder / "planted"
     tree.mkdir()
     manifest, dockerfile, workflow = tree / "manifest.yaml", tree / "Dockerfile", tree / "workflow.yaml"
@@ -216,7 +216,7 @@ def planted(folder: Path) -> Subject:
     dockerfile.write_text("FROM debian\nRUN sudo true\n")
     steps = [{"run": "echo ${{ github.event.issue.title }}"}]
     workflow.write_text(json.dumps({"on": "push", "jobs": {"a": {"runs-on": "ubuntu-latest", "steps": steps}}}))
-    # As a token looks, put together here so that it is none of this file's.
+    # Looks like a token. It is assembled here, so that this file contains none.
     (tree / "token.txt").write_text("token = ghp_" + hashlib.sha256(b"planted").hexdigest()[:36])
     run("git", "init", "-q", tree)
     run("git", "-C", tree, "add", ".")
@@ -226,14 +226,14 @@ def planted(folder: Path) -> Subject:
 
 @functools.cache
 def objects(file: Path) -> list[dict[str, Any]]:
-    """The Kubernetes objects in a file."""
-    return [found for found in yaml.safe_load_all(file.read_text()) if found]
+    """Return the Kubernetes objects in a file."""
+    return [document for document in yaml.safe_load_all(file.read_text()) if document]
 
 
 def write_schemas(version: str, manifests: list[Path], folder: Path) -> Path:
-    """The schemas of all kinds in the manifests, as kubeconform can read them: it knows no references by URL."""
+    """Write the schemas of all kinds in the manifests for kubeconform, which cannot resolve references by URL."""
     folder.mkdir(exist_ok=True)
-    kinds = {(found["apiVersion"], found["kind"]) for file in manifests for found in objects(file)}
+    kinds = {(manifest["apiVersion"], manifest["kind"]) for file in manifests for manifest in objects(file)}
     for name in ("_definitions.json", *(schemas.kubernetes_file(*kind) for kind in kinds)):
         source = schemas.kubernetes_folder(version) / name
         if source.is_file():
@@ -247,7 +247,7 @@ def write_schemas(version: str, manifests: list[Path], folder: Path) -> Path:
 
 
 def tool(name: str) -> Path:
-    """The program, built on first use: this takes a minute for the larger ones."""
+    """Return the path of a tool, built on first use, which takes up to a minute."""
     module = GO_TOOLS[name]
 
     def build(folder: Path) -> None:
@@ -259,41 +259,43 @@ def tool(name: str) -> Path:
 
 
 def venv(name: str) -> Path:
-    """A program of the project's Python environment."""
+    """Return the path of a program in the project's Python environment."""
     return Path(sys.executable).parent / name
 
 
 def run(*command: str | Path, codes: tuple[int, ...] = (0,), env: dict[str, str] | None = None) -> str:
-    """What a program prints; `Broken` when it ends in another way than the given codes."""
+    """Run a program, and return its output. Raise BrokenScannerError for another exit code than these."""
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if done.returncode not in codes:
-        raise Broken(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
+        raise BrokenScannerError(f"{Path(command[0]).name} ended with {done.returncode}: {done.stderr.strip()[-300:]}")
     return done.stdout
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one scanner."""
+    """Result of one scanner."""
 
     findings: list[Finding]
     exempted: list[Finding]
     broken: str | None
 
 
-def judge(scan: Callable[[Subject, Path], Iterator[Finding]], real: Subject, control: Subject, folder: Path) -> Verdict:
-    """Its findings here; broken if it fails, or if it does not find what is planted."""
+def run_scanner(
+    scan: Callable[[Subject, Path], Iterator[Finding]], real: Subject, control: Subject, folder: Path
+) -> Verdict:
+    """Run a scanner. It is broken if it fails, or if it does not find its planted fault."""
     try:
         if not list(scan(control, folder)):
-            return Verdict([], [], "does not see the fault planted for it")
-        found = list(scan(real, folder))
-    except (Broken, OSError, ValueError) as error:
+            return Verdict([], [], "does not find the fault planted for it")
+        findings = list(scan(real, folder))
+    except (BrokenScannerError, OSError, ValueError) as error:
         return Verdict([], [], str(error) or type(error).__name__)
-    exempted = [finding for finding in found if any(exemption.covers(finding) for exemption in EXEMPT)]
-    return Verdict([finding for finding in found if finding not in exempted], exempted, None)
+    exempted = [finding for finding in findings if any(exemption.covers(finding) for exemption in EXEMPT)]
+    return Verdict([finding for finding in findings if finding not in exempted], exempted, None)
 
 
 def main() -> int:
-    """Print a table of all scanners and every finding; 1 if there is one, or a broken scanner or a stale exemption."""
+    """Print all scanners and findings. Return 1 for a finding, a broken scanner or a stale exemption."""
     console = Console(width=None if sys.stdout.isatty() else 120)
     table = Table("scanner", "findings", "exempted", "planted fault")
     failed = False
@@ -302,7 +304,7 @@ def main() -> int:
         folder = Path(temporary)
         real, control = project(folder), planted(folder)
         for name, scan in SCANNERS.items():
-            verdict = judge(scan, real, control, folder)
+            verdict = run_scanner(scan, real, control, folder)
             failed = failed or bool(verdict.broken or verdict.findings)
             exempted += verdict.exempted
             count = "-" if verdict.broken else str(len(verdict.findings))
@@ -314,8 +316,8 @@ def main() -> int:
         used = sum(exemption.covers(finding) for finding in exempted)
         failed = failed or not used
         where = f" in {exemption.stack}" if exemption.stack else ""
-        told = exemption.reason if used else "nothing needs it any more; take it out"
-        console.print(f"exempted{where}: {', '.join(sorted(exemption.rules))}: {told}", highlight=False)
+        note = exemption.reason if used else "no finding needs it any more; remove it"
+        console.print(f"exempted{where}: {', '.join(sorted(exemption.rules))}: {note}", highlight=False)
     return int(failed)
 
 

@@ -1,4 +1,4 @@
-"""What a stack file may ask for beyond what the four stacks do, so that every object there is can be looked at."""
+"""Stacks with settings that the four stack files do not use, so that tests cover every kind of object."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEB = {
 GATEWAY = {"host": "api.example.com", "gateway": {"name": "public", "namespace": "ingress"}}
 STORE = {"name": "vault", "entries": "maps", "path": "slipway/prod", "versions": {"signing-key": "2"}}
 
-# Name -> stack it starts from, and what is changed there.
+# Name -> stack file it starts from, and the changes to it.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "gateway": ("prod", {"services.api.ingress": GATEWAY}),
     "secret-store": ("prod", {"secretStore": STORE}),
@@ -30,7 +30,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),
     "bare": ("dev", {f"services.api.{key}": None for key in ("ingress", "file", "secrets", "env")}),
 }
-# All of it at once.
+# All of them at once.
 OPTIONS = {
     key: value
     for name in ("gateway", "jobs", "two-services", "registry", "monitoring")
@@ -42,5 +42,5 @@ NAMES = [*stacks(), *VARIANTS]
 
 
 def model(name: str) -> Program:
-    """What the program declares for a stack or a variant, as recorded once."""
+    """Return what the program declares for a stack or a variant, recorded once."""
     return recorded(*VARIANTS.get(name, (name, {})))

@@ -1,7 +1,7 @@
-"""What every stack looked like when somebody last looked: its objects as YAML, and the identity of each live object.
+"""The reviewed objects of every stack: rendered as YAML, and the identity of each live object.
 
-`make golden` writes both anew; the change is then read in the diff of a commit. The folder `options` is a stack that
-asks for everything that can be asked for.
+`make golden` rewrites both, and the diff of a commit shows the change. The folder `options` is a stack that uses all
+settings.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from tests.variants import VARIANTS
 FOLDER = Path(__file__).parent
 URNS = FOLDER / "urns.txt"
 NAMES = [*stacks(), "options"]
-# Stands for the hash of app/, which changes with every edit there.
+# Replaces the hash of app/, which changes with every edit there.
 TAG = "src-" + "0" * 16
 
 
 @functools.cache
 def model(name: str) -> Program:
-    """What the program declares for a stack, whatever app/ holds."""
+    """Return what the program declares for a stack, independent of the content of app/."""
     with mock.patch("slipway.image.app_image.content_tag", return_value=TAG):
         return declared(*VARIANTS.get(name, (name, {})))
 
 
 def documents(name: str) -> dict[str, str]:
-    """File name -> content, as `./slipway render -o` writes it."""
+    """Return the content of each file that `./slipway render -o` writes, by name."""
     return {file: render.HEADER + content for file, content in render.documents(model(name)).items()}
 
 
 def identities() -> dict[str, str]:
-    """What Pulumi knows each resource of every stack by, and the object that stands for."""
-    return {urn: stands_for for name in NAMES for urn, stands_for in identities_of(name, model(name)).items()}
+    """Return the Kubernetes object of each resource of every stack, by stack and URN."""
+    return {urn: object_name for name in NAMES for urn, object_name in identities_of(name, model(name)).items()}
 
 
 def identities_of(name: str, program: Program) -> dict[str, str]:
-    """`dev slipway:index:WebService$kubernetes:core/v1:ConfigMap::api-env` -> `slipway-dev/ConfigMap/api-env-*`."""
+    """Return `{"dev slipway:index:WebService$...ConfigMap::api-env": "slipway-dev/ConfigMap/api-env-*"}`."""
     return {
         f"{name} {resource.urn.split('::', 2)[2]}": _object(resource.name, resource.inputs)
         for resource in program.resources
@@ -49,16 +49,16 @@ def identities_of(name: str, program: Program) -> dict[str, str]:
 
 
 def recorded() -> dict[str, str]:
-    """The same as it was when `make golden` last ran."""
+    """Return the identities that `make golden` last wrote."""
     lines = [line for line in URNS.read_text().splitlines() if line and not line.startswith("#")]
     return dict(line.rsplit(" ", 1) for line in lines)
 
 
 def renew() -> None:
-    """Write everything anew."""
+    """Rewrite all golden files."""
     for name in NAMES:
         render.write(render.documents(model(name)), FOLDER / name)
-    lines = [f"{identity} {stands_for}\n" for identity, stands_for in sorted(identities().items())]
+    lines = [f"{identity} {object_name}\n" for identity, object_name in sorted(identities().items())]
     URNS.write_text("# Written by `make golden`: stack, URN, object. * is a hash of the content.\n" + "".join(lines))
 
 

@@ -1,4 +1,4 @@
-"""`make golden`: write the golden files anew."""
+"""`make golden`: rewrite the golden files."""
 
 from tests.golden import renew
 

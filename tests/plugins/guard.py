@@ -1,9 +1,9 @@
-"""Fails a test that passed although an assert of it never ran: it promises what it does not look at.
+"""Fails a test that passed although one of its asserts never ran, because then it does not prove what its name says.
 
-Each `assert` and `pytest.raises` written in a test has to run whenever the test passes, and there has to be one, in the
-test or in a helper it calls. So these fail: asserts in a loop over nothing, behind an `if` that is not met, or in a
-function given to `.apply` that Pulumi calls too late or never; `all()` and `any()` of nothing; a test without asserts.
-A test that hands back a coroutine, an Output or anything else fails too: nobody looks at that.
+A test that passes has to run each `assert` and `pytest.raises` in it, and at least one, in the test or in a helper. So
+these fail: asserts in a loop over nothing, behind a false `if`, or in a function given to `.apply` that Pulumi calls
+too late or never; `all()` and `any()` of nothing; a test without asserts. A test that returns a coroutine, an Output or
+anything else fails as well, because nothing checks the value.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for module in {item.module for item in items if isinstance(item, pytest.Function)}:
         for name in ("all", "any"):
-            vars(module).setdefault(name, _over_something(getattr(builtins, name)))
+            vars(module).setdefault(name, _not_empty(getattr(builtins, name)))
 
 
 class _Guard:
-    """Counts what runs during one test, and compares it with what is written there."""
+    """Compares the asserts that ran during a test with those in its code."""
 
     def __init__(self) -> None:
         self._ran: set[int] = set()
@@ -49,7 +49,7 @@ class _Guard:
         self._ran.add(lineno)
 
     def counting(self, raises: Callable[..., Any]) -> Callable[..., Any]:
-        """`pytest.raises` that counts like an assert once the exception has come."""
+        """Return `pytest.raises` that counts as an assert once the exception was raised."""
 
         @contextmanager
         def counted(line: int, *args: Any, **options: Any) -> Generator[Any]:
@@ -71,21 +71,21 @@ class _Guard:
         if not self._ran:
             pytest.fail(f"{pyfuncitem.path.name}:{code.co_firstlineno}: passed without an assert", pytrace=False)
         for line, text in _asserts(code):
-            if line not in self._ran and "time.monotonic()" not in text:  # the deadline of a poll need not come
-                why = "Does it stand in a loop over nothing, behind an `if`, or in a function given to `.apply`?"
+            if line not in self._ran and "time.monotonic()" not in text:  # the deadline of a poll need not be checked
+                why = "Is it in a loop over nothing, behind an `if`, or in a function given to `.apply`?"
                 pytest.fail(f"{pyfuncitem.path.name}:{line}: this assert never ran: {text}\n{why}", pytrace=False)
         return result
 
 
-@functools.cache  # a test with parameters is read once, not for each set of them
+@functools.cache  # read a parametrized test once, not for each set of parameters
 def _asserts(code: CodeType) -> list[tuple[int, str]]:
-    return sorted(_written(code))
+    return sorted(_asserts_in(code))
 
 
-def _written(code: CodeType) -> Iterator[tuple[int, str]]:
-    """Line and text of each assert and `pytest.raises` in a test, those of functions inside it included.
+def _asserts_in(code: CodeType) -> Iterator[tuple[int, str]]:
+    """Yield line and text of each assert and `pytest.raises` in a test and its inner functions.
 
-    Read from what pytest made of the test: it reports each assert that holds, with its line and text.
+    They are read from the code as pytest has rewritten it, which reports each passed assert with its line and text.
     """
     instructions = iter(dis.get_instructions(code))
     for instruction in instructions:
@@ -96,15 +96,15 @@ def _written(code: CodeType) -> Iterator[tuple[int, str]]:
             yield instruction.positions.lineno, "pytest.raises"
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
-            yield from _written(inner)
+            yield from _asserts_in(inner)
 
 
 def _is_constant(instruction: dis.Instruction) -> bool:
     return instruction.opname == "LOAD_CONST"
 
 
-def _over_something(test: Callable[[Iterable[object]], bool]) -> Callable[[Iterable[object]], bool]:
-    """`all` or `any`, but not of nothing: what is said of no element is true without being looked at."""
+def _not_empty(test: Callable[[Iterable[object]], bool]) -> Callable[[Iterable[object]], bool]:
+    """Return `all` or `any` that fails for an empty collection, of which it would prove nothing."""
 
     @functools.wraps(test)
     def checked(values: Iterable[object]) -> bool:
@@ -117,7 +117,7 @@ def _over_something(test: Callable[[Iterable[object]], bool]) -> Callable[[Itera
 
 
 def forget_uncounted(tests: Path) -> None:
-    """Remove test files that were compiled before asserts were counted; pytest would take them from its cache."""
+    """Remove test files compiled without counting of asserts, which pytest would load from its cache."""
     for compiled in tests.rglob("__pycache__/*-pytest-*.pyc"):
         if b"_call_assertion_pass" not in compiled.read_bytes():
             compiled.unlink(missing_ok=True)

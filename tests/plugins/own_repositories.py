@@ -1,15 +1,15 @@
-"""Tests that use git do so in repositories of their own, also where git itself runs the tests.
+"""Keeps tests that use git away from the repository of a git hook that runs the tests.
 
-A hook and `git rebase --exec` have GIT_DIR in their environment, and it counts more than `git -C folder`: commits that
-a test makes would go to the repository that the hook belongs to, and `git init` would rewrite its configuration.
+Git sets GIT_DIR for hooks and `git rebase --exec`, and it overrides `git -C folder`: commits of a test would go to the
+repository of the hook, and `git init` would rewrite its configuration.
 """
 
 from __future__ import annotations
 
 import os
 
-# What `git rev-parse --local-env-vars` lists.
-_OF_ONE_REPOSITORY = (
+# The output of `git rev-parse --local-env-vars`.
+_REPOSITORY_VARIABLES = (
     *("GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_COMMON_DIR", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS"),
     *("GIT_DIR", "GIT_GRAFT_FILE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_INTERNAL_SUPER_PREFIX"),
     *("GIT_NO_REPLACE_OBJECTS", "GIT_OBJECT_DIRECTORY", "GIT_PREFIX", "GIT_REPLACE_REF_BASE", "GIT_SHALLOW_FILE"),
@@ -18,5 +18,5 @@ _OF_ONE_REPOSITORY = (
 
 
 def pytest_configure() -> None:
-    for name in _OF_ONE_REPOSITORY:
+    for name in _REPOSITORY_VARIABLES:
         os.environ.pop(name, None)

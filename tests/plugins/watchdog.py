@@ -1,7 +1,7 @@
-"""No test hangs for ever: what it started ends with it, and a run that is stuck even so ends with the name of the test.
+"""Ends a test run that hangs, and prints the name of the test.
 
-pytest-timeout interrupts a test once. If what follows waits again, as the end of a `with subprocess.Popen(...)` does
-for a process that nobody stops, nothing interrupts that: so twice that time ends the whole run.
+pytest-timeout interrupts a test once. If the test then waits again, as the end of `with subprocess.Popen(...)` does for
+a process that is still running, nothing interrupts it. So the whole run ends after twice the timeout.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-# Threads that nobody has stopped may keep Python from ending after the last test.
+# Running threads can block the exit of Python after the last test.
 END_SECONDS = 60
 
 _stderr = pytest.StashKey[int]()
@@ -24,7 +24,7 @@ _stderr = pytest.StashKey[int]()
 
 @contextmanager
 def child(command: Sequence[str | Path], **options: Any) -> Generator[subprocess.Popen[Any]]:
-    """A process that is killed at the end of the block, if it has not ended by then."""
+    """Start a process that is killed at the end of the block if it is still running."""
     with subprocess.Popen(command, **options) as process:
         try:
             yield process
@@ -33,7 +33,7 @@ def child(command: Sequence[str | Path], **options: Any) -> Generator[subprocess
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_stderr] = os.dup(2)  # the one that no test captures
+    config.stash[_stderr] = os.dup(2)  # the real stderr, which pytest does not capture
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -52,7 +52,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _timeout(item: pytest.Item) -> float:
-    """Return after how many seconds pytest-timeout fails a test; 0 for never."""
+    """Return the seconds after which pytest-timeout fails a test; 0 for never."""
     marker = item.get_closest_marker("timeout")
     if marker and marker.args:
         return float(marker.args[0])

@@ -1,7 +1,7 @@
-"""What the API server would say about an object: its schemas, strictly (an unknown field is a mistake), offline.
+"""Offline validation of objects by the schemas of the API server; an unknown field is an error.
 
-Kubernetes' own come with kubernetes-validate. Those of custom resources lie here, taken from their official
-definitions by `python -m tests.schemas`; each file says from which version.
+The schemas of Kubernetes come with kubernetes-validate. Those of custom resources are in this folder, generated from
+their official definitions by `python -m tests.schemas`; each file names the version.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ KUBERNETES = importlib.resources.files("kubernetes_validate") / "kubernetes-json
 
 
 def errors(manifest: Object, version: str) -> list[str]:
-    """`spec.replicas: 'three' is not of type 'integer'` for each thing the API of that version would refuse."""
+    """Return a message such as `spec.replicas: 'three' is not of type 'integer'` for each invalid field."""
     return list(_errors(json.dumps(manifest), version))
 
 
 @functools.cache
 def _errors(text: str, version: str) -> tuple[str, ...]:
-    """The same of an object's JSON: most objects are the same in many stacks and variants."""
+    """Return the errors of an object as JSON. They are cached, because many stacks share the same objects."""
     manifest = json.loads(text)
     parts = [manifest]
     if is_custom(manifest):
-        # The API server itself checks the metadata of custom resources, as it does that of any object.
+        # The schemas of custom resources leave out metadata, which the API server checks for every object.
         parts.append({"apiVersion": "v1", "kind": "ConfigMap", "metadata": manifest["metadata"]})
-    found = [
+    invalid = [
         error for part in parts for error in _validator(part["apiVersion"], part["kind"], version).iter_errors(part)
     ]
-    return tuple(f"{'.'.join(map(str, error.path))}: {error.message}" for error in found)
+    return tuple(f"{'.'.join(map(str, error.path))}: {error.message}" for error in invalid)
 
 
 def is_custom(manifest: Object) -> bool:
-    """Whether the kind is defined by an operator, not by Kubernetes."""
+    """Return whether the kind is a custom resource."""
     return custom_file(manifest["apiVersion"], manifest["kind"]).is_file()
 
 
 def custom_file(api_version: str, kind: str) -> Path:
-    """Where the schema of a custom resource lies, or would lie."""
+    """Return the path of the schema of a custom resource, which need not exist."""
     group, _, version = api_version.rpartition("/")
     return CUSTOM / f"{kind.lower()}-{group}-{version}.json"
 
 
 def kubernetes_folder(version: str) -> Traversable:
-    """The strict schemas of one version of Kubernetes."""
+    """Return the folder of the strict schemas of one version of Kubernetes."""
     return KUBERNETES / f"v{version}.0-local-strict"
 
 
 def kubernetes_file(api_version: str, kind: str) -> str:
-    """Name of the schema of one of Kubernetes' own kinds: `deployment-apps-v1.json`."""
+    """Return the file name of the schema of a built-in kind: `deployment-apps-v1.json`."""
     group, _, version = api_version.rpartition("/")
     return "-".join(filter(None, (kind.lower(), group.partition(".")[0], version))) + ".json"
 

@@ -1,4 +1,4 @@
-"""`python -m tests.schemas`: take the schemas of the custom resources we declare from their definitions (needs Go)."""
+"""`python -m tests.schemas`: generate the schemas of our custom resources from their definitions (needs Go)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:
-    """The same in plain JSON Schema: without Kubernetes' extensions, and with the fields it names as the only ones."""
+    """Return the schema without Kubernetes' extensions, and with unknown fields refused."""
     result = {key: value for key, value in schema.items() if key != "description" and not key.startswith("x-")}
     if "properties" in schema:
         result["properties"] = {name: _strict(field) for name, field in schema["properties"].items()}

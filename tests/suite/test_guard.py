@@ -1,4 +1,4 @@
-"""A test whose asserts did not run is no proof: tests/plugins/guard.py fails it."""
+"""tests/plugins/guard.py fails a test whose asserts did not run."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ BAD = {
 
 
 def failures(pytester: pytest.Pytester, tests: str) -> dict[str, str]:
-    """Name -> what is output of each test that fails when these run under the guard."""
+    """Run these tests with the guard, and return the output of each one that fails, by name."""
     pytester.makepyfile(test_given=f"import time\nimport pulumi\nimport pytest\n\n{tests}\n")
     pytester.makeini("[pytest]\nenable_assertion_pass_hook = true\n")
     output = pytester.runpytest_inprocess("-p", "tests.plugins.guard", "-p", "no:cacheprovider").stdout.str()

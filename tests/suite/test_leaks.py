@@ -1,4 +1,4 @@
-"""The search for leaked secrets finds what is planted; otherwise an empty result would mean nothing."""
+"""The search for leaked secrets finds planted ones, so an empty result proves that there are none."""
 
 from __future__ import annotations
 

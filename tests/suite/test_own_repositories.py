@@ -1,4 +1,4 @@
-"""Tests run by a hook of git leave the repository alone that the hook belongs to."""
+"""Tests that a git hook runs do not change the repository of the hook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`make scan` passes over nothing without a reason, and takes no scanner's silence for a clean result."""
+"""`make scan` exempts no finding without a reason, and trusts no scanner that misses its planted fault."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def test_a_scanner_that_does_not_see_the_planted_fault_is_broken(tmp_path: Path)
     def blind(_: Subject, __: Path) -> Iterator[Finding]:
         return iter(())
 
-    verdict = scan.judge(blind, subject(tmp_path), subject(tmp_path), tmp_path)
-    assert verdict.broken == "does not see the fault planted for it"
+    verdict = scan.run_scanner(blind, subject(tmp_path), subject(tmp_path), tmp_path)
+    assert verdict.broken == "does not find the fault planted for it"
 
 
 def test_a_scanner_that_prints_nothing_is_broken(tmp_path: Path):
@@ -35,12 +35,12 @@ def test_a_scanner_that_prints_nothing_is_broken(tmp_path: Path):
         scan.json.loads(scan.run("true"))
         yield FINDING
 
-    verdict = scan.judge(silent, subject(tmp_path), subject(tmp_path), tmp_path)
+    verdict = scan.run_scanner(silent, subject(tmp_path), subject(tmp_path), tmp_path)
     assert verdict.broken == "Expecting value: line 1 column 1 (char 0)"
 
 
 def test_a_scanner_that_fails_is_broken_with_its_reason(tmp_path: Path):
-    with pytest.raises(scan.Broken, match="sh ended with 3: no such database"):
+    with pytest.raises(scan.BrokenScannerError, match="sh ended with 3: no such database"):
         scan.run("sh", "-c", "echo no such database >&2; exit 3", codes=(0, 1))
 
 
@@ -50,7 +50,7 @@ def test_exempted_findings_are_counted_apart(tmp_path: Path):
     def sees_all(_: Subject, __: Path) -> Iterator[Finding]:
         yield from (FINDING, exempted)
 
-    verdict = scan.judge(sees_all, subject(tmp_path), subject(tmp_path), tmp_path)
+    verdict = scan.run_scanner(sees_all, subject(tmp_path), subject(tmp_path), tmp_path)
     assert verdict == scan.Verdict([FINDING], [exempted], None)
 
 

@@ -1,4 +1,4 @@
-"""A test that is stuck ends, with what it started, and so does the whole run."""
+"""A test that hangs ends together with its processes, and so does the whole run."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_that_leaves_a_thread():
 """
 
 
-def stuck(text: str, tmp_path: Path, **variables: str) -> tuple[float, subprocess.CompletedProcess[str]]:
-    """How long a run of this test takes, and what came of it."""
+def run_file(text: str, tmp_path: Path, **variables: str) -> tuple[float, subprocess.CompletedProcess[str]]:
+    """Run a test file, and return the seconds it took and its result."""
     (tmp_path / "test_stuck.py").write_text(text)
     started = time.monotonic()
     command = [
@@ -53,7 +53,7 @@ def stuck(text: str, tmp_path: Path, **variables: str) -> tuple[float, subproces
 
 
 def test_a_run_that_is_stuck_after_its_timeout_ends_with_the_name_of_the_test(tmp_path: Path):
-    seconds, done = stuck(STUCK, tmp_path)
+    seconds, done = run_file(STUCK, tmp_path)
     assert done.returncode != 0
     assert "in test_that_waits_for_a_process_which_nobody_stops" in done.stderr
     assert seconds < 30
@@ -61,7 +61,7 @@ def test_a_run_that_is_stuck_after_its_timeout_ends_with_the_name_of_the_test(tm
 
 def test_a_thread_that_nobody_stops_does_not_keep_the_run_from_ending(tmp_path: Path):
     (tmp_path / "conftest.py").write_text("from tests.plugins import watchdog\nwatchdog.END_SECONDS = 1\n")
-    seconds, done = stuck(THREAD, tmp_path)
+    seconds, done = run_file(THREAD, tmp_path)
     assert "1 passed" in done.stdout
     assert done.returncode != 0
     assert seconds < 30
