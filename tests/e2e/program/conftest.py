@@ -1,4 +1,4 @@
-"""Fixtures of a stack whose pods are played."""
+"""Fixtures of a stack whose pods are simulated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightkube.models.core_v1 import NodeSpec, Taint
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import Namespace, Node
 
-from tests.e2e.program.played_stack import EXECUTABLE, OFFLINE, Cluster, Kubelet, Stack
+from tests.e2e.program.simulated_stack import EXECUTABLE, OFFLINE, Cluster, Kubelet, Stack
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def stack(tmp_path: Path, cluster: Cluster) -> Iterator[Stack]:
 
 @pytest.fixture
 def kubelet(stack: Stack) -> Iterator[Kubelet]:
-    """Create a node, and play its kubelet during the test."""
+    """Create a node, and simulate its kubelet during the test."""
     out_of_reach = NodeSpec(taints=[Taint(key="slipway/e2e", effect="NoSchedule")])
     stack.client.create(Node(metadata=ObjectMeta(name=stack.namespace), spec=out_of_reach))
     kubelet = Kubelet(stack.client, stack.namespace, stack.namespace)

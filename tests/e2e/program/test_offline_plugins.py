@@ -21,7 +21,7 @@ from lightkube.resources.core_v1 import ConfigMap, Namespace, PersistentVolumeCl
 from lightkube.resources.networking_v1 import Ingress
 from lightkube.types import PatchType
 
-from tests.e2e.program.played_stack import OFFLINE, Kubelet, Stack, ended, running, waiting
+from tests.e2e.program.simulated_stack import OFFLINE, Kubelet, Stack, ended, running, waiting
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -63,11 +63,11 @@ class Kubelet(threading.Thread):
     def run(self) -> None:
         while not self.ended.wait(0.2):
             try:
-                self._play()
+                self._set_statuses()
             except ApiError:
                 continue  # a pod was deleted between two requests
 
-    def _play(self) -> None:
+    def _set_statuses(self) -> None:
         for pod in self.client.list(Pod, namespace=self.namespace, fields={"spec.nodeName": self.node}):
             if pod.metadata.deletionTimestamp:
                 self.client.delete(Pod, pod.metadata.name, namespace=self.namespace, grace_period=0)
