@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from local.paths import ClonePaths, write
 from local.stack import stack_file
 
-# Sections of a stack file whose password is a secret (infra/slipway/settings/sections.py).
+# Sections of a stack file whose password is a secret (infra/slipway/settings/sections/stores.py).
 STORES = ("mysql", "redis")
 # How Pulumi derives a key from the passphrase (sdk/go/common/resource/config/crypt.go).
 ITERATIONS, KEY_BYTES = 1_000_000, 32

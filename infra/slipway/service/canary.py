@@ -1,6 +1,6 @@
 """Canary: the candidate of a service beside the release in force, with a small share of its requests.
 
-It is declared only in the first step of `./slipway up` (ops/releases/canary.py) and removed as a whole. Everything else
+It is declared only in the first step of `./slipway up` (ops/releases/up.py) and removed as a whole. Everything else
 of the stack stays as in the release in force.
 """
 
