@@ -26,8 +26,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.deserialize import serialize_properties
 
-from slipway.engine import SECRET, plain
-from slipway.objects import Object
+from slipway.engine import plain
+from slipway.objects import SECRET, Object
 from slipway.rules import house_rules
 from slipway.rules.rule import Rule
 from slipway.settings.layers import effective

@@ -15,14 +15,13 @@ from typing import Any, TypeAlias
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import config
-from pulumi.runtime.rpc import UNKNOWN, _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
 from pulumi.runtime.settings import get_monitor
+
+from slipway.objects import SECRET, UNKNOWN
 
 Hook: TypeAlias = tuple[str, Callable[[pulumi.ResourceHookArgs], None]]
 """A name that is unique in the stack, and the function that the engine calls."""
-
-SECRET = "***"
-"""Stands for the content of a secret."""
 
 _has_engine = ContextVar("has_engine", default=True)
 

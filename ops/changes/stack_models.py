@@ -20,9 +20,10 @@ from typing import Any
 import yaml
 
 from ops.changes.comparison import Change, Field, Model
-from ops.program.recorder import PROJECT, ROOT, SECRET, Program, declare
-from slipway.objects import Object, mapping
+from ops.program.recorder import Program, declare
+from slipway.objects import SECRET, Object, mapping
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, password_of
+from slipway.settings.project import PROJECT, ROOT
 
 # Runs in the tree of another revision, so it only uses what every revision has.
 _DECLARE = """\

@@ -18,10 +18,10 @@ from pulumi.runtime.rpc import (
 )
 
 from ops.errors import UserError
-from ops.program.recorder import ROOT
 from slipway.naming import RELEASE
 from slipway.releases import Release
 from slipway.rollout.verification import DeclaredObject
+from slipway.settings.project import ROOT
 
 State: TypeAlias = dict[str, Any]
 """What `pulumi stack export` prints; secrets are encrypted in it."""

@@ -36,20 +36,19 @@ from ops.errors import UserError
 from slipway import engine
 from slipway.engine import plain
 from slipway.image.build_context import folder_of
-from slipway.rules.parts import SECRET
+from slipway.objects import SECRET
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.names import STORES
+from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import STRICTEST, TIERS
 
-ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
-PROJECT = "slipway"
 
 # The value of a secret for the program, which refuses SECRET as a placeholder.
 STAND_IN = "stands for a secret of the stack"

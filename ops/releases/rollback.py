@@ -25,7 +25,7 @@ from ops.cluster import connection, refusal
 from ops.errors import UserError
 from ops.program import config, engine_state
 from ops.program.engine_state import State
-from ops.program.recorder import ROOT, stack_config
+from ops.program.recorder import stack_config
 from slipway import releases
 from slipway.image.app_image import parts
 from slipway.releases import Release
@@ -33,6 +33,7 @@ from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.names import UNRECORDED
+from slipway.settings.project import ROOT
 from slipway.settings.secret_checks import required_secrets
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings

@@ -48,8 +48,8 @@ def docs(write: Write = False) -> None:
 
 
 def _write_or_print(text: str, file: Path | None) -> None:
-    from ops.program.recorder import ROOT
     from slipway import files
+    from slipway.settings.project import ROOT
 
     if file is None:
         sys.stdout.write(text)

@@ -5,7 +5,6 @@ A migration may log in to MySQL with an account of its own; this is its only dif
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,7 +15,7 @@ from lightkube.types import CascadeType
 from pulumi_kubernetes import batch, core
 
 from slipway import engine
-from slipway.cluster.api_retry import retried
+from slipway.cluster.api_retry import give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.image.app_image import AppImage
 from slipway.naming import content_name
@@ -26,7 +25,6 @@ from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
 HISTORY = 3
-RETRY_SECONDS = 30.0
 NOT_FOUND = 404
 
 
@@ -65,7 +63,7 @@ def _retry(scope: Scope, name: str) -> engine.Hook:
 
 def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     """Replace a Job that has failed, or create it again if it is gone."""
-    until = time.monotonic() + RETRY_SECONDS
+    until = give_up_at()
     # Parsed before anything is deleted: a Job that cannot be created again stays.
     fields = {key: engine.plain(value) for key, value in inputs.items() if not key.startswith("__")}
     new_job = cast("batch_v1.Job", batch_v1.Job.from_dict(fields))

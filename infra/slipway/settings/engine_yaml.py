@@ -10,7 +10,7 @@ meaning of a file is not the engine's, which uses Go's yaml.v3 (neither YAML 1.1
 - Anchors that multiply each other did not end, nor did a number of 5000 digits; deep nesting ended in a traceback.
 
 What the engine would pass on, but nobody can mean, is refused: a second document, tags, control characters.
-tests/e2e/test_stack_files.py compares this module with the real engine.
+tests/e2e/program/test_stack_files.py compares this module with the real engine.
 """
 
 from __future__ import annotations

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from slipway.rules.api_server.forms import DATA_KEY, LABEL, LABEL_VALUE, QUALIFIED, SUBDOMAIN
+from slipway.rules.api_server.forms import DATA_KEY, LABEL_VALUE, QUALIFIED, SUBDOMAIN
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, every_object, of
+from slipway.settings.types.scalars import LABEL
 
 RULES = Rules(always=True)
 
