@@ -32,9 +32,8 @@ from local.node.images import add_bytes
 from local.node.names import REGISTRY
 from local.paths import ClonePaths, write
 from local.progress import Task
+from slipway.image.oci import CONFIG, MANIFEST
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 # The user of every pod of the stack.
 USER = 65532

@@ -75,15 +75,9 @@ def of_folder(stacks: list[str], folder: Path) -> dict[str, Model]:
 
 
 def _declared_in(folder: Path, stacks: list[str]) -> dict[str, Any]:
-    path = os.pathsep.join(str(part) for part in (folder, folder / "infra"))
-    done = subprocess.run(
-        [sys.executable, "-c", _DECLARE, *stacks],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", _DECLARE, *stacks]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "infra")))}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     declared = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().rpartition("\n")[2]}
     if "error" in declared:
         raise ModelError(

@@ -18,6 +18,7 @@ from ops.cluster import refusal
 from ops.errors import UserError
 from slipway.cluster import api_client
 from slipway.cluster.api_client import ANSWER_SECONDS
+from slipway.cluster.api_retry import NOT_FOUND
 from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kinds import plural
 from slipway.cluster.kubeconfig import Access, KubeconfigError
@@ -27,7 +28,7 @@ from slipway.settings.settings import Settings
 if TYPE_CHECKING:
     from lightkube import Client
 
-NOT_FOUND, TOO_MANY_REQUESTS = 404, 429
+TOO_MANY_REQUESTS = 429
 # The field manager of what ./slipway changes itself, without the engine.
 MANAGER = "slipway"
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 from ops.cluster.connection import ClusterError, RefusedError, StackCluster, service_of
 from ops.cluster.masking import Mask, secret_values
-from ops.cluster.refusal import FORBIDDEN
-from ops.errors import UserError
+from ops.errors import UnknownServiceError
+from slipway.cluster.api_retry import FORBIDDEN
 from slipway.objects import Object, dig, items, name_of
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
@@ -23,10 +23,6 @@ from slipway.settings.settings import Settings
 LOOK_SECONDS = 2
 # Lines that arrive within this time are sorted.
 GATHER_SECONDS = 0.3
-
-
-class UnknownServiceError(UserError):
-    """There is no service of that name; the message lists those there are."""
 
 
 @dataclass(frozen=True, order=True)

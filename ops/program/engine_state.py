@@ -41,14 +41,8 @@ class EngineError(UserError):
 def pulumi(*arguments: str, given: str | None = None) -> str:
     """Return what the engine prints, given this on stdin. Raises EngineError with the engine's own words."""
     try:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],
-            cwd=ROOT,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["pulumi", *arguments, "--non-interactive"]
+        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise EngineError("`pulumi` is not on the PATH; see `. ./activate`") from None
     if done.returncode != 0:

@@ -184,14 +184,7 @@ class _Recorder(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
             return RegisterResourceResponse(urn=urn)
-        options = {
-            "protect": request.protect,
-            "provider": request.provider,
-            "retain_on_delete": request.retainOnDelete,
-            "depends_on": list(request.dependencies),
-            "update_timeout": request.customTimeouts.update,
-        }
-        self._record(urn, request, request.object, options)
+        self._record(urn, request, request.object, _options(request))
         answer = RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
         if request.type == "docker:index/image:Image":
             answer.object["repoDigest"] = f"{request.object['imageName'].rpartition(':')[0]}@{NO_DIGEST}"
@@ -214,6 +207,17 @@ class _Recorder(mocks.MockMonitor):
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
             self.outputs = plain(deserialize_properties(request.outputs))
         return super().RegisterResourceOutputs(request)
+
+
+def _options(request: Any) -> dict[str, Any]:
+    """Return the options of a registration that something compares."""
+    return {
+        "protect": request.protect,
+        "provider": request.provider,
+        "retain_on_delete": request.retainOnDelete,
+        "depends_on": list(request.dependencies),
+        "update_timeout": request.customTimeouts.update,
+    }
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import pulumi
 
 RETRY_SECONDS = 1.0
 GIVE_UP_SECONDS = 30.0
+FORBIDDEN, NOT_FOUND = 403, 404
 # Too many requests, and the answers of load balancers and of an API server that restarts.
 TRANSIENT_CODES = (429, 500, 502, 503, 504)
 

@@ -16,14 +16,12 @@ import pulumi
 from lightkube import Client
 
 from slipway import engine
-from slipway.cluster.api_retry import code_of, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.naming import INSTANCE, instance
 from slipway.rollout import completion
 from slipway.settings.settings import Settings
-
-FORBIDDEN, NOT_FOUND = 403, 404
 
 
 @dataclass(frozen=True)

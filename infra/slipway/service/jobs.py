@@ -15,7 +15,7 @@ from lightkube.types import CascadeType
 from pulumi_kubernetes import batch, core
 
 from slipway import engine
-from slipway.cluster.api_retry import give_up_at, retried
+from slipway.cluster.api_retry import NOT_FOUND, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.image.app_image import AppImage
 from slipway.naming import content_name
@@ -25,7 +25,6 @@ from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
 HISTORY = 3
-NOT_FOUND = 404
 
 
 def migration(
