@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import platform
 import re
 import shutil
 import socket
@@ -236,7 +235,3 @@ def docker_answers(environ: Mapping[str, str] = os.environ) -> bool:
             return client.recv(64).startswith(b"HTTP/1")
     except (OSError, ValueError):
         return False
-
-
-def system_name() -> str:
-    return platform.system()

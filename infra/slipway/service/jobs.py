@@ -19,6 +19,7 @@ from slipway.cluster.api_retry import NOT_FOUND, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.image.app_image import AppImage
 from slipway.naming import content_name
+from slipway.objects import condition
 from slipway.scope import Scope
 from slipway.service import configuration, pod
 from slipway.settings.sections.pods import Job, Schedule
@@ -73,16 +74,10 @@ def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
         if error.status.code != NOT_FOUND:
             raise
     else:
-        if not has_failed(job):
+        if condition(job, "Failed").get("status") != "True":
             return
         retried(lambda: api.delete(batch_v1.Job, name, cascade=CascadeType.BACKGROUND), until)
     retried(lambda: api.create(new_job), until)
-
-
-def has_failed(job: Mapping[str, Any]) -> bool:
-    """Return whether Kubernetes has marked the Job as failed."""
-    conditions: list[dict[str, Any]] = (job.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == "Failed" and condition["status"] == "True" for condition in conditions)
 
 
 def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:
