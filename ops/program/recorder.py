@@ -74,8 +74,6 @@ class Declared:
     """Logical name: Pulumi's identity of the object."""
     inputs: dict[str, Any]
     """With secrets as `***`."""
-    secret_keys: frozenset[str]
-    """Dotted paths of the inputs that are marked secret."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Resource options: protect, provider, retain_on_delete, depends_on (URNs), update_timeout (`90s`)."""
 
@@ -199,9 +197,8 @@ class _Recorder(mocks.MockMonitor):
         return answer
 
     def _record(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
-        secrets: set[str] = set()
-        inputs = plain(deserialize_properties(properties), "", secrets)
-        self.declared.append(Declared(urn, request.type, request.name, inputs, frozenset(secrets), options))
+        inputs = plain(deserialize_properties(properties))
+        self.declared.append(Declared(urn, request.type, request.name, inputs, options))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
