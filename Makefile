@@ -65,7 +65,7 @@ e2e-neighbours: up ## with software the local cluster does not bring along: a Ga
 golden: venv ## write tests/golden/ anew: what every stack declares; read its diff before you commit
 	@.venv/bin/python -m tests.golden
 
-mutants: venv ## seed the defects of tests/mutants.py one by one: each has to be caught; writes docs/reference/mutants.md
+mutants: venv ## seed the defects of tests/mutants/ one by one: each has to be caught; writes docs/reference/mutants.md
 	@.venv/bin/python -m tests.mutants
 
 scan: venv ## kube-score, kubeconform, gitleaks and others over every stack, workflow, Dockerfile and commit (needs Go)

@@ -1,6 +1,6 @@
 """Declares one environment of the API, from source to a served request.
 
-settings      stacks/Pulumi.<stack>.yaml, or an error that lists every mistake in it
+settings      stacks/Pulumi.<stack>.yaml, or one message with every error in it
 house rules   checked for every object below, before it reaches the cluster
 verification  at the end of an update, everything declared is in the cluster and runs
 retention     after an update, superseded configuration is deleted

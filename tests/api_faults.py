@@ -1,6 +1,7 @@
 """What the API server refuses: faults in the objects of tests/faults.py, each with the rule that finds it offline.
 
-tests/rules/test_api_validation.py plants them for the rules, tests/e2e/test_api_validation.py for an API server.
+tests/rules/test_api_validation.py plants them for the rules, tests/e2e/program/test_api_validation.py for an API
+server.
 """
 
 from __future__ import annotations

@@ -2,13 +2,14 @@
 
 ConfigMaps and Secrets named by their content stay in the cluster when a new version supersedes them
 (`retain_on_delete`), so that `kubectl rollout undo` finds what the ReplicaSets of earlier revisions read. After each
-update those without any reference are deleted, also those of a service that was removed from the stack file.
+update those are deleted that neither the program declares nor a workload refers to, also those of a service that was
+removed from the stack file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import pulumi
@@ -41,27 +42,35 @@ def at_end(settings: Settings) -> None:
     """Clean up at the end of a successful update. A failure of the clean-up is a warning."""
     if not engine.is_updating():
         return
+    declared: set[str] = set()
+
+    def registered(type_: str, id_: str) -> None:
+        if type_.startswith("kubernetes:"):
+            declared.add(id_.rpartition("/")[2])
 
     def clean_up() -> None:
         stack = pulumi.get_stack()
         try:
-            collect(client(settings), stack)
+            collect(client(settings), stack, declared)
         except Exception as error:  # the update itself has succeeded, whatever this is
             pulumi.log.warn(
                 f"clean-up of superseded configuration: {error or type(error).__name__}. The update is complete; the "
                 "next one cleans up"
             )
 
-    engine.observe(ended=clean_up)
+    engine.observe(registered=registered, ended=clean_up)
 
 
-def collect(api: Client, stack: str) -> None:
-    """Delete the stack's configuration that no workload refers to, and its oldest records of releases."""
+def collect(api: Client, stack: str, declared: Set[str]) -> None:
+    """Delete configuration that is neither declared nor referred to by a workload, and the oldest records of releases.
+
+    `declared` has the names of all objects of the program: the Job that a migration's variables are for may be gone.
+    """
     labels: dict[str, Any] = {INSTANCE: instance(stack)}
     # Candidates are listed before workloads: a workload created in between brings its own configuration.
     candidates = {kind: _objects(api, version, kind, labels) for kind, version in CONFIGURATION.items()}
     workloads = (workload for kind, version in WORKLOADS.items() for workload in _objects(api, version, kind))
-    referenced = referenced_names(workloads)
+    referenced = referenced_names(workloads) | declared
     for kind, objects in candidates.items():
         for name in superseded(objects, referenced):
             api.delete(resource(CONFIGURATION[kind], kind), name)

@@ -20,6 +20,7 @@ from typing import Any
 import yaml
 
 from ops.changes.comparison import Change, Field, Model
+from ops.errors import UserError
 from ops.program.recorder import Program, declare
 from slipway.objects import SECRET, Object, mapping
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, password_of
@@ -51,7 +52,7 @@ _SECRET_TO_ENGINE = "[secret]"
 _STEPS = {"create", "update", "delete", "replace", "same", "import"}
 
 
-class ModelError(Exception):
+class ModelError(UserError):
     """A model is not available; the message says which one, why, and what to do."""
 
 

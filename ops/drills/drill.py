@@ -60,7 +60,9 @@ def command(name: str, stack: str, *, as_json: bool) -> int:
     settings = config.settings(stack)
     if not TIERS[settings.tier].allows_drills:
         tiers = ", ".join(name for name, tier in TIERS.items() if tier.allows_drills)
-        raise DrillError(f"a drill breaks what it is done to: {stack} is spared. Tiers for drills: {tiers}")
+        raise DrillError(
+            f"stack {stack} is of tier {settings.tier}; drills break things, so only these tiers take them: {tiers}"
+        )
     drills, service = select_drills(name), exposed_service(stack, settings)
     cluster = connection.connect(stack, settings)
     # However a drill is ended, things are put back; also by Ctrl-C where the shell had it ignored.

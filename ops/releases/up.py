@@ -1,7 +1,7 @@
 """`./slipway up`: `pulumi up` that rolls back to the release in force before when a rollout fails.
 
 Services with `rollout: canary` get a canary beside that release first (canary_plan.py), and a bad canary is such a
-failure. Only what has reached the cluster is rolled back: a mistake in the settings, a broken house rule or a failed
+failure. Only what has reached the cluster is rolled back: an error in the settings, a broken house rule or a failed
 build has changed nothing there. Nor is anything after Ctrl-C: whoever stops an update has something in mind.
 """
 

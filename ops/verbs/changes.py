@@ -18,7 +18,9 @@ def diff(left: str, right: str, as_json: Json = False) -> None:
 
 
 def preview(  # noqa: PLR0917 - options, which nobody gives by position
-    stack: Annotated[list[str] | None, typer.Option("--stack", "-s", help="A stack; again for more of them.")] = None,
+    stack: Annotated[
+        list[str] | None, typer.Option("--stack", "-s", help="Name of a stack; repeat it for more.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="All stacks; the same as naming none.")] = False,
     base: Annotated[
         str | None, typer.Option(help="Compare with this git revision: no cluster, engine or secret is needed.")
@@ -29,7 +31,7 @@ def preview(  # noqa: PLR0917 - options, which nobody gives by position
 ) -> None:
     """Show what a change would do: rolls pods, replaces, exposes, loses data, ...
 
-    Exit code 2: an environment forbids it. Example: ./slipway preview --all --base origin/main
+    Exit code 2: the tier of a stack forbids it. Example: ./slipway preview --all --base origin/main
     """
     from ops.changes.preview import command
 

@@ -12,13 +12,13 @@ from ops.verbs.options import Json
 
 def drill(
     name: Annotated[str | None, typer.Argument(help="A drill of --list, or all.")] = None,
-    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack: local or dev.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack, of tier local or dev.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Only print the names of the drills.")] = False,
     as_json: Json = False,
 ) -> None:
     """Put a fault into a running stack under traffic, check its effect, put everything back, and write a report.
 
-    Exit code: 0 as expected, 1 not. Only for stacks without users. Example: ./slipway drill kill-pod -s local
+    Exit code: 0 as expected, 1 not. Only for the tiers local and dev. Example: ./slipway drill kill-pod -s local
     """
     from ops.drills import drill
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack: local, dev, staging or prod.")]
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack, as in stacks/Pulumi.<stack>.yaml.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Allow = Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as exposes.")]

@@ -18,8 +18,8 @@ def up(
     """Run `pulumi up`; if the rollout fails, show the cause and roll back to the release in force before.
 
     With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or are slow.
-    Exit code 1 whenever the update failed. Secrets are not rolled back. Nor is anything after Ctrl-C, or after a
-    mistake that was found before anything changed.
+    Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
+    an error that was found before anything changed.
     """
     from ops.releases.up import command
 
@@ -36,7 +36,7 @@ def refresh(stack: Stack, yes: Yes = False) -> None:
 def destroy(stack: Stack, yes: Yes = False) -> None:
     """Run `pulumi destroy` on the cluster that the stack file accepts and no other: delete all objects of the stack.
 
-    What is protected (prod's namespace) has to be unprotected first.
+    What is protected, as in the tier prod, has to be unprotected first; the error shows the command.
     """
     from ops.releases.destroy import command
 
@@ -57,14 +57,14 @@ def adopt(stack: Stack, yes: Yes = False) -> None:
 def rollback(
     stack: Stack,
     revision: Annotated[
-        str | None, typer.Argument(help="As in `history`. Default: the one before that in force.")
+        str | None, typer.Argument(help="A revision of `history`. Default: the one before the release in force.")
     ] = None,
     allow: Allow = None,
     yes: Yes = False,
 ) -> None:
     """Roll back to a former release: its settings and its image, with today's secrets.
 
-    A rotated secret stays rotated. Shows first what it will do. Exit code 2: the environment forbids it.
+    A rotated secret stays rotated. Shows first what it will do. Exit code 2: the tier of the stack forbids it.
     """
     from ops.releases.rollback import command
 

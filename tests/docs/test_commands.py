@@ -33,8 +33,10 @@ MADE = (".slipway", ".venv", "rendered", "app/dist", ".git/")
 PULUMI = {
     "up": {"--refresh", "--skip-preview", "-s"},
     "preview": {"--policy-pack", "-s"},
+    "login": set[str](),
     "config": {"--secret", "-s"},
     "stack": set[str](),
+    "state": {"--all", "-s"},
     "refresh": set[str](),
     "destroy": set[str](),
 }

@@ -113,7 +113,7 @@ def test_ctrl_c_ends_the_drill_with_a_report_and_everything_put_back(run: Any, t
 
 @pytest.mark.parametrize("stack", ["staging", "prod"])
 def test_a_stack_with_users_is_spared(stack: str):
-    with pytest.raises(drill.DrillError, match=f"{stack} is spared"):
+    with pytest.raises(drill.DrillError, match=f"stack {stack} is of tier {stack}; drills break things"):
         drill.command("kill-pod", stack, as_json=False)
 
 

@@ -52,3 +52,18 @@ def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
 def test_only_what_a_user_can_resolve_is_reduced_to_its_message():
     assert errors.message(errors.UserError("there is no stack")) == "there is no stack"
     assert errors.message(ValueError("a defect")) is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["--base", "nope"], "error: git does not know the revision 'nope'."),
+        (["--base", "HEAD", "--allow", "downtime"], "error: --allow downtime: no such class."),
+        (["-s", "qa"], "error: there is no stacks/Pulumi.qa.yaml."),
+    ],
+)
+def test_what_a_preview_cannot_compare_is_one_message(typed: list[str], message: str):
+    done = subprocess.run([SLIPWAY, "preview", *typed], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(message)
+    assert done.stderr.count("\n") == 1

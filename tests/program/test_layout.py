@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -88,3 +89,11 @@ def test_no_folder_holds_more_than_14_python_files():
 def test_no_python_file_has_more_than_350_lines():
     lines = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in our_files()}
     assert too_big(lines, MAX_LINES) == {}
+
+
+def test_files_that_our_code_names_exist():
+    path = re.compile(rf"(?<![\w/.])((?:{'|'.join(PARTS)}|tests|docs)/[\w./-]*\.(?:py|md|sh|go))\b")
+    files = [*our_files(), ROOT / "Makefile"]
+    named = {(str(file.relative_to(ROOT)), name) for file in files for name in path.findall(file.read_text())}
+    assert len(named) > 20
+    assert sorted((file, name) for file, name in named if not (ROOT / name).exists()) == []

@@ -49,28 +49,43 @@ def test_configuration_that_a_workload_refers_to_is_kept(plural: str):
     spec = SPEC if plural == "pods" else {"template": {"spec": SPEC}}
     server = LightkubeServer({**configuration(*READ), f"{plural}/any": {"metadata": {"name": "any"}, "spec": spec}})
     before = dict(server.objects)
-    retention.collect(server.client(), "dev")
+    retention.collect(server.client(), "dev", set())
     assert server.objects == before
 
 
 def test_configuration_that_a_schedule_refers_to_is_kept():
     spec = {"jobTemplate": {"spec": {"template": {"spec": SPEC}}}}
     server = LightkubeServer({**configuration(*READ), "cronjobs/any": {"metadata": {"name": "any"}, "spec": spec}})
-    retention.collect(server.client(), "dev")
+    retention.collect(server.client(), "dev", set())
     assert server.objects.keys() >= configuration(*READ).keys()
+
+
+def test_declared_configuration_is_kept_though_its_finished_job_is_gone(
+    monkeypatch: pytest.MonkeyPatch, warned: list[str]
+):
+    """A deleted one would fail the next update: declared, but not in the cluster."""
+    callbacks: dict[str, Any] = {}
+    monkeypatch.setattr(engine, "observe", lambda **given: callbacks.update(given))
+    server = LightkubeServer(configuration("api-migration-env-11111111", "api-migration-env-00000000"))
+    monkeypatch.setattr(retention, "client", lambda _: server.client())
+    retention.at_end(MagicMock())
+    callbacks["registered"]("kubernetes:core/v1:ConfigMap", "slipway-dev/api-migration-env-11111111")
+    callbacks["ended"]()
+    assert list(server.objects) == ["configmaps/api-migration-env-11111111"]
+    assert warned == []
 
 
 def test_configuration_of_a_removed_service_is_deleted():
     server = LightkubeServer(
         configuration("removed-env-0000aaaa", "removed-secret-0000bbbb", "api-canary-env-0000cccc")
     )
-    retention.collect(server.client(), "dev")
+    retention.collect(server.client(), "dev", set())
     assert server.objects == {}
 
 
 def test_a_cluster_without_external_secrets_is_cleaned_up_too():
     server = LightkubeServer(configuration("removed-env-0000aaaa"), unknown=("externalsecrets",))
-    retention.collect(server.client(), "dev")
+    retention.collect(server.client(), "dev", set())
     assert server.objects == {}
     assert server.requests[-1].endswith("/configmaps"), "the records of releases were not looked at"
 
@@ -83,7 +98,7 @@ def test_only_immutable_objects_of_this_stack_that_are_named_by_their_content_ar
         **configuration("edited-env-0000aaaa", immutable=False),
     }
     server = LightkubeServer(dict(kept))
-    retention.collect(server.client(), "dev")
+    retention.collect(server.client(), "dev", set())
     assert server.objects == kept
 
 

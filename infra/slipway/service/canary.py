@@ -1,7 +1,7 @@
 """Canary: the candidate of a service beside the release in force, with a small share of its requests.
 
-It is declared only in the first step of `./slipway up` (ops/releases/canary_plan.py) and removed as a whole. Everything
-else of the stack stays as in the release in force.
+It is declared only in the first step of `./slipway up` (ops/releases/up.py) and removed as a whole. Everything else
+of the stack stays as in the release in force.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ def certificates(tmp_path: Path) -> CertificateFolder:
 @pytest.fixture
 def mysql(tmp_path: Path, certificates: CertificateFolder) -> Generator[str]:
     """DSN of a server of its own."""
-    provide(tmp_path, {"mariadbd": "mariadb-server-core"})
+    provide(tmp_path, {"mariadbd": "mariadb-server-core", "my_print_defaults": "mariadb-client-core"})
     data, port = tmp_path / "mysql", free_port()
     run("mariadb-install-db", "--no-defaults", f"--datadir={data}", "--skip-test-db", "--user=root")
     users = tmp_path / "users.sql"
