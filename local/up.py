@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import platform
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def check_machine(paths: ClonePaths, tools: Toolchain, native: bool) -> list[Set
     """Return everything that would make a later step fail."""
     checks = [host.check_clone(paths.clone), check_plugins(tools.plugins_source)]
     if native:
-        checks += [host.check_system(host.system_name()), host.check_root(os.getuid())]
+        checks += [host.check_system(platform.system()), host.check_root(os.getuid())]
     errors = [error for error in checks if error]
     if not errors and native:
         errors += check_cluster_ports(paths)

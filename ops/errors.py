@@ -7,6 +7,10 @@ class UserError(Exception):
     """Base class of ops' own errors; the message says what is wrong and what to do about it."""
 
 
+class UnknownServiceError(UserError):
+    """There is no service of that name; the message lists those there are."""
+
+
 def message(error: Exception) -> str | None:
     """Return the message for the user; None for any other error, which is a defect of Slipway."""
     if isinstance(error, UserError):

@@ -40,12 +40,8 @@ def table() -> str:
     lines = [
         f"| {row} | {feature} | {states[row]} | {_tests(proofs.get(row, []))} |" for row, feature in features.items()
     ]
-    head = "<!-- Written by `make features`. -->\n# Features\n\n"
-    return (
-        f"{head}{counted}, of {len(features)}.\n\n| id | feature | state | tests |\n|---|---|---|---|\n"
-        + "\n".join(lines)
-        + "\n"
-    )
+    head = f"<!-- Written by `make features`. -->\n# Features\n\n{counted}, of {len(features)}."
+    return "\n".join([head, "", "| id | feature | state | tests |", "|---|---|---|---|", *lines, ""])
 
 
 def _state(proofs: list[Proof]) -> str:

@@ -26,8 +26,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.deserialize import serialize_properties
 
-from slipway.engine import SECRET, plain
-from slipway.objects import Object
+from slipway.engine import plain
+from slipway.objects import SECRET, Object
 from slipway.rules import house_rules
 from slipway.rules.rule import Rule
 from slipway.settings.layers import effective
@@ -49,29 +49,30 @@ def remember(args: ResourceValidationArgs, _: ReportViolation) -> None:
 
 
 def policy(rule: Rule, level: house_rules.Level) -> Policy:
-    """Return a rule as a CrossGuard policy. One about a single object is checked before that object is changed.
-
-    A pack declares its levels before it knows the stack, so there are two policies for each rule, one for each level,
-    and only the one with the stack's level reports.
-    """
+    """Return a rule as a CrossGuard policy. One about a single object is checked before that object is changed."""
 
     def single(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        check([args.urn], report)
+        check(rule, level, [args.urn], report)
 
     def together(args: StackValidationArgs, report: ReportViolation) -> None:
-        check([resource.urn for resource in args.resources], report)
-
-    def check(urns: list[str], report: ReportViolation) -> None:
-        stack = urns[0].split("::")[0].removeprefix("urn:pulumi:")
-        objects = [declared[urn] for urn in urns if urn in declared]
-        if objects and level == house_rules.level_in(tier(stack), rule):
-            for finding in house_rules.check(objects, tier(stack), waivers(stack), rules=[rule]):
-                report(f"{finding.object}: {finding.path} {finding.message}", None)
+        check(rule, level, [resource.urn for resource in args.resources], report)
 
     name, text = f"{rule.id}-{level}", f"{rule.title}: {rule.reason}."
     if rule.single:
         return ResourceValidationPolicy(name, text, single, EnforcementLevel(level))
     return StackValidationPolicy(name, text, together, EnforcementLevel(level))
+
+
+def check(rule: Rule, level: house_rules.Level, urns: list[str], report: ReportViolation) -> None:
+    """Report where objects break a rule, if the stack's level is this one.
+
+    A pack declares its levels before it knows the stack, so there are two policies for each rule, one for each level.
+    """
+    stack = urns[0].split("::")[0].removeprefix("urn:pulumi:")
+    objects = [declared[urn] for urn in urns if urn in declared]
+    if objects and level == house_rules.level_in(tier(stack), rule):
+        for finding in house_rules.check(objects, tier(stack), waivers(stack), rules=[rule]):
+            report(f"{finding.object}: {finding.path} {finding.message}", None)
 
 
 @functools.cache

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import ROOT, Program, declare, stack_config
+from ops.program.recorder import Program, declare, stack_config
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
+from slipway.settings.project import ROOT
 from slipway.settings.source_files import read_defaults
 
 # For processes that tests start; pytest itself gets the path from pyproject.toml.

@@ -15,14 +15,13 @@ from typing import Any, TypeAlias
 import pulumi
 from google.protobuf.json_format import MessageToDict
 from pulumi.runtime import config
-from pulumi.runtime.rpc import UNKNOWN, _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
+from pulumi.runtime.rpc import _special_secret_sig, _special_sig_key  # pyright: ignore[reportPrivateUsage]
 from pulumi.runtime.settings import get_monitor
+
+from slipway.objects import SECRET, UNKNOWN
 
 Hook: TypeAlias = tuple[str, Callable[[pulumi.ResourceHookArgs], None]]
 """A name that is unique in the stack, and the function that the engine calls."""
-
-SECRET = "***"
-"""Stands for the content of a secret."""
 
 _has_engine = ContextVar("has_engine", default=True)
 
@@ -109,19 +108,17 @@ def observe(
     monitor.RegisterResource, monitor.SignalAndWaitForShutdown = observed_register, observed_finish
 
 
-def plain(value: Any, path: str = "", secrets: set[str] | None = None) -> Any:
+def plain(value: Any) -> Any:
     """Return values as a program gave them to the engine: secrets as `***`, whole numbers as integers.
 
-    On the wire all numbers are floats. The dotted paths of secrets, from `path` on, are added to `secrets`.
+    On the wire all numbers are floats.
     """
     if isinstance(value, dict):
         if value.get(_special_sig_key) == _special_secret_sig:
-            if secrets is not None:
-                secrets.add(path)
             return _masked(value["value"])
-        return {key: plain(item, f"{path}.{key}".lstrip("."), secrets) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [plain(item, f"{path}.{index}", secrets) for index, item in enumerate(value)]
+        return [plain(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -16,6 +16,8 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 # The component of the records of releases, which only people and ./slipway read.
 RELEASE = "release"
+# By it the pods of a service and those of its jobs belong together.
+SERVICE_LABEL = "slipway/service"
 # Separates the pods of a canary from those of the release in force (service/canary.py).
 TRACK = "slipway/track"
 CANARY = "canary"
@@ -47,7 +49,7 @@ def instance(stack: str) -> str:
 
 def network_labels(service: str) -> dict[str, str]:
     """Return the label by which network policies select a service's pods and those of its jobs alike."""
-    return {"slipway/service": service}
+    return {SERVICE_LABEL: service}
 
 
 def labels(service: str, component: str = "web-service") -> dict[str, str]:

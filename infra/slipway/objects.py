@@ -12,6 +12,8 @@ Object: TypeAlias = dict[str, Any]
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """The engine's placeholder for a value that is computed during the update, such as the digest of an image."""
+SECRET = "***"
+"""Stands for the content of a secret."""
 
 
 def dig(value: Any, path: str, *keys: str) -> Any:

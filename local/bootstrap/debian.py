@@ -59,6 +59,11 @@ def missing_packages(
     return sorted(packages)
 
 
+def apt_environment() -> dict[str, str]:
+    """Return the variables with which apt asks nothing, and prints what can be parsed."""
+    return dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "PATH": system_path(), "LC_ALL": "C"}
+
+
 def install(task: Task, packages: list[str]) -> str:
     """Install the packages with apt. Raise SetupError with all their names if there is no apt."""
     if not packages:
@@ -68,7 +73,7 @@ def install(task: Task, packages: list[str]) -> str:
             f"missing, and there is no apt to install them: {', '.join(packages)} (names of Debian packages)",
             "install them with your package manager, then run `make up` again",
         )
-    env = dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "PATH": system_path(), "LC_ALL": "C"}
+    env = apt_environment()
     # Wait for another apt instead of failing; give up a silent mirror after seconds instead of minutes.
     options = ["-q", "-y", "-oDPkg::Lock::Timeout=300", "-oAcquire::http::Timeout=20", "-oAcquire::Retries=2"]
     task.report(f"installing {', '.join(packages)}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
-import platform
 import re
 import shutil
 import socket
@@ -163,19 +162,17 @@ def check_disk(needs: Sequence[DiskNeed], free: Callable[[Path], float]) -> list
     disks: dict[int, list[DiskNeed]] = {}
     for need in needs:
         disks.setdefault(existing(need.path).stat().st_dev, []).append(need)
-    errors: list[SetupError] = []
-    for disk_needs in disks.values():
-        needed = sum(need.gigabytes for need in disk_needs)
-        available = free(existing(disk_needs[0].path))
-        if available < needed:
-            what = ", ".join(f"{need.gigabytes:.1f} GB for {need.what} in {need.path}" for need in disk_needs)
-            errors.append(
-                SetupError(
-                    f"the disk is too full: {available:.1f} GB free, {needed:.1f} GB needed ({what})",
-                    "free some space, or set XDG_CACHE_HOME to a larger disk",
-                )
-            )
-    return errors
+    checked = (_disk_error(on_disk, free(existing(on_disk[0].path))) for on_disk in disks.values())
+    return [error for error in checked if error]
+
+
+def _disk_error(needs: Sequence[DiskNeed], available: float) -> SetupError | None:
+    needed = sum(need.gigabytes for need in needs)
+    if available >= needed:
+        return None
+    what = ", ".join(f"{need.gigabytes:.1f} GB for {need.what} in {need.path}" for need in needs)
+    cause = f"the disk is too full: {available:.1f} GB free, {needed:.1f} GB needed ({what})"
+    return SetupError(cause, "free some space, or set XDG_CACHE_HOME to a larger disk")
 
 
 def existing(path: Path) -> Path:
@@ -238,7 +235,3 @@ def docker_answers(environ: Mapping[str, str] = os.environ) -> bool:
             return client.recv(64).startswith(b"HTTP/1")
     except (OSError, ValueError):
         return False
-
-
-def system_name() -> str:
-    return platform.system()

@@ -164,12 +164,9 @@ class CertificateFolder:
 
     def kubeconfig(self, name: str) -> str:
         """Return a kubeconfig with the keys of this client inside, as JSON, which is also YAML."""
-
-        def data(path: Path) -> str:
-            return base64.b64encode(path.read_bytes()).decode()
-
-        cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": data(self.certificate("ca"))}
-        user = {"client-certificate-data": data(self.certificate(name)), "client-key-data": data(self.key(name))}
+        authority = _base64(self.certificate("ca"))
+        cluster = {"server": "https://127.0.0.1:6443", "certificate-authority-data": authority}
+        user = {"client-certificate-data": _base64(self.certificate(name)), "client-key-data": _base64(self.key(name))}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -213,6 +210,10 @@ class CertificateFolder:
         self.path.chmod(0o700)
         write(self.key(name), _pem(key), 0o600)
         write(self.certificate(name), certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _base64(file: Path) -> str:
+    return base64.b64encode(file.read_bytes()).decode()
 
 
 def _pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:

@@ -12,7 +12,6 @@ import hashlib
 import http.client
 import io
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -25,16 +24,15 @@ from typing import IO, Any
 
 import yaml
 
-from local.bootstrap.debian import system_path, which
+from local.bootstrap.debian import apt_environment, which
 from local.bootstrap.downloads import architecture, cached_folder
 from local.errors import SetupError
 from local.node.images import add_bytes
 from local.node.names import REGISTRY
 from local.paths import ClonePaths, write
 from local.progress import Task
+from slipway.image.oci import CONFIG, MANIFEST
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 # The user of every pod of the stack.
 USER = 65532
@@ -141,11 +139,11 @@ def resolve(task: Task, recipe: Recipe, paths: ClonePaths) -> list[str]:
     resolved = folder / f"{recipe.name}-{lists_hash(LISTS, recipe.packages)}"
     if not resolved.is_file():
         try:
-            uris = task.read(command, env=environment())
+            uris = task.read(command, env=apt_environment())
         except SetupError:  # the package lists were never fetched
             fix = f"read {task.log}; check the network and /etc/apt/sources.list, then run `make up` again"
-            task.run(["apt-get", "update", "-q"], env=environment(), fix=fix)
-            uris = task.read(command, env=environment())
+            task.run(["apt-get", "update", "-q"], env=apt_environment(), fix=fix)
+            uris = task.read(command, env=apt_environment())
             resolved = folder / f"{recipe.name}-{lists_hash(LISTS, recipe.packages)}"
         write(resolved, "\n".join(package_files(uris)))
     return resolved.read_text().splitlines()
@@ -180,10 +178,6 @@ def apt(folder: Path, *arguments: str) -> list[str]:
     return ["apt-get", "-q", "-y", *(f"-o{name}={value}" for name, value in options.items()), *arguments]
 
 
-def environment() -> dict[str, str]:
-    return dict(os.environ) | {"DEBIAN_FRONTEND": "noninteractive", "PATH": system_path(), "LC_ALL": "C"}
-
-
 # --- image
 
 
@@ -191,7 +185,7 @@ def build(task: Task, recipe: Recipe, folder: Path) -> None:
     """Fill the folder with manifest.json and its blobs, which are named by their digests."""
     downloads = folder / "apt"
     command = apt(downloads, "--download-only", "install", *recipe.packages)
-    task.run(command, env=environment(), fix=f"read {task.log}; check the network, then run `make up` again")
+    task.run(command, env=apt_environment(), fix=f"read {task.log}; check the network, then run `make up` again")
     packages = [
         file for file in sorted((downloads / "archives").glob("*.deb")) if not EXCLUDED_PACKAGES.match(file.name)
     ]

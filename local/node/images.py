@@ -19,11 +19,7 @@ def write_archive(archive: Path, reference: str, programs: Mapping[str, Path], e
     """Write a docker-archive with one layer that contains the programs at the given paths."""
     layer = archive.with_suffix(".layer")
     try:
-        with tarfile.open(layer, "w") as tar:
-            for path, program in programs.items():
-                _add_file(tar, path.lstrip("/"), program, 0o755)
-        with layer.open("rb") as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        digest = _write_layer(layer, programs)
         config = _config(digest, entrypoint)
         name = f"{hashlib.sha256(config).hexdigest()}.json"
         manifest = [{"Config": name, "RepoTags": [reference], "Layers": [f"{digest}/layer.tar"]}]
@@ -33,6 +29,15 @@ def write_archive(archive: Path, reference: str, programs: Mapping[str, Path], e
             _add_file(tar, f"{digest}/layer.tar", layer, 0o644)
     finally:
         layer.unlink(missing_ok=True)
+
+
+def _write_layer(layer: Path, programs: Mapping[str, Path]) -> str:
+    """Write the programs into a tar file, and return its SHA-256."""
+    with tarfile.open(layer, "w") as tar:
+        for path, program in programs.items():
+            _add_file(tar, path.lstrip("/"), program, 0o755)
+    with layer.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _config(layer_digest: str, entrypoint: list[str]) -> bytes:

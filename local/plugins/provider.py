@@ -31,10 +31,10 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import ConfigureRequest, ConfigureResponse, Provider
 from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
-from pulumi.runtime.rpc import UNKNOWN
+
+from slipway.objects import UNKNOWN
 
 __all__ = [
-    "UNKNOWN",
     "EngineLog",
     "InitError",
     "Plugin",

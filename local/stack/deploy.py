@@ -18,12 +18,14 @@ from local.errors import SetupError
 from local.node.certificates import issue_ingress
 from local.node.names import CONTEXT
 from local.paths import ClonePaths, home, quoted
+from local.processes import current_process
 from local.progress import Step, Task
 from local.stack import secrets, stack_file
 from slipway.cluster import api_client
 from slipway.cluster.kubeconfig import KubeconfigError, load
+from slipway.settings.project import PROJECT
 
-PROJECT, STACK = "slipway", "local"
+STACK = "local"
 # They would select another state or stack, or override the passphrase file.
 REMOVED_VARIABLES = (
     "PULUMI_BACKEND_URL",
@@ -103,7 +105,7 @@ class StackDeployment:
         """Remove the lock of a Pulumi that was killed. Raise SetupError if it still runs."""
         for lock in (self.paths.pulumi_state / ".pulumi" / "locks").rglob(f"{PROJECT}/{STACK}/*.json"):
             pid = int(json.loads(lock.read_text()).get("pid", 0))
-            if is_running(pid):
+            if current_process(pid).alive:
                 raise SetupError(
                     f"another Pulumi (pid {pid}) is updating stack {STACK}", "let it finish, then run `make up` again"
                 )
@@ -174,16 +176,6 @@ class StackDeployment:
             f"\n  logs   . ./activate && {logs}"
             f"\n  stop   make down    (keeps the data; make clean removes it)\n"
         )
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def worth_showing(line: str) -> bool:

@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from local.paths import ClonePaths, write
 from local.stack import stack_file
+from slipway.settings.names import MIGRATION_PASSWORD, STORES, password_of
 
-# Sections of a stack file whose password is a secret (infra/slipway/settings/sections/stores.py).
-STORES = ("mysql", "redis")
 # How Pulumi derives a key from the passphrase (sdk/go/common/resource/config/crypt.go).
 ITERATIONS, KEY_BYTES = 1_000_000, 32
 
@@ -33,9 +32,9 @@ def secret_names(stack_file: Path) -> set[str]:
     files = [file for file in (stack_file, stack_file.with_name("defaults.yaml")) if file.is_file()]
     texts = [yaml.safe_load(file.read_text()) or {} for file in files]
     listed = {name for text in texts for name in _lists("secrets", text)}
-    listed |= {f"{name}-password" for name in STORES for text in texts if _section(text, name) is not None}
+    listed |= {password_of(name) for name in STORES for text in texts if _section(text, name) is not None}
     migrates = any((_section(text, "mysql") or {}).get("migrationUser") for text in texts)
-    return listed | ({"mysql-migration-password"} if migrates else set())
+    return listed | ({MIGRATION_PASSWORD} if migrates else set())
 
 
 def _section(text: dict[str, Any], name: str) -> Any:

@@ -24,11 +24,6 @@ def classify_all(changes: list[Change]) -> list[Verdict]:
     return [_classify(change, after, broken.get(change.name, [])) for change in changes]
 
 
-def classify(change: Change) -> Verdict:
-    """Return the verdict on a change that comes alone."""
-    return classify_all([change])[0]
-
-
 def _classify(change: Change, after: Model, broken_rules: list[str]) -> Verdict:
     if change.is_record:
         return Verdict(change, ((Class.NO_OP, "records what is deployed, and no pod reads it"),))

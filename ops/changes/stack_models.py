@@ -21,9 +21,10 @@ import yaml
 
 from ops.changes.comparison import Change, Field, Model
 from ops.errors import UserError
-from ops.program.recorder import PROJECT, ROOT, SECRET, Program, declare
-from slipway.objects import Object, mapping
+from ops.program.recorder import Program, declare
+from slipway.objects import SECRET, Object, mapping
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, password_of
+from slipway.settings.project import PROJECT, ROOT
 
 # Runs in the tree of another revision, so it only uses what every revision has.
 _DECLARE = """\
@@ -75,15 +76,9 @@ def of_folder(stacks: list[str], folder: Path) -> dict[str, Model]:
 
 
 def _declared_in(folder: Path, stacks: list[str]) -> dict[str, Any]:
-    path = os.pathsep.join(str(part) for part in (folder, folder / "infra"))
-    done = subprocess.run(
-        [sys.executable, "-c", _DECLARE, *stacks],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", _DECLARE, *stacks]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "infra")))}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     declared = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().rpartition("\n")[2]}
     if "error" in declared:
         raise ModelError(

@@ -18,16 +18,18 @@ from ops.cluster import refusal
 from ops.errors import UserError
 from slipway.cluster import api_client
 from slipway.cluster.api_client import ANSWER_SECONDS
+from slipway.cluster.api_retry import NOT_FOUND
 from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kinds import plural
 from slipway.cluster.kubeconfig import Access, KubeconfigError
+from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, mapping
 from slipway.settings.settings import Settings
 
 if TYPE_CHECKING:
     from lightkube import Client
 
-NOT_FOUND, TOO_MANY_REQUESTS = 404, 429
+TOO_MANY_REQUESTS = 429
 # The field manager of what ./slipway changes itself, without the engine.
 MANAGER = "slipway"
 
@@ -213,7 +215,7 @@ def service_of(obj: Object) -> str:
     """Return the service, store or job that an object belongs to, by the recommended label."""
     labels = mapping(obj, "metadata.labels")
     # The pods of an adopted Deployment may carry another name, because its selector cannot be changed.
-    service = labels.get("slipway/service") if "pod-template-hash" in labels else None
+    service = labels.get(SERVICE_LABEL) if "pod-template-hash" in labels else None
     return service or labels.get("app.kubernetes.io/name") or ""
 
 

@@ -8,8 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from ops.program.recorder import SECRET
-from slipway.objects import Object, mapping
+from slipway.objects import SECRET, Object, mapping
 
 # Shorter values may be ordinary words, which would be masked everywhere.
 MIN_LENGTH = 6

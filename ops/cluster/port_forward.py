@@ -6,8 +6,7 @@ import os
 import shutil
 
 from ops.cluster.connection import StackCluster
-from ops.diagnosis.logs import UnknownServiceError
-from ops.errors import UserError
+from ops.errors import UnknownServiceError, UserError
 from slipway.naming import ADMIN_PORT, HTTP_PORT
 from slipway.settings.settings import Settings
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import httpx2
 
-FORBIDDEN = 403
+from slipway.cluster.api_retry import FORBIDDEN
+
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _ADVICE = {
     401: "The credentials of the kubeconfig are not, or no longer, accepted: sign in to the cluster again",

@@ -76,8 +76,10 @@ KEY_NOT_FOUND = re.compile(r"couldn't find key|references non-existent (secret|c
 
 
 def missing_object(message: str, object: str, evidence: Sequence[str], location: StackLocation) -> Cause | None:
-    """Return the cause if a message names an object that does not exist. The program declares it, so `pulumi up` can
-    restore it."""
+    """Return the cause if a message names an object that does not exist.
+
+    The program declares it, so `pulumi up` can restore it.
+    """
     match = OBJECT_NOT_FOUND.search(message)
     if match is None:
         return None

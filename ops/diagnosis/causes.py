@@ -9,6 +9,7 @@ from ops.cluster.connection import service_of
 from ops.cluster.snapshot import ClusterSnapshot
 from ops.diagnosis.cause import Cause, Label, StackLocation
 from ops.diagnosis.workloads import WorkloadDiagnosis, kind_of
+from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, condition, dig, name_of
 
 # What a service shows while something it needs is missing.
@@ -63,7 +64,7 @@ def _services(snapshot: ClusterSnapshot) -> dict[str, str]:
     """Return the service or store of each workload, by its name in the stack file."""
     return {
         f"{kind_of(workload)}/{name_of(workload)}": (
-            dig(workload, "spec.template.metadata.labels", "slipway/service") or service_of(workload)
+            dig(workload, "spec.template.metadata.labels", SERVICE_LABEL) or service_of(workload)
         )
         for workload in (*snapshot.stateful_sets, *snapshot.deployments, *snapshot.jobs)
     }

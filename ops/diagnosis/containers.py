@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ops.cluster.connection import service_of
 from ops.cluster.snapshot import ClusterSnapshot, age
 from ops.diagnosis.cause import KEY_NOT_FOUND, Cause, Label, StackLocation, missing_object
+from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, condition, dig, name_of
 
 # Pods that start look unready, too; report it only after this long.
@@ -185,7 +186,7 @@ class ContainerDiagnosis:
 
 def settings_command(pod: Object, location: StackLocation, key: str = "") -> str:
     """Return the command that shows the settings of the pod's service, which may be one that the pod is a job of."""
-    service = dig(pod, "metadata.labels", "slipway/service") or service_of(pod) or name_of(pod)
+    service = dig(pod, "metadata.labels", SERVICE_LABEL) or service_of(pod) or name_of(pod)
     return location.slipway("config show", f"| grep services.{service}{f'.{key}' if key else ''}")
 
 

@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 
 from ops.cluster.connection import ClusterError, RefusedError, StackCluster, service_of
 from ops.cluster.masking import Mask, secret_values
-from ops.cluster.refusal import FORBIDDEN
-from ops.errors import UserError
+from ops.errors import UnknownServiceError
+from slipway.cluster.api_retry import FORBIDDEN
+from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, dig, items, name_of
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
@@ -23,10 +24,6 @@ from slipway.settings.settings import Settings
 LOOK_SECONDS = 2
 # Lines that arrive within this time are sorted.
 GATHER_SECONDS = 0.3
-
-
-class UnknownServiceError(UserError):
-    """There is no service of that name; the message lists those there are."""
 
 
 @dataclass(frozen=True, order=True)
@@ -208,7 +205,7 @@ def _query(request: LogRequest) -> dict[str, str | int | bool]:
 
 def _containers(cluster: StackCluster, services: list[str]) -> Iterator[tuple[Object, Object]]:
     """Yield pod and status of each container of these services, stores or jobs."""
-    for pod in cluster.items("pods", labelSelector="slipway/service"):
+    for pod in cluster.items("pods", labelSelector=SERVICE_LABEL):
         if service_of(pod) not in services:
             continue
         for kind in ("initContainerStatuses", "containerStatuses"):

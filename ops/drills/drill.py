@@ -26,9 +26,10 @@ from ops.drills.traffic import Target, Traffic
 from ops.errors import UserError
 from ops.program import config
 from ops.program.engine_state import EngineError
-from ops.program.recorder import ROOT, stack_config
+from ops.program.recorder import stack_config
 from slipway import files
 from slipway.files import FileError
+from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import TIERS
 

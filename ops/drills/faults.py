@@ -18,9 +18,9 @@ from ops.drills.context import DrillContext
 from ops.drills.requirements import AUTHORITY, SIGNING_KEY, certificate_secrets
 from ops.drills.test_user import test_user
 from ops.drills.traffic import EXPIRED
-from ops.program.recorder import ROOT
 from slipway.files import file_errors, read_bytes
 from slipway.objects import Object, dig, items, mapping, name_of
+from slipway.settings.project import ROOT
 
 # Name of the Deployment whose pod the quota refuses.
 EXTRA_DEPLOYMENT = "drill"

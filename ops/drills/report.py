@@ -11,7 +11,7 @@ from typing import Any
 from ops.drills.catalogue import Drill
 from ops.drills.context import Check
 from ops.drills.traffic import RATE, Measurement
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 REPORTS = ROOT / ".slipway" / "drills"
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ops.cluster.connection import StackCluster
 from ops.program import engine_state
 from ops.program.engine_state import EngineError
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 SIGNING_KEY = "signing-key"
 # The local certificate authority, as `make up` leaves it.

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ops.program.recorder import SECRET, stack_config
+from ops.program.recorder import stack_config
+from slipway.objects import SECRET
 from slipway.settings.engine_yaml import Node
 from slipway.settings.errors import dotted
 from slipway.settings.layers import effective

@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from ops import signals
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 Event: TypeAlias = dict[str, Any]
 

@@ -18,10 +18,10 @@ from pulumi.runtime.rpc import (
 )
 
 from ops.errors import UserError
-from ops.program.recorder import ROOT
 from slipway.naming import RELEASE
 from slipway.releases import Release
 from slipway.rollout.verification import DeclaredObject
+from slipway.settings.project import ROOT
 
 State: TypeAlias = dict[str, Any]
 """What `pulumi stack export` prints; secrets are encrypted in it."""
@@ -41,14 +41,8 @@ class EngineError(UserError):
 def pulumi(*arguments: str, given: str | None = None) -> str:
     """Return what the engine prints, given this on stdin. Raises EngineError with the engine's own words."""
     try:
-        done = subprocess.run(
-            ["pulumi", *arguments, "--non-interactive"],
-            cwd=ROOT,
-            input=given,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        command = ["pulumi", *arguments, "--non-interactive"]
+        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise EngineError("`pulumi` is not on the PATH; see `. ./activate`") from None
     if done.returncode != 0:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ops.program import config
-from ops.program.recorder import ROOT, Program
+from ops.program.recorder import Program
 from slipway.rules import house_rules
+from slipway.settings.project import ROOT
 
 DOCUMENT = ROOT / "docs" / "reference" / "policies.md"
 

@@ -36,20 +36,19 @@ from ops.errors import UserError
 from slipway import engine
 from slipway.engine import plain
 from slipway.image.build_context import folder_of
-from slipway.rules.parts import SECRET
+from slipway.objects import SECRET
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.names import STORES
+from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import STRICTEST, TIERS
 
-ROOT = Path(__file__).resolve().parents[2]
 INFRA = ROOT / "infra"
-PROJECT = "slipway"
 
 # The value of a secret for the program, which refuses SECRET as a placeholder.
 STAND_IN = "stands for a secret of the stack"
@@ -75,8 +74,6 @@ class Declared:
     """Logical name: Pulumi's identity of the object."""
     inputs: dict[str, Any]
     """With secrets as `***`."""
-    secret_keys: frozenset[str]
-    """Dotted paths of the inputs that are marked secret."""
     options: dict[str, Any] = field(default_factory=dict[str, Any])
     """Resource options: protect, provider, retain_on_delete, depends_on (URNs), update_timeout (`90s`)."""
 
@@ -185,14 +182,7 @@ class _Recorder(mocks.MockMonitor):
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type == "pulumi:pulumi:Stack":
             return RegisterResourceResponse(urn=urn)
-        options = {
-            "protect": request.protect,
-            "provider": request.provider,
-            "retain_on_delete": request.retainOnDelete,
-            "depends_on": list(request.dependencies),
-            "update_timeout": request.customTimeouts.update,
-        }
-        self._record(urn, request, request.object, options)
+        self._record(urn, request, request.object, _options(request))
         answer = RegisterResourceResponse(urn=urn, id=f"{request.name}-id", object=request.object)
         if request.type == "docker:index/image:Image":
             answer.object["repoDigest"] = f"{request.object['imageName'].rpartition(':')[0]}@{NO_DIGEST}"
@@ -207,14 +197,24 @@ class _Recorder(mocks.MockMonitor):
         return answer
 
     def _record(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
-        secrets: set[str] = set()
-        inputs = plain(deserialize_properties(properties), "", secrets)
-        self.declared.append(Declared(urn, request.type, request.name, inputs, frozenset(secrets), options))
+        inputs = plain(deserialize_properties(properties))
+        self.declared.append(Declared(urn, request.type, request.name, inputs, options))
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         if request.urn.split("::")[2] == "pulumi:pulumi:Stack":
             self.outputs = plain(deserialize_properties(request.outputs))
         return super().RegisterResourceOutputs(request)
+
+
+def _options(request: Any) -> dict[str, Any]:
+    """Return the options of a registration that something compares."""
+    return {
+        "protect": request.protect,
+        "provider": request.provider,
+        "retain_on_delete": request.retainOnDelete,
+        "depends_on": list(request.dependencies),
+        "update_timeout": request.customTimeouts.update,
+    }
 
 
 @contextmanager

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ops.program.config import text
-from ops.program.recorder import ROOT
 from ops.program.schema import definition_of
 from slipway.settings import tiers
 from slipway.settings.errors import PREFIX
+from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 
 DOCUMENT = ROOT / "docs" / "reference" / "config.md"

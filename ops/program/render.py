@@ -9,8 +9,7 @@ import yaml
 
 from ops.errors import UserError
 from ops.program.recorder import Json, Program
-from slipway.files import file_errors, read_bytes
-from slipway.files import write as write_files
+from slipway import files
 
 HEADER = "# Rendered by ./slipway render. Do not edit: change the stack file or infra/ instead.\n"
 
@@ -41,30 +40,30 @@ def documents(program: Program) -> dict[str, str]:
     return {f"{m['kind'].lower()}-{m['metadata']['name']}.yaml": _yaml(m) for m in manifests}
 
 
-def one_stream(files: dict[str, str]) -> str:
+def one_stream(texts: dict[str, str]) -> str:
     """Join the documents into one stream, each after a `---`."""
-    return HEADER + "".join(f"---\n{content}" for content in files.values())
+    return HEADER + "".join(f"---\n{content}" for content in texts.values())
 
 
-def write(files: dict[str, str], folder: Path) -> list[Path]:
+def write(texts: dict[str, str], folder: Path) -> list[Path]:
     """Write one file per object, and delete those of former objects. Raises FolderError if there are other files."""
-    with file_errors():
+    with files.file_errors():
         folder.mkdir(parents=True, exist_ok=True)
         present = sorted(folder.iterdir())
     if foreign := [file.name for file in present if not _is_ours(file)]:
         raise FolderError(
             f"{folder}: {foreign[0]} was not written by render. Give an empty folder, or move the file away."
         )
-    write_files({folder / name: HEADER + content for name, content in files.items()})
-    with file_errors():
+    files.write({folder / name: HEADER + content for name, content in texts.items()})
+    with files.file_errors():
         for file in present:
-            if file.name not in files:
+            if file.name not in texts:
                 file.unlink()
-    return [folder / name for name in files]
+    return [folder / name for name in texts]
 
 
 def _is_ours(file: Path) -> bool:
-    return file.suffix == ".yaml" and file.is_file() and read_bytes(file).startswith(HEADER.encode())
+    return file.suffix == ".yaml" and file.is_file() and files.read_bytes(file).startswith(HEADER.encode())
 
 
 def _rank(kind: str) -> int:

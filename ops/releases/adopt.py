@@ -144,9 +144,8 @@ def _last_objects(program: Program) -> list[str]:
 def _apply(stack: str, existing: list[ExistingObject], excluded: list[str]) -> bool:
     """Have the engine apply the declarations to the existing objects; return whether it did."""
     exclusions = [option for urn in excluded for option in ("--exclude", urn)]
-    outcome = engine_run.run(
-        ["pulumi", "up", "-s", stack, "--yes", "--message", "adoption", *exclusions], variables=_variables(existing)
-    )
+    command = ["pulumi", "up", "-s", stack, "--yes", "--message", "adoption", *exclusions]
+    outcome = engine_run.run(command, variables=_variables(existing))
     if outcome.code == 0:
         return True
     if outcome.needs_rollback:
@@ -166,12 +165,7 @@ def _variables(existing: list[ExistingObject]) -> Mapping[str, str]:
 
 def _report(existing: list[ExistingObject], cluster: StackCluster) -> int:
     """Report whether each object is still the same, and what is left to do. Return 1 if one was replaced."""
-    replaced: list[str] = []
-    for object_ in existing:
-        wanted = object_.declared.inputs
-        current = cluster.get(wanted["apiVersion"], wanted["kind"], name_of(wanted))
-        if dig(current, "metadata.uid") != dig(object_.present, "metadata.uid"):
-            replaced.append(object_.title)
+    replaced = [object_.title for object_ in existing if _is_replaced(object_, cluster)]
     names = f": {', '.join(replaced)}" if replaced else ""
     typer.echo(f"{cluster.stack}: adopted {len(existing)} objects, {len(replaced)} replaced{names}", err=True)
     for release in sorted({ownership.release_of(object_.present) for object_ in existing} - {""}):
@@ -182,3 +176,9 @@ def _report(existing: list[ExistingObject], cluster: StackCluster) -> int:
             err=True,
         )
     return 1 if replaced else 0
+
+
+def _is_replaced(object_: ExistingObject, cluster: StackCluster) -> bool:
+    wanted = object_.declared.inputs
+    current = cluster.get(wanted["apiVersion"], wanted["kind"], name_of(wanted))
+    return dig(current, "metadata.uid") != dig(object_.present, "metadata.uid")

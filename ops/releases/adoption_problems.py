@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from lightkube.utils.quantity import parse_quantity
-
-from ops.changes import exposure
+from ops.changes import capacity, exposure
 from ops.changes.classify import FIXED
-from ops.changes.comparison import Change
+from ops.changes.comparison import Change, Field
 from ops.cluster import ownership
 from ops.diagnosis.drift import differences
 from ops.program.recorder import Declared
@@ -99,7 +97,8 @@ def _immutable_fields(object_: ExistingObject, stack: str) -> Iterator[AdoptionP
     immutable = configuration if kind in ("ConfigMap", "Secret") else FIXED.get(kind, "^$")
     for path, wants, has in differences(wanted, present):
         field = ".".join(map(str, path))
-        shrinks = kind == "PersistentVolumeClaim" and path[-1] == "storage" and _bytes(wants) < _bytes(has)
+        is_size = kind == "PersistentVolumeClaim" and path[-1] == "storage"
+        shrinks = is_size and capacity.is_less(Field(field, has, wants))
         if shrinks or (re.search(immutable, field) and not field.startswith("spec.selector")):
             fix = "Kubernetes cannot change it: write this value into the stack file, or use another name"
             yield object_.differs(field, fix)
@@ -169,7 +168,3 @@ def _value(side: Any, field: str) -> str:
     for key in field.split("."):
         side = (side or {}).get(key) if isinstance(side, dict) else side[int(key)] if isinstance(side, list) else None
     return "(none)" if side is None else json.dumps(side)[:160]
-
-
-def _bytes(quantity: Any) -> Any:
-    return parse_quantity(str(quantity)) or 0

@@ -21,9 +21,10 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
 
-from ops.cluster.connection import NOT_FOUND, connect
+from ops.cluster.connection import connect
 from ops.errors import UserError
 from ops.program import config
+from slipway.cluster.api_retry import NOT_FOUND
 from slipway.naming import selector_of
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings

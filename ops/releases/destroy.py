@@ -16,9 +16,10 @@ from ops.cluster import connection
 from ops.cluster.connection import ClusterError, StackCluster
 from ops.program import config, engine_state
 from ops.program.engine_state import State
-from ops.program.recorder import ROOT, stack_config
+from ops.program.recorder import stack_config
 from slipway.cluster.exec_credential import pinned
 from slipway.cluster.kubeconfig import KubeconfigError, load
+from slipway.settings.project import ROOT
 
 
 def command(operation: Literal["destroy", "refresh"], stack: str, *, yes: bool) -> int:

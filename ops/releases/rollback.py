@@ -25,7 +25,7 @@ from ops.cluster import connection, refusal
 from ops.errors import UserError
 from ops.program import config, engine_state
 from ops.program.engine_state import State
-from ops.program.recorder import ROOT, stack_config
+from ops.program.recorder import stack_config
 from slipway import releases
 from slipway.image.app_image import parts
 from slipway.releases import Release
@@ -33,6 +33,7 @@ from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.names import UNRECORDED
+from slipway.settings.project import ROOT
 from slipway.settings.secret_checks import required_secrets
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings
@@ -89,19 +90,15 @@ def _settings(stack: str, present: Release | None) -> Settings:
 
 def choose(known: Sequence[Release], present: Release | None, revision: str | None, stack: str) -> Release:
     """Return the release of that revision; by default the newest one before that in force."""
-    others = [release for release in known if present is None or release.revision != present.revision]
     if revision is None:
-        if not others:
-            raise UnknownReleaseError(
-                f"stack {stack} has no release but the one in force; see ./slipway history -s {stack}"
-            )
-        return others[0]
-    matching = [release for release in known if release.revision == revision]
-    if not matching:
+        matching = [release for release in known if present is None or release.revision != present.revision]
+        problem = f"stack {stack} has no release but the one in force; see ./slipway history -s {stack}"
+    else:
+        matching = [release for release in known if release.revision == revision]
         revisions = ", ".join(release.revision for release in known) or "none"
-        raise UnknownReleaseError(
-            f"there is no release {revision} of stack {stack}. Recorded, the newest first: {revisions}"
-        )
+        problem = f"there is no release {revision} of stack {stack}. Recorded, the newest first: {revisions}"
+    if not matching:
+        raise UnknownReleaseError(problem)
     return matching[0]
 
 

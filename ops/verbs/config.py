@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ops.verbs.options import Json, Stack
+from slipway.settings.project import ROOT
 
 app = typer.Typer(name="config", help="Show and describe the settings of a stack.", no_args_is_help=True)
 Write = Annotated[bool, typer.Option("--write", help="Write the file instead of printing it.")]
@@ -48,7 +49,6 @@ def docs(write: Write = False) -> None:
 
 
 def _write_or_print(text: str, file: Path | None) -> None:
-    from ops.program.recorder import ROOT
     from slipway import files
 
     if file is None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ops.changes import stack_models
-from ops.changes.classify import classify, classify_all
+from ops.changes.classify import classify_all
 from ops.changes.preview import command, previews
 from ops.changes.stack_models import ModelError, of_steps
 from ops.changes.verdict import Verdict
@@ -79,18 +79,18 @@ def test_a_replacement_the_engine_plans_is_one_change_with_downtime():
     service = {"kind": "Service", "spec": {"type": "ClusterIP"}}
     steps = [step(op, service, service) for op in ("create-replacement", "replace", "delete-replaced")]
     [change] = of_steps(steps)
-    assert [class_.flag for class_ in classify(change).classes] == ["replaces"]
+    assert [class_.flag for class_ in classify_all([change])[0].classes] == ["replaces"]
 
 
 def test_a_deletion_the_engine_plans_is_seen():
     [change] = of_steps([step("delete", {"kind": "PersistentVolumeClaim"}, None, "core/v1:PersistentVolumeClaim")])
-    assert classify(change).primary.flag == "loses-data"
+    assert classify_all([change])[0].primary.flag == "loses-data"
 
 
 def test_what_only_the_engine_reads_is_no_change():
     service = {"kind": "Service", "spec": {"type": "ClusterIP"}}
     [change] = of_steps([step("same", {**service, "__fieldManager": "a"}, {**service, "__fieldManager": "b"})])
-    assert classify(change).primary.flag == "no-op"
+    assert classify_all([change])[0].primary.flag == "no-op"
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from ops.changes.comparison import Change, Model, compare
 from ops.changes.preview import Preview, as_markdown, as_table, command
 from ops.changes.stack_models import ModelError
 from ops.changes.verdict import Class
-from ops.program.recorder import ROOT, UnknownStackError, stacks
+from ops.program.recorder import UnknownStackError, stacks
+from slipway.settings.project import ROOT
 from tests.conftest import Declare, declared, recorded
 
 PARTS = ("app", "infra", "ops", "stacks", "README.md", "Pulumi.yaml")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops.changes.classify import classify, classify_all
+from ops.changes.classify import classify_all
 from ops.changes.comparison import Change, Model, compare
 from ops.changes.verdict import Class, Verdict
 from slipway.objects import Object
@@ -86,8 +86,8 @@ BARE: dict[str, Any] = {"kind": "Deployment", "spec": {"template": {"spec": {"co
 
 
 def test_of_a_new_object_only_what_it_asks_for_counts():
-    assert classify(Change("Deployment/api", None, BARE)).primary is Class.ADDS
+    assert classify_all([Change("Deployment/api", None, BARE)])[0].primary is Class.ADDS
     asks = copy.deepcopy(BARE)
     asks["spec"]["template"]["spec"]["hostNetwork"] = True
-    [text] = weakened([classify(Change("Deployment/api", None, asks))])
+    [text] = weakened(classify_all([Change("Deployment/api", None, asks)]))
     assert text.startswith("hostNetwork is true; take it out (SW008: ")

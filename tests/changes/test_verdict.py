@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from ops.changes import stack_models
-from ops.changes.classify import classify, classify_all
+from ops.changes.classify import classify_all
 from ops.changes.comparison import Change, Model, compare
-from ops.changes.verdict import Class, forbidden_in
+from ops.changes.verdict import Class, Verdict, forbidden_in
 from tests.conftest import Changed, Declare, declared
 
 FIXTURES = sorted((Path(__file__).parent / "verdicts").glob("*.yaml"))
@@ -21,6 +21,11 @@ FIXTURES = sorted((Path(__file__).parent / "verdicts").glob("*.yaml"))
 def model(objects: list[dict[str, Any]]) -> Model:
     """The fixtures hold one object each; its kind is its identity."""
     return {f"{found['kind']}/it": found for found in objects}
+
+
+def classify(change: Change) -> Verdict:
+    """Return the verdict on a change that comes alone."""
+    return classify_all([change])[0]
 
 
 @pytest.mark.feature("K3")

@@ -21,9 +21,10 @@ import pytest
 from ops.cluster.connection import RefusedError
 from ops.cluster.masking import Mask
 from ops.diagnosis import logs
-from ops.diagnosis.logs import Line, LogRequest, UnknownServiceError
-from ops.program.recorder import ROOT
+from ops.diagnosis.logs import Line, LogRequest
+from ops.errors import UnknownServiceError
 from slipway.objects import Object
+from slipway.settings.project import ROOT
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
 from tests.diagnosis.test_status import run

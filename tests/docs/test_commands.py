@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from ops.__main__ import app
-from ops.program.recorder import ROOT, declare, stack_config, stacks
+from ops.program.recorder import declare, stack_config, stacks
+from slipway.settings.project import ROOT
 from tests.conftest import recorded
 from tests.docs import flow
 from tests.docs.pages import PAGES, WRITTEN, Page

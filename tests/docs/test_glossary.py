@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 from tests.docs.pages import Page
 from tests.program.test_layout import our_files
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from ops.program.recorder import INFRA, ROOT
+from ops.program.recorder import INFRA
 from slipway.image import build_context
 from slipway.image.build_context import IN_USE_SECONDS, KEPT, prepared
+from slipway.settings.project import ROOT
 from slipway.settings.sections.stack import Image
 from tests.image.test_oci import write_app
 from tests.plugins.watchdog import child

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 from tests.mutants.configuration import CONFIG, JOBS
 from tests.mutants.program import PROGRAM
 from tests.mutants.references import LINKS, NETWORK

@@ -9,7 +9,7 @@ import pytest
 
 from ops.cluster import port_forward
 from ops.cluster.port_forward import PortForwardError
-from ops.diagnosis.logs import UnknownServiceError
+from ops.errors import UnknownServiceError
 from tests.api_server import ApiServer, cluster
 from tests.diagnosis.test_status import run
 

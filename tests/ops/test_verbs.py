@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ops import errors
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 SLIPWAY = ROOT / "slipway"
 

@@ -13,7 +13,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from ops.program import engine_state
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 VERSION = version("pulumi")
 RECORDER, STATE = "ops/program/recorder.py", "ops/program/engine_state.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ops.program.recorder import Program
+from slipway.objects import SECRET
 from tests.conftest import WITHOUT_STORES, Changed
 
 
@@ -39,7 +40,7 @@ def test_the_registry_s_password_reaches_the_nodes_and_is_marked_secret(changed:
     program = changed("dev", {"registry": {"username": "puller"}})
     [secret] = [resource for resource in program.resources if resource.name == "registry"]
     assert secret.inputs["type"] == "kubernetes.io/dockerconfigjson"
-    assert secret.secret_keys == {"stringData"}
+    assert secret.inputs["stringData"] == {".dockerconfigjson": SECRET}
     assert program.manifests()["ServiceAccount", "api"]["imagePullSecrets"] == [{"name": "registry"}]
 
 

@@ -20,11 +20,12 @@ from ops.drills.catalogue import DRILLS
 from ops.drills.report import Report
 from ops.drills.traffic import Measurement
 from ops.program import policies, reference, render, schema
-from ops.program.recorder import ROOT, declare
+from ops.program.recorder import declare
 from slipway import files
 from slipway.files import FileError
 from slipway.image.source import APP, content_tag
 from slipway.settings import source_files
+from slipway.settings.project import ROOT
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

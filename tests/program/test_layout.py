@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.program.recorder import INFRA, ROOT
+from ops.program.recorder import INFRA
+from slipway.settings.project import ROOT
 
 # The packages and modules of infra/slipway. Each may import those above it, and none below.
 ORDER = [

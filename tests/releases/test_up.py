@@ -22,8 +22,8 @@ from ops.diagnosis.doctor import Lock
 from ops.program import engine_state
 from ops.program.engine_run import Outcome
 from ops.program.engine_state import EngineError
-from ops.program.recorder import ROOT
 from ops.releases import up
+from slipway.settings.project import ROOT
 from tests import api_server
 from tests.plugins.watchdog import child
 from tests.releases.conftest import DEPLOYMENT, FAILED, IMAGE, JOB, STACK, begins, ends, error, fails, write_events

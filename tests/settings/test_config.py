@@ -13,11 +13,12 @@ import yaml
 
 from ops.program import config
 from ops.program.config import show
-from ops.program.recorder import ROOT, UnknownStackError, declare, stacks
+from ops.program.recorder import UnknownStackError, declare, stacks
 from ops.program.reference import DOCUMENT, docs
 from ops.program.schema import SCHEMA, schema
 from ops.verbs.config import app
 from slipway.settings.engine_yaml import Node
+from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 
 FILES = sorted((ROOT / "stacks").glob("*.yaml"))

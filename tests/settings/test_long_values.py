@@ -28,13 +28,13 @@ import ops
 import slipway
 from local.stack import stack_file
 from ops.cluster.masking import SECRET, Mask
-from ops.program.recorder import ROOT
 from slipway.objects import quantity
 from slipway.rules import house_rules
 from slipway.rules.required import configuration
 from slipway.rules.stack import Stack
 from slipway.settings import engine_yaml
 from slipway.settings.engine_yaml import Node
+from slipway.settings.project import ROOT
 from slipway.settings.stack_file import repeated_items
 from slipway.settings.types import scalars, units
 from slipway.settings.types.text_format import TextFormat

@@ -9,6 +9,7 @@ import pytest
 
 from ops.program.recorder import Program, stacks
 from slipway import naming
+from slipway.objects import SECRET
 from tests.conftest import Changed, Declare
 
 every_stack = pytest.mark.parametrize("stack", stacks())
@@ -204,7 +205,7 @@ def test_secrets_reach_the_pod_as_files_and_never_as_variables(program: Declare,
 def test_what_a_secret_holds_is_marked_secret_for_the_engine(program: Declare, stack: str):
     secrets = [resource for resource in program(stack).resources if resource.kind == "Secret"]
     assert secrets
-    assert all(secret.secret_keys == {"stringData"} for secret in secrets)
+    assert {value for secret in secrets for value in secret.inputs["stringData"].values()} == {SECRET}
 
 
 @every_stack

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 
 def test_tests_that_a_hook_runs_do_not_reach_the_repository_of_the_hook(tmp_path: Path):

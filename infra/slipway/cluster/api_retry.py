@@ -10,10 +10,17 @@ import httpx2
 import pulumi
 
 RETRY_SECONDS = 1.0
+GIVE_UP_SECONDS = 30.0
+FORBIDDEN, NOT_FOUND = 403, 404
 # Too many requests, and the answers of load balancers and of an API server that restarts.
 TRANSIENT_CODES = (429, 500, 502, 503, 504)
 
 Result = TypeVar("Result")
+
+
+def give_up_at() -> float:
+    """Return the time by `time.monotonic()` until which calls that start now are repeated."""
+    return time.monotonic() + GIVE_UP_SECONDS
 
 
 def retried(call: Callable[[], Result], until: float) -> Result:

@@ -23,6 +23,7 @@ _GROUP = "client.authentication.k8s.io"
 _VERSIONS = (f"{_GROUP}/v1", f"{_GROUP}/v1beta1")
 # A program that waits for input nobody gives must not hang an update.
 _EXEC_SECONDS = 60
+_OF_CLUSTER = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
 
 
 @dataclass(frozen=True)
@@ -140,13 +141,17 @@ def _environment(plugin: Entry, access: Access, *, interactive: bool) -> dict[st
 
 
 def _cluster_info(access: Access) -> Entry:
-    known = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
-    cluster = {key: access.cluster[key] for key in known if key in access.cluster}
-    if authority := pem(access.cluster, "certificate-authority", f"the cluster of context {access.context!r}"):
-        cluster["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
     extensions: list[Entry] = access.cluster.get("extensions") or []
     config = [entry["extension"] for entry in extensions if entry.get("name") == f"{_GROUP}/exec"]
-    return {**cluster, **({"config": config[0]} if config else {})}
+    return {**cluster_without_files(access), **({"config": config[0]} if config else {})}
+
+
+def cluster_without_files(access: Access) -> Entry:
+    """Return how to reach the cluster, with the certificate authority as data."""
+    cluster = {key: access.cluster[key] for key in _OF_CLUSTER if key in access.cluster}
+    if authority := pem(access.cluster, "certificate-authority", f"the cluster of context {access.context!r}"):
+        cluster["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
+    return cluster
 
 
 def _output(command: list[str], env: dict[str, str], where: str, plugin: Entry, interactive: bool) -> str:

@@ -12,14 +12,12 @@ provider runs it in infra/, the folder in which the engine runs the provider.
 
 from __future__ import annotations
 
-import base64
 import json
 
-from slipway.cluster.credentials import Credentials, pem
+from slipway.cluster.credentials import Credentials, cluster_without_files
 from slipway.cluster.kubeconfig import Access, Entry, KubeconfigError, load
 
 API_VERSION = "client.authentication.k8s.io/v1"
-_KEPT_OF_CLUSTER = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url", "disable-compression")
 _KEPT_OF_USER = ("as", "as-uid", "as-groups", "as-user-extra")
 _SECRET = ("token", "tokenFile", "client-certificate", "client-certificate-data", "exec")
 
@@ -32,9 +30,6 @@ def pinned(access: Access) -> str:
     """
     if {"username", "auth-provider"} & access.user.keys() or "@" in str(access.cluster.get("proxy-url")):
         return ""
-    cluster: Entry = {key: access.cluster[key] for key in _KEPT_OF_CLUSTER if key in access.cluster}
-    if authority := pem(access.cluster, "certificate-authority", f"the cluster of context {access.context!r}"):
-        cluster["certificate-authority-data"] = base64.b64encode(authority.encode()).decode()
     user: Entry = {key: access.user[key] for key in _KEPT_OF_USER if key in access.user}
     if any(access.user.get(key) for key in _SECRET):
         arguments = ["exec_credential.py", access.context, access.server]
@@ -44,7 +39,7 @@ def pinned(access: Access) -> str:
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": access.context, "cluster": cluster}],
+            "clusters": [{"name": access.context, "cluster": cluster_without_files(access)}],
             "users": [{"name": access.context, "user": user}],
             "contexts": [{"name": access.context, "context": context}],
             "current-context": access.context,

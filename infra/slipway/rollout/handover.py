@@ -7,7 +7,6 @@ removed before such an update.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
@@ -16,7 +15,7 @@ from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
 
-from slipway.cluster.api_retry import retried
+from slipway.cluster.api_retry import give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.engine import Hook
 from slipway.scope import Scope
@@ -25,7 +24,6 @@ Entry: TypeAlias = dict[str, Any]
 """An entry of an object's managedFields: a manager, and the fields it owns."""
 
 TRIES = 5
-RETRY_SECONDS = 30.0
 # The API server's answers when the object has changed since it was read.
 CHANGED = (409, 422)
 
@@ -42,7 +40,7 @@ def before_update(scope: Scope) -> Hook:
 
 
 def _disown(api: Client, name: str) -> None:
-    until = time.monotonic() + RETRY_SECONDS
+    until = give_up_at()
     for tries_left in reversed(range(TRIES)):
         metadata = retried(lambda: api.get(Deployment, name), until).to_dict()["metadata"]
         # The test fails if somebody changed the Deployment in between, since they may own fields not seen here.

@@ -6,7 +6,6 @@ Deployment whose pods have crashed since the last update. So the cluster is read
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,15 +16,12 @@ import pulumi
 from lightkube import Client
 
 from slipway import engine
-from slipway.cluster.api_retry import code_of, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.naming import INSTANCE, instance
 from slipway.rollout import completion
 from slipway.settings.settings import Settings
-
-RETRY_SECONDS = 30.0
-FORBIDDEN, NOT_FOUND = 403, 404
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ def _present(api: Client, stack: str, example: DeclaredObject) -> set[str]:
     try:
         listed = retried(
             lambda: list(api.list(example.resource, namespace=namespace, labels=labels)),
-            until=time.monotonic() + RETRY_SECONDS,
+            until=give_up_at(),
         )
     except httpx2.HTTPStatusError as error:
         if code_of(error) != NOT_FOUND:  # the kind itself was removed
@@ -124,7 +120,7 @@ def _exists(api: Client, declared: DeclaredObject) -> bool:
     try:
         retried(
             lambda: api.get(declared.resource, declared.name, namespace=declared.namespace or None),
-            until=time.monotonic() + RETRY_SECONDS,
+            until=give_up_at(),
         )
     except httpx2.HTTPStatusError as error:
         if code_of(error) != NOT_FOUND:

@@ -143,6 +143,15 @@ def _stale_waivers(waivers: Sequence[Waiver], level: Level, today: date) -> Iter
             yield Finding(at, "until", "SW903", level, f"was {waiver.until}; keep the rule, or decide again")
 
 
+_HEAD = """<!-- Written by `./slipway policies --write`. -->
+# House rules
+
+What holds for every object of every stack. Each run of the program checks it, and so does
+`pulumi preview --policy-pack policy`, from outside. A rule is waived by an entry of `slipway:waivers`,
+unless it is about what the API server would refuse (SA...).
+"""
+
+
 def _advice(rule: Rule) -> str:
     return "-" if rule.only_mandatory else "mandatory" if rule.always else "advisory"
 
@@ -150,16 +159,6 @@ def _advice(rule: Rule) -> str:
 def document() -> str:
     """Return docs/reference/policies.md: all rules as Markdown."""
     advised = ", ".join(name for name, tier in TIERS.items() if tier.rules == "advisory")
-    lines = [
-        "<!-- Written by `./slipway policies --write`. -->",
-        "# House rules",
-        "",
-        "What holds for every object of every stack. Each run of the program checks it, and so does",
-        "`pulumi preview --policy-pack policy`, from outside. A rule is waived by an entry of `slipway:waivers`,",
-        "unless it is about what the API server would refuse (SA...).",
-        "",
-        f"| id | what holds | or else | {advised} | elsewhere |",
-        "|---|---|---|---|---|",
-    ]
-    lines += [f"| {rule.id} | {rule.title} | {rule.reason} | {_advice(rule)} | mandatory |" for rule in RULES.values()]
-    return "\n".join(lines) + "\n"
+    rows = [f"| {rule.id} | {rule.title} | {rule.reason} | {_advice(rule)} | mandatory |" for rule in RULES.values()]
+    table = [f"| id | what holds | or else | {advised} | elsewhere |", "|---|---|---|---|---|", *rows]
+    return "\n".join([_HEAD, *table]) + "\n"

@@ -15,8 +15,6 @@ from slipway import objects
 from slipway.naming import CANARY, TRACK
 from slipway.objects import UNKNOWN, Object
 
-SECRET = "***"
-
 SERVING = ("Deployment", "StatefulSet", "DaemonSet")
 """Kinds whose pods serve requests; the pods of jobs run to completion."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
@@ -92,6 +92,13 @@ def selects(labels: Any, pod_labels: Object) -> bool:
     if not isinstance(labels, dict):
         return labels is None
     return all(known(pod_labels.get(key)) == known(value) for key, value in labels.items())
+
+
+def labels_of(obj: Part) -> Iterator[tuple[str, Object]]:
+    """Yield the labels of an object and of the pods it creates, with their path."""
+    yield "metadata.labels", obj.mapping("metadata.labels")
+    for pod in Stack([obj.object]).pods:
+        yield pod.path.removesuffix("spec") + "metadata.labels", pod.labels
 
 
 def port_number(ports: Iterable[Part], port: Any) -> int | None:

@@ -55,12 +55,7 @@ def secret(scope: Scope, title: str, keys: Mapping[str, str], opts: pulumi.Resou
     # The name reveals that the content changed, not the content: 8 digits of a SHA-256 over all values.
     name = pulumi.Output.unsecret(values.apply(lambda data: content_name(title, data)))
     declared = core.v1.Secret(
-        title,
-        metadata=scope.meta(name),
-        type="Opaque",
-        string_data=values,
-        immutable=True,
-        opts=opts,
+        title, metadata=scope.meta(name), type="Opaque", string_data=values, immutable=True, opts=opts
     )
     return declared.metadata.name
 

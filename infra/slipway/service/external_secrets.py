@@ -16,7 +16,7 @@ import pulumi
 from lightkube import Client
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from slipway.cluster.api_retry import code_of
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of
 from slipway.cluster.kinds import resource
 from slipway.naming import HASH_LENGTH, content_name
 from slipway.scope import Scope
@@ -25,7 +25,7 @@ from slipway.settings.sections.stack import SecretStore
 GROUP, VERSION, KIND = "external-secrets.io", "v1", "ExternalSecret"
 _NAMED_BY_CONTENT = re.compile(rf".+-secret-[0-9a-f]{{{HASH_LENGTH}}}")
 # The operator is not installed, or this user may not list its objects: then the stack has none.
-_NO_OBJECTS = (403, 404)
+_NO_OBJECTS = (FORBIDDEN, NOT_FOUND)
 
 
 def declare(scope: Scope, title: str, keys: Mapping[str, str], store: SecretStore, opts: pulumi.ResourceOptions) -> str:

@@ -5,7 +5,6 @@ A migration may log in to MySQL with an account of its own; this is its only dif
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -16,18 +15,17 @@ from lightkube.types import CascadeType
 from pulumi_kubernetes import batch, core
 
 from slipway import engine
-from slipway.cluster.api_retry import retried
+from slipway.cluster.api_retry import NOT_FOUND, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.image.app_image import AppImage
 from slipway.naming import content_name
+from slipway.objects import condition
 from slipway.scope import Scope
 from slipway.service import configuration, pod
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
 HISTORY = 3
-RETRY_SECONDS = 30.0
-NOT_FOUND = 404
 
 
 def migration(
@@ -65,7 +63,7 @@ def _retry(scope: Scope, name: str) -> engine.Hook:
 
 def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     """Replace a Job that has failed, or create it again if it is gone."""
-    until = time.monotonic() + RETRY_SECONDS
+    until = give_up_at()
     # Parsed before anything is deleted: a Job that cannot be created again stays.
     fields = {key: engine.plain(value) for key, value in inputs.items() if not key.startswith("__")}
     new_job = cast("batch_v1.Job", batch_v1.Job.from_dict(fields))
@@ -76,16 +74,10 @@ def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
         if error.status.code != NOT_FOUND:
             raise
     else:
-        if not has_failed(job):
+        if condition(job, "Failed").get("status") != "True":
             return
         retried(lambda: api.delete(batch_v1.Job, name, cascade=CascadeType.BACKGROUND), until)
     retried(lambda: api.create(new_job), until)
-
-
-def has_failed(job: Mapping[str, Any]) -> bool:
-    """Return whether Kubernetes has marked the Job as failed."""
-    conditions: list[dict[str, Any]] = (job.get("status") or {}).get("conditions") or []
-    return any(condition["type"] == "Failed" and condition["status"] == "True" for condition in conditions)
 
 
 def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:

@@ -27,6 +27,8 @@ AUTHORITIES_DIR = "/etc/slipway-authorities"
 GRACE_MARGIN_SECONDS = 5
 # The user of distroless images. Numeric, because the kubelet cannot check a name against runAsNonRoot.
 USER_ID = 65532
+# Limit of a container's logs and emptyDirs on the node's disk.
+SCRATCH = "64Mi"
 # Earlier ReplicaSets that are kept for `kubectl rollout undo`, with their configuration (retention.py).
 REVISIONS = 5
 
@@ -118,10 +120,10 @@ def restricted_container() -> core.v1.SecurityContextArgs:
     )
 
 
-def resource_requirements(resources: Resources, scratch: str = "64Mi") -> core.v1.ResourceRequirementsArgs:
-    """Return requests and limits of a container; `scratch` limits its logs and emptyDirs on the node's disk."""
+def resource_requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
+    """Return requests and limits of a container."""
     # Memory request == limit: a running pod is never evicted because a neighbour needs more.
-    shared = {"memory": resources.memory, "ephemeral-storage": scratch}
+    shared = {"memory": resources.memory, "ephemeral-storage": SCRATCH}
     return core.v1.ResourceRequirementsArgs(
         requests={"cpu": resources.cpu, **shared}, limits={"cpu": resources.effective_cpu_limit, **shared}
     )

@@ -113,12 +113,16 @@ def _validate(values: dict[str, Any]) -> tuple[Settings | None, list[InvalidSett
     if not unknown:
         return None, errors
     for key in unknown:
-        section: Any = values
-        for part in key[:-1]:
-            section = section[part]
-        del section[key[-1]]
+        _delete(values, key)
     settings, others = _validate(values)
     return settings, [*errors, *others]
+
+
+def _delete(values: Any, key: Key) -> None:
+    *sections, last = key
+    for section in sections:
+        values = values[section]
+    del values[last]
 
 
 def _check_names(stack: str, tree: Node) -> Iterator[InvalidSetting]:

@@ -20,7 +20,6 @@ from slipway.settings.settings import Settings
 from slipway.settings.types.units import mebibytes
 from slipway.stores import store
 
-PORT = 3306
 RUN = "/run/mysqld"
 BACKUPS = "/backup"
 SCRIPT = f"{store.FILES_DIR}/mysql.sh"
@@ -48,7 +47,6 @@ class MysqlStore(store.Store):
 def _server(section: Mysql) -> store.Server:
     return store.Server(
         section=section,
-        port=PORT,
         env=_env(section),
         files={"my.cnf": _config_file(section), "mysql.sh": store.script("mysql.sh")},
         start=["sh", SCRIPT, "start"],
@@ -74,7 +72,7 @@ tmpdir = /var/lib/mysql/tmp
 socket = {RUN}/mysqld.sock
 pid-file = {RUN}/mysqld.pid
 bind-address = *
-port = {PORT}
+port = {section.port}
 skip-name-resolve
 character-set-server = utf8mb4
 innodb-buffer-pool-size = {mebibytes(section.resources.memory) // 2}M

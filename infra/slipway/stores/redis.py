@@ -14,7 +14,6 @@ from slipway.settings.settings import Settings
 from slipway.settings.types.units import mebibytes
 from slipway.stores import store
 
-PORT = 6379
 SCRIPT = f"{store.FILES_DIR}/redis.sh"
 
 
@@ -34,7 +33,6 @@ class RedisStore(store.Store):
 def _server(section: Redis) -> store.Server:
     return store.Server(
         section=section,
-        port=PORT,
         env={},
         files={"redis.conf": _config_file(section), "redis.sh": store.script("redis.sh")},
         start=["sh", SCRIPT, "start"],
@@ -50,7 +48,7 @@ def _server(section: Redis) -> store.Server:
 def _config_file(section: Redis) -> str:
     """Return redis.conf."""
     return f"""bind * -::*
-port {PORT}
+port {section.port}
 # redis.sh writes it, from the secret.
 aclfile /run/redis/users.acl
 dir /data

@@ -31,7 +31,6 @@ class Server:
     """What differs between the pods of two stores."""
 
     section: Mysql | Redis
-    port: int
     env: dict[str, str]
     files: dict[str, str]
     """Texts by file name, in FILES_DIR."""
@@ -82,7 +81,7 @@ def run(
 ) -> core.v1.Service:
     """Declare the server. Return its address, to which its `helper` may connect as well as the services."""
     account = pod.account(scope, environment.pull_secret)
-    network.allow_clients(scope, server.port, helper)
+    network.allow_clients(scope, server.section.port, helper)
     data = claim(scope, f"{scope.name}-{DATA}", server.section.storage, server.section.storage_class)
     server_set = apps.v1.StatefulSet(
         scope.name,
@@ -105,7 +104,7 @@ def run(
             # Not headless: clients would keep using the address of a pod that is gone.
             type="ClusterIP",
             selector=selector(scope.name),
-            ports=[core.v1.ServicePortArgs(name=scope.name, port=server.port, target_port=scope.name)],
+            ports=[core.v1.ServicePortArgs(name=scope.name, port=server.section.port, target_port=scope.name)],
         ),
         opts=scope.child(server_set),
     )
@@ -178,7 +177,7 @@ def _template(scope: Scope, server: Server, config: Config) -> core.v1.PodTempla
         image_pull_policy="IfNotPresent",
         command=server.start,
         env=variables(server.env),
-        ports=[core.v1.ContainerPortArgs(name=scope.name, container_port=server.port)],
+        ports=[core.v1.ContainerPortArgs(name=scope.name, container_port=server.section.port)],
         startup_probe=core.v1.ProbeArgs(
             tcp_socket=core.v1.TCPSocketActionArgs(port=scope.name),
             period_seconds=1,

@@ -8,6 +8,7 @@ from typing import Any, cast
 from pulumi.provider.experimental.provider import CheckFailure
 
 from slipway.objects import UNKNOWN
+from slipway.settings.types.image_names import is_registry
 
 USE_THE_OFFICIAL_PLUGIN = "leave it out, or use the official docker plugin (make up PLUGINS=DIR)"
 
@@ -97,4 +98,4 @@ def _unsupported(prefix: str, fields: Mapping[str, Any], supported: set[str]) ->
 def names_a_registry(image_name: str) -> bool:
     """Return whether Docker takes the part before the first slash for a registry host."""
     host, slash, _ = image_name.partition("/")
-    return bool(slash) and ("." in host or ":" in host or host == "localhost")
+    return bool(slash) and is_registry(host)

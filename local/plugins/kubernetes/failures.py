@@ -59,17 +59,20 @@ def _pod_problems(pod: Object) -> Iterator[str]:
     if scheduled.get("status") == "False":
         yield f"{title(pod)} is not scheduled: {scheduled.get('reason')}: {scheduled.get('message')}"
     for container in _containers(pod):
-        waiting = dig(container, "state.waiting.reason")
-        message = dig(container, "state.waiting.message")
-        ended = dig(container, "state.terminated") or dig(container, "lastState.terminated")
-        parts: list[str] = [] if waiting in (None, "ContainerCreating", "PodInitializing") else [waiting]
-        # The message of a CrashLoopBackOff contains only the delay.
-        if parts and message and waiting != "CrashLoopBackOff":
-            parts.append(message)
-        if dig(ended, "exitCode"):
-            parts.append(f"last run ended with {dig(ended, 'reason')}, exit code {dig(ended, 'exitCode')}")
-        if parts:
-            yield f"{title(pod)}, container {container['name']}: {': '.join(parts)}"
+        if problems := _container_problems(container):
+            yield f"{title(pod)}, container {container['name']}: {': '.join(problems)}"
+
+
+def _container_problems(container: Object) -> list[str]:
+    waiting, message = dig(container, "state.waiting.reason"), dig(container, "state.waiting.message")
+    ended = dig(container, "state.terminated") or dig(container, "lastState.terminated")
+    problems: list[str] = [] if waiting in (None, "ContainerCreating", "PodInitializing") else [waiting]
+    # The message of a CrashLoopBackOff contains only the delay.
+    if problems and message and waiting != "CrashLoopBackOff":
+        problems.append(message)
+    if dig(ended, "exitCode"):
+        problems.append(f"last run ended with {dig(ended, 'reason')}, exit code {dig(ended, 'exitCode')}")
+    return problems
 
 
 async def _warnings(api: KubernetesApi, objects: list[Object]) -> list[str]:

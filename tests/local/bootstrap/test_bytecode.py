@@ -13,7 +13,7 @@ import pytest
 from local.bootstrap import python_packages
 from local.bootstrap.bytecode import ENTRIES
 from local.paths import ClonePaths
-from ops.program.recorder import ROOT
+from slipway.settings.project import ROOT
 
 RENDER = "import runpy, sys; sys.argv[1:] = ['render', '-s', 'prod']; runpy.run_module('ops', run_name='__main__')"
 

@@ -11,7 +11,6 @@ from slipway.rules.parts import Part
 from slipway.rules.rule import Violations
 from slipway.settings.types.scalars import Cidr, Cron, TimeZone, UrlPath
 
-LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 # Only the whole name is limited, to 253 characters.
 SUBDOMAIN = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 QUALIFIED = re.compile(rf"((?=[^/]{{1,253}}/){SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")

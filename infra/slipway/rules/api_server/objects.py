@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from slipway.rules.api_server.forms import DATA_KEY, LABEL, LABEL_VALUE, QUALIFIED, SUBDOMAIN
+from slipway.rules.api_server.forms import DATA_KEY, LABEL_VALUE, QUALIFIED, SUBDOMAIN
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, every_object, of
+from slipway.rules.stack import Stack, every_object, labels_of, of
+from slipway.settings.types.scalars import LABEL
 
 RULES = Rules(always=True)
 
@@ -88,9 +89,7 @@ def labels(obj: Part) -> Violations:
 
 def _labels(obj: Part) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the labels of an object and of its pods, and those it selects by, with their path."""
-    yield "metadata.labels", obj.mapping("metadata.labels")
-    for pod in Stack([obj.object]).pods:
-        yield pod.path.removesuffix("spec") + "metadata.labels", pod.labels
+    yield from labels_of(obj)
     for at in ("spec.selector.matchLabels", *(["spec.selector"] if obj.kind == "Service" else [])):
         yield at, obj.mapping(at)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from slipway.objects import quantity
-from slipway.rules.api_server.forms import LABEL, PORT_NAME, QUANTITY, duplicates, is_port
+from slipway.rules.api_server.forms import PORT_NAME, QUANTITY, duplicates, is_port
 from slipway.rules.parts import Container, Pod
 from slipway.rules.required.pod_lifecycle import HANDLERS, PROBES
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import containers, pods
+from slipway.settings.types.scalars import LABEL
 
 RULES = Rules(always=True)
 

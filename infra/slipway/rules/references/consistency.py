@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from slipway.naming import TRACK
+from slipway.naming import SERVICE_LABEL, TRACK
 from slipway.objects import UNKNOWN
 from slipway.rules.parts import Pod
-from slipway.rules.references.lookups import SERVICE, keys_in, list_names, same_label
+from slipway.rules.references.lookups import keys_in, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
 from slipway.settings.names import RESERVED_ENV
@@ -48,7 +48,9 @@ def bindings(stack: Stack) -> Violations:
 def jobs_match_their_service(stack: Stack) -> Violations:
     for job in (pod for pod in stack.pods if not pod.serves):
         for pod in (
-            pod for pod in stack.pods if pod.serves and same_label(pod, job, SERVICE) and same_label(pod, job, TRACK)
+            pod
+            for pod in stack.pods
+            if pod.serves and same_label(pod, job, SERVICE_LABEL) and same_label(pod, job, TRACK)
         ):
             pairs = [(job, pod, "serviceAccountName"), (job, pod, "volumes")]
             for own, other in zip(job.containers, pod.containers, strict=False):

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from slipway.naming import network_labels
 from slipway.rules.parts import Part, Pod
 from slipway.rules.stack import Stack
-
-[SERVICE] = network_labels("any")
-"""The label by which the pods of a service and those of its jobs belong together."""
 
 
 def same_label(pod: Pod, other: Pod, label: str) -> bool:

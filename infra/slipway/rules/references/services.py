@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway.naming import SERVICE_LABEL
 from slipway.rules.parts import SERVING, Part, dig
-from slipway.rules.references.lookups import SERVICE, keys_of, list_names, same_label
+from slipway.rules.references.lookups import keys_of, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, list_ports, port_number
 
@@ -20,7 +21,9 @@ def own_pods(stack: Stack) -> Violations:
         # Pods of a canary have an owner already, so the release beside it does not adopt them.
         others = [other for other in stack.selected(labels) if other.object is not workload.object]
         if others := [
-            other for other in others if pod.is_canary or not other.is_canary or not same_label(pod, other, SERVICE)
+            other
+            for other in others
+            if pod.is_canary or not other.is_canary or not same_label(pod, other, SERVICE_LABEL)
         ]:
             yield workload.wrong(
                 "spec.selector.matchLabels", f"matches the pods of {others[0].owner} too; make the labels differ"

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from slipway.naming import HASH_LENGTH, content_name
-from slipway.rules.parts import SECRET, Part, known
+from slipway.objects import SECRET
+from slipway.rules.parts import Part, known
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, every_object, of
 

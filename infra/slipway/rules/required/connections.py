@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack
+from slipway.rules.stack import Stack, of
 
 RULES = Rules()
-
-
-def network_policies(stack: Stack) -> list[Part]:
-    """Every NetworkPolicy."""
-    return stack.of("NetworkPolicy")
 
 
 @RULES.together(
@@ -31,7 +26,7 @@ def default_deny(stack: Stack) -> Violations:
 
 
 @RULES.each(
-    network_policies,
+    of("NetworkPolicy"),
     "SW402",
     title="A connection has a peer and a port",
     reason="an empty list means everybody, or everything",
@@ -53,7 +48,7 @@ def no_open_rule(policy: Part) -> Violations:
 
 
 @RULES.each(
-    network_policies,
+    of("NetworkPolicy"),
     "SW403",
     title="A policy names the directions it closes",
     reason="egress stays open where it is not named",

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any
 
-from slipway.naming import SELECTOR as GIVEN_SELECTOR
-from slipway.naming import TRACK
+from slipway.naming import SELECTOR, TRACK
 from slipway.objects import quantity
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, every_object, of
+from slipway.rules.stack import Stack, every_object, labels_of, of
 
 RULES = Rules()
 
 SIZES = ("cpu", "memory", "ephemeral-storage")
 LABELS = tuple(f"app.kubernetes.io/{name}" for name in ("name", "instance", "component", "part-of", "managed-by"))
 # A selector can never be edited, so it holds no label that changes. A pod's track (canary) never changes.
-SELECTOR = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+SELECTED_BY = {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
 
 
 @RULES.each(
@@ -76,16 +73,9 @@ def quota_fits(stack: Stack) -> Violations:
     reason="no tool could tell what belongs together",
 )
 def labelled(obj: Part) -> Violations:
-    for at, labels in _labels(obj):
+    for at, labels in labels_of(obj):
         if missing := [label for label in LABELS if not labels.get(label)]:
             yield obj.violation(at, f"lack {', '.join(missing)}; add them")
-
-
-def _labels(obj: Part) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the labels of an object and of the pods it creates, with their path."""
-    yield "metadata.labels", obj.mapping("metadata.labels")
-    for pod in Stack([obj.object]).pods:
-        yield pod.path.removesuffix("spec") + "metadata.labels", pod.labels
 
 
 @RULES.each(
@@ -97,9 +87,9 @@ def _labels(obj: Part) -> Iterator[tuple[str, dict[str, Any]]]:
 def selectors(obj: Part) -> Violations:
     at = "spec.selector" if obj.kind == "Service" else "spec.selector.matchLabels"
     # An adopted object keeps the labels it selects by: the setting `selector` names them.
-    before = str(obj.mapping("metadata.annotations").get(GIVEN_SELECTOR) or "")
-    if set(obj.mapping(at)) - {TRACK} != (set(before.split(",")) if before else SELECTOR):
-        yield obj.wrong(at, f"use only {' and '.join(sorted(SELECTOR))}")
+    before = str(obj.mapping("metadata.annotations").get(SELECTOR) or "")
+    if set(obj.mapping(at)) - {TRACK} != (set(before.split(",")) if before else SELECTED_BY):
+        yield obj.wrong(at, f"use only {' and '.join(sorted(SELECTED_BY))}")
 
 
 @RULES.each(

@@ -10,10 +10,10 @@ DOCKER_HUB_LOGIN = "https://index.docker.io/v1/"
 def normalized(name: str) -> str:
     """Return the name with its registry: `acme/api` is `docker.io/acme/api`, and `redis` is `docker.io/library/redis`.
 
-    Docker's own rule: what stands before the first slash is a registry only if it looks like a host.
+    Docker's own rule: what stands before the first slash is a registry only if it looks like a host (`is_registry`).
     """
     host, slash, rest = name.partition("/")
-    if not slash or not _is_host(host):
+    if not slash or not is_registry(host):
         host, rest = DOCKER_HUB, name
     if host == "index.docker.io":
         host = DOCKER_HUB
@@ -26,5 +26,6 @@ def login_of(repository: str) -> str:
     return DOCKER_HUB_LOGIN if host == DOCKER_HUB else host
 
 
-def _is_host(text: str) -> bool:
+def is_registry(text: str) -> bool:
+    """Return whether what stands before the first slash of a name looks like a host."""
     return "." in text or ":" in text or text == "localhost"

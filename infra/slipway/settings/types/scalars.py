@@ -62,7 +62,7 @@ def _check_path(path: str) -> None:
         raise ValueError("should be a path without //, /./ and /../")
 
 
-_LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 DnsLabel = Annotated[
     str,
     TextFormat(
@@ -72,7 +72,7 @@ DnsLabel = Annotated[
 Host = Annotated[
     str,
     TextFormat(
-        "a host name such as api.example.com: lower case, no wildcard, no address", rf"({_LABEL}\.)+(?=[a-z]){_LABEL}"
+        "a host name such as api.example.com: lower case, no wildcard, no address", rf"({LABEL}\.)+(?=[a-z]){LABEL}"
     ),
 ]
 UrlPath = Annotated[str, TextFormat("a path such as /v1", r"/[-A-Za-z0-9._~/]*", _check_path)]
@@ -86,7 +86,7 @@ LabelKey = Annotated[
     str,
     TextFormat(
         "the name of a label such as app.kubernetes.io/name",
-        rf"({_LABEL}(\.{_LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+        rf"({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
     ),
 ]
 LabelValue = Annotated[
@@ -130,7 +130,7 @@ ProjectFile = Annotated[
     TextFormat("a file of this project such as stacks/database-ca.pem, seen from its root", r"[\w.-][\w./-]*"),
 ]
 AclUser = Annotated[str, TextFormat("a user name without spaces, at most 64 characters", r"[A-Za-z0-9_.@:-]{1,64}")]
-ServerName = Annotated[str, TextFormat("a host name or address such as mysql.example.com", rf"({_LABEL}\.)*{_LABEL}")]
+ServerName = Annotated[str, TextFormat("a host name or address such as mysql.example.com", rf"({LABEL}\.)*{LABEL}")]
 SqlName = Annotated[
     str, TextFormat("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")
 ]
