@@ -1,8 +1,8 @@
 """`./slipway preview` on what `pulumi preview --json` answers.
 
-tests/verdicts/engine.json holds real answers for a stack `dev` with a registry, cut to what is read of them. `edited`:
-a variable, the config file, the host, the autoscaler, the selector, both secrets; the default-deny policy taken out.
-`moved`: another cluster, and the component type of the service renamed.
+tests/changes/verdicts/engine.json holds real answers for a stack `dev` with a registry, cut to what is read of them.
+`edited`: a variable, the config file, the host, the autoscaler, the selector, both secrets; the default-deny policy
+taken out. `moved`: another cluster, and the component type of the service renamed.
 """
 
 from __future__ import annotations

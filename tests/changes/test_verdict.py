@@ -1,4 +1,4 @@
-"""Each kind of change has its class; the fixtures in tests/verdicts/ read as a table of before and after."""
+"""Each kind of change has its class; the fixtures in tests/changes/verdicts/ read as a table of before and after."""
 
 from __future__ import annotations
 
