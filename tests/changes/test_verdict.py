@@ -13,6 +13,7 @@ from ops.changes import stack_models
 from ops.changes.classify import classify_all
 from ops.changes.comparison import Change, Model, compare
 from ops.changes.verdict import Class, Verdict, forbidden_in
+from slipway.settings.tiers import TIERS
 from tests.conftest import Changed, Declare, declared
 
 FIXTURES = sorted((Path(__file__).parent / "verdicts").glob("*.yaml"))
@@ -131,6 +132,10 @@ def test_a_file_in_a_config_map_is_told_by_its_own_fields():
 def test_a_file_that_only_reads_differently_has_changed_all_the_same():
     before, after = ({"kind": "ConfigMap", "data": {"a.yaml": text}} for text in ("a: 1", "a: 1 # one"))
     assert classify(Change("ConfigMap/api-file", before, after)).primary is Class.CONFIG_ONLY
+
+
+def test_a_tier_forbids_only_classes_that_there_are():
+    assert set().union(*(tier.forbidden_changes for tier in TIERS.values())) <= {class_.flag for class_ in Class}
 
 
 def test_the_higher_a_tier_the_more_classes_of_changes_it_forbids():
