@@ -53,6 +53,8 @@ def images() -> set[str]:
 
 def test_the_stack_is_up_before_the_tests_begin():
     up()
+    # The autoscaler adds the second pod of a stack that was created again only after the rollout.
+    eventually(lambda: run("./slipway", "status", "-s", "local", ok=False).returncode == 0, 120, "the stack is healthy")
     pulumi("preview", "--expect-no-changes")
 
 
