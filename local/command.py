@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from local.down import clean, down, status
-from local.errors import SetupError, SetupErrors
+from local.errors import SetupError, SetupFailedError
 from local.paths import ClonePaths, clone_paths
 from local.progress import Screen
 from local.up import fetch, fetch_python, finish
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     screen = Screen(started=started)
     try:
         return run(arguments[0], where, screen, continued=len(arguments) > 1)
-    except (SetupError, SetupErrors) as error:
+    except (SetupError, SetupFailedError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except OSError as error:

@@ -17,7 +17,7 @@ class SetupError(Exception):
         return f"error: {self.cause}\n  fix: {self.fix}"
 
 
-class SetupErrors(Exception):
+class SetupFailedError(Exception):
     """Several errors, reported at once."""
 
     def __init__(self, errors: Sequence[SetupError]) -> None:
@@ -29,6 +29,6 @@ class SetupErrors(Exception):
 
 
 def raise_errors(errors: Sequence[SetupError]) -> None:
-    """Raise SetupErrors unless the list is empty."""
+    """Raise SetupFailedError unless the list is empty."""
     if errors:
-        raise SetupErrors(errors)
+        raise SetupFailedError(errors)

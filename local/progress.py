@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TextIO
 
-from local.errors import SetupError, SetupErrors
+from local.errors import SetupError, SetupFailedError
 
 HEARTBEAT_SECONDS = 15
 # An interrupted `pulumi up` first finishes its running operations, so that its state stays correct.
@@ -202,7 +202,7 @@ class Runner:
         self._crash: BaseException | None = None
 
     def run(self, steps: Sequence[Step]) -> None:
-        """Run all steps. After a failure, end all children and raise SetupErrors, or the exception of a bug."""
+        """Run all steps. After a failure, end all children and raise SetupFailedError, or the exception of a bug."""
         threads: list[threading.Thread] = []
         try:
             waiting = list(steps)
@@ -222,7 +222,7 @@ class Runner:
         if self._crash:
             raise self._crash
         if self._errors:
-            raise SetupErrors(self._errors)
+            raise SetupFailedError(self._errors)
 
     def _failed(self) -> bool:
         return bool(self._errors) or self._crash is not None

@@ -108,13 +108,18 @@ def observe(
     monitor.RegisterResource, monitor.SignalAndWaitForShutdown = observed_register, observed_finish
 
 
+def is_secret(value: Any) -> bool:
+    """Return whether a value is marked as secret, on the wire or in the state."""
+    return isinstance(value, dict) and value.get(_special_sig_key) == _special_secret_sig
+
+
 def plain(value: Any) -> Any:
     """Return values as a program gave them to the engine: secrets as `***`, whole numbers as integers.
 
     On the wire all numbers are floats.
     """
     if isinstance(value, dict):
-        if value.get(_special_sig_key) == _special_secret_sig:
+        if is_secret(value):
             return _masked(value["value"])
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):

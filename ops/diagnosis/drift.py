@@ -16,7 +16,7 @@ from typing import Any
 from ops.cluster.connection import StackCluster
 from ops.program import engine_state
 from ops.program.engine_state import State
-from slipway import retention
+from slipway import engine, retention
 from slipway.cluster.kinds import plural
 from slipway.naming import COMPONENT, INSTANCE, RELEASE, instance
 from slipway.objects import Object, quantity
@@ -93,7 +93,7 @@ def _read_by_pods(cluster: StackCluster) -> set[tuple[str, str]]:
 
 def differences(applied: Any, present: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any, Any]]:
     """Yield path and both values of each field of `applied` that differs in `present`, or is missing there."""
-    if engine_state.is_secret(applied):
+    if engine.is_secret(applied):
         return
     if isinstance(applied, dict):
         if present is not None and not isinstance(present, dict):

@@ -12,11 +12,6 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from pulumi.runtime.rpc import (
-    _special_secret_sig,  # pyright: ignore[reportPrivateUsage]
-    _special_sig_key,  # pyright: ignore[reportPrivateUsage]
-)
-
 from ops.errors import UserError
 from slipway.naming import RELEASE
 from slipway.releases import Release
@@ -118,11 +113,6 @@ def kubeconfigs(state: State) -> list[str]:
 def pending_operations(state: State) -> list[Resource]:
     """Return the operations of a killed update: `type` is what was done, `resource` to what."""
     return state["deployment"].get("pending_operations") or []
-
-
-def is_secret(value: Any) -> bool:
-    """Return whether a value of the state is an encrypted secret."""
-    return isinstance(value, dict) and value.get(_special_sig_key) == _special_secret_sig
 
 
 # Repairing. Each returns a copy. --------------------------------------------------------------------------------------

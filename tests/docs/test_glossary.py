@@ -45,13 +45,13 @@ def words(name: str) -> set[str]:
 
 
 def misnamed_exceptions(trees: list[ast.Module]) -> list[str]:
-    """Return the exceptions whose name ends with neither `Error` nor `Errors`, however deep their base is."""
+    """Return the exceptions whose name does not end with `Error`, however deep their base is."""
     classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     bases = {node.name: {ast.unparse(base).split(".")[-1] for base in node.bases} for node in classes}
     found = {name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, Exception)}
     while more := {name for name, of in bases.items() if name not in found and of & found}:
         found |= more
-    return sorted(name for name in bases if name in found and not name.endswith(("Error", "Errors")))
+    return sorted(name for name in bases if name in found and not name.endswith("Error"))
 
 
 def banned_in(tree: ast.Module) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local.errors import SetupError, SetupErrors
+from local.errors import SetupError, SetupFailedError
 from local.progress import Runner, Screen, Step, Task, last_line
 from tests.plugins.watchdog import child
 
@@ -57,7 +57,7 @@ def test_a_failed_command_names_its_reason_its_log_and_the_fix(tmp_path: Path) -
     def fail(task: Task) -> None:
         task.run(["sh", "-c", "echo disk full >&2; exit 3"])
 
-    with pytest.raises(SetupErrors) as caught:
+    with pytest.raises(SetupFailedError) as caught:
         run(tmp_path, Step("building it", fail))
     assert str(caught.value).splitlines() == [
         "error: building it: `sh -c echo disk full >&2; exit 3` failed with exit code 3: disk full",
@@ -78,7 +78,7 @@ def test_a_failure_ends_the_other_steps_and_starts_no_new_one(tmp_path: Path) ->
         raise SetupError("broken", "mend it")
 
     began = time.monotonic()
-    with pytest.raises(SetupErrors, match=r"^error: broken\n  fix: mend it$"):
+    with pytest.raises(SetupFailedError, match=r"^error: broken\n  fix: mend it$"):
         run(tmp_path, Step("long", sleep), Step("bad", fail), Step("never", sleep, after=("bad",)))
     assert started == ["long"]
     assert time.monotonic() - began < 10
@@ -126,7 +126,7 @@ def test_lines_shown_on_the_screen_are_also_in_the_log(tmp_path: Path) -> None:
 
 
 def test_a_wait_that_times_out_says_for_what(tmp_path: Path) -> None:
-    with pytest.raises(SetupErrors) as caught:
+    with pytest.raises(SetupFailedError) as caught:
         run(tmp_path, Step("node", lambda task: task.wait_until(lambda: False, "the node is not ready", 0.1)))
     assert "node: the node is not ready after 0 s" in str(caught.value)
 

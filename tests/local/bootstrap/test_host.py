@@ -12,7 +12,7 @@ import pytest
 
 from local.bootstrap import host
 from local.bootstrap.host import DiskNeed, Listener
-from local.errors import SetupError, SetupErrors, raise_errors
+from local.errors import SetupError, SetupFailedError, raise_errors
 
 CLONE = Path(__file__).resolve().parents[3]
 
@@ -103,7 +103,7 @@ def test_an_unreachable_docker_daemon_is_not_used(tmp_path: Path) -> None:
 
 
 def test_all_errors_are_reported_at_once() -> None:
-    with pytest.raises(SetupErrors) as caught:
+    with pytest.raises(SetupFailedError) as caught:
         raise_errors([SetupError("no root", "sudo"), SetupError("no space", "tidy up")])
     assert str(caught.value) == "error: no root\n  fix: sudo\nerror: no space\n  fix: tidy up"
 
