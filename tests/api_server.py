@@ -1,4 +1,4 @@
-"""A fake API server, for code that reads the cluster through ops/cluster/connection.py."""
+"""A fake API server, for code that reads the cluster through infra/slipway/ops/cluster/connection.py."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx2
 
-from ops.cluster.connection import KINDS, StackCluster
 from slipway.cluster.kubeconfig import Access
 from slipway.objects import Object
+from slipway.ops.cluster.connection import KINDS, StackCluster
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.settings import Settings

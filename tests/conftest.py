@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import Program, declare, stack_config
+from slipway.ops.program.recorder import Program, declare, stack_config
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.project import ROOT

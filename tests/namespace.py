@@ -6,9 +6,9 @@ import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ops.cluster.masking import Mask
-from ops.cluster.snapshot import ClusterSnapshot
 from slipway.objects import Object
+from slipway.ops.cluster.masking import Mask
+from slipway.ops.cluster.snapshot import ClusterSnapshot
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 DIGEST = "sha256:" + "1" * 64

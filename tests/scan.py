@@ -25,7 +25,7 @@ from rich.table import Table
 
 from local.bootstrap.downloads import cached_folder
 from local.paths import clone_paths
-from ops.program import render
+from slipway.ops.program import render
 from slipway.settings.project import ROOT
 from tests import schemas
 from tests.schemas import NEWEST, OLDEST

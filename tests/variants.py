@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.program.recorder import Program, stacks
+from slipway.ops.program.recorder import Program, stacks
 from tests.conftest import recorded
 
 JOB = {"args": ["migrate"]}

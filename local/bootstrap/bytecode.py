@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ENTRIES = (
-    "ops.__main__",
+    "slipway.__main__",
     "slipway.image.registry",  # imported by an update only
     "slipway.cluster.api_client",
     "lightkube",
@@ -40,11 +40,11 @@ def import_late_modules() -> None:
 
     from typer.testing import CliRunner  # noqa: PLC0415
 
-    import ops  # noqa: PLC0415
-    from ops.__main__ import app  # noqa: PLC0415
-    from ops.program.recorder import stacks  # noqa: PLC0415
+    import slipway.ops  # noqa: PLC0415
+    from slipway.__main__ import app  # noqa: PLC0415
+    from slipway.ops.program.recorder import stacks  # noqa: PLC0415
 
-    for module in pkgutil.walk_packages(ops.__path__, "ops."):
+    for module in pkgutil.walk_packages(slipway.ops.__path__, "slipway.ops."):
         importlib.import_module(module.name)
     for stack in stacks():
         # Errors in a stack file are ignored here: the verb that uses it reports them.

@@ -44,7 +44,7 @@ def create_environment(task: Task, paths: ClonePaths, uv: Path | None) -> None:
 
 def compile_modules(paths: ClonePaths) -> None:
     """Compile the changed modules of this clone. A failure costs only speed."""
-    folders = [paths.clone / name for name in ("infra", "ops", "local", "policy")]
+    folders = [paths.clone / name for name in ("infra", "local", "policy")]
     subprocess.run([paths.python, "-m", "compileall", "-q", *folders], capture_output=True, check=False)
 
 

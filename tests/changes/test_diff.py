@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ops.changes import diff
-from ops.program.recorder import UnknownStackError
+from slipway.ops.changes import diff
+from slipway.ops.program.recorder import UnknownStackError
 
 
 @pytest.mark.feature("J4")

@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from ops.changes import stack_models
-from ops.changes.classify import classify_all
-from ops.changes.preview import command, previews
-from ops.changes.stack_models import ModelError, of_steps
-from ops.changes.verdict import Verdict
 from slipway.objects import UNKNOWN
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.preview import command, previews
+from slipway.ops.changes.stack_models import ModelError, of_steps
+from slipway.ops.changes.verdict import Verdict
 from tests.conftest import Declare
 
 RECORDED = json.loads((Path(__file__).parent / "verdicts" / "engine.json").read_text())

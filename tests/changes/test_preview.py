@@ -13,17 +13,17 @@ from typing import Any
 
 import pytest
 
-from ops.changes import preview, stack_models
-from ops.changes.classify import classify_all
-from ops.changes.comparison import Change, Model, compare
-from ops.changes.preview import Preview, as_markdown, as_table, command
-from ops.changes.stack_models import ModelError
-from ops.changes.verdict import Class
-from ops.program.recorder import UnknownStackError, stacks
+from slipway.ops.changes import preview, stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import Change, Model, compare
+from slipway.ops.changes.preview import Preview, as_markdown, as_table, command
+from slipway.ops.changes.stack_models import ModelError
+from slipway.ops.changes.verdict import Class
+from slipway.ops.program.recorder import UnknownStackError, stacks
 from slipway.settings.project import ROOT
 from tests.conftest import Declare, declared, recorded
 
-PARTS = ("app", "infra", "ops", "stacks", "README.md", "Pulumi.yaml")
+PARTS = ("app", "infra", "stacks", "README.md", "Pulumi.yaml")
 COMMENT = Path(__file__).parent / "verdicts" / "comment.md"
 
 
@@ -50,7 +50,7 @@ def git(folder: Path, *arguments: str) -> None:
 def slipway(clone: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`./slipway preview` in that clone, with nothing on the PATH but git."""
     bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": f"{clone}:{clone}/infra"}
-    run = [sys.executable, "-m", "ops", "preview", *arguments]
+    run = [sys.executable, "-m", "slipway", "preview", *arguments]
     return subprocess.run(run, cwd=os.sep, env=bare, capture_output=True, text=True, check=False)
 
 

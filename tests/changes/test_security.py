@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ops.changes.classify import classify_all
-from ops.changes.comparison import Change, Model, compare
-from ops.changes.verdict import Class, Verdict
 from slipway.objects import Object
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import Change, Model, compare
+from slipway.ops.changes.verdict import Class, Verdict
 from slipway.rules.house_rules import RULES
 from tests.faults import Fault, both, objects, put
 from tests.rule_faults import CONTAINER, POD, RULE_FAULTS

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.changes import stack_models
-from ops.changes.classify import classify_all
-from ops.changes.comparison import Change, Model, compare
-from ops.changes.verdict import Class, Verdict, forbidden_in
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import Change, Model, compare
+from slipway.ops.changes.verdict import Class, Verdict, forbidden_in
 from slipway.settings.tiers import TIERS
 from tests.conftest import Changed, Declare, declared
 

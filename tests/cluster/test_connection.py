@@ -14,11 +14,11 @@ import pulumi
 import pytest
 import yaml
 
-from ops.program.recorder import INFRA
 from slipway.cluster.connection import check_context, check_server, client
 from slipway.cluster.credentials import Credentials
 from slipway.cluster.exec_credential import pinned
 from slipway.cluster.kubeconfig import Access, Kubeconfig, KubeconfigError, load
+from slipway.ops.program.recorder import INFRA
 from slipway.settings.sections.stack import Cluster
 from tests import api_server
 from tests.conftest import Changed

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ops.cluster.snapshot import ClusterSnapshot
-from ops.diagnosis.cause import Cause, StackLocation
-from ops.diagnosis.causes import causes
 from slipway.objects import Object
+from slipway.ops.cluster.snapshot import ClusterSnapshot
+from slipway.ops.diagnosis.cause import Cause, StackLocation
+from slipway.ops.diagnosis.causes import causes
 from tests import namespace as ns
 from tests.namespace import condition, make_snapshot
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ops.cluster.snapshot import ClusterSnapshot
-from ops.diagnosis.causes import causes
+from slipway.ops.cluster.snapshot import ClusterSnapshot
+from slipway.ops.diagnosis.causes import causes
 from tests import namespace as ns
 from tests.diagnosis.broken_pods import LATE, LOCATION, NEW, POD, SIGNING_KEY, only, with_pod
 from tests.namespace import condition, make_snapshot

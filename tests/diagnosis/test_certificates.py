@@ -15,8 +15,8 @@ import httpx2
 import pytest
 
 from local.node.certificates import SERVER, CertificateFolder, Leaf
-from ops.diagnosis import certificates
-from ops.diagnosis.certificates import ServedCertificates
+from slipway.ops.diagnosis import certificates
+from slipway.ops.diagnosis.certificates import ServedCertificates
 from tests.api_server import cluster, settings
 from tests.drills.https_server import serve_one
 

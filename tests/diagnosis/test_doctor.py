@@ -14,11 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.cluster import connection
-from ops.diagnosis import doctor
-from ops.diagnosis.doctor import Lock, PendingOperation
-from ops.program import engine_state
-from ops.program.engine_state import EngineError
+from slipway.ops.cluster import connection
+from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis.doctor import Lock, PendingOperation
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_state import EngineError
 from tests import api_server
 
 URN = "urn:pulumi:dev::slipway::slipway:index:WebService${type}::api"

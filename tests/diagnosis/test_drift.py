@@ -13,9 +13,9 @@ from pulumi.runtime.rpc import (
     _special_sig_key,  # pyright: ignore[reportPrivateUsage]
 )
 
-from ops.cluster.connection import StackCluster
-from ops.diagnosis import drift
 from slipway.objects import Object
+from slipway.ops.cluster.connection import StackCluster
+from slipway.ops.diagnosis import drift
 from tests import api_server
 
 APPLIED: Object = {

@@ -18,12 +18,12 @@ from typing import Any
 
 import pytest
 
-from ops.cluster.connection import RefusedError
-from ops.cluster.masking import Mask
-from ops.diagnosis import logs
-from ops.diagnosis.logs import Line, LogRequest
-from ops.errors import UnknownServiceError
 from slipway.objects import Object
+from slipway.ops.cluster.connection import RefusedError
+from slipway.ops.cluster.masking import Mask
+from slipway.ops.diagnosis import logs
+from slipway.ops.diagnosis.logs import Line, LogRequest
+from slipway.ops.errors import UnknownServiceError
 from slipway.settings.project import ROOT
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
@@ -281,7 +281,7 @@ def kubeconfig(tmp_path: Path):
 @pytest.mark.feature("L3", part="logs end at Ctrl-C")
 @pytest.mark.parametrize("how", ["Ctrl-C", "the reader goes"])
 def test_following_ends_without_a_word_when_nobody_wants_more(kubeconfig: Path, how: str):
-    command = [sys.executable, "-m", "ops", "logs", "-s", "dev", "-f"]
+    command = [sys.executable, "-m", "slipway", "logs", "-s", "dev", "-f"]
     env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     with child(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
         assert following.stdout

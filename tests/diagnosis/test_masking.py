@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.cluster.masking import Mask, secret_values
+from slipway.ops.cluster.masking import Mask, secret_values
 from tests import namespace as ns
 from tests.diagnosis.broken_pods import SIGNING_KEY, only, with_pod
 

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from ops import __main__ as slipway
-from ops.cluster import connection as clusters
-from ops.cluster.connection import ClusterError, StackCluster
-from ops.cluster.snapshot import take_snapshot
-from ops.diagnosis import certificates, status
 from slipway.cluster.kubeconfig import Kubeconfig
 from slipway.objects import Object
+from slipway import __main__ as slipway
+from slipway.ops.cluster import connection as clusters
+from slipway.ops.cluster.connection import ClusterError, StackCluster
+from slipway.ops.cluster.snapshot import take_snapshot
+from slipway.ops.diagnosis import certificates, status
 from tests import namespace as ns
 from tests.api_server import URL, ApiServer, cluster
 from tests.namespace import condition

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ops.diagnosis.causes import causes
+from slipway.ops.diagnosis.causes import causes
 from tests import namespace as ns
 from tests.diagnosis.broken_pods import LOCATION, POD, only, with_pod
 from tests.namespace import condition, make_snapshot

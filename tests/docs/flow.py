@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 from html import escape
 
-from ops.program.recorder import Declared, Program, declare, stacks
+from slipway.ops.program.recorder import Declared, Program, declare, stacks
 from slipway.settings.project import ROOT
 
 PICTURE = ROOT / "docs" / "flow.svg"

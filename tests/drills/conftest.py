@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ops.cluster import connection as clusters
-from ops.diagnosis import doctor
-from ops.drills import context, drill, report
 from slipway.objects import Object
+from slipway.ops.cluster import connection as clusters
+from slipway.ops.diagnosis import doctor
+from slipway.ops.drills import context, drill, report
 from tests.api_server import cluster
 from tests.drills.fake_stack import TWO_PODS, FakeStack, FakeTraffic
 

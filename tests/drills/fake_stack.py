@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx2
 
-from ops.drills import faults
-from ops.drills.context import DrillContext
-from ops.drills.traffic import Answer, Measurement, Target
 from slipway.objects import Object
+from slipway.ops.drills import faults
+from slipway.ops.drills.context import DrillContext
+from slipway.ops.drills.traffic import Answer, Measurement, Target
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster
 

@@ -7,7 +7,7 @@ import ssl
 import threading
 from pathlib import Path
 
-from ops.drills.traffic import Target, request
+from slipway.ops.drills.traffic import Target, request
 
 
 def answered_with(certificate: dict[str, str], folder: Path) -> str:

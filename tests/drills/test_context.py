@@ -11,9 +11,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from ops.drills import context, faults
-from ops.drills.context import DrillContext, ExpectationError, RestoreError
-from ops.drills.traffic import Target
+from slipway.ops.drills import context, faults
+from slipway.ops.drills.context import DrillContext, ExpectationError, RestoreError
+from slipway.ops.drills.traffic import Target
 from tests import namespace as ns
 from tests.drills.fake_stack import OWNERS, FakeStack, running_drill
 

@@ -11,17 +11,17 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.cluster import connection as clusters
-from ops.cluster.connection import ClusterError, StackCluster
-from ops.diagnosis import doctor
-from ops.diagnosis.doctor import Lock
-from ops.drills import context, drill, faults, report, requirements
-from ops.drills.catalogue import DRILLS, Drill
-from ops.drills.report import Report
-from ops.drills.traffic import Measurement
-from ops.program import engine_state
-from ops.program.engine_state import EngineError
 from slipway.objects import Object
+from slipway.ops.cluster import connection as clusters
+from slipway.ops.cluster.connection import ClusterError, StackCluster
+from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis.doctor import Lock
+from slipway.ops.drills import context, drill, faults, report, requirements
+from slipway.ops.drills.catalogue import DRILLS, Drill
+from slipway.ops.drills.report import Report
+from slipway.ops.drills.traffic import Measurement
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_state import EngineError
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster
 from tests.drills.fake_stack import TWO_PODS, FakeStack

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from local.node.certificates import HOSTS, SERVER, CertificateFolder, Leaf
-from ops.drills import faults
-from ops.drills.context import DrillContext
-from ops.drills.traffic import EXPIRED, Target
+from slipway.ops.drills import faults
+from slipway.ops.drills.context import DrillContext
+from slipway.ops.drills.traffic import EXPIRED, Target
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster
 from tests.drills.fake_stack import FakeStack, FakeTraffic

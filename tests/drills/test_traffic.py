@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from ops.drills import traffic
-from ops.drills.traffic import Answer, Measurement, Target, Traffic
+from slipway.ops.drills import traffic
+from slipway.ops.drills.traffic import Answer, Measurement, Target, Traffic
 
 
 class HttpServer(ThreadingHTTPServer):

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from unittest import mock
 
-from ops.program import render
-from ops.program.recorder import Program, stacks
+from slipway.ops.program import render
+from slipway.ops.program.recorder import Program, stacks
 from tests.conftest import declared
 from tests.variants import VARIANTS
 

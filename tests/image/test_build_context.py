@@ -12,9 +12,9 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from ops.program.recorder import INFRA
 from slipway.image import build_context
 from slipway.image.build_context import IN_USE_SECONDS, KEPT, prepared
+from slipway.ops.program.recorder import INFRA
 from slipway.settings.project import ROOT
 from slipway.settings.sections.stack import Image
 from tests.image.test_oci import write_app

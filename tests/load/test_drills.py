@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import urllib3
 
-from ops.drills.catalogue import DRILLS
-from ops.drills.report import REPORTS
+from slipway.ops.drills.catalogue import DRILLS
+from slipway.ops.drills.report import REPORTS
 from tests.e2e.conftest import ROOT, environment, eventually, kubectl, pulumi, run, running_pods, up
 from tests.load.conftest import results_table
 

@@ -116,4 +116,4 @@ def test_slipway_runs_through_links_on_the_path_and_from_any_folder(
     env = {"PATH": f"{link.parent}:{os.environ['PATH']}"}
     command = [*shell, str(link)] if shell else [link.name]
     done = subprocess.run([*command, "--help"], cwd="/", env=env, check=True, capture_output=True, text=True)
-    assert done.stdout == f"{clone}:{clone}/infra -m ops --help\n"
+    assert done.stdout == f"{clone}:{clone}/infra -m slipway --help\n"

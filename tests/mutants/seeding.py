@@ -14,8 +14,8 @@ from unittest import mock
 
 import pulumi
 
-from ops.program.recorder import declare
 from slipway.objects import Object
+from slipway.ops.program.recorder import declare
 from slipway.rules import house_rules
 from tests import schemas
 from tests.conftest import with_changes

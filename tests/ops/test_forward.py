@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ops.cluster import port_forward
-from ops.cluster.port_forward import PortForwardError
-from ops.errors import UnknownServiceError
+from slipway.ops.cluster import port_forward
+from slipway.ops.cluster.port_forward import PortForwardError
+from slipway.ops.errors import UnknownServiceError
 from tests.api_server import ApiServer, cluster
 from tests.diagnosis.test_status import run
 

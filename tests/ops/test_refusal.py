@@ -10,10 +10,10 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops import __main__ as verbs
-from ops.cluster import connection, refusal
-from ops.program import config, engine_state
-from ops.releases import backup
+from slipway import __main__ as verbs
+from slipway.ops.cluster import connection, refusal
+from slipway.ops.program import config, engine_state
+from slipway.ops.releases import backup
 from slipway.settings.engine_yaml import Node
 from slipway.settings.source_files import StackFile, read_defaults
 from tests import api_server

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ops import errors
+from slipway.ops import errors
 from slipway.settings.project import ROOT
 
 SLIPWAY = ROOT / "slipway"
@@ -42,9 +42,8 @@ def test_an_unknown_verb_is_told_by_its_name_and_where_to_find_the_others():
 
 
 def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
-    code = (
-        "import sys, ops.__main__; print(*{'pulumi', 'lightkube', 'httpx2', 'pydantic', 'pytest'} & sys.modules.keys())"
-    )
+    slow = {"pulumi", "lightkube", "httpx2", "pydantic", "pytest"}
+    code = f"import sys, slipway.__main__; print(*{slow} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 

@@ -16,7 +16,7 @@ from slipway import engine
 from slipway.settings.project import ROOT
 
 VERSION = version("pulumi")
-RECORDER, STATE = "ops/program/recorder.py", "ops/program/engine_state.py"
+RECORDER, STATE = "infra/slipway/ops/program/recorder.py", "infra/slipway/ops/program/engine_state.py"
 ENGINE = "infra/slipway/engine.py"
 NAMES = [
     (RECORDER, "pulumi.runtime.config", "set_all_config"),
@@ -68,13 +68,13 @@ def test_nothing_else_in_ops_uses_the_runtime_of_the_sdk():
     """Nor the engine's debug commands, nor the keys of its state: each has one module."""
     owners = {
         "pulumi.runtime": {RECORDER},
-        "PULUMI_DEBUG_COMMANDS": {"ops/program/engine_run.py"},
-        "--event-log": {"ops/program/engine_run.py"},
+        "PULUMI_DEBUG_COMMANDS": {"infra/slipway/ops/program/engine_run.py"},
+        "--event-log": {"infra/slipway/ops/program/engine_run.py"},
         "initErrors": {STATE},
         "pending_operations": {STATE},
     }
     users = {marker: set[str]() for marker in owners}
-    for file in sorted((ROOT / "ops").rglob("*.py")):
+    for file in sorted((ROOT / "infra" / "slipway" / "ops").rglob("*.py")):
         for word in words(ast.parse(file.read_text())):
             for marker in owners:
                 if word == marker or word.startswith(f"{marker}."):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ops.program.recorder import Program
 from slipway.objects import SECRET
+from slipway.ops.program.recorder import Program
 from tests.conftest import WITHOUT_STORES, Changed
 
 

@@ -13,17 +13,17 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops import features
-from ops.__main__ import main
-from ops.drills import drill, report
-from ops.drills.catalogue import DRILLS
-from ops.drills.report import Report
-from ops.drills.traffic import Measurement
-from ops.program import policies, reference, render, schema
-from ops.program.recorder import declare
 from slipway import files
+from slipway.__main__ import main
 from slipway.files import FileError
 from slipway.image.source import APP, content_tag
+from slipway.ops import features
+from slipway.ops.drills import drill, report
+from slipway.ops.drills.catalogue import DRILLS
+from slipway.ops.drills.report import Report
+from slipway.ops.drills.traffic import Measurement
+from slipway.ops.program import policies, reference, render, schema
+from slipway.ops.program.recorder import declare
 from slipway.settings import source_files
 from slipway.settings.project import ROOT
 
@@ -33,7 +33,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 def slipway(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a verb as a user does, with pipes and files instead of a terminal."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-m", "ops", *arguments]
+    command = [sys.executable, "-m", "slipway", *arguments]
     return subprocess.run(command, cwd=ROOT, text=True, check=False, **{**pipes, **options})
 
 
@@ -110,15 +110,15 @@ def test_a_reader_that_leaves_early_changes_no_exit_code(monkeypatch: pytest.Mon
             raise BrokenPipeError
 
     monkeypatch.setattr("sys.stdout", Gone())
-    monkeypatch.setattr("ops.__main__.app", lambda **_: sys.exit(2))
-    monkeypatch.setattr("ops.__main__._discard_output", lambda: None)
+    monkeypatch.setattr("slipway.__main__.app", lambda **_: sys.exit(2))
+    monkeypatch.setattr("slipway.__main__._discard_output", lambda: None)
     with pytest.raises(SystemExit) as left:
         main()
     assert left.value.code == 2
 
 
 def test_a_verb_works_with_stdout_and_stderr_closed(tmp_path: Path):
-    command = ["sh", "-c", f"exec '{sys.executable}' -m ops render -s dev -o '{tmp_path}' >&- 2>&-"]
+    command = ["sh", "-c", f"exec '{sys.executable}' -m slipway render -s dev -o '{tmp_path}' >&- 2>&-"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     assert (tmp_path / "deployment-api.yaml").is_file()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import Program, stacks
+from slipway.ops.program.recorder import Program, stacks
 from tests.conftest import WITHOUT_STORES, Changed, Declare
 
 

@@ -12,11 +12,11 @@ from lightkube import Client
 from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap
 
-from ops.program import recorder
-from ops.program.recorder import STAND_IN, Program, declare, stacks
-from ops.releases import rollback
 from slipway import releases
 from slipway.image.app_image import parts
+from slipway.ops.program import recorder
+from slipway.ops.program.recorder import STAND_IN, Program, declare, stacks
+from slipway.ops.releases import rollback
 from slipway.releases import Release
 from slipway.settings import source_files
 from slipway.settings.engine_yaml import Node, read

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ops.__main__ import main
-from ops.program import render
-from ops.program.recorder import stacks
-from ops.verbs import program as verbs
+from slipway.__main__ import main
+from slipway.ops.program import render
+from slipway.ops.program.recorder import stacks
+from slipway.ops.verbs import program as verbs
 from tests.conftest import Changed, Declare
 
 
@@ -22,7 +22,7 @@ def slipway(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a verb as a user does, without Pulumi's CLI, Docker or a kubeconfig."""
     bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": os.environ["PYTHONPATH"]}
     return subprocess.run(
-        [sys.executable, "-m", "ops", *arguments], capture_output=True, text=True, env=bare, cwd=os.sep, check=False
+        [sys.executable, "-m", "slipway", *arguments], capture_output=True, text=True, env=bare, cwd=os.sep, check=False
     )
 
 
@@ -93,7 +93,7 @@ def test_a_broken_rule_is_a_warning_beside_the_rendered_objects(
     changed: Changed, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     plain_http = changed("dev", {"services.api.ingress.tls": None})
-    monkeypatch.setattr("ops.program.recorder.declare", lambda _: plain_http)
+    monkeypatch.setattr("slipway.ops.program.recorder.declare", lambda _: plain_http)
     verbs.render("dev")
     told = capsys.readouterr()
     assert "kind: Ingress" in told.out

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from ops.diagnosis import doctor
-from ops.program import engine_state
-from ops.releases import rollback
+from slipway.ops.diagnosis import doctor
+from slipway.ops.program import engine_state
+from slipway.ops.releases import rollback
 from slipway.releases import Release
 
 RELEASE = Release("0a1b2c3d", {}, "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64)

@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx2
 
-from ops.program import engine_state
-from ops.program.recorder import Program
-from ops.releases import adopt
-from ops.releases.adoption_problems import ExistingObject
 from slipway.cluster.kinds import plural
 from slipway.objects import Object
+from slipway.ops.program import engine_state
+from slipway.ops.program.recorder import Program
+from slipway.ops.releases import adopt
+from slipway.ops.releases.adoption_problems import ExistingObject
 from tests import api_server
 from tests.conftest import API_ONLY, WITHOUT_STORES, recorded
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ops.releases import adopt
-from ops.releases.adoption_problems import problems
 from slipway.objects import Object
+from slipway.ops.releases import adopt
+from slipway.ops.releases.adoption_problems import problems
 from tests import api_server
 from tests.releases.helm_release import (
     BEFORE,

@@ -23,12 +23,12 @@ from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
 
-from ops.cluster import connection
-from ops.cluster.connection import ClusterError
-from ops.program import config
-from ops.releases import backup
-from ops.releases.backup import BackupError, Database
 from slipway.cluster.kubeconfig import Kubeconfig
+from slipway.ops.cluster import connection
+from slipway.ops.cluster.connection import ClusterError
+from slipway.ops.program import config
+from slipway.ops.releases import backup
+from slipway.ops.releases.backup import BackupError, Database
 from slipway.settings.engine_yaml import Node
 from slipway.settings.source_files import StackFile, read_defaults
 from tests.conftest import with_changes

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.releases.canary_metrics import MetricsError, PrometheusMetrics, Sample, parse
+from slipway.ops.releases.canary_metrics import MetricsError, PrometheusMetrics, Sample, parse
 
 
 def page(good: int, bad: int = 0, buckets: Mapping[str, int] | None = None) -> str:

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from ops.changes import stack_models
-from ops.changes.comparison import Change
-from ops.program import config
-from ops.releases.canary_plan import CanaryPlan, plan
 from slipway.objects import UNKNOWN, Object
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.comparison import Change
+from slipway.ops.program import config
+from slipway.ops.releases.canary_plan import CanaryPlan, plan
 from slipway.releases import Release
 from tests import api_server
 

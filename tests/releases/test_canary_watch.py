@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.cluster import snapshot
-from ops.releases import canary_watch
-from ops.releases.canary_metrics import PodMetrics, PrometheusMetrics, Sample
-from ops.releases.canary_plan import CanaryPlan
-from ops.releases.canary_watch import CanaryVerdict, CanaryWatch, watch
 from slipway.objects import Object
+from slipway.ops.cluster import snapshot
+from slipway.ops.releases import canary_watch
+from slipway.ops.releases.canary_metrics import PodMetrics, PrometheusMetrics, Sample
+from slipway.ops.releases.canary_plan import CanaryPlan
+from slipway.ops.releases.canary_watch import CanaryVerdict, CanaryWatch, watch
 from tests import api_server, namespace
 from tests.api_server import ApiServer
 from tests.releases.test_canary_metrics import page

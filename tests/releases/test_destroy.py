@@ -9,13 +9,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.cluster import connection
-from ops.cluster.connection import ClusterError
-from ops.program import engine_state
-from ops.program.engine_state import State
-from ops.releases import destroy
 from slipway.cluster.exec_credential import pinned
 from slipway.cluster.kubeconfig import Access
+from slipway.ops.cluster import connection
+from slipway.ops.cluster.connection import ClusterError
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_state import State
+from slipway.ops.releases import destroy
 from tests import api_server
 from tests.api_server import URL
 

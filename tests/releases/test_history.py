@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from ops.program import engine_state
-from ops.program.engine_history import moment, updates_in
-from ops.program.engine_state import EngineError
-from ops.releases import history
-from ops.releases.history import HistoryRow, join
-from ops.releases.rollback import UnknownReleaseError
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_history import moment, updates_in
+from slipway.ops.program.engine_state import EngineError
+from slipway.ops.releases import history
+from slipway.ops.releases.history import HistoryRow, join
+from slipway.ops.releases.rollback import UnknownReleaseError
 from slipway.releases import Release
 
 IMAGE = "registry.example.com/slipway/api:src-c2a048f96f5e0f03@sha256:" + "47b0888b" * 8

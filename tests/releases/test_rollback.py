@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.program import engine_state
-from ops.releases import rollback
-from ops.releases.rollback import UnknownReleaseError, choose, config_file, stack_file_of
+from slipway.ops.program import engine_state
+from slipway.ops.releases import rollback
+from slipway.ops.releases.rollback import UnknownReleaseError, choose, config_file, stack_file_of
 from slipway.releases import Release
 from slipway.settings import engine_yaml, source_files
 

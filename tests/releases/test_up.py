@@ -16,13 +16,13 @@ from typing import Any
 import httpx2
 import pytest
 
-from ops.cluster import connection
-from ops.diagnosis import doctor
-from ops.diagnosis.doctor import Lock
-from ops.program import engine_state
-from ops.program.engine_run import Outcome
-from ops.program.engine_state import EngineError
-from ops.releases import up
+from slipway.ops.cluster import connection
+from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis.doctor import Lock
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_run import Outcome
+from slipway.ops.program.engine_state import EngineError
+from slipway.ops.releases import up
 from slipway.settings.project import ROOT
 from tests import api_server
 from tests.plugins.watchdog import child
@@ -171,7 +171,7 @@ def test_a_stop_by_hand_lets_the_engine_end_in_good_order_and_rolls_nothing_back
         f"pathlib.Path(sys.argv[-1]).write_text({(engine / 'events').read_text()!r})\n"
         "(here / 'runs').touch()\ntime.sleep(60)\n"
     )
-    code = "from ops.program.engine_run import run; it = run(['pulumi', 'up']); "
+    code = "from slipway.ops.program.engine_run import run; it = run(['pulumi', 'up']); "
     code += "print(it.interrupted, it.needs_rollback, it.code)"
     options = {"stdout": subprocess.PIPE, "text": True}
     with child([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, **options) as run:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import typer
 
-from ops.cluster.connection import ClusterError
-from ops.releases import canary_plan, canary_watch, up
-from ops.releases.canary_plan import CanaryPlan
-from ops.releases.canary_watch import CanaryVerdict
+from slipway.ops.cluster.connection import ClusterError
+from slipway.ops.releases import canary_plan, canary_watch, up
+from slipway.ops.releases.canary_plan import CanaryPlan
+from slipway.ops.releases.canary_watch import CanaryVerdict
 from tests import api_server
 from tests.releases.conftest import RELEASE
 

@@ -12,11 +12,11 @@ import pulumi
 import pytest
 import yaml
 
-from ops.cluster import connection
-from ops.program.recorder import Program, declare
-from ops.releases import rollback
-from ops.releases.rollback import UnknownReleaseError, stack_file_of
 from slipway import releases
+from slipway.ops.cluster import connection
+from slipway.ops.program.recorder import Program, declare
+from slipway.ops.releases import rollback
+from slipway.ops.releases.rollback import UnknownReleaseError, stack_file_of
 from slipway.releases import Release
 from slipway.settings import engine_yaml, source_files
 from tests.conftest import Changed, Declare, with_changes

@@ -7,12 +7,12 @@ from datetime import date
 import pulumi
 import pytest
 
-from ops.changes import stack_models
-from ops.changes.classify import classify_all
-from ops.changes.comparison import compare
-from ops.changes.preview import preview_of
-from ops.changes.verdict import Class
-from ops.program.recorder import declare, stacks
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import compare
+from slipway.ops.changes.preview import preview_of
+from slipway.ops.changes.verdict import Class
+from slipway.ops.program.recorder import declare, stacks
 from slipway.rules import api_server, house_rules
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.stack_file import stack_tier

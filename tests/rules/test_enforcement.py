@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops.program import recorder
+from slipway.ops.program import recorder
 from slipway.service import pod
 from tests.conftest import API_ONLY, Changed
 

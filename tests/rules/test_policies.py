@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import stacks
 from slipway.objects import UNKNOWN, Object
+from slipway.ops.program.recorder import stacks
 from slipway.rules import api_server, house_rules, references, required
 from slipway.rules.house_rules import RULES, Finding, check
 from slipway.settings.stack_file import stack_tier

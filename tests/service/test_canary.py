@@ -9,9 +9,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops.program.recorder import Program, declare
-from ops.releases import rollback
-from ops.releases.canary_plan import CanaryPlan
+from slipway.ops.program.recorder import Program, declare
+from slipway.ops.releases import rollback
+from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.releases import Release
 from slipway.settings import source_files
 from slipway.settings.engine_yaml import Node

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import Program
+from slipway.ops.program.recorder import Program
 from tests.conftest import WITHOUT_STORES, Changed
 
 STORE = {"secretStore": {"name": "vault", "entries": "values", "path": "slipway/dev"}}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from ops.changes import stack_models
-from ops.changes.classify import classify_all
-from ops.changes.comparison import compare
-from ops.changes.verdict import Class, forbidden_in
-from ops.program import recorder
-from ops.program.recorder import Program
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import compare
+from slipway.ops.changes.verdict import Class, forbidden_in
+from slipway.ops.program import recorder
+from slipway.ops.program.recorder import Program
 from slipway.service import jobs
 from slipway.settings.names import MIGRATION_PASSWORD
 from tests.conftest import Changed, declared

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops.program.recorder import Program
+from slipway.ops.program.recorder import Program
 from slipway.rules.house_rules import check
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 

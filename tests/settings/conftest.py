@@ -10,8 +10,8 @@ from unittest.mock import Mock
 import pulumi
 import pytest
 
-from ops.program import recorder
-from ops.program.recorder import STAND_IN, Program, declare
+from slipway.ops.program import recorder
+from slipway.ops.program.recorder import STAND_IN, Program, declare
 from slipway.settings import source_files
 from slipway.settings.project import ROOT
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ops.__main__ import main
-from ops.program import recorder
+from slipway.__main__ import main
+from slipway.ops.program import recorder
 from tests.settings.bad_edits import API, CRON, HOST, ROWS, Row
 from tests.settings.conftest import BASE, CANARY, STRICT, Put, edited, refusal
 

@@ -11,12 +11,12 @@ import pytest
 import typer.testing
 import yaml
 
-from ops.program import config
-from ops.program.config import show
-from ops.program.recorder import UnknownStackError, declare, stacks
-from ops.program.reference import DOCUMENT, docs
-from ops.program.schema import SCHEMA, schema
-from ops.verbs.config import app
+from slipway.ops.program import config
+from slipway.ops.program.config import show
+from slipway.ops.program.recorder import UnknownStackError, declare, stacks
+from slipway.ops.program.reference import DOCUMENT, docs
+from slipway.ops.program.schema import SCHEMA, schema
+from slipway.ops.verbs.config import app
 from slipway.settings.engine_yaml import Node
 from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings

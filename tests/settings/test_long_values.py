@@ -24,11 +24,10 @@ from typing import Any, get_args
 import pytest
 
 import local
-import ops
 import slipway
 from local.stack import stack_file
-from ops.cluster.masking import SECRET, Mask
 from slipway.objects import quantity
+from slipway.ops.cluster.masking import SECRET, Mask
 from slipway.rules import house_rules
 from slipway.rules.required import configuration
 from slipway.rules.stack import Stack
@@ -58,10 +57,10 @@ Expression = tuple[re.Pattern[str], set[str]]
 
 
 def modules() -> Iterator[ModuleType]:
-    """The modules of infra/, ops/ and local/."""
+    """The modules of infra/ and local/."""
     names = [
         found.name
-        for package in (slipway, ops, local)
+        for package in (slipway, local)
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     ]
     for name in names:
@@ -100,7 +99,7 @@ def value(source: str, module: ModuleType) -> Any:
     return eval(source, dict(vars(module)))  # noqa: S307 - our own sources
 
 
-SOURCES = "".join(file.read_text() for name in ("infra", "ops", "local") for file in (ROOT / name).rglob("*.py"))
+SOURCES = "".join(file.read_text() for name in ("infra", "local") for file in (ROOT / name).rglob("*.py"))
 EXPRESSIONS = dict(expressions())
 
 

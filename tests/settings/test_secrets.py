@@ -10,8 +10,8 @@ import pulumi
 import pytest
 import yaml
 
-from ops.program import recorder
-from ops.program.recorder import declare
+from slipway.ops.program import recorder
+from slipway.ops.program.recorder import declare
 from slipway.settings.project import ROOT
 from tests.conftest import with_changes
 from tests.settings.conftest import BASE, STRICT, Put, edited, refusal

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops.program.recorder import Program, declare, stacks
+from slipway.ops.program.recorder import Program, declare, stacks
 from slipway.settings.types.units import mebibytes, millicores
 from tests.conftest import with_changes
 

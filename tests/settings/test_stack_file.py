@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime.config import set_all_config
 
-from ops.program.recorder import stacks
+from slipway.ops.program.recorder import stacks
 from slipway.settings import layers, source_files, stack_file
 from slipway.settings.engine_yaml import Node, StackFileSyntaxError, read, scalar
 from slipway.settings.errors import Location

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from ops.program.recorder import Program, stacks
 from slipway import naming
 from slipway.objects import SECRET
+from slipway.ops.program.recorder import Program, stacks
 from tests.conftest import Changed, Declare
 
 every_stack = pytest.mark.parametrize("stack", stacks())

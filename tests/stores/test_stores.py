@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from ops.program import recorder
-from ops.program.recorder import Program, declare
+from slipway.ops.program import recorder
+from slipway.ops.program.recorder import Program, declare
 from tests.conftest import Changed, with_changes
 from tests.program.test_network import policy
 from tests.settings.test_settings import refusal

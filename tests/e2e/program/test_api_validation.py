@@ -13,8 +13,8 @@ from collections.abc import Generator, Iterable
 import pulumi
 import pytest
 
-from ops.program.recorder import declare
 from slipway.objects import Object
+from slipway.ops.program.recorder import declare
 from tests import schemas
 from tests.api_faults import ACCEPTED, REFUSED, planted
 from tests.conftest import with_changes

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.program.recorder import declare
 from slipway.objects import SECRET
+from slipway.ops.program.recorder import declare
 from tests.e2e.conftest import pulumi, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]

@@ -15,7 +15,7 @@ from local.bootstrap.bytecode import ENTRIES
 from local.paths import ClonePaths
 from slipway.settings.project import ROOT
 
-RENDER = "import runpy, sys; sys.argv[1:] = ['render', '-s', 'prod']; runpy.run_module('ops', run_name='__main__')"
+RENDER = "import runpy, sys; sys.argv[1:] = ['render', '-s', 'prod']; runpy.run_module('slipway', run_name='__main__')"
 
 
 def compiled_at_start(code: str, bytecode: Path) -> set[str]:

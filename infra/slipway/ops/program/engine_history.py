@@ -1,0 +1,68 @@
+"""The updates that the engine remembers: what `pulumi stack history --json` prints, and all ops knows of its format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from slipway.ops.program import engine_state
+from slipway.settings.project import PROJECT
+from slipway.settings.settings import CANDIDATE, RELEASE
+
+
+@dataclass(frozen=True)
+class Update:
+    """One `pulumi up`."""
+
+    begin: datetime
+    end: datetime
+    result: str
+    message: str
+    by: str
+    commit: str
+    revision: str
+    """The release it rolled back to; empty for any other update."""
+    changed: bool
+    is_canary: bool = False
+    """Whether it only started a canary beside the release in force."""
+
+
+def updates(stack: str) -> list[Update]:
+    """Return the updates of a stack, the newest first. Raises EngineError."""
+    return updates_in(json.loads(engine_state.pulumi("stack", "history", "--json", "-s", stack)))
+
+
+def updates_in(history: Iterable[dict[str, Any]]) -> list[Update]:
+    """Return the updates among the operations of a history."""
+    return [_update(entry) for entry in history if entry["kind"] == "update"]
+
+
+def moment(text: str) -> datetime:
+    """Parse a time as the engine writes it: `2026-11-21T08:35:23.000Z`."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
+
+
+def _update(entry: dict[str, Any]) -> Update:
+    environment = entry.get("environment") or {}
+    config = entry.get("config") or {}
+    is_canary = f"{PROJECT}:{CANDIDATE}" in config
+    # The update of a canary names the release it stands beside, and rolls back to none.
+    value = {} if is_canary else config.get(f"{PROJECT}:{RELEASE}") or {}
+    release: Any = value.get("objectValue") or json.loads(value.get("value") or "{}")
+    head = str(environment.get("git.head", ""))[:8]
+    begin = moment(entry["startTime"])
+    return Update(
+        begin=begin,
+        end=moment(entry["endTime"]) if entry.get("endTime") else begin,
+        result=str(entry.get("result", "")),
+        # Without a message of its own, the engine takes the subject of the commit.
+        message=str(entry.get("message", "")),
+        by=str(environment.get("git.author", "")),
+        commit=f"{head}-dirty" if environment.get("git.dirty") == "true" else head,
+        revision=str(release.get("revision", "")),
+        changed=bool((entry.get("resourceChanges") or {}).keys() - {"same"}),
+        is_canary=is_canary,
+    )

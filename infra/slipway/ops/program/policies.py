@@ -1,0 +1,19 @@
+"""`./slipway policies`: the house rules, and what a stack declares against them."""
+
+from __future__ import annotations
+
+from slipway.ops.program import config
+from slipway.ops.program.recorder import Program
+from slipway.rules import house_rules
+from slipway.settings.project import ROOT
+
+DOCUMENT = ROOT / "docs" / "reference" / "policies.md"
+
+
+def findings(program: Program) -> list[house_rules.Finding]:
+    """Return the advisory rules that a recorded stack breaks, without those it waives.
+
+    A broken mandatory rule has ended the recording before.
+    """
+    settings = config.settings(program.stack)
+    return house_rules.check(list(program.manifests().values()), settings.tier, settings.waivers)

@@ -1,0 +1,183 @@
+"""`./slipway rollback`: a `pulumi up` with the settings and the image that a former release recorded.
+
+Both are taken whole. Secrets are today's: a rollback must not bring back a password that was changed because somebody
+knew it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pulumi
+import typer
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from slipway import releases
+from slipway.image.app_image import parts
+from slipway.ops.changes import preview, stack_models
+from slipway.ops.cluster import connection, refusal
+from slipway.ops.errors import UserError
+from slipway.ops.program import config, engine_state
+from slipway.ops.program.engine_state import State
+from slipway.ops.program.recorder import stack_config
+from slipway.releases import Release
+from slipway.settings.engine_yaml import Node, read
+from slipway.settings.errors import PREFIX
+from slipway.settings.layers import effective
+from slipway.settings.names import UNRECORDED
+from slipway.settings.project import ROOT
+from slipway.settings.secret_checks import required_secrets
+from slipway.settings.sections.stack import Waiver
+from slipway.settings.settings import CANDIDATE, RELEASE, Settings
+from slipway.settings.source_files import STACKS, read_files
+from slipway.settings.stack_file import candidate_in, settings_of_release
+
+
+class UnknownReleaseError(UserError):
+    """There is no such release, or the records cannot be read."""
+
+
+def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool) -> int:
+    """Show what the rollback will change, ask, and roll back. Return the exit code."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    state = engine_state.export(stack)
+    present = engine_state.in_force(state)
+    release = choose(recorded(stack, present), present, revision, stack)
+    typer.echo(f"{stack}: rollback to {describe(release)}; secrets stay as they are today", err=True)
+    with config_file(stack, release) as file:
+        changes = stack_models.of_engine(stack, "--config-file", str(file))
+    verdict = preview.preview_of(stack, "the stack's state", changes, preview.allowed(allow))
+    preview.as_table([verdict])
+    if preview.refuse([verdict]):
+        return preview.EXIT_FORBIDDEN
+    if not yes:
+        typer.confirm(f"Roll stack {stack} back to release {release.revision}?", abort=True, err=True)
+    return roll_back(stack, release, state)
+
+
+def recorded(stack: str, present: Release | None = None) -> list[Release]:
+    """Return the releases that the cluster has records of, the newest first. Raises UnknownReleaseError.
+
+    Where today's stack file has mistakes, the settings of the release in force say which cluster that is.
+    """
+    try:
+        cluster = connection.connect(stack, _settings(stack, present))
+        return releases.kept(cluster.client, stack)
+    except (connection.ClusterError, httpx2.HTTPError, pulumi.RunError) as error:
+        reason = refusal.error_message(error) if isinstance(error, httpx2.HTTPError) else error
+        raise UnknownReleaseError(f"the cluster of stack {stack} cannot be read: {reason}") from None
+
+
+def _settings(stack: str, present: Release | None) -> Settings:
+    try:
+        return config.settings(stack)
+    except pulumi.RunError as error:
+        if present is None:
+            raise
+        typer.echo(f"warning: {error}\nUsing the cluster of the release in force.", err=True)
+        return settings_of_release(
+            stack, Node.of({**present.settings, "image": _image(present), RELEASE: _name(present)}), []
+        )
+
+
+def choose(known: Sequence[Release], present: Release | None, revision: str | None, stack: str) -> Release:
+    """Return the release of that revision; by default the newest one before that in force."""
+    if revision is None:
+        matching = [release for release in known if present is None or release.revision != present.revision]
+        problem = f"stack {stack} has no release but the one in force; see ./slipway history -s {stack}"
+    else:
+        matching = [release for release in known if release.revision == revision]
+        revisions = ", ".join(release.revision for release in known) or "none"
+        problem = f"there is no release {revision} of stack {stack}. Recorded, the newest first: {revisions}"
+    if not matching:
+        raise UnknownReleaseError(problem)
+    return matching[0]
+
+
+def describe(release: Release) -> str:
+    """Return `release 0a1b2c3d (image src-..., commit 72015a6, 2026-11-21T08:35:23+00:00)`."""
+    _, tag, digest = parts(release.image)
+    facts = [f"image {tag or digest[:19]}", *([f"commit {release.commit}"] if release.commit else []), release.at]
+    return f"release {release.revision} ({', '.join(fact for fact in facts if fact)})"
+
+
+def roll_back(stack: str, release: Release, before: State, reason: str = "") -> int:
+    """Run `pulumi up` with a release; `before` has the images that were built. Return the engine's exit code."""
+    _repair(stack, engine_state.undo_replacements)
+    with config_file(stack, release) as file:
+        message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
+        options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
+        code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
+    _repair(stack, lambda state: engine_state.keep_built_images(state, before))
+    return code
+
+
+def _repair(stack: str, repair: Callable[[State], State]) -> None:
+    """Repair the state of a stack, if there is anything to repair."""
+    state = engine_state.export(stack)
+    repaired = repair(state)
+    if repaired != state:
+        engine_state.restore(stack, repaired)
+
+
+@contextmanager
+def config_file(stack: str, release: Release, candidate: dict[str, Any] | None = None) -> Generator[Path]:
+    """Yield a stack file with what the release recorded; it is deleted afterwards, and readable by this user only."""
+    with tempfile.TemporaryDirectory(prefix="slipway-release-") as folder:
+        file = Path(folder) / f"Pulumi.{stack}.yaml"
+        file.touch(mode=0o600)
+        # JSON is YAML in which no text can be read as a number.
+        file.write_text(json.dumps(stack_file_of(stack, release, candidate), indent=2))
+        yield file
+
+
+def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return the content of that file: the release, and today's secrets with what it takes to decrypt them.
+
+    With a candidate, the settings of a canary beside the release (canary_plan.py), it has the secrets of both.
+    """
+    file = STACKS / f"Pulumi.{stack}.yaml"
+    root, _ = read(file.read_bytes(), f"{STACKS.name}/{file.name}")
+    own, shared = read_files(stack)
+    today = effective(own.settings, shared.settings).plain()
+    sources = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
+    tree = {**release.settings, **sources, "image": _image(release), RELEASE: _name(release)}
+    tree |= {"waivers": _waivers(today)}
+    tree |= {CANDIDATE: candidate} if candidate else {}
+    config: dict[str, Any] = own.config.plain()
+    trees = [Node.of(tree), candidate_in(tree) or Node({})]
+    secrets = {f"{PREFIX}{name}" for needed in map(required_secrets, trees) for name in needed}
+    kept = {key: value for key, value in config.items() if key in secrets or not key.startswith(PREFIX)}
+    encryption = {key: value for key, value in root.plain().items() if key != "config"}
+    return {**encryption, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}
+
+
+def _waivers(today: dict[str, Any]) -> list[Any]:
+    """Return today's waivers, without invalid ones: a mistake in one must not prevent a rollback."""
+    waivers = today.get("waivers")
+    return [waiver for waiver in waivers if _is_waiver(waiver)] if isinstance(waivers, list) else []
+
+
+def _is_waiver(waiver: Any) -> bool:
+    try:
+        Waiver.model_validate(waiver)
+    except ValidationError:
+        return False
+    return True
+
+
+def _image(release: Release) -> dict[str, str]:
+    repository, tag, digest = parts(release.image)
+    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+
+
+def _name(release: Release) -> dict[str, str]:
+    return {"revision": release.revision, "commit": release.commit}

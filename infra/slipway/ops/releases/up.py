@@ -1,0 +1,190 @@
+"""`./slipway up`: `pulumi up` that rolls back to the release in force before when a rollout fails.
+
+Services with `rollout: canary` get a canary beside that release first (canary_plan.py), and a bad canary is such a
+failure. Only what has reached the cluster is rolled back: an error in the settings, a broken house rule or a failed
+build has changed nothing there. Nor is anything after Ctrl-C: whoever stops an update has something in mind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx2
+import pulumi
+import typer
+
+from slipway.ops.changes import preview
+from slipway.ops.cluster import connection, snapshot
+from slipway.ops.diagnosis import doctor, status
+from slipway.ops.program import config, engine_run, engine_state
+from slipway.ops.program.engine_run import Outcome
+from slipway.ops.program.engine_state import EngineError, State
+from slipway.ops.program.recorder import stack_config
+from slipway.ops.releases import canary_plan, canary_watch, rollback
+from slipway.ops.releases.canary_plan import CanaryPlan
+from slipway.ops.releases.canary_watch import CanaryVerdict
+from slipway.releases import Release
+from slipway.rollout import verification
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """The state before an update, for when the update fails."""
+
+    stack: str
+    state: State | None
+    """None for a stack that has none yet."""
+    rolls_back: bool
+    """Whether a failed rollout is rolled back at once; otherwise only the command for it is shown."""
+
+    @property
+    def release(self) -> Release | None:
+        """The release in force before; None if no rollout was complete yet."""
+        return engine_state.in_force(self.state) if self.state else None
+
+    @property
+    def command(self) -> str:
+        """The command that rolls back to it."""
+        revision = f"{self.release.revision} " if self.release else ""
+        return f"./slipway rollback {revision}-s {self.stack}"
+
+    def use(self, reason: str = "") -> None:
+        """Roll back to the release in force before, unless there is none or it is not wanted; report what was done."""
+        if self.state is None or self.release is None:
+            message = f"{self.stack}: there is no former release to roll back to."
+        elif not self.rolls_back:
+            message = f"{self.stack}: left as it is. To roll back: {self.command}"
+        else:
+            message = self._roll_back(self.state, self.release, reason)
+        typer.echo(message, err=True)
+
+    def _roll_back(self, state: State, release: Release, reason: str) -> str:
+        """Roll back; return the message about the result."""
+        typer.echo(f"{self.stack}: rolling back to {rollback.describe(release)}", err=True)
+        try:
+            code = rollback.roll_back(self.stack, release, state, reason)
+        except EngineError as error:
+            typer.echo(f"error: {error}", err=True)
+            code = 1
+        if code == 0:
+            return f"{self.stack}: {rollback.describe(release)} is in force again. The update failed."
+        return (
+            f"error: {self.stack}: the rollback to release {release.revision} failed as well. Secrets were not rolled "
+            f"back: if one of them is the cause, correct it; then {self.command}"
+        )
+
+
+def command(stack: str, *, yes: bool, rolls_back: bool) -> int:
+    """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed."""
+    stack_config(stack)  # an unknown stack is refused before anything is done
+    state = _state_before(stack)
+    fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back)
+    plan = canary_plan.plan(stack, fallback.release) if fallback.release else None
+    if plan:
+        if not yes:
+            _confirm(plan)
+        if not (_start_canary(plan, fallback) and _watch_canary(plan, fallback)):
+            return 1
+    return 0 if _update(fallback, ["--yes"] if yes or plan else []) else 1
+
+
+def _update(fallback: Fallback, options: Sequence[str]) -> bool:
+    """Run `pulumi up`; return whether it succeeded. After a failed rollout, show the cause and use the fallback."""
+    outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options])
+    if outcome.needs_rollback:
+        typer.echo(f"\nThe rollout failed:\n{cause(fallback.stack, outcome)}\n", err=True)
+        fallback.use()
+    elif outcome.interrupted and outcome.code != 0:
+        typer.echo(f"stopped: nothing is rolled back. Run it again, or {fallback.command}", err=True)
+    return outcome.code == 0
+
+
+def cause(stack: str, outcome: Outcome) -> str:
+    """Return why a rollout failed: what the cluster shows, or the engine's errors where that shows nothing."""
+    try:
+        cluster = connection.connect(stack, config.settings(stack))
+        causes = status.read(cluster, snapshot.take_snapshot(cluster)).causes
+    except (connection.ClusterError, connection.RefusedError, pulumi.RunError):
+        causes = []
+    lines = map(status.describe, causes) if causes else (f"  {failure}" for failure in outcome.failures)
+    return "\n".join(lines) or "  see the output above"
+
+
+# The canary -----------------------------------------------------------------------------------------------------------
+
+
+def _confirm(plan: CanaryPlan) -> None:
+    preview.as_table([preview.preview_of(plan.stack, "the stack's state", plan.changes, frozenset())])
+    question = f"Start a {plan.title} and, if it is good, update stack {plan.stack}?"
+    typer.confirm(question, abort=True, err=True)
+
+
+def _start_canary(plan: CanaryPlan, fallback: Fallback) -> bool:
+    """Start the canaries beside the release in force; return whether that succeeded."""
+    typer.echo(f"{plan.stack}: {_with_share(plan)}, beside {rollback.describe(plan.release)}", err=True)
+    with rollback.config_file(plan.stack, plan.release, plan.candidate) as file:
+        return _update(fallback, ["--yes", "--config-file", str(file), "--message", plan.title])
+
+
+def _watch_canary(plan: CanaryPlan, fallback: Fallback) -> bool:
+    """Watch the canaries, and withdraw them if one is bad; return whether all are good."""
+    stack = plan.stack
+    typer.echo(f"{stack}: watching it for {plan.max_seconds} s", err=True)
+    try:
+        verdicts = canary_watch.watch(plan, connection.connect(stack, plan.settings))
+    except connection.ClusterError as error:
+        verdicts = [CanaryVerdict(False, f"it cannot be watched: {error}")]
+    except KeyboardInterrupt:
+        typer.echo(
+            f"\nstopped: the {_with_share(plan)}, keeps running, and nothing else was changed. Run it again to watch "
+            f"it again, or remove it: {fallback.command}",
+            err=True,
+        )
+        return False
+    if bad := [verdict.message for verdict in verdicts if not verdict.passed]:
+        typer.echo("\n".join(["", f"{stack}: the canary is withdrawn:", *bad, ""]), err=True)
+        fallback.use(f"{plan.title} withdrawn")
+        return False
+    for verdict in verdicts:
+        typer.echo(f"{stack}: {verdict.message}", err=True)
+    return True
+
+
+def _with_share(plan: CanaryPlan) -> str:
+    return f"{plan.title}, with at most {plan.max_percent} % of the requests"
+
+
+# The state before -----------------------------------------------------------------------------------------------------
+
+
+def _state_before(stack: str) -> State | None:
+    """Return the state before the update; None for a stack that has none yet. Raises EngineError if it is locked."""
+    try:
+        state, locks = engine_state.export(stack), doctor.state_locks(stack)
+    except doctor.DamagedLockError:
+        raise
+    except EngineError:
+        return None  # `pulumi up` itself says why
+    if locks:
+        raise EngineError(f"stack {stack} is locked {locks[0].text}; see ./slipway doctor -s {stack}")
+    return doctor.settle_jobs(stack, state)
+
+
+def _without_missing(stack: str, state: State) -> State:
+    """Return the state without the objects that somebody has deleted from the cluster, so that the update makes them.
+
+    The engine compares with its state only. Where the cluster cannot be read, the update itself says why.
+    """
+    objects = engine_state.objects(state)
+    try:
+        api = connection.connect(stack, config.settings(stack)).client
+        missing, _ = verification.missing(api, stack, objects.values())
+    except (connection.ClusterError, httpx2.HTTPError, pulumi.RunError):
+        return state
+    if not missing:
+        return state
+    typer.echo(f"{stack}: not in the cluster any more, and made again: {', '.join(map(str, missing))}", err=True)
+    targets = [f"--target={urn}" for urn, declared in objects.items() if declared in missing]
+    engine_state.pulumi("refresh", "--yes", "--skip-preview", "-s", stack, *targets)
+    return engine_state.export(stack)

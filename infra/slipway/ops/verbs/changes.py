@@ -1,0 +1,39 @@
+"""What a change would do: diff, preview."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from slipway.ops.verbs.options import Allow, Json
+
+
+def diff(left: str, right: str, as_json: Json = False) -> None:
+    """Show what differs between two stacks. Example: ./slipway diff staging prod"""
+    from slipway.ops.changes.diff import command
+
+    command(left, right, as_json=as_json)
+
+
+def preview(  # noqa: PLR0917 - options, which nobody gives by position
+    stack: Annotated[
+        list[str] | None, typer.Option("--stack", "-s", help="Name of a stack; repeat it for more.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All stacks; the same as naming none.")] = False,
+    base: Annotated[
+        str | None, typer.Option(help="Compare with this git revision: no cluster, engine or secret is needed.")
+    ] = None,
+    allow: Allow = None,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option(help="Print a comment for a pull request.")] = False,
+) -> None:
+    """Show what a change would do: rolls pods, replaces, exposes, loses data, ...
+
+    Exit code 2: the tier of a stack forbids it. Example: ./slipway preview --all --base origin/main
+    """
+    from slipway.ops.changes.preview import command
+
+    names = [] if every else stack or []
+    sys.exit(command(names, base, allow or [], as_json=as_json, markdown=markdown))

@@ -1,0 +1,103 @@
+"""How a running stack is doing: status, logs, drift, doctor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from slipway.ops.errors import UserError
+from slipway.ops.verbs.options import Json, Stack
+
+
+def status(stack: Stack, as_json: Json = False) -> None:
+    """Show on one screen what a stack runs, and the cause of what does not run.
+
+    Exit code: 0 healthy, 1 not healthy, 2 unknown. Example: ./slipway status -s prod
+    """
+    from dataclasses import replace
+
+    import pulumi
+
+    from slipway.ops.cluster import connection, snapshot
+    from slipway.ops.diagnosis import certificates, status
+    from slipway.ops.program import config
+
+    try:
+        settings = config.settings(stack)
+        served = certificates.ServedCertificates(settings)
+        cluster = connection.connect(stack, settings)
+        now = snapshot.take_snapshot(cluster)
+        report = replace(status.read(cluster, now), notes=served.notes(cluster))
+    except (UserError, pulumi.RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(status.CANNOT_TELL)
+    sys.stdout.write(status.as_json(report) if as_json else status.screen(report, now))
+    sys.exit(status.HEALTHY if report.healthy else status.UNHEALTHY)
+
+
+def logs(  # noqa: PLR0917 - options, which nobody gives by position
+    stack: Stack,
+    service: Annotated[str | None, typer.Argument(help="A service, store or job. Default: all services.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Keep printing new lines, until Ctrl-C.")] = False,
+    since: Annotated[str | None, typer.Option(help="Only lines of this last time: 90s, 10m, 2h, 1d.")] = None,
+    previous: Annotated[
+        bool, typer.Option("--previous", help="Logs of the run before a container was restarted.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the logs of a stack's pods in the order of time, with secrets as ***.
+
+    Example: ./slipway logs -s dev api -f
+    """
+    from slipway.ops.cluster import connection
+    from slipway.ops.diagnosis import logs
+    from slipway.ops.program import config
+
+    if follow and previous:
+        raise typer.BadParameter("--previous shows a run that has ended: leave --follow out")
+    try:
+        seconds = logs.parse_period(since) if since is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--since") from None
+    settings = config.settings(stack)
+    asked = logs.LogRequest(logs.select_services(settings, service), seconds, previous)
+    cluster = connection.connect(stack, settings)
+    mask = logs.secret_mask(cluster)
+    lines = logs.follow_lines(cluster, asked) if follow else logs.read_lines(cluster, asked)
+    try:
+        logs.show(lines, mask, as_json=as_json)
+    except (KeyboardInterrupt, BrokenPipeError):
+        # Threads still wait for lines, and the reader may have gone: end at once, without another word.
+        os._exit(0)
+
+
+def drift(stack: Stack, as_json: Json = False) -> None:
+    """Print what was changed in the cluster since the last `pulumi up`, by which field manager, and orphans.
+
+    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted
+    objects. A field that another manager owns has to be changed back by that manager, or in the stack file.
+    """
+    from slipway.ops.cluster import connection
+    from slipway.ops.diagnosis.drift import command
+    from slipway.ops.program import config, engine_state
+
+    cluster = connection.connect(stack, config.settings(stack))
+    text, code = command(cluster, engine_state.export(stack), as_json=as_json)
+    sys.stdout.write(text)
+    sys.exit(code)
+
+
+def doctor(
+    stack: Stack,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair the state.")] = False,
+) -> None:
+    """Show what a killed update left behind: a lock nobody holds, operations without an end, Jobs made anew.
+
+    Exit code: 0 the state is in order, 1 it is not. --fix changes the state, and in the cluster nothing but such a Job.
+    """
+    from slipway.ops.diagnosis.doctor import command
+
+    sys.exit(command(stack, fix=fix))

@@ -1,0 +1,106 @@
+"""Changes to a stack, and their history: up, refresh, destroy, adopt, rollback, history, backup, restore."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from slipway.ops.verbs.options import Allow, Json, Stack, Yes
+
+
+def up(
+    stack: Stack,
+    yes: Yes = False,
+    no_return: Annotated[bool, typer.Option("--no-return", help="Leave a failed rollout as it is.")] = False,
+) -> None:
+    """Run `pulumi up`; if the rollout fails, show the cause and roll back to the release in force before.
+
+    With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or are slow.
+    Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
+    an error that was found before anything changed.
+    """
+    from slipway.ops.releases.up import command
+
+    sys.exit(command(stack, yes=yes, rolls_back=not no_return))
+
+
+def refresh(stack: Stack, yes: Yes = False) -> None:
+    """Run `pulumi refresh` on the cluster that the stack file accepts and no other: read its objects into the state."""
+    from slipway.ops.releases.destroy import command
+
+    sys.exit(command("refresh", stack, yes=yes))
+
+
+def destroy(stack: Stack, yes: Yes = False) -> None:
+    """Run `pulumi destroy` on the cluster that the stack file accepts and no other: delete all objects of the stack.
+
+    What is protected, as in the tier prod, has to be unprotected first; the error shows the command.
+    """
+    from slipway.ops.releases.destroy import command
+
+    sys.exit(command("destroy", stack, yes=yes))
+
+
+def adopt(stack: Stack, yes: Yes = False) -> None:
+    """Take over what Helm or kubectl has made in the stack's namespace: no object is replaced, no request lost.
+
+    A service of the stack file is the Deployment of that name. Exit code 1: something would have to be replaced, and
+    nothing was changed; or the update failed, and can be continued by running it again.
+    """
+    from slipway.ops.releases.adopt import command
+
+    sys.exit(command(stack, yes=yes))
+
+
+def rollback(
+    stack: Stack,
+    revision: Annotated[
+        str | None, typer.Argument(help="A revision of `history`. Default: the one before the release in force.")
+    ] = None,
+    allow: Allow = None,
+    yes: Yes = False,
+) -> None:
+    """Roll back to a former release: its settings and its image, with today's secrets.
+
+    A rotated secret stays rotated. Shows first what it will do. Exit code 2: the tier of the stack forbids it.
+    """
+    from slipway.ops.releases.rollback import command
+
+    sys.exit(command(stack, revision, allow or [], yes=yes))
+
+
+def history(stack: Stack, as_json: Json = False) -> None:
+    """Print what was deployed when, by whom, from which commit and image, and the result; * is in force."""
+    from slipway.ops.releases.history import command
+
+    command(stack, as_json=as_json)
+
+
+def backup(
+    stack: Stack,
+    show: Annotated[bool, typer.Option("--list", help="Only print the existing backups, the oldest first.")] = False,
+) -> None:
+    """Dump the stack's in-cluster MySQL to its backup volume now, with checksum and rows of each table."""
+    from slipway.ops.releases import backup
+
+    database = backup.database_of(stack)
+    (backup.names if show else backup.backup)(database)
+
+
+def restore(
+    stack: Stack,
+    name: Annotated[str | None, typer.Argument(help="Name of the backup. Default: the newest.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Replace the stack's in-cluster MySQL by a backup, and prove it: same rows, same checksum.
+
+    The services that need it are stopped meanwhile. The data before the restore is kept as a backup too.
+    """
+    from slipway.ops.releases import backup
+
+    database = backup.database_of(stack)
+    if not yes:
+        typer.confirm(f"Replace the database of stack {stack} by {name or 'its newest backup'}?", abort=True, err=True)
+    backup.restore(database, name)
