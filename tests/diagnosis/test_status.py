@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from slipway import __main__ as slipway
 from slipway.cluster.kubeconfig import Kubeconfig
 from slipway.objects import Object
-from slipway import __main__ as slipway
 from slipway.ops.cluster import connection as clusters
 from slipway.ops.cluster.connection import ClusterError, StackCluster
 from slipway.ops.cluster.snapshot import take_snapshot
