@@ -257,6 +257,8 @@ class Runner:
             pass  # a consequence of the first failure, which is reported
         elif isinstance(failure, SetupError):
             self._errors.append(failure)
+        elif isinstance(failure, SetupFailedError):
+            self._errors += failure.errors
         else:
             self._crash = self._crash or failure
 

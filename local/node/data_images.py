@@ -1,16 +1,14 @@
 """Build images of MySQL and Redis for the local cluster from Debian packages, without pulling from a registry.
 
 MariaDB replaces MySQL, which Debian does not have. An image contains the programs listed here, the libraries they load
-and the data they read. It is cached under the versions of its packages, and pushed to the local registry; the files in
-.slipway/images contain the resulting references (`slipway:imageFiles` in the stack file).
+and the data they read. It is cached under the versions of its packages, and pushed to the registry of the stack. The
+files in .slipway/images contain the resulting references (`slipway:imageFiles` in the stack file).
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import http.client
-import io
 import json
 import re
 import shutil
@@ -28,10 +26,10 @@ from local.bootstrap.debian import apt_environment, which
 from local.bootstrap.downloads import architecture, cached_folder
 from local.errors import SetupError
 from local.node.images import add_bytes
-from local.node.names import REGISTRY
+from local.node.names import LOCAL_REPOSITORIES
 from local.paths import ClonePaths, write
 from local.progress import Task
-from slipway.image.oci import CONFIG, MANIFEST
+from slipway.image.oci import CONFIG, MANIFEST, Blob, OciImage
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 # The user of every pod of the stack.
@@ -90,24 +88,24 @@ RECIPES = {
 }  # fmt: skip
 
 
-def provide(task: Task, paths: ClonePaths) -> str | None:
-    """Build missing images, push them to the registry, and write their references for the program."""
-    messages = [_provide_image(task, paths, store) for store in stores_to_build(paths.stack_file)]
+def provide(task: Task, paths: ClonePaths, repositories: str = LOCAL_REPOSITORIES) -> str | None:
+    """Build missing images, push them to repositories below a path, and write their references for the program."""
+    messages = [_provide_image(task, paths, store, repositories) for store in stores_to_build(paths.stack_file)]
     return "; ".join(message for message in messages if message) or None
 
 
-def _provide_image(task: Task, paths: ClonePaths, store: str) -> str | None:
+def _provide_image(task: Task, paths: ClonePaths, store: str, repositories: str) -> str | None:
     recipe = RECIPES[store]
+    repository = f"{repositories}/{recipe.name}"
     tag = tag_of(recipe, resolve(task, recipe, paths))
     folder = paths.cache / f"image-{recipe.name}-{tag}"
     is_new = not folder.is_dir()
     if is_new:
         task.report(f"building the image of {recipe.title}")
     cached_folder(folder, partial(build, task, recipe))
-    pushed = push(folder, f"slipway/{recipe.name}", tag)
+    pushed = push(folder, repository, tag)
     digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    reference = f"localhost:{REGISTRY.partition(':')[2]}/slipway/{recipe.name}:{tag}@sha256:{digest}"
-    changed = write(paths.images / store, reference)
+    changed = write(paths.images / store, f"{repository}:{tag}@sha256:{digest}")
     done = "built" if is_new else "pushed" if pushed else "recorded" if changed else ""
     return f"{done} {recipe.name} {tag} ({recipe.title})" if done else None
 
@@ -292,45 +290,18 @@ def _add_text(image: tarfile.TarFile, name: str, text: str) -> None:
 
 def push(folder: Path, repository: str, tag: str) -> bool:
     """Push the image under the tag. Return False if the registry has it already."""
+    # Imported late: these take a second, in which the cluster starts.
+    import pulumi  # noqa: PLC0415
+
+    from slipway.image import registry  # noqa: PLC0415
+
     manifest = (folder / "manifest.json").read_bytes()
-    digest = f"sha256:{hashlib.sha256(manifest).hexdigest()}"
-    at = f"/v2/{repository}"
-    present = _request("HEAD", f"{at}/manifests/{tag}", (200, 404), headers={"Accept": MANIFEST})
-    if present.get("Docker-Content-Digest") == digest:
-        return False
     parsed: dict[str, Any] = json.loads(manifest)
-    for blob in (*parsed["layers"], parsed["config"]):
-        _upload(folder, f"{at}/blobs/uploads/", blob)
-    _request("PUT", f"{at}/manifests/{tag}", (201,), io.BytesIO(manifest), {"Content-Type": MANIFEST})
-    return True
-
-
-def _upload(folder: Path, uploads: str, blob: dict[str, Any]) -> None:
-    location = _request("POST", uploads, (202,))["Location"]
-    with (folder / blob["digest"].partition(":")[2]).open("rb") as content:
-        headers = {"Content-Length": str(blob["size"]), "Content-Type": "application/octet-stream"}
-        _request("PUT", f"{location}&digest={blob['digest']}", (201,), content, headers)
-
-
-def _request(
-    method: str,
-    url: str,
-    expected: tuple[int, ...],
-    body: IO[bytes] | None = None,
-    headers: Mapping[str, str] | None = None,
-) -> http.client.HTTPMessage:
-    """Send a request to the local registry, and return the headers of its response."""
-    connection = http.client.HTTPConnection(REGISTRY, timeout=60)
+    named = [*parsed["layers"], parsed["config"]]
+    blobs = [Blob(blob["mediaType"], (folder / blob["digest"].partition(":")[2]).read_bytes()) for blob in named]
     try:
-        connection.request(method, url.removeprefix(f"http://{REGISTRY}"), body, dict(headers or {}))
-        response = connection.getresponse()
-        text = response.read().decode(errors="replace")
-    except OSError as error:
-        raise SetupError(f"the local registry {REGISTRY} cannot be reached: {error}", "make down && make up") from error
-    finally:
-        connection.close()
-    if response.status not in expected:
-        raise SetupError(
-            f"the local registry answered {method} {url} with {response.status}: {text[:200]}", "make down && make up"
-        )
-    return response.headers
+        return registry.push(OciImage(Blob(MANIFEST, manifest), tuple(blobs)), repository, tag)
+    except pulumi.RunError as error:
+        native = repository.startswith(f"{LOCAL_REPOSITORIES}/")
+        fix = "make down && make up" if native else "correct that, then run `make up` again"
+        raise SetupError(str(error), fix) from None

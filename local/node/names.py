@@ -12,4 +12,6 @@ FIRST_SERVICE_ADDRESS = "10.96.0.1"
 DNS_ADDRESS = "10.96.0.10"
 INGRESS_ADDRESS = "10.96.0.20"
 REGISTRY = "127.0.0.1:5000"
+# Images of the local cluster are in repositories below this name.
+LOCAL_REPOSITORIES = "localhost:5000/slipway"
 CNI_NETWORK = "slipway"

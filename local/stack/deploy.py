@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
-import socket
-import ssl
 import urllib.parse
-from pathlib import Path
 from typing import Any
 
-import httpx2
-
 from local.errors import SetupError
+from local.node import data_images
 from local.node.certificates import issue_ingress
-from local.node.names import CONTEXT
+from local.node.names import CONTEXT, LOCAL_REPOSITORIES
 from local.paths import ClonePaths, home, quoted
 from local.processes import current_process
 from local.progress import Step, Task
-from local.stack import secrets, stack_file
-from slipway.cluster import api_client
-from slipway.cluster.kubeconfig import KubeconfigError, load
+from local.stack import first_request, secrets, stack_file
 from slipway.settings.project import PROJECT
 
 STACK = "local"
@@ -46,11 +39,13 @@ class StackDeployment:
 
     def steps(self) -> list[Step]:
         native = self.context == CONTEXT
-        waits = ("stack", "containers", "ingress and DNS", "volumes", "data images") if native else ("stack",)
-        prepare = Step("stack", self.prepare, after=("certificates",) if native else ())
+        waits = ("containers", "ingress and DNS", "volumes") if native else ("cluster",)
+        cluster = [] if native else [Step("cluster", self.check_cluster)]
         return [
-            prepare,
-            Step("pulumi up", self.up, after=waits),
+            *cluster,
+            Step("data images", self.data_images, after=("containers",) if native else ("cluster",)),
+            Step("stack", self.prepare, after=("certificates",) if native else ("cluster",)),
+            Step("pulumi up", self.up, after=("stack", "data images", *waits)),
             Step("first request", self.request, after=("pulumi up",)),
         ]
 
@@ -71,11 +66,25 @@ class StackDeployment:
     def pulumi(self, *arguments: str) -> list[str]:
         return [str(self.paths.bin / "pulumi"), *arguments, "--non-interactive", "--color", "never"]
 
+    def check_cluster(self, task: Task) -> str:
+        """Check that the cluster, which is not ours, and its registry have what the stack file names."""
+        from local.stack import other_cluster  # noqa: PLC0415 - slow to import, and not needed on the native cluster
+
+        other_cluster.check(task, other_cluster.read_settings())
+        return f"{self.context} has what the stack file names"
+
+    def data_images(self, task: Task) -> str | None:
+        """Build the images of the stores that name none, and push them beside the image of the app."""
+        if self.context == CONTEXT:
+            return data_images.provide(task, self.paths, LOCAL_REPOSITORIES)
+        from local.stack import other_cluster  # noqa: PLC0415
+
+        return data_images.provide(task, self.paths, other_cluster.repositories(other_cluster.read_settings()))
+
     def prepare(self, task: Task) -> str | None:
         """Create the secrets and the stack that do not exist yet."""
         messages = [f"created {name}" for name in secrets.create_secrets(self.paths)]
         if self.context != CONTEXT:
-            check_context(self.context, task)
             issue_ingress(self.paths)
         if secrets.drop_foreign_salt(self.paths.stack_file, self.paths.passphrase):
             messages.append("removed the encryption salt of another passphrase from stacks/Pulumi.local.yaml")
@@ -128,32 +137,32 @@ class StackDeployment:
         return f"stack {STACK} is up"
 
     def request(self, task: Task) -> str:
-        """Request /version over HTTPS through the ingress, and check the certificate against the local CA."""
+        """Request /version over HTTPS through the ingress, and check the certificate."""
         url, version = self.outputs.get("url"), self.outputs.get("version")
-        if not url or self.context != CONTEXT:
-            return f"skipped: {url or 'the stack has no url'}"
-        last = ""
+        if not url:
+            return "skipped: the stack has no url"
+        namespace, last = str(self.outputs.get("namespace")), ""
+        native = self.context == CONTEXT
+        addresses = first_request.addresses(url, [] if native else self._ingress_addresses(namespace))
 
         def answers() -> bool:
             nonlocal last
-            try:
-                status, body = get(url, "/version", self.paths.ca_certificate)
-                last = f"{status} {body}"
-                return status == 200 and (not version or version in body)
-            except (OSError, http.client.HTTPException) as error:
-                last = str(error)
-                return False
-            finally:
-                task.write_log(last)
+            status, last = first_request.get(url, "/version", self.paths.ca_certificate, addresses)
+            task.write_log(last)
+            return status == 200 and (not version or version in last)
 
         try:
             task.wait_until(answers, "no answer", 120)
         except SetupError as error:
-            raise SetupError(
-                f"{url}/version answers: {last}",
-                f"{self.paths.bin / 'kubectl'} -n {self.outputs.get('namespace')} get pods,ingress",
-            ) from error
+            look = f"kubectl -n {namespace} get pods,ingress"
+            fix = f"{self.paths.bin / look}" if native else first_request.unreached(look, self.context, addresses)
+            raise SetupError(f"{url}/version answers: {last}", fix) from error
         return f"{url}/version answers {last}"
+
+    def _ingress_addresses(self, namespace: str) -> list[str]:
+        from local.stack import other_cluster  # noqa: PLC0415
+
+        return other_cluster.ingress_addresses(self.context, namespace)
 
     def summary(self) -> str:
         """Return the URLs of the stack and the next commands for the user."""
@@ -162,19 +171,19 @@ class StackDeployment:
         service = next(iter(services), "api")
         others = "".join(f"\n         {other}" for other in services.values() if other != url)
         logs = f"kubectl -n {namespace} logs -f --prefix --all-pods deployment/{service}"
-        if self.context != CONTEXT:
-            return (
-                f"\n  URL    {url}{others}\n  logs   {logs.replace('kubectl', f'kubectl --context {self.context}')}\n"
-            )
         # curl resolves *.localhost itself, but sends it to a proxy as it does any other name.
         proxied = any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"))
         curl = "curl --noproxy '*'" if proxied else "curl"
-        return (
+        head = (
             f"\n  URL    {url}{others}"
             f"\n  try    {curl} --cacert {quoted(self.paths.ca_certificate)} {url}/version"
             f"\n  shell  . ./activate    (then use pulumi, kubectl and pytest directly)"
-            f"\n  logs   . ./activate && {logs}"
-            f"\n  stop   make down    (keeps the data; make clean removes it)\n"
+        )
+        if self.context != CONTEXT:
+            logs = logs.replace("kubectl", f"kubectl --context {self.context}")
+            return f"{head}\n  logs   {logs}\n  stop   ./slipway destroy -s {STACK}    (deletes the data)\n"
+        return (
+            f"{head}\n  logs   . ./activate && {logs}\n  stop   make down    (keeps the data; make clean removes it)\n"
         )
 
 
@@ -187,37 +196,3 @@ def first_error(log: str) -> str:
     """Return the first error in the log of Pulumi, without its resource."""
     match = re.search(r"\berror: (.*\S)", log)
     return match[1] if match else ""
-
-
-def get(url: str, path: str, ca: Path) -> tuple[int, str]:
-    """Send a request to 127.0.0.1 with the host of the URL, because not every resolver knows *.localhost."""
-    host = urllib.parse.urlsplit(url).hostname or ""
-    context = ssl.create_default_context(cafile=str(ca))
-    with (
-        socket.create_connection(("127.0.0.1", 443), timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname=host) as secure,
-    ):
-        connection = http.client.HTTPConnection(host)
-        connection.sock = secure
-        connection.request("GET", path, headers={"Host": host})
-        response = connection.getresponse()
-        return response.status, response.read().decode(errors="replace").strip()
-
-
-def check_context(context: str, task: Task) -> None:
-    """Raise SetupError unless the kubeconfig of the user has the context, and its server answers."""
-    where = f"stacks/Pulumi.local.yaml: slipway:cluster.context: {context}"
-    try:
-        access = load().access(context)
-        server = api_client.http(access)
-    except KubeconfigError as error:
-        raise SetupError(f"{where}: {error}", f"use another context, or {CONTEXT} for the native cluster") from None
-    try:
-        with server:
-            server.get("/version")
-    except httpx2.TransportError as error:
-        raise SetupError(
-            f"{where}: its API server {access.server} cannot be reached: {error or type(error).__name__}",
-            f"start that cluster, or use {CONTEXT} for the native cluster",
-        ) from None
-    task.report(f"using kube context {context} ({access.server})")

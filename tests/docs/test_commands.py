@@ -163,12 +163,19 @@ def test_every_page_is_reached_from_the_readme():
 def test_the_quickstart_is_a_stack_file_that_the_program_takes():
     quickstart = yaml.safe_load(Page(REPOSITORY / "README.md").blocks("yaml")[0])["config"]
     config = laid_over(quickstart, stack_config("local"))
-    del config["slipway:cluster"]["server"], config["slipway:imageFiles"]
+    del config["slipway:cluster"]["server"]
     program = declare("local", config)
-    images = [found["spec"]["template"]["spec"]["containers"][0]["image"] for found in of_kind(program, "StatefulSet")]
-    assert sorted(images) == sorted(quickstart[f"slipway:{store}"]["image"] for store in ("mysql", "redis"))
     assert program.outputs["image"].startswith("localhost:5001/slipway/api:src-")
     assert {found["spec"]["ingressClassName"] for found in of_kind(program, "Ingress")} == {"nginx"}
+
+
+def test_the_stores_of_the_quickstart_may_name_images_instead_of_being_built():
+    named = yaml.safe_load(Page(REPOSITORY / "docs" / "local-cluster.md").blocks("yaml")[0])["config"]
+    config = laid_over(named, stack_config("local"))
+    del config["slipway:imageFiles"]
+    program = declare("local", config)
+    images = [found["spec"]["template"]["spec"]["containers"][0]["image"] for found in of_kind(program, "StatefulSet")]
+    assert sorted(images) == sorted(named[f"slipway:{store}"]["image"] for store in ("mysql", "redis"))
 
 
 def test_the_picture_shows_what_the_program_declares():

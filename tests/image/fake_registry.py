@@ -60,7 +60,7 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
             if url.path == "/token":
                 self.token({**parse_qs(url.query), **parse_qs(body.decode())}, given)
                 return
-            path = url.path.removeprefix("/v2/slipway/api/")
+            path = re.sub("^/v2/.*?/?(?=$|manifests/|blobs/)", "", url.path)
             registry.requests.append(f"{self.command} {path} {given}".strip())
             if statuses := registry.refusals.get(self.command):
                 self.answer(
@@ -90,9 +90,12 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
             else:
                 self.answer(404)
 
+        def get(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
+            self.answer(404 if path else 200)
+
         def post(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             base = f"http://{registry.uploads_to}" if registry.uploads_to else ""
-            self.answer(202, headers={"Location": f"{base}/v2/slipway/api/blobs/uploads/1?state=a%3D%3D"})
+            self.answer(202, headers={"Location": f"{base}{self.path}1?state=a%3D%3D"})
 
         def put(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             if path.startswith("manifests/"):

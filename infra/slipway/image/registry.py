@@ -51,6 +51,11 @@ def push(image: OciImage, repository: str, tag: str) -> bool:
     return True
 
 
+def unreachable(repository: str) -> str:
+    """Return why the registry of a repository does not answer this machine; empty if it does."""
+    return _Registry(repository).unreachable()
+
+
 def origin(host: str) -> str:
     """Return the URL of the registry API. As with Docker, only a registry on this machine may be without TLS."""
     server = "registry-1.docker.io" if host == "docker.io" else host
@@ -74,6 +79,13 @@ class _Registry:
         self._session.trust_env = not is_local(self._host)
         self._session.auth = self._authorize
         self._session.mount(self._origin, HTTPAdapter(max_retries=RETRIES))
+
+    def unreachable(self) -> str:
+        try:
+            self._session.get(f"{self._origin}v2/", timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+        except RequestException as error:
+            return self._unreachable(error)
+        return ""
 
     def has(self, path: str, blob: Blob) -> bool:
         answer = self._request("HEAD", path, (200, 404), headers={"Accept": blob.media_type})

@@ -12,9 +12,8 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -32,6 +31,7 @@ from local.node.data_images import (
 )
 from local.paths import ClonePaths
 from local.progress import Screen, Task
+from tests.image.fake_registry import FakeRegistry, serve_registry
 
 URIS = (
     "Reading package lists...\n"
@@ -176,66 +176,9 @@ def test_without_apt_the_fix_is_to_name_an_image(tmp_path: Path, task: Task, mon
 # --- registry
 
 
-class FakeRegistry(ThreadingHTTPServer):
-    """The part of a registry that a push needs."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answers)
-        self.blobs: dict[str, bytes] = {}
-        self.manifests: dict[str, bytes] = {}
-
-
-class _Answers(BaseHTTPRequestHandler):
-    @property
-    def registry(self) -> FakeRegistry:
-        return cast("FakeRegistry", self.server)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def body(self) -> bytes:
-        length = self.headers["Content-Length"]
-        if length is not None:
-            return self.rfile.read(int(length))
-        content = b""
-        while size := int(self.rfile.readline(), 16):
-            content += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return content
-
-    def answer(self, status: int, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_HEAD(self) -> None:
-        known = self.registry.manifests.get(self.path.rpartition("/")[2])
-        digest = f"sha256:{hashlib.sha256(known).hexdigest()}" if known else ""
-        self.answer(200 if known else 404, Docker_Content_Digest=digest)
-
-    def do_POST(self) -> None:
-        self.answer(202, Location=f"http://127.0.0.1:{self.registry.server_port}/upload/1?state=x")
-
-    def do_PUT(self) -> None:
-        if self.path.startswith("/upload/"):
-            digest, content = self.path.rpartition("digest=")[2], self.body()
-            self.registry.blobs[digest] = content
-            self.answer(201 if digest == f"sha256:{hashlib.sha256(content).hexdigest()}" else 400)
-        else:
-            self.registry.manifests[self.path.rpartition("/")[2]] = self.body()
-            self.answer(201)
-
-
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRegistry]:
-    with FakeRegistry() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(data_images, "REGISTRY", f"127.0.0.1:{server.server_port}")
-        yield server
-        server.shutdown()
+def registry() -> Iterator[FakeRegistry]:
+    yield from serve_registry()
 
 
 def built(folder: Path) -> Path:
@@ -253,20 +196,27 @@ def built(folder: Path) -> Path:
 
 def test_an_image_is_pushed_whole_and_only_once(tmp_path: Path, registry: FakeRegistry) -> None:
     folder = built(tmp_path / "image")
-    assert push(folder, "slipway/redis", "7-1") is True
-    assert push(folder, "slipway/redis", "7-1") is False
+    assert push(folder, f"{registry.host}/slipway/redis", "7-1") is True
+    assert push(folder, f"{registry.host}/slipway/redis", "7-1") is False
     manifest = json.loads(registry.manifests["7-1"])
     assert {blob["digest"] for blob in (*manifest["layers"], manifest["config"])} == registry.blobs.keys()
     assert all(len(registry.blobs[blob["digest"]]) == blob["size"] for blob in manifest["layers"])
 
 
-def test_an_unreachable_registry_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(data_images, "REGISTRY", "127.0.0.1:9")
-    with pytest.raises(SetupError, match=r"registry 127\.0\.0\.1:9 cannot be reached"):
-        push(built(tmp_path / "image"), "slipway/redis", "7-1")
+@pytest.mark.parametrize(
+    ("repository", "fix"),
+    [("localhost:5000/slipway/redis", "make down && make up"), ("localhost:9/a/redis", "correct")],
+)
+def test_an_unreachable_registry_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, repository: str, fix: str
+) -> None:
+    monkeypatch.setattr("slipway.image.registry.origin", lambda _: "http://127.0.0.1:9/")
+    with pytest.raises(SetupError, match=r"registry localhost:\d+ cannot be reached") as caught:
+        push(built(tmp_path / "image"), repository, "7-1")
+    assert caught.value.fix.startswith(fix)
 
 
-def test_the_stack_gets_the_digest_of_the_registry(
+def test_the_stack_gets_the_digest_of_the_registry_that_its_nodes_pull_from(
     tmp_path: Path, task: Task, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = ClonePaths(tmp_path / "clone", tmp_path / "cache")
@@ -275,7 +225,7 @@ def test_the_stack_gets_the_digest_of_the_registry(
     monkeypatch.setattr(data_images, "resolve", lambda *_: package_files(URIS))
     tag = tag_of(RECIPES["redis"], package_files(URIS))
     built(paths.cache / f"image-redis-{tag}")
-    assert "Redis from Debian packages" in str(provide(task, paths))
+    assert "Redis from Debian packages" in str(provide(task, paths, f"{registry.host}/team"))
     digest = hashlib.sha256(registry.manifests[tag]).hexdigest()
-    assert (paths.images / "redis").read_text().endswith(f"/slipway/redis:{tag}@sha256:{digest}")
-    assert provide(task, paths) is None
+    assert (paths.images / "redis").read_text() == f"{registry.host}/team/redis:{tag}@sha256:{digest}"
+    assert provide(task, paths, f"{registry.host}/team") is None

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import threading
 from pathlib import Path
 
 import pytest
-import yaml
 
 from local.command import take_lock
 from local.errors import SetupError
 from local.paths import ClonePaths
-from local.progress import Screen, Task
-from local.stack.deploy import StackDeployment, check_context, first_error, worth_showing
-
-
-@pytest.fixture
-def task(tmp_path: Path) -> Task:
-    return Task("stack", tmp_path / "stack.log", Screen(io.StringIO()), threading.Event())
-
-
-def kubeconfig(path: Path, context: str, server: str) -> Path:
-    cluster = {"name": "c", "cluster": {"server": server}}
-    contexts = {"name": context, "context": {"cluster": "c"}}
-    path.write_text(yaml.safe_dump({"clusters": [cluster], "contexts": [contexts]}))
-    return path
+from local.stack.deploy import StackDeployment, first_error, worth_showing
 
 
 @pytest.mark.parametrize(
@@ -46,26 +30,6 @@ def test_the_reason_is_the_first_error_of_pulumi() -> None:
     log = "    v1:Namespace x  error: not allowed\n  **failed** 1 error\n error: update failed\nDuration: 3s\n"
     assert first_error(log) == "not allowed"
     assert first_error("Duration: 3s\n") == ""
-
-
-def test_an_unknown_context_is_reported_with_the_known_ones(
-    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "kind-dev", "https://127.0.0.1:9")))
-    with pytest.raises(SetupError) as caught:
-        check_context("kind-kind", task)
-    assert (
-        "stacks/Pulumi.local.yaml: slipway:cluster.context: kind-kind: context 'kind-kind' is not" in caught.value.cause
-    )
-    assert "(contexts there: kind-dev)" in caught.value.cause
-
-
-def test_an_unreachable_cluster_is_reported_with_its_address(
-    tmp_path: Path, task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "kind-kind", "https://127.0.0.1:9")))
-    with pytest.raises(SetupError, match=r"API server https://127\.0\.0\.1:9 cannot be reached: .*refused"):
-        check_context("kind-kind", task)
 
 
 def test_the_users_pulumi_settings_do_not_lead_the_local_stack_elsewhere(
@@ -92,6 +56,30 @@ def test_the_commands_of_the_summary_can_be_pasted(tmp_path: Path, monkeypatch: 
     assert "kubectl -n n logs -f --prefix --all-pods deployment/api" in text
     assert "\n         https://web.slipway.localhost" in text
     assert "make down" in text
+
+
+def test_another_cluster_is_checked_first_and_gets_everything_but_the_daemons_of_the_native_one() -> None:
+    paths = ClonePaths(Path("/clone"), Path("/cache"))
+    native, other = (
+        {step.name: step.after for step in StackDeployment(paths, context).steps()}
+        for context in ("slipway-local", "kind-kind")
+    )
+    assert list(other) == ["cluster", *native] == ["cluster", "data images", "stack", "pulumi up", "first request"]
+    assert {*other["data images"], *other["stack"], *other["pulumi up"]} <= other.keys()
+    assert other["data images"] == other["stack"] == ("cluster",)
+    assert "data images" in native["pulumi up"]
+
+
+def test_the_summary_of_another_cluster_names_its_context_and_does_not_promise_that_make_down_stops_it(
+    tmp_path: Path,
+) -> None:
+    deployment = StackDeployment(ClonePaths(tmp_path, tmp_path), "kind-kind")
+    deployment.outputs = {"url": "https://api.slipway.localhost", "namespace": "n", "services": {"api": "x"}}
+    text = deployment.summary()
+    assert "kubectl --context kind-kind -n n logs" in text
+    assert f"--cacert {tmp_path}/.slipway/ca.crt https://api.slipway.localhost/version" in text
+    assert "./slipway destroy -s local" in text
+    assert "make down" not in text
 
 
 def test_a_second_make_in_the_same_clone_is_refused(tmp_path: Path) -> None:
