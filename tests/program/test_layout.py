@@ -17,6 +17,7 @@ from slipway.settings.project import ROOT
 ORDER = [
     "files",
     "suggestions",
+    "project",
     "naming",
     "objects",
     "engine",
@@ -32,7 +33,7 @@ ORDER = [
     "stores",
     "releases",
     "retention",
-    "adoption",
+    "program",
     "exec_credential",
     "ops",
     "__main__",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.ops import features
+from tests import features
 
 
 def test_every_row_of_the_table_is_known():

@@ -1,4 +1,4 @@
-"""`./slipway features`: which rows of the feature table are proved, and by which tests.
+"""`make features`: which rows of the feature table are proved, and by which tests.
 
 A row counts as done when a test has `@pytest.mark.feature("A1")`, and as partly done when all of its tests have a
 `part="..."` that says what they prove. `make test` and `make e2e` show whether those tests pass.
@@ -14,7 +14,7 @@ from collections import defaultdict
 import pytest
 
 from slipway.ops.errors import UserError
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 TABLE = ROOT / "tests" / "features.md"
 DOCUMENT = ROOT / "docs" / "reference" / "features.md"
