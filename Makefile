@@ -73,7 +73,7 @@ scan: venv ## run kube-score, kubeconform, gitleaks and others on all stacks, wo
 	@.venv/bin/python -m tests.scan
 
 features: venv ## list the features that tests prove; writes docs/reference/features.md
-	@./slipway features --write
+	@.venv/bin/python -m tests.features
 
 picture: venv ## draw docs/flow.svg, from a stack file to the cluster, from what the program declares
 	@.venv/bin/python -m tests.docs.flow

@@ -17,7 +17,7 @@ VERBS = (
     *(diagnosis.status, diagnosis.logs, cluster.port_forward, releases.backup, releases.restore),
     *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, program.features),
+    program.policies,
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 

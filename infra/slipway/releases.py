@@ -23,10 +23,10 @@ from pulumi_kubernetes import core, meta
 from slipway import engine
 from slipway.environment import Environment
 from slipway.image.app_image import AppImage
-from slipway.naming import COMPONENT, PART_OF, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.project import ROOT
 from slipway.rollout import completion
 from slipway.settings.names import UNRECORDED
-from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 
 KEPT = 10
@@ -74,7 +74,7 @@ def declare(
         metadata=meta.v1.ObjectMetaArgs(
             name=data.apply(lambda data: content_name(RELEASE, data)),
             namespace=environment.namespace,
-            labels=labels(PART_OF, RELEASE),
+            labels=labels(ENVIRONMENT, RELEASE),
             annotations=_circumstances(settings),
         ),
         data=data,
@@ -107,7 +107,7 @@ def kept(api: Client, stack: str) -> list[Release]:
 
 
 def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
-    own: dict[str, Any] = {**selector_of(PART_OF, stack), COMPONENT: RELEASE}
+    own: dict[str, Any] = {**selector_of(ENVIRONMENT, stack), COMPONENT: RELEASE}
     records: list[tuple[str, Release]] = []
     for record in api.list(ConfigMap, labels=own):
         metadata: Any = record.metadata

@@ -16,6 +16,7 @@ from tests.paths import INFRA, REPOSITORY
 ORDER = [
     "files",
     "suggestions",
+    "project",
     "naming",
     "objects",
     "engine",
@@ -31,7 +32,7 @@ ORDER = [
     "stores",
     "releases",
     "retention",
-    "adoption",
+    "program",
     "exec_credential",
     "ops",
     "__main__",

@@ -17,7 +17,7 @@ from slipway.files import file_errors
 from slipway.image.build_context import prepared
 from slipway.image.oci import File, OciImage, assemble
 from slipway.image.source import APP, arguments, content_tag
-from slipway.settings.project import PROJECT, ROOT
+from slipway.project import INFRA
 from slipway.settings.sections.stack import Image
 
 
@@ -57,8 +57,8 @@ class AppImage(pulumi.ComponentResource):
             image_name=f"{image.repository}:{tag}",
             build=docker.DockerBuildArgs(
                 # Relative to infra/, where the engine runs the program: equal on every machine, unlike absolute paths.
-                context=os.path.relpath(context, ROOT / "infra"),
-                dockerfile=os.path.relpath(context / "Dockerfile", ROOT / "infra"),
+                context=os.path.relpath(context, INFRA),
+                dockerfile=os.path.relpath(context / "Dockerfile", INFRA),
                 target=image.target,
                 platform=image.platform,
                 args={"VERSION": tag},
@@ -73,7 +73,7 @@ class AppImage(pulumi.ComponentResource):
 
     def _promote(self, stack: str) -> None:
         outputs = pulumi.StackReference(
-            f"{pulumi.get_organization()}/{PROJECT}/{stack}", opts=pulumi.ResourceOptions(parent=self)
+            f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}", opts=pulumi.ResourceOptions(parent=self)
         )
         self.reference = outputs.outputs.apply(lambda values: _promotable(values.get("image"), stack))
         self.version = self.reference.apply(version_of)

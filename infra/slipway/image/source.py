@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 import certifi
 import pulumi
 
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 from slipway.settings.sections.stack import Image
 
 APP = ROOT / "app"

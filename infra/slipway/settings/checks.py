@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.naming import CANARY
+from slipway.project import ROOT
 from slipway.settings import pools
 from slipway.settings.errors import InvalidSetting
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
-from slipway.settings.project import ROOT
 from slipway.settings.sections.network import Tls
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.stores import Mysql

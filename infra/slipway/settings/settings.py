@@ -13,8 +13,8 @@ import pulumi
 from pydantic import Field
 
 from slipway import files
+from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, password_of
-from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster, Image, Quota, RecordedRelease, Registry, SecretStore, Waiver
@@ -114,7 +114,7 @@ class Settings(Section):
     def secret(self, name: str) -> pulumi.Output[str]:
         """Return the value of a secret as a secret output, which the engine encrypts in the state."""
         if self.secret_files is None:
-            return pulumi.Config(PROJECT).require_secret(name)
+            return pulumi.Config(CONFIG).require_secret(name)
         return pulumi.Output.secret(files.read_text(ROOT / self.secret_files / name))
 
 

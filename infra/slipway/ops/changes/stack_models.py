@@ -23,8 +23,8 @@ from slipway.objects import SECRET, Object, mapping
 from slipway.ops.changes.comparison import Change, Field, Model
 from slipway.ops.errors import UserError
 from slipway.ops.program.recorder import Program, declare
+from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, password_of
-from slipway.settings.project import PROJECT, ROOT
 
 # Runs in the tree of another revision, so it only uses what every revision has.
 _DECLARE = """\
@@ -114,7 +114,7 @@ def _encrypted(stack_file: Path) -> dict[str, str]:
     """Return a short digest of the ciphertext of each secret: it shows that a value is new, and nothing about it."""
     content = yaml.safe_load(stack_file.read_text()) if stack_file.is_file() else None
     config: dict[str, Any] = (content or {}).get("config") or {}
-    secrets = {key.removeprefix(f"{PROJECT}:"): mapping(value).get("secure") for key, value in config.items()}
+    secrets = {key.removeprefix(f"{CONFIG}:"): mapping(value).get("secure") for key, value in config.items()}
     return {
         _KEY_OF.get(name, name): hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in secrets.items() if text
     }
