@@ -27,8 +27,8 @@ from local.bootstrap.downloads import cached_folder
 from local.paths import clone_paths
 from slipway.ops.program import render
 from slipway.settings.project import ROOT
-from tests import schemas
-from tests.schemas import NEWEST, OLDEST
+from slipway.testing import schemas
+from slipway.testing.schemas import NEWEST, OLDEST
 from tests.variants import NAMES, VARIANTS, model
 
 # Name -> argument of `go install`. Tools are built once and cached with those of `make up`.

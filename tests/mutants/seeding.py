@@ -17,7 +17,7 @@ import pulumi
 from slipway.objects import Object
 from slipway.ops.program.recorder import declare
 from slipway.rules import house_rules
-from tests import schemas
+from slipway.testing import schemas
 from tests.conftest import with_changes
 from tests.faults import Fault, named
 from tests.variants import VARIANTS, model

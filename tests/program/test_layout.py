@@ -36,6 +36,7 @@ ORDER = [
     "program",
     "exec_credential",
     "ops",
+    "testing",
     "__main__",
 ]
 PARTS = ("infra", "local", "policy")

@@ -15,7 +15,7 @@ import pytest
 
 from slipway.objects import Object
 from slipway.ops.program.recorder import declare
-from tests import schemas
+from slipway.testing import schemas
 from tests.api_faults import ACCEPTED, REFUSED, planted
 from tests.conftest import with_changes
 from tests.e2e.conftest import environment, run
