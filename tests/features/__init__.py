@@ -14,10 +14,10 @@ from collections import defaultdict
 import pytest
 
 from slipway.ops.errors import UserError
-from slipway.project import ROOT
+from tests.paths import REPOSITORY
 
-TABLE = ROOT / "tests" / "features.md"
-DOCUMENT = ROOT / "docs" / "reference" / "features.md"
+TABLE = REPOSITORY / "tests" / "features.md"
+DOCUMENT = REPOSITORY / "docs" / "reference" / "features.md"
 
 Proof = tuple[str, str | None]
 """Test, and the part of the row that it proves; None for the whole row."""
@@ -76,7 +76,7 @@ def _proofs() -> dict[str, list[Proof]]:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         code = pytest.main(
-            ["--collect-only", "-q", "-m", "", "--rootdir", str(ROOT), str(ROOT / "tests")], plugins=[marks]
+            ["--collect-only", "-q", "-m", "", "--rootdir", str(REPOSITORY), str(REPOSITORY / "tests")], plugins=[marks]
         )
     if code != pytest.ExitCode.OK:
         _, _, errors = output.getvalue().rpartition("= ERRORS =")

@@ -1,1 +1,1 @@
-"""`python -m tests.schemas` generates the schemas of custom resources in infra/slipway/testing/custom."""
+"""`python -m tests.schemas` generates the schemas of custom resources in infra/slipway/schemas/custom."""

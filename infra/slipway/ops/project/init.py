@@ -65,11 +65,7 @@ def create(root: Path, wishes: Wishes, ask: Ask | None = None) -> list[Guess]:
     _add_lines(root / ".gitignore", templates.GITIGNORE)
     if any(app.context == "." for app in apps):
         _add_lines(root / ".dockerignore", templates.DOCKERIGNORE)
-    run_in(
-        root,
-        "import json; from slipway.ops.program import schema; from slipway import files; "
-        "files.write({schema.SCHEMA: json.dumps(schema.schema(), indent=2, ensure_ascii=False) + chr(10)})",
-    )
+    run_in(root, "-m", "slipway", "config", "schema", "--write")
     record(root)
     return [*(found for app in apps for found in app.guesses), *_of_project(place, apps)]
 
@@ -191,26 +187,16 @@ def _of_project(place: templates.Place, apps: list[App]) -> list[Guess]:
 
 
 def record(root: Path) -> None:
-    """Record the objects of all stacks in tests/golden. Raises ProjectError if the program does not run."""
-    run_in(root, "from pathlib import Path; from slipway import testing; testing.record(Path('tests/golden'))")
+    """Record the objects of all stacks in stacks/golden. Raises ProjectError if the program refuses one."""
+    run_in(root, "-m", "slipway", "check", "--write")
 
 
-def run_in(root: Path, code: str) -> None:
-    """Run Python for another project than this process works for. Raises ProjectError with its last line."""
+def run_in(root: Path, *arguments: str) -> None:
+    """Run Python for another project than this process works for. Raises ProjectError with what it says."""
     paths = [str(IMPORTED_FROM), *filter(None, [os.environ.get("PYTHONPATH")])]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "SLIPWAY_PROJECT": str(root)}
-    done = subprocess.run(
-        [sys.executable, "-c", _QUIET + code], cwd=root, env=env, capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, *arguments]
+    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise ProjectError(f"{root}: its program does not run: {done.stderr.strip()}")
-
-
-# One message in place of a traceback.
-_QUIET = """\
-import sys
-def _show(kind, error, trace):
-    from slipway.ops import errors
-    print(errors.message(error) or f"{kind.__name__}: {error}", file=sys.stderr)
-sys.excepthook = _show
-"""
+        lines = [line for line in done.stderr.splitlines() if ": hint: " not in line]
+        raise ProjectError("its program does not run:\n" + "\n".join(lines))

@@ -136,10 +136,7 @@ def _write_and_record(before: dict[Path, str], after: dict[Path, str]) -> None:
     """Write the files, and record the objects of all stacks. If the program refuses them, the former files are back."""
     files.write(after)
     try:
-        if (ROOT / "tests" / "test_my_stacks.py").is_file():
-            init.record(ROOT)
-        else:
-            init.run_in(ROOT, "from slipway.ops.program.recorder import declare, stacks; [*map(declare, stacks())]")
+        init.record(ROOT)
     except ProjectError:
         files.write(before)
         for file in after.keys() - before.keys():
