@@ -36,6 +36,8 @@ def _name() -> str:
     return named[1] if named else CONFIG
 
 
+IMPORTED_FROM = Path(__file__).resolve().parents[1]
+"""The folder from which Python imports this package: infra/ of a clone, or site-packages."""
 ROOT = _root()
 INFRA = ROOT / "infra"
 """The folder with __main__.py, in which the engine runs the program."""

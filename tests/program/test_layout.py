@@ -16,6 +16,7 @@ from tests.paths import INFRA, REPOSITORY
 ORDER = [
     "files",
     "suggestions",
+    "schemas",
     "project",
     "naming",
     "objects",
