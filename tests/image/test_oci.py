@@ -14,12 +14,12 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from slipway.image.app_image import assembled, image_config
+from slipway.image.daemonless import from_context
 from slipway.image.oci import OciImage
 from slipway.image.source import arguments, content_tag, prepare
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 from tests.conftest import Changed
-from tests.image.test_image import stages
+from tests.image.test_image import DOCKERFILE, stages
 
 DAEMONLESS = Image(repository="r.io/slipway/api", builder="daemonless")
 
@@ -37,18 +37,18 @@ def write_app(folder: Path) -> Path:
 
 def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """Assemble an image as the program does, in a folder beside the app."""
-    monkeypatch.setattr("slipway.image.source.APP", app)
+    monkeypatch.setattr("slipway.image.source.ROOT", app.parent)
     tag = content_tag(app, arguments(DAEMONLESS))
     shutil.rmtree(app.parent / "context", ignore_errors=True)
     prepare(app.parent / "context", DAEMONLESS, tag)
-    return assembled(app.parent / "context", DAEMONLESS, tag)
+    return from_context(app.parent / "context", DAEMONLESS, tag)
 
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """An image with a made-up binary: needs no Go."""
     monkeypatch.setattr(
-        "slipway.image.source._compile", lambda context, *_: (context / "dist" / "api").write_bytes(b"ELF")
+        "slipway.image.source.compile_program", lambda context, *_: (context / "dist" / "api").write_bytes(b"ELF")
     )
     return build(write_app(tmp_path / "app"), monkeypatch)
 
@@ -148,11 +148,14 @@ def test_the_layers_hold_root_s_files_without_a_time(image: OciImage):
     assert entries == [*certificates, ("etc/ssl/certs/ca-certificates.crt", 0o644), ("api", 0o755)]
 
 
-def test_the_image_has_the_configuration_of_the_dockerfile():
+def test_the_image_has_the_configuration_of_the_dockerfile(image: OciImage, tmp_path: Path):
     lines = [line.replace("${VERSION}", "src-1") for line in stages()["image"][1:] if line]
     instructions = {line.split(" ")[0]: line.partition(" ")[2] for line in lines}
     assert instructions.keys() == {"ARG", "LABEL", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"}
-    assert image_config("src-1") == {
+    shutil.copytree(tmp_path / "context" / "dist", tmp_path / "app" / "dist")
+    (tmp_path / "app" / "Dockerfile").write_text(DOCKERFILE.read_text())
+    built = from_context(tmp_path / "app", DAEMONLESS, "src-1")
+    assert json.loads(content(built, json.loads(built.manifest.content)["config"]["digest"]))["config"] == {
         "User": instructions["USER"],
         "ExposedPorts": {f"{port}/tcp": {} for port in instructions["EXPOSE"].split()},
         "Healthcheck": {"Test": ["CMD", *json.loads(instructions["HEALTHCHECK"].removeprefix("CMD "))]},

@@ -16,7 +16,7 @@ import pytest
 from slipway import files
 from slipway.__main__ import main
 from slipway.files import FileError
-from slipway.image.source import APP, content_tag
+from slipway.image.source import content_tag
 from slipway.ops import features
 from slipway.ops.drills import drill, report
 from slipway.ops.drills.catalogue import DRILLS
@@ -210,7 +210,7 @@ def test_an_unreadable_secret_of_the_local_stack_is_named(name: str, sdk: None, 
 
 
 def test_an_unreadable_source_file_is_named(sdk: None, monkeypatch: pytest.MonkeyPatch):
-    assert content_tag(APP, {}).startswith("src-")
+    assert content_tag(ROOT / "app", {}).startswith("src-")
     unreadable(monkeypatch, "go.sum")
     with pytest.raises(pulumi.RunError, match=rf"app/go\.sum: {DENIED}"):
         declare("dev")
