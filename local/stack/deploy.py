@@ -16,7 +16,7 @@ from local.paths import ClonePaths, home, quoted
 from local.processes import current_process
 from local.progress import Step, Task
 from local.stack import first_request, secrets, stack_file
-from slipway.settings.project import PROJECT
+from slipway.project import PROJECT
 
 STACK = "local"
 # They would select another state or stack, or override the passphrase file.

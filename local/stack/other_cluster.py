@@ -23,6 +23,7 @@ from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kubeconfig import KubeconfigError
 from slipway.image import registry
 from slipway.ops.program import config
+from slipway.settings.sections.images import Image
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.settings import Settings
 
@@ -126,20 +127,27 @@ def other_architecture(settings: Settings, nodes: Listed) -> Iterator[SetupError
     if not have:
         return
     nodes_are = f"the nodes of the cluster are {', '.join(sorted(have))}"
-    wanted = settings.image.platform.partition("/")[2]
-    if settings.image.source == "build" and wanted not in have:
-        fix = f"set it to linux/{min(have)}"
-        yield SetupError(f"{STACK_FILE}: slipway:image.platform: {settings.image.platform}: {nodes_are}", fix)
+    for key, image in built(settings).items():
+        platforms = image.platforms or [image.platform]
+        if not have & {platform.partition("/")[2] for platform in platforms}:
+            where = f"{STACK_FILE}: {key}.platform: {', '.join(platforms)}"
+            yield SetupError(f"{where}: {nodes_are}", f"set it to linux/{min(have)}")
     for name in from_packages(settings):
         if architecture() not in have:
-            built = f"{architecture()}, the processor of this machine"
-            cause = f"the image of {name} would be built for {built}; {nodes_are}"
+            own = f"{architecture()}, the processor of this machine"
+            cause = f"the image of {name} would be built for {own}; {nodes_are}"
             yield SetupError(cause, f"set slipway:{name}.image in {STACK_FILE} to a pinned image")
 
 
+def built(settings: Settings) -> dict[str, Image]:
+    """Return the images that are built from this project and pushed, by their key in the stack file."""
+    images = {"slipway:image" if settings.image else f"slipway:images.{name}": i for name, i in settings.images.items()}
+    return {key: image for key, image in images.items() if image.source == "build"}
+
+
 def repositories(settings: Settings) -> str:
-    """Return the name below which the images of the stores are pushed: beside the image of the app."""
-    return settings.image.repository.rpartition("/")[0]
+    """Return the name below which the images of the stores are pushed: beside the first image of the stack."""
+    return next((image.repository.rpartition("/")[0] for image in settings.images.values()), "")
 
 
 def ingress_addresses(context: str, namespace: str) -> list[str]:
@@ -156,19 +164,22 @@ def from_packages(settings: Settings) -> list[str]:
 
 
 def unreachable_registry(settings: Settings) -> Iterator[SetupError]:
-    """Yield an error if a registry that images are pushed to does not answer this machine."""
-    if settings.image.source == "build" and (reason := registry.unreachable(settings.image.repository)):
-        where = f"{STACK_FILE}: slipway:image.repository: {settings.image.repository}"
-        yield SetupError(
-            f"{where}: {reason}", "the nodes have to reach it by that name as well; start it, or name another"
-        )
+    """Yield an error for each image whose registry does not answer this machine."""
+    for key, image in built(settings).items():
+        if reason := registry.unreachable(image.repository):
+            fix = "start it, or name another one; the nodes have to reach it by that name as well"
+            yield SetupError(f"{STACK_FILE}: {key}.repository: {image.repository}: {reason}", fix)
+    if not settings.images and (stores := from_packages(settings)):
+        cause = f"{STACK_FILE}: there is no repository to push the images of {' and '.join(stores)} to"
+        yield SetupError(cause, f"set {' and '.join(f'slipway:{name}.image' for name in stores)} to a pinned image")
 
 
 def missing_builder(settings: Settings) -> Iterator[SetupError]:
-    """Yield an error if a Docker daemon should build the image, and none answers."""
-    if settings.image.source == "build" and settings.image.builder == "docker" and not docker_answers():
-        cause = f"{STACK_FILE}: slipway:image.builder: docker: no Docker daemon answers on this machine"
-        yield SetupError(cause, "start one, or set builder: daemonless and remove target")
+    """Yield an error for each image that a Docker daemon should build, if none answers."""
+    for key, image in built(settings).items():
+        if image.builder == "docker" and not docker_answers():
+            cause = f"{STACK_FILE}: {key}.builder: docker: no Docker daemon answers on this machine"
+            yield SetupError(cause, "start one, or set builder: daemonless and remove target")
 
 
 def names(objects: Listed) -> list[str] | None:

@@ -291,5 +291,5 @@ def test_following_ends_without_a_word_when_nobody_wants_more(kubeconfig: Path, 
             following.send_signal(signal.SIGINT)
         else:
             following.stdout.close()
-        assert following.wait(timeout=20) == 0
+        assert following.wait(timeout=60) == 0
         assert following.stderr.read() == b""

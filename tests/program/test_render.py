@@ -21,6 +21,7 @@ from tests.conftest import Changed, Declare
 def slipway(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a verb as a user does, without Pulumi's CLI, Docker or a kubeconfig."""
     bare = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": os.environ["PYTHONPATH"]}
+    bare |= {"SLIPWAY_PROJECT": os.environ["SLIPWAY_PROJECT"]}
     return subprocess.run(
         [sys.executable, "-m", "slipway", *arguments], capture_output=True, text=True, env=bare, cwd=os.sep, check=False
     )

@@ -6,6 +6,7 @@ import re
 
 import yaml
 
+from local.stack import stack_file
 from tests.docs.pages import Page
 from tests.paths import PROJECT, REPOSITORY
 from tests.reference_app import only_with_the_reference_app
@@ -32,3 +33,8 @@ def test_the_tests_project_reads_the_variables_of_the_reference_app():
     own, fixture = (re.findall(r'^[ \t]*\{"([A-Z_]+)", "', file.read_text(), re.MULTILINE) for file in files)
     assert own
     assert fixture == own
+
+
+def test_the_shipped_local_stack_names_the_native_cluster():
+    shipped = REPOSITORY / "stacks" / "Pulumi.local.yaml"
+    assert stack_file.context(shipped.read_text()) == "slipway-local"

@@ -17,6 +17,7 @@ from local.errors import SetupError, SetupFailedError
 from local.progress import Runner, Screen, Step, Task
 from local.stack import first_request, other_cluster
 from slipway.settings import source_files
+from slipway.settings.sections.images import Image
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.settings import Settings
 from tests.image.fake_registry import FakeRegistry, serve_registry
@@ -153,6 +154,27 @@ def test_a_registry_that_answers_will_do_and_one_that_does_not_is_named(
         "stacks/Pulumi.local.yaml: slipway:image.repository: localhost:9/slipway/api: image reg"
     )
     assert "the nodes have to reach it by that name as well" in error.fix
+
+
+def test_each_of_several_images_is_checked_under_its_own_key(
+    local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(other_cluster, "docker_answers", lambda: False)
+    settings = local().model_copy(
+        update={"image": None, "named_images": {"shop": Image(repository="localhost:9/shop")}}
+    )
+    assert [error.cause.split(": ")[1] for error in other_cluster.unreachable_registry(settings)] == [
+        "slipway:images.shop.repository"
+    ]
+    assert [error.cause.split(": ")[1] for error in other_cluster.missing_builder(settings)] == [
+        "slipway:images.shop.builder"
+    ]
+
+
+def test_images_of_stores_that_can_be_pushed_nowhere_have_to_be_named(local: Callable[..., Settings]):
+    settings = local().model_copy(update={"image": None, "named_images": {}})
+    [error] = other_cluster.unreachable_registry(settings)
+    assert error.cause.endswith("there is no repository to push the images of mysql and redis to")
 
 
 def test_without_a_docker_daemon_the_fix_is_to_build_without_one(

@@ -33,11 +33,6 @@ def test_a_context_of_another_section_is_ignored() -> None:
     assert stack_file.context("config:\n  slipway:cluster: {}\n  slipway:other:\n    context: x\n") == ""
 
 
-def test_the_shipped_stack_names_the_native_cluster() -> None:
-    shipped = Path(__file__).resolve().parents[3] / "stacks" / "Pulumi.local.yaml"
-    assert stack_file.context(shipped.read_text()) == "slipway-local"
-
-
 def test_a_salt_matches_its_own_passphrase_only() -> None:
     assert matches("correct horse", SALT)
     assert not matches("wrong horse", SALT)
