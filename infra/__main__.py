@@ -31,7 +31,12 @@ from slipway.stores.store import Store
 
 settings, candidate = load(), load_candidate()
 # A rollback must not fail because a rule is newer than the release: it gets a warning.
-watch(settings.tier, settings.waivers, refuses=settings.release is None)
+watch(
+    settings.tier,
+    settings.waivers,
+    variables=settings.stated_variables(),
+    refuses=settings.release is None,
+)
 verification.at_end(settings)
 retention.at_end(settings)
 adoption.declare()

@@ -17,6 +17,7 @@ from slipway.image.app_image import AppImage
 from slipway.naming import CANARY
 from slipway.scope import Scope
 from slipway.service import configuration, jobs, pod, traffic
+from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
 
@@ -77,7 +78,7 @@ class Canary(pulumi.ComponentResource):
 
 
 def _deployment(
-    scope: Scope, pods: int, image: AppImage, config: pod.Config, after: list[pulumi.Resource]
+    scope: Scope, pods: int, image: AppImage, config: Config, after: list[pulumi.Resource]
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.title,

@@ -22,15 +22,14 @@ from slipway.naming import content_name
 from slipway.objects import condition
 from slipway.scope import Scope
 from slipway.service import configuration, pod
+from slipway.service.inputs import Config
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
 HISTORY = 3
 
 
-def migration(
-    scope: Scope, image: AppImage, config: pod.Config, after: Sequence[pulumi.Resource]
-) -> batch.v1.Job | None:
+def migration(scope: Scope, image: AppImage, config: Config, after: Sequence[pulumi.Resource]) -> batch.v1.Job | None:
     """Declare the Job that a new version waits for; None for a service without one.
 
     Its name is a hash of the whole pod template, which is immutable in Kubernetes: any change creates a new Job beside
@@ -80,7 +79,7 @@ def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     retried(lambda: api.create(new_job), until)
 
 
-def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:
+def schedules(scope: Scope, image: AppImage, config: Config, account: core.v1.ServiceAccount) -> None:
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"
