@@ -25,6 +25,8 @@ CANARY = "canary"
 SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
 # Annotation of objects that select pods by the labels of the stack file instead of ours: the names of these labels.
 SELECTOR = "slipway/selector"
+# Annotation of objects that need others which the stack does not declare, such as `ConfigMap/geo-database`.
+EXTERNAL = "slipway/external"
 # The app's ports: one for requests, one for probes and metrics, which only the cluster reaches.
 HTTP_PORT = 8080
 ADMIN_PORT = 9090

@@ -12,13 +12,14 @@ from slipway.environment import Environment
 from slipway.image.app_image import AppImage
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
-from slipway.service import configuration, jobs, pod, scaling, traffic
+from slipway.service import configuration, doors, jobs, patches, pod, scaling, traffic
 from slipway.settings.settings import Settings
 
 
 class WebService(pulumi.ComponentResource):
     """One HTTP service: its configuration, pods, connections, address and autoscaling."""
 
+    TYPE = "slipway:index:WebService"
     url: str | None
     """Address outside the cluster; None for a service without ingress."""
 
@@ -33,8 +34,9 @@ class WebService(pulumi.ComponentResource):
         canary: traffic.Share | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("slipway:index:WebService", name, None, opts)
+        super().__init__(self.TYPE, name, None, opts)
         scope = Scope(name, settings, environment.namespace, self, environment.retaining)
+        patches.apply(scope, f"{self.TYPE}::{name}")
 
         config = configuration.declare(scope)
         account = pod.account(scope, environment.pull_secret)
@@ -54,7 +56,7 @@ class WebService(pulumi.ComponentResource):
 def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[pulumi.Resource]) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
-        metadata=scope.meta(scope.name, scope.selector_annotation),
+        metadata=scope.meta(scope.name, {**scope.selector_annotation, **scope.external_annotation}),
         spec=apps.v1.DeploymentSpecArgs(
             # None with an autoscaler: `pulumi up` would reset the number that it has set.
             replicas=scope.service.replicas,
@@ -66,7 +68,7 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
             ),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=pod.template(scope, image, config),
+            template=doors.added(scope, pod.template(scope, image, config)),
         ),
         opts=pulumi.ResourceOptions.merge(
             scope.child(*after),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from slipway.naming import CANARY
 from slipway.settings import pools
+from slipway.settings.doors import checks as doors
 from slipway.settings.errors import InvalidSetting
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.project import ROOT
@@ -35,6 +36,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _names(settings)
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
+    yield from doors.check(settings)
     yield from _secret_sources(settings)
     yield from _images(settings)
     yield from _authorities(settings)
@@ -61,7 +63,7 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """Yield the maximum number of pods at the same time, with their size."""
     for service in settings.services.values():
-        yield service.pods_at_once, service.resources
+        yield service.pods_at_once, service.pod_resources
     for server in settings.servers.values():
         # The pod of a store is deleted before its successor starts.
         yield 1, server.resources

@@ -96,6 +96,24 @@ LabelValue = Annotated[
         r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?",
     ),
 ]
+ObjectName = Annotated[
+    str,
+    TextFormat(
+        "the name of a Kubernetes object: lower-case letters, digits, `-` and `.`",
+        rf"{LABEL}(\.{LABEL})*",
+    ),
+]
+PortName = Annotated[
+    str,
+    TextFormat(
+        "the name of a port: up to 15 lower-case letters, digits and `-`, one letter at least",
+        r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*",
+    ),
+]
+MountPath = Annotated[
+    str,
+    TextFormat("an absolute path without `:` such as /var/cache", r"(/[-A-Za-z0-9_.]+)+", _check_path),
+]
 EnvName = Annotated[str, TextFormat("the name of a variable such as LOG_LEVEL", r"[A-Z][A-Z0-9_]*")]
 Cpu = Annotated[
     str,
