@@ -11,9 +11,9 @@ import yaml
 from slipway.objects import Object, dig
 from slipway.ops.program.recorder import Program
 from slipway.rules.house_rules import check
-from slipway.settings.project import ROOT
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 from tests.docs.pages import Page
+from tests.paths import REPOSITORY
 
 DIGEST = f"@sha256:{'0' * 64}"
 PROXY = {"image": f"registry.example.com/proxy{DIGEST}", "resources": {"cpu": "20m", "memory": "32Mi"}}
@@ -23,7 +23,7 @@ JOBS: dict[str, Any] = {
 }
 EXAMPLES = [
     yaml.safe_load(block.replace("sha256:...", f"sha256:{'0' * 64}"))["services"]["api"]
-    for block in Page(ROOT / "docs" / "doors.md").blocks("yaml")
+    for block in Page(REPOSITORY / "docs" / "doors.md").blocks("yaml")
 ]
 EVERY_POD = [("Deployment", "api"), ("Job", "api-migration"), ("CronJob", "api-report")]
 

@@ -7,6 +7,9 @@ from typing import Any
 import pulumi
 import pytest
 
+from slipway.ops.changes import stack_models
+from slipway.ops.changes.classify import classify_all
+from slipway.ops.changes.comparison import compare
 from slipway.ops.program import render
 from slipway.ops.program.recorder import Program
 from slipway.rules.house_rules import check
@@ -52,6 +55,20 @@ def test_a_node_selector_by_key_and_by_patch_gives_the_same_object(changed: Chan
     by_patch = changed("prod", patch("Deployment", *POD, to={"nodeSelector": {"disk": "ssd"}}))
     assert declared(by_patch, "Deployment") == declared(by_key, "Deployment")
     assert declared(by_patch, "Deployment")["spec"]["template"]["spec"]["nodeSelector"] == {"disk": "ssd"}
+
+
+@pytest.mark.feature("P9")
+def test_the_verdict_of_a_preview_is_that_of_the_patched_object(changed: Changed):
+    def verdicts(change: dict[str, Any]) -> dict[str, str]:
+        before, after = (stack_models.of_program(changed("dev", each)) for each in ({}, change))
+        found = {verdict.change.name: verdict.primary.flag for verdict in classify_all(compare(before, after))}
+        return {name: flag for name, flag in found.items() if flag != "no-op"}
+
+    sidecar = {"name": "spy", "image": IMAGE, "securityContext": {"privileged": True}}
+    rolls = verdicts(patch("Deployment", *POD, to={"hostname": "shops"}))
+    weakens = verdicts(patch("Deployment", *POD, to={"containers": [sidecar]}))
+    assert rolls == {"Deployment/api": "rolls-pods"}
+    assert weakens == {"Deployment/api": "weakens-security"}, "prod forbids this class"
 
 
 @pytest.mark.feature("P9", part="privileged sidecar refused by its rule")
