@@ -178,11 +178,11 @@ def test_another_patch_of_a_migration_gets_another_job(changed: Changed):
         (patch("Deployments", to={}), "patch.Deployments: should be 'Deployment'"),
         (
             patch("Deployment", *POD, to={"nodeSelektor": {"disk": "ssd"}}),
-            'patch.Deployment.spec.template.spec.nodeSelektor: unknown key; did you mean "nodeSelector"?',
+            'spec.nodeSelektor: changes nothing: the API has no such field; did you mean "nodeSelector"?',
         ),
         (
             patch("Deployment", *POD, to={"containers": [{"name": "api", "imag": IMAGE}]}),
-            "patch.Deployment.spec.template.spec.containers.0.imag: unknown key",
+            "patch.Deployment.spec.template.spec.containers.0.imag: changes nothing",
         ),
         (patch("Deployment", "spec", "minReadySeconds", to="5"), "spec.minReadySeconds: should be a whole number"),
         (patch("Deployment", *POD, "hostname", to=5), "spec.hostname: should be text: put it in quotes"),

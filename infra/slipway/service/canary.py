@@ -16,7 +16,7 @@ from slipway.environment import Environment
 from slipway.image.app_image import AppImage
 from slipway.naming import CANARY
 from slipway.scope import Scope
-from slipway.service import configuration, doors, jobs, patches, pod, traffic
+from slipway.service import configuration, customization, jobs, patches, pod, traffic
 from slipway.settings.settings import Settings
 
 
@@ -91,7 +91,7 @@ def _deployment(
             strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=doors.added(scope, pod.template(scope, image, config)),
+            template=customization.added(scope, pod.template(scope, image, config)),
         ),
         opts=scope.child(*after),
     )

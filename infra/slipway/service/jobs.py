@@ -21,7 +21,7 @@ from slipway.image.app_image import AppImage
 from slipway.naming import content_name
 from slipway.objects import condition
 from slipway.scope import Scope
-from slipway.service import configuration, doors, patches, pod
+from slipway.service import configuration, customization, patches, pod
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
@@ -40,7 +40,9 @@ def migration(
     if job is None:
         return None
     name = f"{scope.title}-migration"
-    template = doors.added(scope, pod.job_template(name, scope, job, image, configuration.for_migration(scope, config)))
+    template = customization.added(
+        scope, pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
+    )
     hooks = engine.hooks(before_update=_retry(scope, name))
     text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
     return batch.v1.Job(
@@ -87,7 +89,7 @@ def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"
-        spec = _spec(schedule, doors.added(scope, pod.job_template(name, scope, schedule, image, config)))
+        spec = _spec(schedule, customization.added(scope, pod.job_template(name, scope, schedule, image, config)))
         cron_job(scope, name, schedule, spec, account)
 
 

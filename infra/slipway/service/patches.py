@@ -1,8 +1,8 @@
 """Patches: fields of a service's objects that no setting sets, merged into what the program registers.
 
 They are merged on the way to the engine, before the house rules look at an object: a patched object has to keep them
-like any other, and `./slipway render` and `preview` show it. settings/doors/patches.py checks what can be checked
-without the object.
+like any other, and `./slipway render` and `preview` show it. settings/customization/patches.py checks what can be
+checked without the object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pulumi
 from slipway import engine
 from slipway.scope import Scope
 from slipway.settings.errors import PREFIX, dotted
-from slipway.settings.sections.doors import PatchKind
+from slipway.settings.sections.customization import PatchKind
 
 # Lists whose items have names, and by which field; of several the first one that the patch's item has. Others are
 # replaced, as in a strategic merge patch of `kubectl`.

@@ -12,7 +12,7 @@ from slipway.environment import Environment
 from slipway.image.app_image import AppImage
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
-from slipway.service import configuration, doors, jobs, patches, pod, scaling, traffic
+from slipway.service import configuration, customization, jobs, patches, pod, scaling, traffic
 from slipway.settings.settings import Settings
 
 
@@ -68,7 +68,7 @@ def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[p
             ),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=doors.added(scope, pod.template(scope, image, config)),
+            template=customization.added(scope, pod.template(scope, image, config)),
         ),
         opts=pulumi.ResourceOptions.merge(
             scope.child(*after),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from slipway.naming import CANARY
 from slipway.settings import pools
-from slipway.settings.doors import checks as doors
+from slipway.settings.customization import checks as customization
 from slipway.settings.errors import InvalidSetting
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.project import ROOT
@@ -36,7 +36,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _names(settings)
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
-    yield from doors.check(settings)
+    yield from customization.check(settings)
     yield from _secret_sources(settings)
     yield from _images(settings)
     yield from _authorities(settings)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from slipway.settings.names import RESERVED_ENV, STORE_ENV
-from slipway.settings.sections.doors import (
+from slipway.settings.sections.customization import (
     InitContainer,
     PatchKind,
     ServiceAccount,

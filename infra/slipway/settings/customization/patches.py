@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from slipway.settings.errors import InvalidSetting, Key
-from slipway.settings.sections.doors import PatchKind
+from slipway.settings.sections.customization import PatchKind
 from slipway.settings.sections.service import Service
 
 # Annotations and labels that the program, Pulumi and selectors go by.
@@ -34,7 +34,7 @@ def check(at: Key, service: Service) -> Iterator[InvalidSetting]:
         else:
             yield from _identity((*at, kind), kind, patch, service)
             # Imported late: the models of the API take half a second to load, and most stacks patch nothing.
-            from slipway.settings.doors import api_fields  # noqa: PLC0415
+            from slipway.settings.customization import api_fields  # noqa: PLC0415
 
             yield from api_fields.check((*at, kind), kind, patch)
 

@@ -10,7 +10,7 @@ import yaml
 
 from slipway.objects import Object, dig
 from slipway.ops.program.recorder import Program
-from slipway.rules.house_rules import check
+from slipway.rules.house_rules import RULES, check
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 from tests.docs.pages import Page
 from tests.paths import REPOSITORY
@@ -23,7 +23,7 @@ JOBS: dict[str, Any] = {
 }
 EXAMPLES = [
     yaml.safe_load(block.replace("sha256:...", f"sha256:{'0' * 64}"))["services"]["api"]
-    for block in Page(REPOSITORY / "docs" / "doors.md").blocks("yaml")
+    for block in Page(REPOSITORY / "docs" / "customizing-pods.md").blocks("yaml")
 ]
 EVERY_POD = [("Deployment", "api"), ("Job", "api-migration"), ("CronJob", "api-report")]
 
@@ -135,16 +135,16 @@ def test_jobs_have_the_containers_and_volumes_of_their_service(changed: Changed)
     assert broken(program) == [], "SR030 among them: a job runs what its service runs"
 
 
-@pytest.mark.parametrize(("door", "millicores"), [("sidecars", 50 + 500), ("initContainers", 500)])
+@pytest.mark.parametrize(("key", "millicores"), [("sidecars", 50 + 500), ("initContainers", 500)])
 def test_the_quota_counts_a_sidecar_beside_the_app_and_an_init_container_before_it(
-    changed: Changed, door: str, millicores: int
+    changed: Changed, key: str, millicores: int
 ):
     def quota(changes: dict[str, Any]) -> Object:
         fixed = {"services.api.replicas": 2, "services.api.autoscaling": None, "services.api.resources.cpu": "50m"}
         return changed("dev", {**fixed, **changes}).manifests()["ResourceQuota", "quota"]["spec"]["hard"]
 
     large = {**PROXY, "resources": {"cpu": "500m", "memory": "32Mi"}}
-    more = int(quota({f"services.api.{door}": {"helper": large}})["requests.cpu"].removesuffix("m"))
+    more = int(quota({f"services.api.{key}": {"helper": large}})["requests.cpu"].removesuffix("m"))
     before = int(quota({})["requests.cpu"].removesuffix("m"))
     assert more - before == 2 * 2 * (millicores - 50), "two pods, each twice during a rollout"
 
@@ -155,6 +155,32 @@ def test_a_quota_without_room_for_a_sidecar_is_refused(changed: Changed):
     memory = program.manifests()["ResourceQuota", "quota"]["spec"]["hard"]["requests.memory"]
     message = refusal(changed, {"services.api.sidecars": {"proxy": large}, "quota": {"memory": memory}})
     assert "slipway:quota.memory: is less than the services need" in message
+
+
+@pytest.mark.parametrize(("first", "millicores"), [(["fill", "proxy"], 500), (["proxy", "fill"], 700)])
+def test_the_rule_about_the_quota_counts_as_kubernetes_does(first: list[str], millicores: int):
+    # An init container runs beside the sidecars before it. Two pods: the one that is there, and its successor.
+    sizes = {"fill": "500m", "proxy": "200m", "api": "100m"}
+    containers = {
+        name: {
+            "name": name,
+            "resources": {"requests": {"cpu": cpu}},
+            "restartPolicy": "Always" if name == "proxy" else None,
+        }
+        for name, cpu in sizes.items()
+    }
+    spec = {"containers": [containers["api"]], "initContainers": [containers[name] for name in first]}
+    deployment = {
+        "kind": "Deployment",
+        "metadata": {"name": "api"},
+        "spec": {"replicas": 1, "template": {"spec": spec}},
+    }
+
+    def fits(quota: int) -> bool:
+        hard = {"kind": "ResourceQuota", "metadata": {"name": "q"}, "spec": {"hard": {"requests.cpu": f"{quota}m"}}}
+        return check([deployment, hard], "prod", rules=[RULES["SW603"]]) == []
+
+    assert (fits(2 * millicores), fits(2 * millicores - 1)) == (True, False)
 
 
 def test_volumes_of_each_kind_are_mounted_in_the_app(changed: Changed):
@@ -239,7 +265,7 @@ def test_a_volume_of_others_needs_no_config_file(changed: Changed):
         ({"tolerations": [{"key": "a", "tolerationSeconds": 5}]}, "tolerationSeconds goes with effect: NoExecute"),
     ],
 )
-def test_a_door_that_leads_nowhere_is_refused(changed: Changed, changes: dict[str, Any], words: str):
+def test_a_key_that_contradicts_another_one_is_refused(changed: Changed, changes: dict[str, Any], words: str):
     message = refusal(changed, {f"services.api.{key}": value for key, value in changes.items()})
     assert "stacks/Pulumi.prod.yaml has 1 mistake" in message
     assert words in message

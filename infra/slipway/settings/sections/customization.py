@@ -153,7 +153,7 @@ class Volume(Section):
 def pod_resources(own: Resources, first: Iterable[InitContainer], beside: Iterable[Sidecar]) -> Resources:
     """Return what a whole pod requests: as Kubernetes counts, the app and all sidecars, or the largest init container.
 
-    Init containers run before the sidecars (service/doors.py).
+    Init containers run before the sidecars (service/customization.py).
     """
     always, before = [own, *(sidecar.resources for sidecar in beside)], [one.resources for one in first]
     cpu = max(sum(millicores(each.cpu) for each in always), *(millicores(each.cpu) for each in before), 0)

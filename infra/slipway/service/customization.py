@@ -11,7 +11,7 @@ from pulumi_kubernetes import core
 
 from slipway.scope import Scope
 from slipway.service import pod
-from slipway.settings.sections.doors import InitContainer, Sidecar, SidecarProbe, Toleration, Volume
+from slipway.settings.sections.customization import InitContainer, Sidecar, SidecarProbe, Toleration, Volume
 from slipway.settings.sections.service import Service
 from slipway.settings.types.units import mebibytes
 

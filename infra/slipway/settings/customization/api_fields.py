@@ -11,6 +11,7 @@ import msgspec
 from lightkube.models import apps_v1, autoscaling_v2, batch_v1, core_v1, networking_v1, policy_v1
 
 from slipway.settings.errors import InvalidSetting, Key
+from slipway.suggestions import nearest
 
 # A kind without a model, such as HTTPRoute, is left to the API server.
 MODELS: dict[str, type] = {
@@ -65,7 +66,9 @@ def _check_object(at: Key, model: type[msgspec.Struct], value: Any) -> Iterator[
         if key in fields:
             yield from _check((*at, key), fields[key], inner)
         elif {key: inner} != DELETE:
-            yield InvalidSetting.unknown((*at, key), fields)
+            near = nearest(str(key), fields)
+            hint = f'did you mean "{near}"?' if near else f"known here: {', '.join(sorted(fields))}"
+            yield InvalidSetting((*at, key), f"changes nothing: the API has no such field; {hint}")
 
 
 def _options(expected: Any) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.settings.doors import patches
+from slipway.settings.customization import patches
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
