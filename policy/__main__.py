@@ -28,10 +28,10 @@ from pulumi_policy.deserialize import serialize_properties
 
 from slipway.engine import plain
 from slipway.objects import SECRET, Object
+from slipway.project import ROOT
 from slipway.rules import house_rules
 from slipway.rules.rule import Rule
 from slipway.settings.layers import effective
-from slipway.settings.project import ROOT
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.source_files import read_files
 from slipway.settings.stack_file import stack_tier

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from slipway.naming import PART_OF, SOLVER_PODS, labels, network_labels
+from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
 from slipway.settings.sections.network import Egress
 from slipway.settings.sections.service import Service
@@ -33,7 +33,7 @@ def deny_by_default(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) 
     networking.v1.NetworkPolicy(
         "default-deny",
         metadata=meta.v1.ObjectMetaArgs(
-            name="default-deny", namespace=namespace, labels=labels(PART_OF, "environment")
+            name="default-deny", namespace=namespace, labels=labels(ENVIRONMENT, "environment")
         ),
         spec=networking.v1.NetworkPolicySpecArgs(
             pod_selector=meta.v1.LabelSelectorArgs(),
@@ -49,7 +49,7 @@ def allow_acme_challenges(namespace: pulumi.Input[str], cluster: Cluster, opts: 
     challenges = networking.v1.NetworkPolicyIngressRuleArgs(from_=_controllers(cluster), ports=[_port(SOLVER_PORT)])
     networking.v1.NetworkPolicy(
         SOLVERS,
-        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(PART_OF, "environment")),
+        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(ENVIRONMENT, "environment")),
         spec=networking.v1.NetworkPolicySpecArgs(
             pod_selector=meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS),
             policy_types=["Ingress", "Egress"],

@@ -14,11 +14,11 @@ from unittest import mock
 
 import pulumi
 
+from slipway import schemas
 from slipway.objects import Object
 from slipway.ops.program.recorder import declare
+from slipway.project import ROOT
 from slipway.rules import house_rules
-from slipway.settings.project import ROOT
-from tests import schemas
 from tests.conftest import with_changes
 from tests.faults import Fault, named
 from tests.variants import VARIANTS, model

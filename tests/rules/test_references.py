@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from slipway.objects import Object
+from slipway.project import ROOT
 from slipway.rules import references
 from slipway.rules.house_rules import check
-from slipway.settings.project import ROOT
 from tests.faults import GONE, Fault, add, both, drop, named, objects, put
 
 POD = "Deployment/api spec.template.spec"

@@ -82,7 +82,7 @@ def refusal(key: str) -> str:
             "`probes` has `startup`, `ready` and `live`; `startupSeconds` says how long a start may take",
         ),
         ("services.api.resources.limits", "`cpu` is the request, `cpuLimit` its limit, `memory` both"),
-        ("services.api.imagePullSecrets", "slipway:registry says who pulls the image"),
+        ("services.api.imagePullSecrets", "slipway:registry and slipway:registries say who pulls images"),
         ("services.api.replicaCount", 'did you mean "replicas"?'),
     ],
 )

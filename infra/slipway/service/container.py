@@ -6,7 +6,7 @@ from typing import Any
 
 from pulumi_kubernetes import core
 
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
 from slipway.scope import Scope
 from slipway.service import inputs
 from slipway.service.inputs import Config
@@ -22,7 +22,7 @@ READY_PERIOD, READY_FAILURES = 2, 2
 LIVE_PERIOD, LIVE_FAILURES = 10, 3
 
 
-def of_service(scope: Scope, image: AppImage, config: Config) -> core.v1.ContainerArgs:
+def of_service(scope: Scope, image: ImageReference, config: Config) -> core.v1.ContainerArgs:
     """Return the container of the pods that run all the time."""
     service = scope.service
     return core.v1.ContainerArgs(
@@ -34,7 +34,7 @@ def of_service(scope: Scope, image: AppImage, config: Config) -> core.v1.Contain
     )
 
 
-def of_job(name: str, scope: Scope, job: Job, image: AppImage, config: Config) -> core.v1.ContainerArgs:
+def of_job(name: str, scope: Scope, job: Job, image: ImageReference, config: Config) -> core.v1.ContainerArgs:
     """Return the container of a job: the program of the service with other arguments."""
     return core.v1.ContainerArgs(args=job.args, **_shared(name, scope, image, config))
 
@@ -61,7 +61,7 @@ def resource_requirements(resources: Resources, scratch_mebibytes: int = 0) -> c
     )
 
 
-def _shared(name: str, scope: Scope, image: AppImage, config: Config) -> dict[str, Any]:
+def _shared(name: str, scope: Scope, image: ImageReference, config: Config) -> dict[str, Any]:
     """Return the fields that all containers of a service share."""
     service = scope.service
     return {

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import core, meta
 
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
 from slipway.naming import (
     CONTRACT,
     SECRET_VARIABLES,
@@ -35,7 +35,7 @@ UNPROBED_SECONDS = 10
 REVISIONS = 5
 
 
-def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+def template(scope: Scope, image: ImageReference, config: Config) -> core.v1.PodTemplateSpecArgs:
     """Return the template of the pods that run all the time."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
@@ -61,7 +61,9 @@ def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTempla
     )
 
 
-def job_template(name: str, scope: Scope, job: Job, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+def job_template(
+    name: str, scope: Scope, job: Job, image: ImageReference, config: Config
+) -> core.v1.PodTemplateSpecArgs:
     """Return the template of a pod that runs one command. It is named after the job, so no Service selects it."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(

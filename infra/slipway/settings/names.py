@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # The stores, as services name them under `needs`, and the jobs that dump one.
 STORES = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
@@ -13,7 +15,10 @@ MIGRATION_PASSWORD = "mysql-migration-password"
 CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply.
-UNRECORDED = ("tier", "registry", "secret_store", "secret_files")
+UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files")
+
+# The name of the image of `slipway:image`, which is also that of its resources.
+SHORT_FORM = "api"
 
 
 def password_of(store: str) -> str:
@@ -21,11 +26,16 @@ def password_of(store: str) -> str:
     return f"{store}-password"
 
 
-# The limits of the Go runtime, which every container gets (service/container.py); other runtimes ignore them.
+def registry_password(host: str) -> str:
+    """Return the name of the secret with the password of one of `slipway:registries`."""
+    return f"{REGISTRY_PASSWORD}-{re.sub('[^a-z0-9]', '-', host)}"
+
+
+# The limits of the Go runtime, which every container gets (service/inputs.py); other runtimes ignore them.
 RUNTIME_ENV = frozenset(["GOMEMLIMIT", "GOMAXPROCS"])
 # Those with the numbers of the ports: an app without a port does not get its variable.
 PORT_ENV = frozenset(["HTTP_PORT", "ADMIN_PORT"])
-# Variables of a contract `slipway` (service/variables.py), and those of services that need a store.
+# Variables of the contract `slipway` (service/inputs.py), and those of services that need a store.
 RESERVED_ENV = frozenset(
     [
         "ENVIRONMENT",

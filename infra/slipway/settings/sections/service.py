@@ -10,6 +10,7 @@ from slipway.settings.sections.app import App
 from slipway.settings.sections.network import Egress, Ingress
 from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.types.image_fields import ServiceImage
 from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue
 
 # Labels of pods that change with each version: a selector must not contain them.
@@ -38,8 +39,11 @@ class Canary(Section):
 
 
 class Service(App):
-    """One service: its app, size and address."""
+    """One service: its image, app, size and address."""
 
+    image: ServiceImage | None = Field(default=None, examples=["shop"])
+    """What its pods and jobs run: the name of one of `slipway:images`, or any image by digest. Default: the stack's
+    only image, or the one that is named like the service."""
     autoscaling: Autoscaling = Autoscaling()
     """Number of pods."""
     replicas: int | None = Field(default=None, ge=1, le=100, examples=[2])

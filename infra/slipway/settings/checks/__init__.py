@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.naming import CANARY
+from slipway.project import ROOT
 from slipway.settings import pools
+from slipway.settings.checks import apps, images
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
-from slipway.settings.project import ROOT
 from slipway.settings.sections.network import Tls
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.service import Service
@@ -37,10 +38,11 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
     yield from _secret_sources(settings)
-    yield from _images(settings)
+    yield from _store_images(settings)
+    yield from images.check(settings)
     yield from _authorities(settings)
     yield from _connections(settings)
-    yield from _apps(settings)
+    yield from apps.check(settings)
     yield from _quota(settings)
     yield from _tier(settings)
 
@@ -203,7 +205,7 @@ def _secret_sources(settings: Settings) -> Iterator[InvalidSetting]:
             )
 
 
-def _images(settings: Settings) -> Iterator[InvalidSetting]:
+def _store_images(settings: Settings) -> Iterator[InvalidSetting]:
     for name, server in settings.servers.items():
         if not server.image and not settings.image_files:
             example = f"registry.example.com/{name}@sha256:..."
@@ -246,20 +248,6 @@ def _connections(settings: Settings) -> Iterator[InvalidSetting]:
     yield InvalidSetting(("mysql", "maxConnections"), rule, settings.mysql.max_connections, str(needed))
 
 
-def _apps(settings: Settings) -> Iterator[InvalidSetting]:
-    """Report files with variables that cannot be read, and migrations that would log in as the wrong user."""
-    for name, service in settings.services.items():
-        if service.variables and not (ROOT / service.variables).is_file():
-            rule = "there is no such file; name one that lists the variables the app reads, or take it out"
-            yield InvalidSetting(("services", name, "variables"), rule, service.variables)
-        other_user = settings.mysql and settings.mysql.migration_user and "mysql" in service.needs
-        if other_user and service.migration and not service.reads_contract:
-            rule = (
-                "with contract: none nothing tells the migration that it logs in as mysql.migrationUser; take that out"
-            )
-            yield InvalidSetting(("services", name, "migration"), rule)
-
-
 def _quota(settings: Settings) -> Iterator[InvalidSetting]:
     quota = settings.quota
     given = {
@@ -276,9 +264,7 @@ def _quota(settings: Settings) -> Iterator[InvalidSetting]:
 def _tier(settings: Settings) -> Iterator[InvalidSetting]:
     """Report what the tier of the environment demands and the settings lack."""
     tier = TIERS[settings.tier]
-    if settings.image.source == "build" and not tier.allows_builds:
-        example = "promote (with from: staging)"
-        yield InvalidSetting(("image", "source"), f"{tier.name} never builds", "build", example)
+    yield from images.check_tier(settings, tier)
     for name, service in settings.services.items():
         if service.min_replicas < tier.min_replicas:
             key = ("replicas",) if service.replicas else ("autoscaling", "min")
