@@ -5,7 +5,7 @@ house rules   checked for every object below, before it reaches the cluster
 verification  at the end of an update, everything declared is in the cluster and runs
 retention     after an update, superseded configuration is deleted
 adoption      for `./slipway adopt` only: objects that exist before the stack get a known field manager
-image         built from app/, prebuilt, or promoted from another stack; named by its content
+images        built from the sources, prebuilt, or promoted from another stack; named by their content
 environment   the one cluster this stack may touch, and a namespace that enforces `restricted` pods
 stores        MySQL and Redis, where the stack runs them itself
 canaries      the new version that `./slipway up` tries beside the release in force
@@ -21,11 +21,13 @@ import pulumi
 from slipway import releases, retention
 from slipway.cluster.connection import connect
 from slipway.environment import Environment
-from slipway.image.app_image import AppImage, version_of
+from slipway.image.reference import version_of
+from slipway.image.stack_images import StackImages
 from slipway.rollout import adoption, verification
 from slipway.rules.enforcement import watch
 from slipway.service import canary
 from slipway.service.web_service import WebService
+from slipway.settings.names import SHORT_FORM
 from slipway.settings.stack_file import load, load_candidate
 from slipway.stores.mysql import MysqlStore
 from slipway.stores.redis import RedisStore
@@ -41,8 +43,7 @@ def run() -> None:
     retention.at_end(settings)
     adoption.declare()
 
-    # `api` is the image that this run builds. With a candidate that is the candidate's, and this one exists already.
-    image = AppImage("in-force" if candidate else "api", settings.image)
+    images = StackImages(settings, beside_candidate=candidate is not None)
 
     on_cluster = pulumi.ResourceOptions(provider=connect(settings.cluster))
     environment = Environment(settings, candidate, on_cluster)
@@ -56,15 +57,19 @@ def run() -> None:
 
     canaries = canary.declare(candidate, settings, environment, addresses, on_cluster) if candidate else {}
     services = {
-        name: WebService(name, settings, image, environment, addresses, canary=canaries.get(name), opts=on_cluster)
+        name: WebService(
+            name, settings, images.of(name), environment, addresses, canary=canaries.get(name), opts=on_cluster
+        )
         for name in settings.services
     }
     urls = {name: service.url for name, service in services.items() if service.url}
-    recorded = releases.declare(settings, image, environment, [*stores.values(), *services.values()])
+    recorded = releases.declare(settings, images.references, environment, [*stores.values(), *services.values()])
 
     pulumi.export("url", next(iter(urls.values()), None))
     # Known only for a recorded release: an image whose rollout has failed must not be promoted.
-    pulumi.export("image", recorded)
-    pulumi.export("version", recorded.apply(version_of))
+    pulumi.export("images", recorded)
+    if settings.image:
+        pulumi.export("image", recorded.apply(lambda images: images[SHORT_FORM]))
+        pulumi.export("version", recorded.apply(lambda images: version_of(images[SHORT_FORM])))
     pulumi.export("namespace", environment.namespace)
     pulumi.export("services", urls)

@@ -16,7 +16,7 @@ import pytest
 from slipway import files
 from slipway.__main__ import main
 from slipway.files import FileError
-from slipway.image.source import APP, content_tag
+from slipway.image.source import content_tag
 from slipway.ops.drills import drill, report
 from slipway.ops.drills.catalogue import DRILLS
 from slipway.ops.drills.report import Report
@@ -24,7 +24,7 @@ from slipway.ops.drills.traffic import Measurement
 from slipway.ops.program import policies, reference, render, schema
 from slipway.ops.program.recorder import declare
 from slipway.settings import source_files
-from tests.paths import REPOSITORY
+from tests.paths import PROJECT, REPOSITORY
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -207,7 +207,7 @@ def test_an_unreadable_secret_of_the_local_stack_is_named(name: str, sdk: None, 
 
 
 def test_an_unreadable_source_file_is_named(sdk: None, monkeypatch: pytest.MonkeyPatch):
-    assert content_tag(APP, {}).startswith("src-")
+    assert content_tag(PROJECT / "app", {}).startswith("src-")
     unreadable(monkeypatch, "go.mod")
     with pytest.raises(pulumi.RunError, match=rf"app/go\.mod: {DENIED}"):
         declare("dev")

@@ -10,7 +10,14 @@ from slipway.project import ROOT, config_key
 from slipway.settings.engine_values import secret_keys
 from slipway.settings.engine_yaml import Node
 from slipway.settings.errors import InvalidSetting, Key
-from slipway.settings.names import CERTIFICATE_FILES, MIGRATION_PASSWORD, REGISTRY_PASSWORD, STORES, password_of
+from slipway.settings.names import (
+    CERTIFICATE_FILES,
+    MIGRATION_PASSWORD,
+    REGISTRY_PASSWORD,
+    STORES,
+    password_of,
+    registry_password,
+)
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE
 from slipway.settings.tiers import tier_of
 
@@ -31,7 +38,12 @@ def required_secrets(tree: Node) -> set[str]:
     listed |= {password_of(name) for name in STORES if values.get(name) is not None}
     mysql = values.get("mysql")
     listed |= {MIGRATION_PASSWORD} if isinstance(mysql, dict) and mysql.get("migrationUser") else set()
-    return (set() if values.get("secretStore") else listed) | ({REGISTRY_PASSWORD} if values.get("registry") else set())
+    hosts = values.get("registries")
+    logins = (
+        {registry_password(host) for host in hosts if isinstance(host, str)} if isinstance(hosts, dict) else set[str]()
+    )
+    logins |= {REGISTRY_PASSWORD} if values.get("registry") else set()
+    return (set() if values.get("secretStore") else listed) | logins
 
 
 def check_secrets(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[InvalidSetting]:

@@ -43,8 +43,8 @@ except Exception as error:
 json.dump(declared, answer)
 """
 _PROVIDER = "pulumi:providers:kubernetes"
-# Keys of Secrets that are not named like the secret they hold.
-_KEY_OF = {REGISTRY_PASSWORD: ".dockerconfigjson"}
+# The key of a Secret with all passwords of registries.
+_LOGINS = ".dockerconfigjson"
 
 # The engine prints this in place of a secret value.
 _SECRET_TO_ENGINE = "[secret]"
@@ -121,9 +121,10 @@ def _encrypted(stack_file: Path) -> dict[str, str]:
     content = yaml.safe_load(stack_file.read_text()) if stack_file.is_file() else None
     config: dict[str, Any] = (content or {}).get("config") or {}
     secrets = {key.removeprefix(f"{CONFIG}:"): mapping(value).get("secure") for key, value in config.items()}
-    return {
-        _KEY_OF.get(name, name): hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in secrets.items() if text
-    }
+    texts = {name: str(text) for name, text in secrets.items() if text}
+    logins = [text for name, text in sorted(texts.items()) if name.startswith(REGISTRY_PASSWORD)]
+    texts |= {_LOGINS: "\0".join(logins)} if logins else {}
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in texts.items()}
 
 
 def _with_digests(name: str, inputs: dict[str, Any], encrypted: dict[str, str]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import pulumi
 from slipway import files
 from slipway.ops.program import policies, render
 from slipway.ops.program.recorder import Program, declare, stacks
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 GOLDEN = ROOT / "stacks" / "golden"
 # Stands for the hash of the sources, which changes with every edit of them.

@@ -12,7 +12,7 @@ import logging
 import os
 import runpy
 import tempfile
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,7 +41,7 @@ from slipway.project import CONFIG, INFRA, PROJECT, ROOT, is_project
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.names import STORES
+from slipway.settings.names import SHORT_FORM, STORES
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
@@ -134,7 +134,7 @@ def _tier(stack: str) -> str:
 def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
     """Run the program of a stack; `config` replaces its stack file. Raises what the program raises."""
     values = config if config is not None else stack_config(stack)
-    monitor = _Recorder(stack)
+    monitor = _Recorder(stack, _image_names(values))
     with _as_engine(values) as (texts, secret_keys), _inside_infra():
         set_all_config(texts, secret_keys)
         _ensure_event_loop()  # asyncio.run() of a caller has removed the one of this thread
@@ -179,9 +179,10 @@ class _Recorder(mocks.MockMonitor):
     MockMonitor would translate each resource into Python and back for that, which takes a third of a run.
     """
 
-    def __init__(self, stack: str) -> None:
+    def __init__(self, stack: str, images: Iterable[str]) -> None:
         super().__init__(_NoProviders())
         self._stack = stack
+        self._promoted = {name: f"registry.example.com/slipway/{name}:promoted@{NO_DIGEST}" for name in images}
         self.declared: list[Declared] = []
         self.outputs: dict[str, Any] = {}
 
@@ -206,7 +207,7 @@ class _Recorder(mocks.MockMonitor):
         self._record(urn, request, request.properties, {})
         answer = ReadResourceResponse(urn=urn, properties=request.properties)
         if request.type == "pulumi:pulumi:StackReference":
-            answer.properties["outputs"] = {"image": f"registry.example.com/slipway/api:promoted@{NO_DIGEST}"}
+            answer.properties["outputs"] = {"images": self._promoted}
         return answer
 
     def _record(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
@@ -251,12 +252,21 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
             yield {**texts, **missing}, [*missing, *nested]
 
 
+def _image_names(values: dict[str, Any]) -> set[str]:
+    """Return the names of images that the stack may take over from another one."""
+    tree = _effective({key.removeprefix(f"{CONFIG}:"): value for key, value in values.items()})
+    return {SHORT_FORM, *tree.items().get("images", Node({})).items()}
+
+
+def _effective(own: dict[str, Any]) -> Node:
+    return effective(Node.of(own), Node({}) if RELEASE in own else read_defaults().settings)
+
+
 def _secret_values(values: dict[str, Json]) -> dict[str, str]:
     """Return a stand-in for each secret that the stack needs."""
     own = {key.removeprefix(f"{CONFIG}:"): value for key, value in values.items()}
-    shared = Node({}) if RELEASE in own else read_defaults().settings
     candidate = candidate_in(own) or Node({})
-    tree = effective(Node.of(own), shared)
+    tree = _effective(own)
     needed = required_secrets(tree) | required_secrets(candidate)
     return {
         name: STAND_IN.ljust(max(min_secret_length(tree, name), min_secret_length(candidate, name)), ".")
