@@ -110,15 +110,15 @@ def stacks(without: Collection[str] = ()) -> list[str]:
     """
     if unknown := set(without) - TIERS.keys():
         raise UserError(f"there is no tier {', '.join(sorted(unknown))}. Tiers: {', '.join(TIERS)}")
-    order = list(TIERS)
-    files = (ROOT / "stacks").glob("Pulumi.*.yaml")
-    # A stack's name may have dots, as in prod.eu.
-    tiers = {name: _tier(name) for file in files for name in [file.name.removeprefix("Pulumi.").removesuffix(".yaml")]}
-    if not tiers and not is_project(ROOT):
+    files = list((ROOT / "stacks").glob("Pulumi.*.yaml"))
+    if not files and not is_project(ROOT):
         raise NoProjectError(
             f"there is no Pulumi.yaml in {ROOT} or a folder above it. Fix: cd to your project, or make one with "
             "`slipway init`"
         )
+    order = list(TIERS)
+    # A stack's name may have dots, as in prod.eu.
+    tiers = {name: _tier(name) for file in files for name in [file.name.removeprefix("Pulumi.").removesuffix(".yaml")]}
     listed = [stack for stack, tier in tiers.items() if tier not in without]
     return sorted(listed, key=lambda stack: (order.index(tiers[stack]), stack not in TIERS, stack))
 
@@ -190,7 +190,7 @@ class _Recorder(mocks.MockMonitor):
         """Return the URN as the engine forms it: with the types of all ancestors below the stack, joined by `$`."""
         ancestors = parent.split("::")[2] if parent else ""
         chain = type_ if ancestors in ("", "pulumi:pulumi:Stack") else f"{ancestors}${type_}"
-        return f"urn:pulumi:{self._stack}::{PROJECT}::{chain}::{name}"
+        return f"urn:pulumi:{self._stack}::{CONFIG}::{chain}::{name}"
 
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
