@@ -18,6 +18,7 @@ from slipway.image.stack_images import StackImages
 from slipway.naming import CANARY
 from slipway.scope import Scope
 from slipway.service import configuration, jobs, pod, traffic
+from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
 
@@ -81,7 +82,7 @@ class Canary(pulumi.ComponentResource):
 
 
 def _deployment(
-    scope: Scope, pods: int, image: ImageReference, config: pod.Config, after: list[pulumi.Resource]
+    scope: Scope, pods: int, image: ImageReference, config: Config, after: list[pulumi.Resource]
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.title,

@@ -22,6 +22,7 @@ from slipway.naming import content_name
 from slipway.objects import condition
 from slipway.scope import Scope
 from slipway.service import configuration, pod
+from slipway.service.inputs import Config
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
 
@@ -29,7 +30,7 @@ HISTORY = 3
 
 
 def migration(
-    scope: Scope, image: ImageReference, config: pod.Config, after: Sequence[pulumi.Resource]
+    scope: Scope, image: ImageReference, config: Config, after: Sequence[pulumi.Resource]
 ) -> batch.v1.Job | None:
     """Declare the Job that a new version waits for; None for a service without one.
 
@@ -80,7 +81,7 @@ def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     retried(lambda: api.create(new_job), until)
 
 
-def schedules(scope: Scope, image: ImageReference, config: pod.Config, account: core.v1.ServiceAccount) -> None:
+def schedules(scope: Scope, image: ImageReference, config: Config, account: core.v1.ServiceAccount) -> None:
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"

@@ -1,4 +1,4 @@
-"""WebService: the objects of one HTTP service, in the order in which they depend on each other."""
+"""WebService: the objects of one service, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from slipway.image.reference import ImageReference
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
 from slipway.service import configuration, jobs, pod, scaling, traffic
+from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
 
 class WebService(pulumi.ComponentResource):
-    """One HTTP service: its configuration, pods, connections, address and autoscaling."""
+    """One service: its configuration, pods, connections, address and autoscaling. A worker has no address."""
 
     url: str | None
     """Address outside the cluster; None for a service without ingress."""
@@ -46,13 +47,15 @@ class WebService(pulumi.ComponentResource):
         jobs.schedules(scope, image, config, account)
         scaling.autoscaler(scope, deployment)
         scaling.disruption_budget(scope)
-        address = traffic.cluster_address(scope, deployment)
-        self.url = traffic.public_address(scope, address, canary)
+        self.url = None
+        if not scope.service.is_worker:
+            address = traffic.cluster_address(scope, deployment)
+            self.url = traffic.public_address(scope, address, canary)
         self.register_outputs({"url": self.url})
 
 
 def _deployment(
-    scope: Scope, image: ImageReference, config: pod.Config, after: list[pulumi.Resource]
+    scope: Scope, image: ImageReference, config: Config, after: list[pulumi.Resource]
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
@@ -66,6 +69,7 @@ def _deployment(
                 type="RollingUpdate",
                 rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
             ),
+            min_ready_seconds=pod.min_ready_seconds(scope.service),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
             template=pod.template(scope, image, config),

@@ -53,7 +53,7 @@ def quota_fits(stack: Stack) -> Violations:
     for pod in stack.pods:
         # A rollout adds one pod, except where the old pod has to be gone before the new one starts.
         surge = 1 if pod.kind == "Deployment" and not pod.is_canary else 0
-        count = stack.replicas(Part(pod.object, "", pod.object))[1] + surge if pod.serves else 1
+        count = stack.replicas(Part(pod.object, "", pod.object))[1] + surge if pod.is_permanent else 1
         needed["pods"] += count
         for container in pod.containers:
             for resource in ("requests.cpu", "requests.memory", "limits.memory"):
