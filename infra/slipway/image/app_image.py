@@ -20,12 +20,10 @@ from slipway.image.daemonless import assembled
 from slipway.image.dockerfile import declared_arguments
 from slipway.image.reference import ImageReference, parts
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
+from slipway.settings.checks.images import CACHE
 from slipway.settings.names import SHORT_FORM
 from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.sections.images import Image
-
-# The tag under which a registry keeps the layers for builds on other machines.
-CACHE_TAG = "cache"
 
 
 class AppImage(pulumi.ComponentResource):
@@ -72,7 +70,7 @@ class AppImage(pulumi.ComponentResource):
             platform=image.platform,
             args=build_arguments(image, tag),
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
-            cache_from=docker.CacheFromArgs(images=[f"{image.cache}:{CACHE_TAG}"]) if image.cache else None,
+            cache_from=docker.CacheFromArgs(images=[f"{image.cache}:{CACHE}"]) if image.cache else None,
         )
         opts = pulumi.ResourceOptions(parent=self)
         built = docker.Image(name, image_name=f"{image.repository}:{tag}", build=build, registry=login, opts=opts)
@@ -81,8 +79,8 @@ class AppImage(pulumi.ComponentResource):
             # The same build once more, which takes no time, under the name where other machines look for it.
             after = pulumi.ResourceOptions(parent=self, depends_on=[built])
             docker.Image(
-                f"{name}-{CACHE_TAG}",
-                image_name=f"{image.cache}:{CACHE_TAG}",
+                f"{name}-{CACHE}",
+                image_name=f"{image.cache}:{CACHE}",
                 build=build,
                 registry=login,
                 opts=after,
