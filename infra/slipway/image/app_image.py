@@ -31,6 +31,8 @@ class AppImage(pulumi.ComponentResource):
 
     reference: pulumi.Output[str]
     """`repository:src-<hash>@sha256:<digest>`; without the digest in a preview of a build by Docker."""
+    version: pulumi.Output[str]
+    """`src-<hash>`, or the start of the digest for an image without a tag. The app reports it on /version."""
 
     def __init__(
         self,
@@ -47,8 +49,8 @@ class AppImage(pulumi.ComponentResource):
             used = ImageReference.of(f"{image.repository}{tag}@{image.digest}")
         else:
             used = self._promote(name, str(image.from_))
-        self.used, self.reference = used, used.reference
-        self.register_outputs({"reference": used.reference, "version": used.version})
+        self.reference, self.version = used.reference, used.version
+        self.register_outputs({"reference": self.reference, "version": self.version})
 
     def _build(self, name: str, image: Image, login: docker.RegistryArgs | None) -> ImageReference:
         with file_errors():
