@@ -137,8 +137,8 @@ class StackDeployment:
         return f"stack {STACK} is up"
 
     def request(self, task: Task) -> str:
-        """Request /version over HTTPS through the ingress, and check the certificate."""
-        url, version = self.outputs.get("url"), self.outputs.get("version")
+        """Request the check path through the ingress, and verify the certificate by the local CA."""
+        url, path = self.outputs.get("url"), self.check_path
         if not url:
             return "skipped: the stack has no url"
         namespace, last = str(self.outputs.get("namespace")), ""
@@ -147,17 +147,27 @@ class StackDeployment:
 
         def answers() -> bool:
             nonlocal last
-            status, last = first_request.get(url, "/version", self.paths.ca_certificate, addresses)
+            status, last = first_request.get(url, path, self.paths.ca_certificate, addresses)
             task.write_log(last)
-            return status == 200 and (not version or version in last)
+            return status == 200
 
         try:
             task.wait_until(answers, "no answer", 120)
         except SetupError as error:
             look = f"kubectl -n {namespace} get pods,ingress"
             fix = f"{self.paths.bin / look}" if native else first_request.unreached(look, self.context, addresses)
-            raise SetupError(f"{url}/version answers: {last}", fix) from error
-        return f"{url}/version answers {last}"
+            raise SetupError(f"{url}{path} answers: {last}", fix) from error
+        return f"{url}{path} answers {last}"
+
+    @property
+    def check_path(self) -> str:
+        """Return the path that answers 200 to anybody, of the service at the first URL."""
+        # Brings pydantic along, which no other step needs.
+        from slipway.ops.program import config  # noqa: PLC0415
+
+        services: dict[str, str] = self.outputs.get("services") or {}
+        declared = config.settings(STACK).services
+        return next((declared[name].check_path for name in services if name in declared), "/")
 
     def _ingress_addresses(self, namespace: str) -> list[str]:
         from local.stack import other_cluster  # noqa: PLC0415
@@ -176,7 +186,7 @@ class StackDeployment:
         curl = "curl --noproxy '*'" if proxied else "curl"
         head = (
             f"\n  URL    {url}{others}"
-            f"\n  try    {curl} --cacert {quoted(self.paths.ca_certificate)} {url}/version"
+            f"\n  try    {curl} --cacert {quoted(self.paths.ca_certificate)} {url}{self.check_path}"
             f"\n  shell  . ./activate    (then use pulumi, kubectl and pytest directly)"
         )
         if self.context != CONTEXT:

@@ -23,7 +23,7 @@ def addresses(url: str, ingress: Iterable[str]) -> list[str]:
 
 
 def get(url: str, path: str, ca: Path, addresses: Sequence[str]) -> tuple[int, str]:
-    """Send a request to the first address that answers. Return its status and text; 0 and the reasons if none does."""
+    """Send a request to the first address that answers. Return its status and text, 0 if none does."""
     reasons: list[str] = []
     for address in addresses:
         try:
@@ -31,7 +31,7 @@ def get(url: str, path: str, ca: Path, addresses: Sequence[str]) -> tuple[int, s
         except (OSError, http.client.HTTPException) as error:
             reasons.append(f"{address}: {error}")
         else:
-            return status, f"{status} {body}"
+            return status, str(status) if status == 200 else f"{status} {body}"
     return 0, "; ".join(reasons)
 
 

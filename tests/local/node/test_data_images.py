@@ -187,6 +187,7 @@ def built(folder: Path) -> Path:
     (folder / "config").write_text("{}")
     (folder / "layer").write_bytes(os.urandom(100_000))
     manifest = {
+        "mediaType": data_images.MANIFEST,
         "config": data_images._blob(folder / "config", data_images.CONFIG),  # pyright: ignore[reportPrivateUsage]
         "layers": [data_images._blob(folder / "layer", data_images.LAYER)],  # pyright: ignore[reportPrivateUsage]
     }

@@ -52,7 +52,7 @@ def test_the_commands_of_the_summary_can_be_pasted(tmp_path: Path, monkeypatch: 
         "services": {"api": "x", "web": "https://web.slipway.localhost"},
     }
     text = deployment.summary()
-    assert f"curl --noproxy '*' --cacert '{clone}/.slipway/ca.crt' https://api.slipway.localhost/version" in text
+    assert f"curl --noproxy '*' --cacert '{clone}/.slipway/ca.crt' https://api.slipway.localhost/v1/shops" in text
     assert "kubectl -n n logs -f --prefix --all-pods deployment/api" in text
     assert "\n         https://web.slipway.localhost" in text
     assert "make down" in text
@@ -77,7 +77,7 @@ def test_the_summary_of_another_cluster_names_its_context_and_does_not_promise_t
     deployment.outputs = {"url": "https://api.slipway.localhost", "namespace": "n", "services": {"api": "x"}}
     text = deployment.summary()
     assert "kubectl --context kind-kind -n n logs" in text
-    assert f"--cacert {tmp_path}/.slipway/ca.crt https://api.slipway.localhost/version" in text
+    assert f"--cacert {tmp_path}/.slipway/ca.crt https://api.slipway.localhost/v1/shops" in text
     assert "./slipway destroy -s local" in text
     assert "make down" not in text
 
