@@ -10,7 +10,7 @@ from pulumi_kubernetes import Provider, core, meta
 
 from slipway import network
 from slipway.cluster.connection import connect_for_retained
-from slipway.naming import PART_OF, labels
+from slipway.naming import ENVIRONMENT, labels
 from slipway.settings import checks
 from slipway.settings.sections.stack import Quota
 from slipway.settings.settings import Settings
@@ -31,7 +31,7 @@ class Environment(pulumi.ComponentResource):
     def __init__(
         self, settings: Settings, candidate: Settings | None = None, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("slipway:index:Environment", PART_OF, None, opts)
+        super().__init__("slipway:index:Environment", ENVIRONMENT, None, opts)
         # A quota that lets either roll out also has room for one and a canary of the other.
         self._variants = [settings, *([candidate] if candidate else [])]
         self._child = pulumi.ResourceOptions(parent=self)
@@ -46,14 +46,14 @@ class Environment(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
     def _meta(self, name: str) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(name=name, namespace=self.namespace, labels=labels(PART_OF, "environment"))
+        return meta.v1.ObjectMetaArgs(name=name, namespace=self.namespace, labels=labels(ENVIRONMENT, "environment"))
 
     def _namespace(self, settings: Settings) -> pulumi.Output[str]:
         enforced = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
         name = settings.namespace
         created = core.v1.Namespace(
             name,
-            metadata=meta.v1.ObjectMetaArgs(name=name, labels={**labels(PART_OF, "environment"), **enforced}),
+            metadata=meta.v1.ObjectMetaArgs(name=name, labels={**labels(ENVIRONMENT, "environment"), **enforced}),
             opts=pulumi.ResourceOptions(parent=self, protect=TIERS[settings.tier].protects_data),
         )
         return created.metadata.apply(lambda metadata: metadata.name or name)

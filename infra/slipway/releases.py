@@ -22,10 +22,10 @@ from pulumi_kubernetes import core, meta
 
 from slipway import engine
 from slipway.environment import Environment
-from slipway.naming import COMPONENT, PART_OF, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.project import ROOT
 from slipway.rollout import completion
 from slipway.settings.names import SHORT_FORM, UNRECORDED
-from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 
 KEPT = 10
@@ -86,7 +86,7 @@ def declare(
         metadata=meta.v1.ObjectMetaArgs(
             name=data.apply(lambda data: content_name(RELEASE, data)),
             namespace=environment.namespace,
-            labels=labels(PART_OF, RELEASE),
+            labels=labels(ENVIRONMENT, RELEASE),
             annotations=_circumstances(settings),
         ),
         data=data,
@@ -109,11 +109,11 @@ def _image_data(images: Mapping[str, str], *, is_short: bool) -> dict[str, str]:
 
 
 def content(settings: Settings) -> dict[str, Any]:
-    """Return the settings that a release records: all that are set, except those about secrets or rules."""
+    """Return the settings that a release records: all that are set, except those about secrets, rules or drills."""
     left_out: dict[str, Any] = dict.fromkeys(
         ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
     )
-    left_out["services"] = {"__all__": {"secret_lengths"}}
+    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check"}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)
@@ -126,7 +126,7 @@ def kept(api: Client, stack: str) -> list[Release]:
 
 
 def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
-    own: dict[str, Any] = {**selector_of(PART_OF, stack), COMPONENT: RELEASE}
+    own: dict[str, Any] = {**selector_of(ENVIRONMENT, stack), COMPONENT: RELEASE}
     records: list[tuple[str, Release]] = []
     for record in api.list(ConfigMap, labels=own):
         metadata: Any = record.metadata

@@ -17,7 +17,6 @@ from slipway import files
 from slipway.__main__ import main
 from slipway.files import FileError
 from slipway.image.source import content_tag
-from slipway.ops import features
 from slipway.ops.drills import drill, report
 from slipway.ops.drills.catalogue import DRILLS
 from slipway.ops.drills.report import Report
@@ -70,7 +69,6 @@ def test_render_names_a_folder_that_it_cannot_write_into_and_why(path: str, refu
 
 DOCUMENTS = {
     "policies": (policies, "DOCUMENT"),
-    "features": (features, "DOCUMENT"),
     "config docs": (reference, "DOCUMENT"),
     "config schema": (schema, "SCHEMA"),
 }
@@ -81,7 +79,6 @@ def test_write_names_the_document_that_cannot_be_written_in_a_read_only_checkout
     verb: str, refused: Any, monkeypatch: pytest.MonkeyPatch
 ):
     module, name = DOCUMENTS[verb]
-    monkeypatch.setattr(features, "table", lambda: "| a table |\n")
     monkeypatch.setattr(module, name, Path("/proc/docs.md"))
     assert refused(*verb.split(), "--write") == "error: /proc/docs.md: No such file or directory. Fix: check the path\n"
 

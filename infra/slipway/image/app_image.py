@@ -20,9 +20,9 @@ from slipway.image.daemonless import assembled
 from slipway.image.dockerfile import declared_arguments
 from slipway.image.reference import ImageReference, parts
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
+from slipway.project import INFRA
 from slipway.settings.checks.images import CACHE
 from slipway.settings.names import SHORT_FORM
-from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.sections.images import Image
 
 
@@ -66,8 +66,8 @@ class AppImage(pulumi.ComponentResource):
     ) -> pulumi.Output[str]:
         build = docker.DockerBuildArgs(
             # Relative to infra/, where the engine runs the program: equal on every machine, unlike absolute paths.
-            context=os.path.relpath(context, ROOT / "infra"),
-            dockerfile=os.path.relpath(context / image.dockerfile, ROOT / "infra"),
+            context=os.path.relpath(context, INFRA),
+            dockerfile=os.path.relpath(context / image.dockerfile, INFRA),
             target=target_of(image),
             platform=image.platform,
             args=build_arguments(image, tag),
@@ -92,7 +92,7 @@ class AppImage(pulumi.ComponentResource):
         return reference
 
     def _promote(self, name: str, stack: str) -> ImageReference:
-        full_name = f"{pulumi.get_organization()}/{PROJECT}/{stack}"
+        full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
         outputs = pulumi.StackReference(
             # Each image reads the outputs by itself: the name of a resource is unique.
             full_name if name == SHORT_FORM else f"{full_name}/{name}",

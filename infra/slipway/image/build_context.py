@@ -20,7 +20,7 @@ import pulumi
 
 from slipway import files
 from slipway.image.source import prepare
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 from slipway.settings.sections.images import Image
 
 FOLDER = ROOT / ".slipway" / "context"

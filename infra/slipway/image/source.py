@@ -19,7 +19,7 @@ import certifi
 from slipway import files
 from slipway.image.compiler import OUTPUT, compile_program
 from slipway.image.dockerfile import last_stage
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 from slipway.settings.sections.images import Image
 
 # Not those of this machine: an image must not depend on who builds it.

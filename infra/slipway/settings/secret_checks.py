@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from slipway import files
+from slipway.project import ROOT, config_key
 from slipway.settings.engine_values import secret_keys
 from slipway.settings.engine_yaml import Node
 from slipway.settings.errors import InvalidSetting, Key
@@ -17,7 +18,6 @@ from slipway.settings.names import (
     password_of,
     registry_password,
 )
-from slipway.settings.project import ROOT
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE
 from slipway.settings.tiers import tier_of
 
@@ -34,6 +34,7 @@ def required_secrets(tree: Node) -> set[str]:
     """Return the secrets that a stack needs. Ignores invalid settings: they must not hide that a secret is missing."""
     values = {name: node.plain() for name, node in tree.items().items()}
     lists = [service.items().get("secrets", Node([])).plain() for service in services(tree).values()]
+    lists += [[*variables.values()] for variables in map(_secret_env, services(tree).values())]
     listed = {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
     listed |= {password_of(name) for name in STORES if values.get(name) is not None}
     mysql = values.get("mysql")
@@ -62,7 +63,7 @@ def check_secrets(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[Inv
     tier = tier_of(stack, tree.items().get("tier", Node(None)).value)
     allows_weak = tier.allows_weak_secrets or RELEASE in texts
     for name in required_secrets(tree):
-        command = f"pulumi config set --secret {name} -s {stack}"
+        command = f"pulumi config set --secret {config_key(name)} -s {stack}"
         if not texts.get(name, "").strip():
             yield InvalidSetting((name,), f"secret is missing or empty; set it: {command}")
         elif name not in secret_keys():
@@ -130,6 +131,11 @@ def _encrypted(node: Node, at: Key) -> Iterator[Key]:
 def _has_certificate_files(tree: Node) -> bool:
     """Return whether a service takes its certificate from the folder of secrets."""
     return any(service.nearest(("ingress", "tls", "secretFiles")).value is True for service in services(tree).values())
+
+
+def _secret_env(service: Node) -> dict[str, object]:
+    """Return the secrets of a service that are variables, as far as they can be read."""
+    return {name: node.value for name, node in service.items().get("secretEnv", Node({})).items().items()}
 
 
 def services(tree: Node) -> dict[str, Node]:

@@ -13,8 +13,8 @@ import pulumi
 from pydantic import Field
 
 from slipway import files
+from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
-from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
@@ -131,9 +131,18 @@ class Settings(Section):
         }
 
     def secrets_of(self, service: str) -> list[str]:
-        """Return the secrets that a service reads: its own, and the passwords of its stores."""
+        """Return the secrets that a service reads, as files or variables."""
+        return list(dict.fromkeys([*self.mounted_secrets_of(service), *self.services[service].secret_env.values()]))
+
+    def mounted_secrets_of(self, service: str) -> list[str]:
+        """Return the secrets that a service reads as files: its own, and the passwords of its stores."""
         own = self.services[service].secrets
         return list(dict.fromkeys([*own, *map(password_of, self.stores_of(service))]))
+
+    def stated_variables(self) -> dict[str, frozenset[str]]:
+        """Return the variables that apps state they read, by service; those that state nothing are left out."""
+        stated = {name: service.variables for name, service in self.services.items() if service.variables}
+        return {name: frozenset(files.read_text(ROOT / file).split()) for name, file in stated.items()}
 
     def passwords_of(self, store: str) -> list[str]:
         """Return the secrets with the passwords of all accounts of a store."""
@@ -147,7 +156,7 @@ class Settings(Section):
     def secret(self, name: str) -> pulumi.Output[str]:
         """Return the value of a secret as a secret output, which the engine encrypts in the state."""
         if self.secret_files is None:
-            return pulumi.Config(PROJECT).require_secret(name)
+            return pulumi.Config(CONFIG).require_secret(name)
         return pulumi.Output.secret(files.read_text(ROOT / self.secret_files / name))
 
 

@@ -17,7 +17,7 @@ from slipway.image.daemonless import from_context
 from slipway.image.oci import OciImage
 from slipway.image.registry import push
 from slipway.image.source import arguments, content_tag, prepare
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 from slipway.settings.sections.images import Image
 
 pytestmark = pytest.mark.e2e

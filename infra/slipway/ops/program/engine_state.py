@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 from slipway.naming import RELEASE
 from slipway.ops.errors import UserError
+from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.rollout.verification import DeclaredObject
-from slipway.settings.project import ROOT
 
 State: TypeAlias = dict[str, Any]
 """What `pulumi stack export` prints; secrets are encrypted in it."""

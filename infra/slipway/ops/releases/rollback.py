@@ -28,12 +28,12 @@ from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
+from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.names import UNRECORDED
-from slipway.settings.project import ROOT
 from slipway.settings.secret_checks import required_secrets
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from slipway.project import ROOT
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import registry_password
-from slipway.settings.project import ROOT
 from slipway.settings.sections.images import Image
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import Tier
