@@ -28,6 +28,8 @@ SELECTOR = "slipway/selector"
 # The app's ports: one for requests, one for probes and metrics, which only the cluster reaches.
 HTTP_PORT = 8080
 ADMIN_PORT = 9090
+# Ends the regular expression of a prefix of paths: the prefix itself and everything below it, in the second group.
+REGEX_BELOW = "(/|$)(.*)"
 # 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.
 HASH_LENGTH = 8
 

@@ -9,7 +9,14 @@ from slipway import files
 from slipway.settings.engine_values import secret_keys
 from slipway.settings.engine_yaml import Node
 from slipway.settings.errors import InvalidSetting, Key
-from slipway.settings.names import CERTIFICATE_FILES, MIGRATION_PASSWORD, REGISTRY_PASSWORD, STORES, password_of
+from slipway.settings.names import (
+    CERTIFICATE_FILES,
+    MIGRATION_PASSWORD,
+    REGISTRY_PASSWORD,
+    SERVERS,
+    STORES,
+    password_of,
+)
 from slipway.settings.project import ROOT
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE
 from slipway.settings.tiers import tier_of
@@ -91,7 +98,7 @@ def _check_secret_files(tree: Node, folder: str) -> Iterator[InvalidSetting]:
 def check_image_files(tree: Node) -> Iterator[InvalidSetting]:
     """Report stores whose image is neither given nor in the folder `slipway:imageFiles`."""
     folder = tree.items().get("imageFiles", Node(None)).value
-    stores = {name: tree.items()[name] for name in STORES if name in tree.items()}
+    stores = {name: tree.items()[name] for name in SERVERS if name in tree.items()}
     for name, store in stores.items() if isinstance(folder, str) else ():
         settings = store.items()
         runs_here = store.value is not None and settings.get("source", Node("cluster")).value == "cluster"

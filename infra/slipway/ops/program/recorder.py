@@ -40,7 +40,7 @@ from slipway.ops.errors import UserError
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.names import STORES
+from slipway.settings.names import SERVERS
 from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
@@ -225,7 +225,7 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
     texts = {key: engine_text(_decrypted(value)) for key, value in values.items()}
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         if isinstance(values.get(f"{PROJECT}:imageFiles"), str):
-            for name in STORES:
+            for name in SERVERS:
                 (Path(folder) / name).write_text(f"localhost:5000/slipway/{name}@{NO_DIGEST}")
             texts[f"{PROJECT}:imageFiles"] = folder
         if isinstance(values.get(f"{PROJECT}:secretFiles"), str):

@@ -14,7 +14,7 @@ from slipway.rules.parts import Pod
 from slipway.rules.references.lookups import keys_in, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
-from slipway.settings.names import RESERVED_ENV
+from slipway.settings.names import RESERVED_ENV, STORE_ENV
 from slipway.settings.project import ROOT
 
 RULES = Rules()
@@ -101,7 +101,7 @@ def app_variables(stack: Stack) -> Violations:
             continue
         if missing := sorted(RESERVED_ENV - variables):
             yield container.violation("envFrom", f"lacks {', '.join(missing)}; the program has to set each of them")
-        for name in sorted(variables - RESERVED_ENV - read_by_app()):
+        for name in sorted(variables - RESERVED_ENV - STORE_ENV - read_by_app()):
             if not OF_LIBRARIES.fullmatch(name):
                 yield container.violation("envFrom", f"holds {name}; the app reads {', '.join(sorted(read_by_app()))}")
 

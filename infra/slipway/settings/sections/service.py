@@ -7,7 +7,8 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from slipway.settings.names import RESERVED_ENV, STORE_ENV
-from slipway.settings.sections.network import Egress, Ingress
+from slipway.settings.sections.addresses import Ingress, check_service_annotations
+from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Autoscaling, Drain, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.scalars import DnsLabel, EnvName, HttpUrl, LabelKey, LabelValue, Length, SecretName
@@ -63,9 +64,13 @@ class Service(Section):
     """How a new version is tried (rollout: canary)."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
+    service_annotations: dict[LabelKey, str] = Field(
+        default={}, examples=[{"cloud.google.com/neg": '{"ingress": true}'}]
+    )
+    """Annotations of the Service, for what the controller alone knows."""
     needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
-    """Services of this stack that it connects to, mysql and redis among them: for those it also gets variables with the
-    address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
+    """Services and stores of this stack that it connects to. For mysql, postgres and redis it also gets variables with
+    the address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
     egress: list[Egress] = Field(default=[])
     """Addresses outside the stack that it connects to."""
     migration: Job | None = None
@@ -179,6 +184,11 @@ class Service(Section):
                 f"selector: {', '.join(changing)} changes with each version, so it cannot be taken over. Delete the "
                 "Deployment that selects by it with `kubectl delete --cascade=orphan`, and leave selector out"
             )
+        return self
+
+    @section_rule
+    def _service_annotations_are_free(self) -> Self:
+        check_service_annotations(self.service_annotations)
         return self
 
     @section_rule
