@@ -62,7 +62,8 @@ e2e-state: up ## kill, stop, disconnect and overlap updates: `doctor --fix` repa
 e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
-golden: venv ## rewrite tests/golden/, the objects of every stack; read its diff before you commit
+golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit
+	@./slipway check --write
 	@.venv/bin/python -m tests.golden
 
 mutants: venv ## seed the defects of tests/mutants/ one by one: each has to be detected; writes docs/reference/mutants.md
@@ -78,7 +79,7 @@ picture: venv ## draw docs/flow.svg, from a stack file to the cluster, from what
 	@.venv/bin/python -m tests.docs.flow
 
 render: venv ## write the Kubernetes objects of every stack to rendered/
-	@for stack in $(patsubst stacks/Pulumi.%.yaml,%,$(wildcard stacks/Pulumi.*.yaml)); do ./slipway render -s $$stack -o rendered/$$stack || exit 1; done
+	@for stack in $$(./slipway stacks); do ./slipway render -s $$stack -o rendered/$$stack || exit 1; done
 
 preview: venv ## show what `pulumi up` would change on the local stack
 	@. ./activate && pulumi preview -s local

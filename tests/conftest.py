@@ -15,11 +15,11 @@ import pytest
 from slipway.ops.program.recorder import Program, declare, stack_config
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.project import ROOT
 from slipway.settings.source_files import read_defaults
+from tests.paths import REPOSITORY
 
 # For processes that tests start; pytest itself gets the path from pyproject.toml.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "infra")])
+os.environ["PYTHONPATH"] = os.pathsep.join([str(REPOSITORY), str(REPOSITORY / "infra")])
 
 pytest_plugins = ["tests.plugins.guard", "tests.plugins.own_repositories", "tests.plugins.watchdog"]
 

@@ -26,8 +26,8 @@ from rich.table import Table
 from local.bootstrap.downloads import cached_folder
 from local.paths import clone_paths
 from slipway.ops.program import render
-from slipway.settings.project import ROOT
 from tests import schemas
+from tests.paths import REPOSITORY
 from tests.schemas import NEWEST, OLDEST
 from tests.variants import NAMES, VARIANTS, model
 
@@ -151,7 +151,7 @@ def actionlint(subject: Subject, folder: Path) -> Iterator[Finding]:
 def yamllint(subject: Subject, folder: Path) -> Iterator[Finding]:
     """Check stack files, workflows and rendered objects."""
     for line in run(
-        venv("yamllint"), "-f", "parsable", "-c", ROOT / ".yamllint", *subject.yaml, codes=(0, 1)
+        venv("yamllint"), "-f", "parsable", "-c", REPOSITORY / ".yamllint", *subject.yaml, codes=(0, 1)
     ).splitlines():
         place, _, message = line.partition(": ")
         yield Finding(message.rpartition("(")[2].rstrip(")"), place, message)
@@ -191,13 +191,13 @@ def project(folder: Path) -> Subject:
     for name, file in zip(NAMES, manifests, strict=True):
         file.write_text(render.one_stream(render.documents(model(name))))
     tree = folder / "tree"
-    for name in run("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
-        if (ROOT / name).is_file():
+    for name in run("git", "-C", REPOSITORY, "ls-files", "--cached", "--others", "--exclude-standard").splitlines():
+        if (REPOSITORY / name).is_file():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, tree / name)
-    workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-    texts = [*manifests, *workflows, *sorted((ROOT / "stacks").glob("*.yaml")), ROOT / "Pulumi.yaml"]
-    return Subject(manifests, ROOT / "app" / "Dockerfile", workflows, texts, tree, ROOT)
+            shutil.copyfile(REPOSITORY / name, tree / name)
+    workflows = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    texts = [*manifests, *workflows, *sorted((REPOSITORY / "stacks").glob("*.yaml")), REPOSITORY / "Pulumi.yaml"]
+    return Subject(manifests, REPOSITORY / "app" / "Dockerfile", workflows, texts, tree, REPOSITORY)
 
 
 def planted(folder: Path) -> Subject:
@@ -255,7 +255,7 @@ def tool(name: str) -> Path:
         settings = {"GOBIN": str(folder), "GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"}
         run("go", "install", "-trimpath", "-ldflags", "-s -w", module, env={**os.environ, **settings})
 
-    return cached_folder(clone_paths(ROOT).cache / f"{name}-{module.rpartition('@')[2]}", build) / name
+    return cached_folder(clone_paths(REPOSITORY).cache / f"{name}-{module.rpartition('@')[2]}", build) / name
 
 
 def venv(name: str) -> Path:

@@ -13,7 +13,7 @@ from slipway.ops import errors
 from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, program, releases
 
 VERBS = (
-    *(program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
     *(diagnosis.status, diagnosis.logs, cluster.port_forward, releases.backup, releases.restore),
     *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),

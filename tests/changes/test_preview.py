@@ -20,10 +20,10 @@ from slipway.ops.changes.preview import Preview, as_markdown, as_table, command
 from slipway.ops.changes.stack_models import ModelError
 from slipway.ops.changes.verdict import Class
 from slipway.ops.program.recorder import UnknownStackError, stacks
-from slipway.settings.project import ROOT
 from tests.conftest import Declare, declared, recorded
+from tests.paths import PROJECT, REPOSITORY
 
-PARTS = ("app", "infra", "stacks", "README.md", "Pulumi.yaml")
+PARTS = [*(PROJECT / part for part in ("app", "stacks", "Pulumi.yaml")), REPOSITORY / "infra", REPOSITORY / "README.md"]
 COMMENT = Path(__file__).parent / "verdicts" / "comment.md"
 
 
@@ -33,8 +33,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("preview") / "slipway"
     folder.mkdir()
     for part in PARTS:
-        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
-        copy(ROOT / part, folder / part)
+        copy = shutil.copytree if part.is_dir() else shutil.copy2
+        copy(part, folder / part.name)
     git(folder, "init", "-q", "-b", "main")
     git(folder, "add", ".")
     git(folder, "commit", "-qm", "first")

@@ -18,10 +18,10 @@ from slipway.cluster.connection import check_context, check_server, client
 from slipway.cluster.credentials import Credentials
 from slipway.cluster.exec_credential import pinned
 from slipway.cluster.kubeconfig import Access, Kubeconfig, KubeconfigError, load
-from slipway.ops.program.recorder import INFRA
 from slipway.settings.sections.stack import Cluster
 from tests import api_server
 from tests.conftest import Changed
+from tests.paths import INFRA
 
 
 @pytest.fixture

@@ -24,11 +24,11 @@ from slipway.ops.cluster.masking import Mask
 from slipway.ops.diagnosis import logs
 from slipway.ops.diagnosis.logs import Line, LogRequest
 from slipway.ops.errors import UnknownServiceError
-from slipway.settings.project import ROOT
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
 from tests.diagnosis.test_status import run
-from tests.plugins.watchdog import child
+from tests.paths import REPOSITORY
+from tests.plugins.watchdog import child, read_line
 
 __all__ = ["run"]
 
@@ -283,10 +283,10 @@ def kubeconfig(tmp_path: Path):
 def test_following_ends_without_a_word_when_nobody_wants_more(kubeconfig: Path, how: str):
     command = [sys.executable, "-m", "slipway", "logs", "-s", "dev", "-f"]
     env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
-    with child(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
+    with child(command, cwd=REPOSITORY, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as following:
         assert following.stdout
         assert following.stderr
-        assert following.stdout.readline() == b"api-aaaaa again\n"
+        assert read_line(following) == b"api-aaaaa again\n"
         if how == "Ctrl-C":
             following.send_signal(signal.SIGINT)
         else:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator
 from html import escape
 
 from slipway.ops.program.recorder import Declared, Program, declare, stacks
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
-PICTURE = ROOT / "docs" / "flow.svg"
-REFERENCE = ROOT / "docs" / "reference" / "config.md"
+PICTURE = REPOSITORY / "docs" / "flow.svg"
+REFERENCE = REPOSITORY / "docs" / "reference" / "config.md"
 
 # The sections a component is made from. A section that is not listed here is one for the program as a whole.
 SECTIONS = {

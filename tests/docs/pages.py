@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-WRITTEN = [page for page in PAGES if not page.is_relative_to(ROOT / "docs" / "reference")]
+PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md")])
+WRITTEN = [page for page in PAGES if not page.is_relative_to(REPOSITORY / "docs" / "reference")]
 """Those that people write; the others are what the program writes of itself."""
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -63,4 +63,4 @@ class Page:
         return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
     def __str__(self) -> str:
-        return str(self.file.relative_to(ROOT))
+        return str(self.file.relative_to(REPOSITORY))

@@ -17,16 +17,16 @@ from typer.main import get_command
 
 from slipway.__main__ import app
 from slipway.ops.program.recorder import declare, stack_config, stacks
-from slipway.settings.project import ROOT
 from tests.conftest import recorded
 from tests.docs import flow
 from tests.docs.pages import PAGES, WRITTEN, Page
+from tests.paths import HAS_REFERENCE_APP, REPOSITORY
 
 MOST_WORDS = 900
-TARGETS = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z0-9-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
 ENTRY = get_command(app)
 # Top-level folders and files: a path in backticks that starts with one of these is meant to be in the project.
-TOP = {path.name for path in ROOT.iterdir()}
+TOP = {path.name for path in REPOSITORY.iterdir()}
 # What a run makes. It is in no clone.
 MADE = (".slipway", ".venv", "rendered", "app/dist", ".git/")
 # Subcommands and options of the Pulumi CLI that the pages use. It is not there in unit tests.
@@ -46,7 +46,7 @@ every_written_page = pytest.mark.parametrize("page", [Page(file) for file in WRI
 
 
 def test_readme_is_read_in_five_minutes():
-    assert len(Page(ROOT / "README.md").text.split()) <= MOST_WORDS
+    assert len(Page(REPOSITORY / "README.md").text.split()) <= MOST_WORDS
 
 
 @every_page
@@ -101,7 +101,7 @@ def test_the_address_that_is_asked_for_is_that_of_the_local_stack():
 
 
 def test_git_runs_make_check_before_a_commit_once_the_line_for_the_hook_was_typed(tmp_path: Path):
-    typed = next(line for line in Page(ROOT / "CONTRIBUTING.md").lines if line.startswith("printf "))
+    typed = next(line for line in Page(REPOSITORY / "CONTRIBUTING.md").lines if line.startswith("printf "))
     (tmp_path / "Makefile").write_text("check:\n\t@echo checked; false\n")
     git = ["git", "-c", "user.name=n", "-c", "user.email=n@example.com", "-C", str(tmp_path)]
     subprocess.run([*git, "init", "--quiet"], check=True)
@@ -111,12 +111,6 @@ def test_git_runs_make_check_before_a_commit_once_the_line_for_the_hook_was_type
     )
     assert committed.returncode == 1
     assert "checked" in committed.stdout + committed.stderr
-
-
-def test_the_program_that_is_started_by_hand_is_there():
-    typed = next(line for line in Page(ROOT / "docs" / "reference-app.md").lines if line.startswith("(cd "))
-    folder, package = re.fullmatch(r"\(cd (\S+) && go run (\S+)\)", typed).groups()  # pyright: ignore[reportOptionalMemberAccess]
-    assert (ROOT / folder / package / "main.go").is_file()
 
 
 @every_page
@@ -132,12 +126,14 @@ def test_files_that_are_named_exist(page: Page):
 
 
 def test_the_map_names_what_is_there():
-    lines = Page(ROOT / "README.md").blocks("")[0].splitlines()
+    lines = Page(REPOSITORY / "README.md").blocks("")[0].splitlines()
     named = [
-        ROOT / line.split()[0] / folder for line in lines for folder in ("", *re.findall(r"([a-z0-9]+)/", line)[1:])
+        REPOSITORY / line.split()[0] / folder
+        for line in lines
+        for folder in ("", *re.findall(r"([a-z0-9]+)/", line)[1:])
     ]
     assert len(named) > 10
-    assert [str(path.relative_to(ROOT)) for path in named if not path.exists()] == []
+    assert [str(path) for path in named if not exists(str(path.relative_to(REPOSITORY)))] == []
 
 
 @every_written_page
@@ -148,14 +144,14 @@ def test_settings_that_are_named_exist(page: Page):
 
 
 def test_every_verb_and_every_target_has_a_line():
-    readme, contributing = Page(ROOT / "README.md").inline, Page(ROOT / "CONTRIBUTING.md").inline
+    readme, contributing = Page(REPOSITORY / "README.md").inline, Page(REPOSITORY / "CONTRIBUTING.md").inline
     assert [verb for verb in verbs() if verb not in readme] == []
     undescribed = {target for target in TARGETS if f"make {target}" not in contributing}
     assert undescribed == {"help", "venv", "test-first", "test-second"}
 
 
 def test_every_page_is_reached_from_the_readme():
-    reached, ahead = set[Path](), [ROOT / "README.md"]
+    reached, ahead = set[Path](), [REPOSITORY / "README.md"]
     while ahead:
         file = ahead.pop()
         if file not in reached and file.suffix == ".md" and file.is_file():
@@ -165,7 +161,7 @@ def test_every_page_is_reached_from_the_readme():
 
 
 def test_the_quickstart_is_a_stack_file_that_the_program_takes():
-    quickstart = yaml.safe_load(Page(ROOT / "README.md").blocks("yaml")[0])["config"]
+    quickstart = yaml.safe_load(Page(REPOSITORY / "README.md").blocks("yaml")[0])["config"]
     config = laid_over(quickstart, stack_config("local"))
     del config["slipway:cluster"]["server"], config["slipway:imageFiles"]
     program = declare("local", config)
@@ -247,8 +243,9 @@ def is_path(text: str) -> bool:
 
 
 def exists(name: str) -> bool:
-    """Whether the project has this file or folder, or makes it."""
-    return name.startswith(MADE) or (ROOT / name).exists()
+    """Whether the project has this file or folder, or makes it. Pages describe the reference app and its stacks."""
+    replaced = not HAS_REFERENCE_APP and name.startswith(("app/", "stacks/"))
+    return replaced or name.startswith(MADE) or (REPOSITORY / name).exists()
 
 
 def laid_over(own: Any, below: Any) -> Any:

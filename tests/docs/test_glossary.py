@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from slipway.settings.project import ROOT
 from tests.docs.pages import Page
+from tests.paths import REPOSITORY
 from tests.program.test_layout import our_files
 
 FILES = our_files()
@@ -21,7 +21,7 @@ FILES = our_files()
 def banned_words() -> set[str]:
     """Return the left column of the last table of the glossary."""
     rows = re.findall(
-        r"^\| ([a-z, ]+) \|", Page(ROOT / "docs" / "glossary.md").text.partition("## Names")[2], re.MULTILINE
+        r"^\| ([a-z, ]+) \|", Page(REPOSITORY / "docs" / "glossary.md").text.partition("## Names")[2], re.MULTILINE
     )
     return set(chain.from_iterable(row.split(", ") for row in rows)) - {"not"}
 
@@ -65,8 +65,8 @@ def test_exceptions_end_with_error():
 
 @pytest.mark.parametrize("folder", ["infra", "local", "policy"])
 def test_names_have_no_word_that_the_glossary_replaces(folder: str):
-    within = [file for file in FILES if file.is_relative_to(ROOT / folder)]
-    named = {str(file.relative_to(ROOT)): banned_in(ast.parse(file.read_text())) for file in within}
+    within = [file for file in FILES if file.is_relative_to(REPOSITORY / folder)]
+    named = {str(file.relative_to(REPOSITORY)): banned_in(ast.parse(file.read_text())) for file in within}
     assert {file: found for file, found in named.items() if found} == {}
     assert [str(file) for file in within if words(Path(file).stem) & banned_words()] == []
 

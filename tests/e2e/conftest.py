@@ -31,10 +31,10 @@ Edit = Callable[[str, str, str], None]
 
 
 def environment() -> dict[str, str]:
-    """Return the environment that `. ./activate` sets up."""
+    """Return the environment that `. ./activate` sets up. The project is that of the working folder."""
     home = ROOT / ".slipway"
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "SLIPWAY_PROJECT"},
         "PATH": f"{home}/bin:{ROOT}/.venv/bin:{os.environ['PATH']}",
         "PULUMI_HOME": f"{home}/pulumi",
         "KUBECONFIG": f"{home}/kubeconfig",

@@ -9,9 +9,9 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from unittest import mock
 
 from slipway.ops.program import render
+from slipway.ops.program.check import without_source_hash
 from slipway.ops.program.recorder import Program, stacks
 from tests.conftest import declared
 from tests.variants import VARIANTS
@@ -19,14 +19,12 @@ from tests.variants import VARIANTS
 FOLDER = Path(__file__).parent
 URNS = FOLDER / "urns.txt"
 NAMES = [*stacks(), "options"]
-# Replaces the hash of app/, which changes with every edit there.
-TAG = "src-" + "0" * 16
 
 
 @functools.cache
 def model(name: str) -> Program:
     """Return what the program declares for a stack, independent of the content of app/."""
-    with mock.patch("slipway.image.app_image.content_tag", return_value=TAG):
+    with without_source_hash():
         return declared(*VARIANTS.get(name, (name, {})))
 
 

@@ -14,10 +14,9 @@ import pytest
 
 from slipway.image import build_context
 from slipway.image.build_context import IN_USE_SECONDS, KEPT, prepared
-from slipway.ops.program.recorder import INFRA
-from slipway.settings.project import ROOT
 from slipway.settings.sections.stack import Image
 from tests.image.test_oci import write_app
+from tests.paths import INFRA, REPOSITORY
 from tests.plugins.watchdog import child
 
 HERE = Image(repository="r.io/slipway/api", target="prebuilt")
@@ -126,9 +125,9 @@ def test_previews_and_updates_at_the_same_time_see_whole_folders_and_build_each_
     write_app(tmp_path / "app")
     command = [sys.executable, "-c", RUN, str(INFRA), str(tmp_path)]
     with ExitStack() as children:
-        options = {"cwd": ROOT, "stderr": subprocess.PIPE, "text": True}
+        options = {"cwd": REPOSITORY, "stderr": subprocess.PIPE, "text": True}
         runs = [children.enter_context(child(command, **options)) for _ in range(4)]
-        ended = [(run.communicate()[1], run.returncode) for run in runs]
+        ended = [(run.communicate(timeout=60)[1], run.returncode) for run in runs]
     assert ended == [("", 0)] * 4
     assert len(list(tmp_path.glob("compiled-*"))) == 2
 

@@ -14,12 +14,11 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from slipway.image.app_image import assembled, image_config
+from slipway.image.app_image import assembled
 from slipway.image.oci import OciImage
 from slipway.image.source import arguments, content_tag, prepare
 from slipway.settings.sections.stack import Image
 from tests.conftest import Changed
-from tests.image.test_image import stages
 
 DAEMONLESS = Image(repository="r.io/slipway/api", builder="daemonless")
 
@@ -146,19 +145,6 @@ def test_the_layers_hold_root_s_files_without_a_time(image: OciImage):
                 entries.append((entry.name, entry.mode))
     certificates = [("etc", 0o755), ("etc/ssl", 0o755), ("etc/ssl/certs", 0o755)]
     assert entries == [*certificates, ("etc/ssl/certs/ca-certificates.crt", 0o644), ("api", 0o755)]
-
-
-def test_the_image_has_the_configuration_of_the_dockerfile():
-    lines = [line.replace("${VERSION}", "src-1") for line in stages()["image"][1:] if line]
-    instructions = {line.split(" ")[0]: line.partition(" ")[2] for line in lines}
-    assert instructions.keys() == {"ARG", "LABEL", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"}
-    assert image_config("src-1") == {
-        "User": instructions["USER"],
-        "ExposedPorts": {f"{port}/tcp": {} for port in instructions["EXPOSE"].split()},
-        "Healthcheck": {"Test": ["CMD", *json.loads(instructions["HEALTHCHECK"].removeprefix("CMD "))]},
-        "Entrypoint": json.loads(instructions["ENTRYPOINT"]),
-        "Labels": dict(re.findall(r'([\w.]+)="([^"]*)"', instructions["LABEL"])),
-    }
 
 
 @pytest.mark.feature("A5", part="under mocks")

@@ -10,15 +10,15 @@ from __future__ import annotations
 import functools
 import sys
 
-from slipway.settings.project import ROOT
 from tests.mutants.configuration import CONFIG, JOBS
 from tests.mutants.program import PROGRAM
 from tests.mutants.references import LINKS, NETWORK
 from tests.mutants.seeding import Mutant
 from tests.mutants.stack_files import STACK_FILES
 from tests.mutants.workloads import IMAGE, LIFE, RIGHTS, SCALE
+from tests.paths import REPOSITORY
 
-DOCUMENT = ROOT / "docs" / "reference" / "mutants.md"
+DOCUMENT = REPOSITORY / "docs" / "reference" / "mutants.md"
 MUTANTS = [*LIFE, *SCALE, *RIGHTS, *IMAGE, *LINKS, *NETWORK, *CONFIG, *JOBS, *STACK_FILES, *PROGRAM]
 HEAD = """\
 <!-- Written by `make mutants`. -->
@@ -58,5 +58,5 @@ def main() -> int:
     DOCUMENT.write_text(table())
     for mutant in survivors():
         print(f"not detected: {mutant.defect} (planted in {mutant.place})", file=sys.stderr)
-    print(f"{len(MUTANTS)} defects, {len(survivors())} not detected; {DOCUMENT.relative_to(ROOT)} is written")
+    print(f"{len(MUTANTS)} defects, {len(survivors())} not detected; {DOCUMENT.relative_to(REPOSITORY)} is written")
     return int(bool(survivors()))

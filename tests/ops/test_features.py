@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+import pytest
+
 from slipway.ops import features
+from tests.paths import REPOSITORY
+
+DOCUMENT = REPOSITORY / "docs" / "reference" / "features.md"
+
+
+@pytest.fixture(autouse=True)
+def repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The features are those of the frame, so they are read in this repository."""
+    monkeypatch.setattr(features, "ROOT", REPOSITORY)
+    monkeypatch.setattr(features, "TABLE", REPOSITORY / "tests" / "features.md")
 
 
 def test_every_row_of_the_table_is_known():
@@ -10,4 +22,4 @@ def test_every_row_of_the_table_is_known():
 
 
 def test_the_document_is_up_to_date():
-    assert features.table() == features.DOCUMENT.read_text(), "run `make features`"
+    assert features.table() == DOCUMENT.read_text(), "run `make features`"

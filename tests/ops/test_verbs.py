@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from slipway.ops import errors
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
-SLIPWAY = ROOT / "slipway"
+SLIPWAY = REPOSITORY / "slipway"
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_unknown_verb_is_told_by_its_name_and_where_to_find_the_others():
 def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
     slow = {"pulumi", "lightkube", "httpx2", "pydantic", "pytest"}
     code = f"import sys, slipway.__main__; print(*{slow} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
 
 

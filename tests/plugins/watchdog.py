@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import select
 import subprocess
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,16 @@ def child(command: Sequence[str | Path], **options: Any) -> Generator[subprocess
             yield process
         finally:
             process.kill()
+
+
+def read_line(process: subprocess.Popen[bytes], seconds: float = 30) -> bytes:
+    """Return the next line that a process prints. Fail with what it said on stderr if none comes in time."""
+    assert process.stdout
+    if not select.select([process.stdout], [], [], seconds)[0]:
+        process.kill()
+        said = process.stderr.read().decode() if process.stderr else ""
+        pytest.fail(f"no line within {seconds:g} s from {process.args}; on stderr: {said or 'nothing'}")
+    return process.stdout.readline()
 
 
 def pytest_configure(config: pytest.Config) -> None:

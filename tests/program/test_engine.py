@@ -19,7 +19,7 @@ from pulumi_kubernetes import core
 from slipway import engine
 from slipway.objects import UNKNOWN
 from slipway.ops.program import recorder
-from slipway.ops.program.recorder import INFRA
+from tests.paths import INFRA
 
 Run = Callable[[Callable[[], None]], None]
 

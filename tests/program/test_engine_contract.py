@@ -13,7 +13,7 @@ import pytest
 from pulumi.runtime import mocks
 
 from slipway import engine
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
 VERSION = version("pulumi")
 RECORDER, STATE = "infra/slipway/ops/program/recorder.py", "infra/slipway/ops/program/engine_state.py"
@@ -74,11 +74,11 @@ def test_nothing_else_in_ops_uses_the_runtime_of_the_sdk():
         "pending_operations": {STATE},
     }
     users = {marker: set[str]() for marker in owners}
-    for file in sorted((ROOT / "infra" / "slipway" / "ops").rglob("*.py")):
+    for file in sorted((REPOSITORY / "infra" / "slipway" / "ops").rglob("*.py")):
         for word in words(ast.parse(file.read_text())):
             for marker in owners:
                 if word == marker or word.startswith(f"{marker}."):
-                    users[marker].add(str(file.relative_to(ROOT)))
+                    users[marker].add(str(file.relative_to(REPOSITORY)))
     assert users == owners
 
 

@@ -25,7 +25,7 @@ from slipway.ops.drills.traffic import Measurement
 from slipway.ops.program import policies, reference, render, schema
 from slipway.ops.program.recorder import declare
 from slipway.settings import source_files
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -34,7 +34,7 @@ def slipway(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
     """Run a verb as a user does, with pipes and files instead of a terminal."""
     pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     command = [sys.executable, "-m", "slipway", *arguments]
-    return subprocess.run(command, cwd=ROOT, text=True, check=False, **{**pipes, **options})
+    return subprocess.run(command, cwd=REPOSITORY, text=True, check=False, **{**pipes, **options})
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_a_reader_that_leaves_early_changes_no_exit_code(monkeypatch: pytest.Mon
 
 def test_a_verb_works_with_stdout_and_stderr_closed(tmp_path: Path):
     command = ["sh", "-c", f"exec '{sys.executable}' -m slipway render -s dev -o '{tmp_path}' >&- 2>&-"]
-    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert subprocess.run(command, cwd=REPOSITORY, check=False).returncode == 0
     assert (tmp_path / "deployment-api.yaml").is_file()
 
 
@@ -211,8 +211,8 @@ def test_an_unreadable_secret_of_the_local_stack_is_named(name: str, sdk: None, 
 
 def test_an_unreadable_source_file_is_named(sdk: None, monkeypatch: pytest.MonkeyPatch):
     assert content_tag(APP, {}).startswith("src-")
-    unreadable(monkeypatch, "go.sum")
-    with pytest.raises(pulumi.RunError, match=rf"app/go\.sum: {DENIED}"):
+    unreadable(monkeypatch, "go.mod")
+    with pytest.raises(pulumi.RunError, match=rf"app/go\.mod: {DENIED}"):
         declare("dev")
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.ops.program.recorder import INFRA
-from slipway.settings.project import ROOT
+from tests.paths import INFRA, REPOSITORY
 
 # The packages and modules of infra/slipway. Each may import those above it, and none below.
 ORDER = [
@@ -75,7 +74,7 @@ def test_a_part_of_the_program_imports_only_parts_above_it_in_the_order(file: Pa
 
 def our_files() -> list[Path]:
     """Return all Python files of the project except its tests."""
-    return [file for part in PARTS for file in sorted((ROOT / part).rglob("*.py"))]
+    return [file for part in PARTS for file in sorted((REPOSITORY / part).rglob("*.py"))]
 
 
 def too_big(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
@@ -84,17 +83,17 @@ def too_big(sizes: Mapping[str, int], limit: int) -> dict[str, int]:
 
 
 def test_no_folder_holds_more_than_14_python_files():
-    assert too_big(Counter(str(file.parent.relative_to(ROOT)) for file in our_files()), MAX_FILES) == {}
+    assert too_big(Counter(str(file.parent.relative_to(REPOSITORY)) for file in our_files()), MAX_FILES) == {}
 
 
 def test_no_python_file_has_more_than_350_lines():
-    lines = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in our_files()}
+    lines = {str(file.relative_to(REPOSITORY)): len(file.read_text().splitlines()) for file in our_files()}
     assert too_big(lines, MAX_LINES) == {}
 
 
 def test_files_that_our_code_names_exist():
     path = re.compile(rf"(?<![\w/.])((?:{'|'.join(PARTS)}|tests|docs)/[\w./-]*\.(?:py|md|sh|go))\b")
-    files = [*our_files(), ROOT / "Makefile"]
-    named = {(str(file.relative_to(ROOT)), name) for file in files for name in path.findall(file.read_text())}
+    files = [*our_files(), REPOSITORY / "Makefile"]
+    named = {(str(file.relative_to(REPOSITORY)), name) for file in files for name in path.findall(file.read_text())}
     assert len(named) > 20
-    assert sorted((file, name) for file, name in named if not (ROOT / name).exists()) == []
+    assert sorted((file, name) for file, name in named if not (REPOSITORY / name).exists()) == []

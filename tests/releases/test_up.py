@@ -23,8 +23,8 @@ from slipway.ops.program import engine_state
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.releases import up
-from slipway.settings.project import ROOT
 from tests import api_server
+from tests.paths import REPOSITORY
 from tests.plugins.watchdog import child
 from tests.releases.conftest import DEPLOYMENT, FAILED, IMAGE, JOB, STACK, begins, ends, error, fails, write_events
 
@@ -174,7 +174,7 @@ def test_a_stop_by_hand_lets_the_engine_end_in_good_order_and_rolls_nothing_back
     code = "from slipway.ops.program.engine_run import run; it = run(['pulumi', 'up']); "
     code += "print(it.interrupted, it.needs_rollback, it.code)"
     options = {"stdout": subprocess.PIPE, "text": True}
-    with child([sys.executable, "-c", code], cwd=ROOT, start_new_session=True, **options) as run:
+    with child([sys.executable, "-c", code], cwd=REPOSITORY, start_new_session=True, **options) as run:
         while not (engine / "runs").exists():
             assert run.poll() is None
             time.sleep(0.05)

@@ -13,7 +13,7 @@ import pytest
 from slipway.ops.program import recorder
 from slipway.ops.program.recorder import STAND_IN, Program, declare
 from slipway.settings import source_files
-from slipway.settings.project import ROOT
+from tests.paths import PROJECT
 
 BASE = """\
 config:
@@ -54,7 +54,7 @@ def put(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     stacks.mkdir()
     monkeypatch.setattr(source_files, "STACKS", stacks)
     monkeypatch.setattr(recorder, "stacks", lambda: [file.name[7:-5] for file in stacks.glob("Pulumi.*.yaml")])
-    (stacks / "defaults.yaml").write_text((ROOT / "stacks" / "defaults.yaml").read_text())
+    (stacks / "defaults.yaml").write_text((PROJECT / "stacks" / "defaults.yaml").read_text())
 
     def declared(text: str | bytes, stack: str = "dev", defaults: str | None = None) -> Program:
         content = text if isinstance(text, bytes) else text.encode()

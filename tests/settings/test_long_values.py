@@ -33,11 +33,11 @@ from slipway.rules.required import configuration
 from slipway.rules.stack import Stack
 from slipway.settings import engine_yaml
 from slipway.settings.engine_yaml import Node
-from slipway.settings.project import ROOT
 from slipway.settings.stack_file import repeated_items
 from slipway.settings.types import scalars, units
 from slipway.settings.types.text_format import TextFormat
 from tests.conftest import Declare
+from tests.paths import REPOSITORY
 
 FUNCTIONS = {"compile", "match", "fullmatch", "search", "sub", "split", "findall", "finditer"}
 LENGTH, TIMES = 1_000, 8
@@ -99,7 +99,7 @@ def value(source: str, module: ModuleType) -> Any:
     return eval(source, dict(vars(module)))  # noqa: S307 - our own sources
 
 
-SOURCES = "".join(file.read_text() for name in ("infra", "local") for file in (ROOT / name).rglob("*.py"))
+SOURCES = "".join(file.read_text() for name in ("infra", "local") for file in (REPOSITORY / name).rglob("*.py"))
 EXPRESSIONS = dict(expressions())
 
 

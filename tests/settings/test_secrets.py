@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
-import yaml
 
 from slipway.ops.program import recorder
 from slipway.ops.program.recorder import declare
-from slipway.settings.project import ROOT
 from tests.conftest import with_changes
 from tests.settings.conftest import BASE, STRICT, Put, edited, refusal
 
@@ -147,13 +144,6 @@ def test_a_secret_without_a_length_of_its_own_has_sixteen_characters_where_it_ma
     text = STRICT.replace("secrets: [signing-key]", "secrets: [signing-key, mail-token]")
     given |= {"signing-key": "kT9-vQ2_mR7+zL4w" * 2, "mail-token": "kT9-vQ2_mR7+zL4"}
     assert "slipway:mail-token: secret is shorter than 16 characters" in refusal(put, text, "prod")
-
-
-def test_the_length_that_defaults_demand_is_the_app_s_own():
-    source = (ROOT / "app" / "internal" / "config" / "secret.go").read_text()
-    [shortest] = re.findall(r"minSigningKeyLength = (\d+)", source)
-    lengths = yaml.safe_load((ROOT / "stacks" / "defaults.yaml").read_text())["config"]["slipway:services"]["api"]
-    assert lengths["secretLengths"] == {"signing-key": int(shortest), "signing-key-previous": int(shortest)}
 
 
 def test_files_of_secrets_are_judged_as_well(put: Put, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

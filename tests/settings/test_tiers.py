@@ -24,10 +24,10 @@ from slipway.ops.releases import rollback
 from slipway.releases import Release
 from slipway.service import pod
 from slipway.settings import source_files
-from slipway.settings.project import ROOT
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import TIERS
 from tests.conftest import API_ONLY, with_changes
+from tests.paths import PROJECT, REPOSITORY
 
 MYSQL = {"source": "cluster", "image": "registry.example.com/mysql@sha256:" + "0" * 64}
 Copy = Callable[..., str]
@@ -36,7 +36,7 @@ Copy = Callable[..., str]
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     """`copied("prod", "prod-eu", tier="prod")` copies a stack file to a new name, and returns that name."""
-    shutil.copytree(ROOT / "stacks", tmp_path / "stacks")
+    shutil.copytree(PROJECT / "stacks", tmp_path / "stacks")
     monkeypatch.setattr(source_files, "STACKS", tmp_path / "stacks")
     for module in (recorder, stack_models, rollback):
         monkeypatch.setattr(module, *(("STACKS", tmp_path / "stacks") if module is rollback else ("ROOT", tmp_path)))
@@ -191,5 +191,5 @@ def test_a_candidate_is_of_the_tier_of_its_stack():
 
 def test_no_code_asks_for_the_name_of_a_stack():
     by_name = re.compile(r"""(==|\bin|!=) *[(\[{]?["'](local|dev|staging|prod)["']""")
-    sources = [file for folder in ("infra", "policy") for file in (ROOT / folder).rglob("*.py")]
+    sources = [file for folder in ("infra", "policy") for file in (REPOSITORY / folder).rglob("*.py")]
     assert [str(file) for file in sources if by_name.search(file.read_text())] == []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
 NASTY = 'it\'s a "p\\word" #1'
 DUMP = "CREATE TABLE `shops` (id int);\nINSERT INTO `shops` VALUES (1);\nINSERT INTO `shops` VALUES (2);\n"
@@ -32,7 +32,7 @@ class Pod:
         file.chmod(0o755)
 
     def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        text = (ROOT / "infra/slipway/stores/mysql.sh").read_text()
+        text = (REPOSITORY / "infra/slipway/stores/mysql.sh").read_text()
         for path in ("/run/mysqld", "/backup", "/var/lib/mysql"):
             text = text.replace(f"={path}", f"={self.root}{path}").replace(f" {path}/", f" {self.root}{path}/")
         env = {"PATH": f"{self.root}/bin:/usr/bin:/bin", "PASSWORD_DIR": str(self.root / "secrets"), "KEEP": "2"}

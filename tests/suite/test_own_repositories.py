@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
 
 def test_tests_that_a_hook_runs_do_not_reach_the_repository_of_the_hook(tmp_path: Path):
@@ -23,7 +23,7 @@ def test_tests_that_a_hook_runs_do_not_reach_the_repository_of_the_hook(tmp_path
         "-k",
         "git_does_not_see_the_salt",
     ]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout, done.stdout
     assert files_of(tmp_path) == before
 

@@ -13,7 +13,7 @@ import pytest
 from local.bootstrap import python_packages
 from local.bootstrap.bytecode import ENTRIES
 from local.paths import ClonePaths
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
 RENDER = "import runpy, sys; sys.argv[1:] = ['render', '-s', 'prod']; runpy.run_module('slipway', run_name='__main__')"
 
@@ -22,7 +22,7 @@ def compiled_at_start(code: str, bytecode: Path) -> set[str]:
     """Return the modules that Python compiles when it runs `code` with the bytecode of a folder."""
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(bytecode)}
     command = [sys.executable, "-v", "-c", code]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=True)
     loaded = re.findall(r"^# (code object from|.* matches) '?(.*?\.py)'?$", done.stderr, re.MULTILINE)
     ours = [(how, path) for how, path in loaded if not path.startswith(sys.base_prefix)]  # not Python's own
     assert len(ours) > 300
@@ -34,13 +34,13 @@ def bytecode(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bytecode that an install writes although PYTHONDONTWRITEBYTECODE is set."""
     folder = tmp_path_factory.mktemp("bytecode")
     env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPYCACHEPREFIX": str(folder)}
-    subprocess.run([sys.executable, "-m", "local.bootstrap.bytecode"], cwd=ROOT, env=env, check=True)
+    subprocess.run([sys.executable, "-m", "local.bootstrap.bytecode"], cwd=REPOSITORY, env=env, check=True)
     return folder
 
 
 def test_a_run_of_the_program_compiles_nothing_after_the_install(bytecode: Path):
     # runpy compiles __main__ of a package each time: a file of imports and one screen.
-    mains = {f"{ROOT}/ops/__main__.py", f"{ROOT}/infra/__main__.py"}
+    mains = {f"{REPOSITORY}/ops/__main__.py", f"{REPOSITORY}/infra/__main__.py"}
     assert compiled_at_start(RENDER, bytecode) - mains == set()
 
 

@@ -12,7 +12,7 @@ import logging
 import os
 import runpy
 import tempfile
-from collections.abc import Generator
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,13 +101,16 @@ class Program:
         return {(r.kind, r.name): r.inputs for r in self.resources if r.is_manifest}
 
 
-def stacks() -> list[str]:
-    """Return every stack that has a file, in the order of promotion."""
+def stacks(without: Collection[str] = ()) -> list[str]:
+    """Return every stack that has a file, in the order of promotion, except those of the given tiers."""
+    if unknown := set(without) - TIERS.keys():
+        raise UserError(f"there is no tier {', '.join(sorted(unknown))}. Tiers: {', '.join(TIERS)}")
     order = list(TIERS)
     files = (ROOT / "stacks").glob("Pulumi.*.yaml")
     # A stack's name may have dots, as in prod.eu.
-    names = [file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in files]
-    return sorted(names, key=lambda stack: (order.index(_tier(stack)), stack not in TIERS, stack))
+    tiers = {name: _tier(name) for file in files for name in [file.name.removeprefix("Pulumi.").removesuffix(".yaml")]}
+    listed = [stack for stack, tier in tiers.items() if tier not in without]
+    return sorted(listed, key=lambda stack: (order.index(tiers[stack]), stack not in TIERS, stack))
 
 
 def _tier(stack: str) -> str:

@@ -1,14 +1,61 @@
-"""What the program declares, and the rules it keeps: render, policies, features."""
+"""What the program declares, and the rules it keeps: stacks, check, render, policies, features."""
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from slipway.ops.verbs.options import Stack
+from slipway.ops.verbs.options import Json, Stack
+
+
+def stacks(
+    as_json: Json = False,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Leave out the stacks of this tier, such as local. May be repeated.")
+    ] = None,
+) -> None:
+    """List the stacks that have a file in stacks/, in the order of promotion.
+
+    CI makes one job of each. Example: ./slipway stacks --json --without local
+    """
+    from slipway.ops.program import recorder
+
+    names = recorder.stacks(without or [])
+    sys.stdout.write(json.dumps(names) + "\n" if as_json else "".join(f"{name}\n" for name in names))
+
+
+def check(
+    stack: Annotated[list[str] | None, typer.Option("--stack", "-s", help="Check these stacks only.")] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Record the objects in stacks/golden/ instead of comparing them.")
+    ] = False,
+) -> None:
+    """Check that stacks are valid, keep the house rules, and declare the objects recorded in stacks/golden/.
+
+    Exit code 1 if one does not. Needs what render needs. Example: ./slipway check -s prod
+    """
+    from slipway.ops.program import check, recorder
+
+    reports = [check.check(name, write=write) for name in stack or recorder.stacks()]
+    for report in reports:
+        sys.stdout.write(report.difference)
+        for hint in report.hints:
+            typer.echo(f"{report.stack}: hint: {hint}", err=True)
+        for error in report.errors:
+            typer.echo(f"{report.stack}: error: {error}", err=True)
+        if not report.errors:
+            typer.echo(f"{report.stack}: {report.objects} objects, in order", err=True)
+    for file in check.orphans():
+        if write and not stack:
+            file.unlink()
+        else:
+            typer.echo(f"hint: stacks/golden/{file.name} has no stack; `./slipway check --write` removes it", err=True)
+    if any(report.errors for report in reports):
+        raise typer.Exit(1)
 
 
 def render(

@@ -1,0 +1,4 @@
+// The app of the tests' project. It is hashed, copied and edited, and never compiled.
+package main
+
+func main() {}
