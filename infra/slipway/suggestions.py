@@ -49,6 +49,7 @@ _VARIABLES = "variables stand in `env`, the config file in `file`, names of secr
 _SCALING = "`autoscaling` has `min`, `max` and `cpuPercent`"
 _ROLLOUT = "a rollout starts a new pod before an old one goes; `rollout: canary` tries a new version first"
 _LABELS = "labels and annotations are the program's own"
+_ANNOTATIONS = "`ingress.annotations` and `serviceAnnotations` are there; all others are the program's own"
 _PORTS = "the app listens on HTTP_PORT, and its Service on port 80"
 _JOBS = "`migration` is a job before each release, `schedules` are jobs by the clock"
 _NETWORK = "`needs` and `egress` open connections; all others are closed"
@@ -77,8 +78,10 @@ _INSTEAD = {
     "targetMemoryUtilizationPercentage averageUtilization metrics behavior scaling keda",
     _ROLLOUT: "strategy updateStrategy deploymentStrategy maxSurge maxUnavailable rollingUpdate revisionHistoryLimit",
     "`progressSeconds` says when a rollout has failed": "progressDeadlineSeconds",
-    _LABELS: "labels annotations podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride "
-    "matchLabels",
+    _LABELS: "labels podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride matchLabels",
+    _ANNOTATIONS: "annotations ingressAnnotations",
+    "`stripPrefix` has the controller strip it": "rewriteTarget rewrite pathRewrite stripPath",
+    "`paths` and `hosts` are lists of text": "rules",
     _PORTS: "ports port containerPort containerPorts targetPort nodePort servicePort serviceType loadBalancer",
     _JOBS: "job jobs cronJob cronJobs hooks restartPolicy concurrencyPolicy suspend",
     "`cron` says when": "schedule",
