@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features picture render preview test-first test-second
+.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -73,13 +73,16 @@ scan: venv ## run kube-score, kubeconform, gitleaks and others on all stacks, wo
 	@.venv/bin/python -m tests.scan
 
 features: venv ## list the features that tests prove; writes docs/reference/features.md
-	@./slipway features --write
+	@.venv/bin/python -m tests.features
 
 picture: venv ## draw docs/flow.svg, from a stack file to the cluster, from what the program declares
 	@.venv/bin/python -m tests.docs.flow
 
 render: venv ## write the Kubernetes objects of every stack to rendered/
 	@for stack in $$(./slipway stacks); do ./slipway render -s $$stack -o rendered/$$stack || exit 1; done
+
+wheel: venv ## build the package slipway into dist/
+	@.venv/bin/python -m hatchling build -t wheel
 
 preview: venv ## show what `pulumi up` would change on the local stack
 	@. ./activate && pulumi preview -s local

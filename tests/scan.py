@@ -25,10 +25,10 @@ from rich.table import Table
 
 from local.bootstrap.downloads import cached_folder
 from local.paths import clone_paths
+from slipway import schemas
 from slipway.ops.program import render
-from tests import schemas
+from slipway.schemas import NEWEST, OLDEST
 from tests.paths import REPOSITORY
-from tests.schemas import NEWEST, OLDEST
 from tests.variants import NAMES, VARIANTS, model
 
 # Name -> argument of `go install`. Tools are built once and cached with those of `make up`.

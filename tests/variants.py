@@ -25,6 +25,19 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "secret-store": ("prod", {"secretStore": STORE}),
     "jobs": ("prod", {"services.api.migration": JOB, "services.api.schedules": {"report": SCHEDULE}}),
     "two-services": ("prod", {"services.web": WEB, "services.api.egress": [{"cidr": "10.20.0.0/16", "ports": [3306]}]}),
+    "images": (
+        "dev",
+        {
+            "image": None,
+            "images": {
+                "shop": {"repository": "ghcr.io/acme/shop", "target": "release"},
+                "pages": {"repository": "registry.example.com/pages", "builder": "daemonless"},
+            },
+            "registries": {"ghcr.io": {"username": "puller"}, "registry.example.com": {"username": "me"}},
+            "services.api": {"image": "shop", "migration": JOB, "schedules": {"report": SCHEDULE}},
+            "services.web.image": "pages",
+        },
+    ),
     "registry": ("staging", {"registry": {"username": "robot$puller"}}),
     "fixed-replicas": ("staging", {"services.api.autoscaling": None, "services.api.replicas": 3}),
     "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),

@@ -1,5 +1,54 @@
-"""The parts of the Pulumi program; infra/__main__.py puts them together on one screen.
+"""The parts of the Pulumi program; program.py puts them together on one screen.
 
 A module stands here if several packages use it, or if it is about the stack as a whole. A topic of several
 files is a package. tests/program/test_layout.py lists which part may import which.
+
+The names in `__all__` are for programs of others (docs/use-as-a-package.md). Each is imported when it is first used,
+so that `./slipway --help` does not wait for Pulumi.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from slipway.cluster.connection import connect
+    from slipway.environment import Environment
+    from slipway.image.app_image import AppImage
+    from slipway.rules.enforcement import watch
+    from slipway.service.web_service import WebService
+    from slipway.settings.settings import Settings
+    from slipway.settings.stack_file import load
+    from slipway.stores.mysql import MysqlStore
+    from slipway.stores.redis import RedisStore
+
+_HOME = {
+    "AppImage": "image.app_image",
+    "Environment": "environment",
+    "MysqlStore": "stores.mysql",
+    "RedisStore": "stores.redis",
+    "Settings": "settings.settings",
+    "WebService": "service.web_service",
+    "connect": "cluster.connection",
+    "load": "settings.stack_file",
+    "watch": "rules.enforcement",
+}
+
+__all__ = [
+    "AppImage",
+    "Environment",
+    "MysqlStore",
+    "RedisStore",
+    "Settings",
+    "WebService",
+    "connect",
+    "load",
+    "watch",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

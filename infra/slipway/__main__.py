@@ -10,14 +10,14 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, program, releases
+from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, program, project, releases
 
 VERBS = (
     *(program.stacks, program.check, program.render, changes.diff, changes.preview),
     *(diagnosis.status, diagnosis.logs, cluster.port_forward, releases.backup, releases.restore),
     *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, program.features),
+    *(program.policies, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 
@@ -25,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
+app.add_typer(project.new)
 
 
 @app.callback()

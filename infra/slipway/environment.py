@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_kubernetes import Provider, core, meta
 
 from slipway import network
 from slipway.cluster.connection import connect_for_retained
-from slipway.naming import PART_OF, labels
+from slipway.naming import ENVIRONMENT, labels
 from slipway.settings import checks
-from slipway.settings.names import REGISTRY_PASSWORD
-from slipway.settings.sections.stack import Quota, Registry
+from slipway.settings.sections.stack import Quota
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import TIERS
 from slipway.settings.types.image_names import login_of
@@ -26,12 +26,12 @@ class Environment(pulumi.ComponentResource):
     retaining: Provider
     """Provider for objects that stay in the cluster when they are superseded (configuration.py)."""
     pull_secret: pulumi.Output[str] | None
-    """Name of the Secret with which nodes pull the image; None for an open registry."""
+    """Name of the Secret with which nodes pull the images; None for open registries."""
 
     def __init__(
         self, settings: Settings, candidate: Settings | None = None, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        super().__init__("slipway:index:Environment", PART_OF, None, opts)
+        super().__init__("slipway:index:Environment", ENVIRONMENT, None, opts)
         # A quota that lets either roll out also has room for one and a canary of the other.
         self._variants = [settings, *([candidate] if candidate else [])]
         self._child = pulumi.ResourceOptions(parent=self)
@@ -42,18 +42,18 @@ class Environment(pulumi.ComponentResource):
         network.deny_by_default(self.namespace, settings.cluster.dns, self._child)
         if any(variant.challenge_hosts for variant in self._variants):
             network.allow_acme_challenges(self.namespace, settings.cluster, self._child)
-        self.pull_secret = self._pull_secret(settings, settings.registry) if settings.registry else None
+        self.pull_secret = self._pull_secret(settings) if settings.registry_logins else None
         self.register_outputs({"namespace": self.namespace})
 
     def _meta(self, name: str) -> meta.v1.ObjectMetaArgs:
-        return meta.v1.ObjectMetaArgs(name=name, namespace=self.namespace, labels=labels(PART_OF, "environment"))
+        return meta.v1.ObjectMetaArgs(name=name, namespace=self.namespace, labels=labels(ENVIRONMENT, "environment"))
 
     def _namespace(self, settings: Settings) -> pulumi.Output[str]:
         enforced = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "audit", "warn")}
         name = settings.namespace
         created = core.v1.Namespace(
             name,
-            metadata=meta.v1.ObjectMetaArgs(name=name, labels={**labels(PART_OF, "environment"), **enforced}),
+            metadata=meta.v1.ObjectMetaArgs(name=name, labels={**labels(ENVIRONMENT, "environment"), **enforced}),
             opts=pulumi.ResourceOptions(parent=self, protect=TIERS[settings.tier].protects_data),
         )
         return created.metadata.apply(lambda metadata: metadata.name or name)
@@ -92,13 +92,11 @@ class Environment(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _pull_secret(self, settings: Settings, registry: Registry) -> pulumi.Output[str]:
-        registry_login = login_of(settings.image.repository)
-        login = settings.secret(REGISTRY_PASSWORD).apply(
-            lambda password: json.dumps(
-                {"auths": {registry_login: {"username": registry.username, "password": password}}}
-            )
-        )
+    def _pull_secret(self, settings: Settings) -> pulumi.Output[str]:
+        logins = settings.registry_logins
+        passwords = pulumi.Output.all(**{host: settings.secret(secret) for host, (_, secret) in logins.items()})
+        users = {host: user for host, (user, _) in logins.items()}
+        login = passwords.apply(lambda passwords: docker_config(users, passwords))
         secret = core.v1.Secret(
             "registry",
             metadata=self._meta("registry"),
@@ -107,3 +105,9 @@ class Environment(pulumi.ComponentResource):
             opts=self._child,
         )
         return secret.metadata.apply(lambda metadata: metadata.name or "registry")
+
+
+def docker_config(users: Mapping[str, str], passwords: Mapping[str, str]) -> str:
+    """Return the logins of registries, by host, in the form that nodes read."""
+    logins = {login_of(host): {"username": user, "password": passwords[host]} for host, user in users.items()}
+    return json.dumps({"auths": logins})

@@ -11,7 +11,10 @@ import json
 
 import pulumi
 
-PART_OF = "slipway"
+from slipway.project import PROJECT
+
+# What objects of no service have in place of a service's name: the namespace, its policies, the records of releases.
+ENVIRONMENT = "slipway"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 # The component of the records of releases, which only people and ./slipway read.
@@ -46,7 +49,7 @@ def selector_of(service: str, stack: str) -> dict[str, str]:
 
 def instance(stack: str) -> str:
     """Return the value of the label `INSTANCE`, which separates the objects of one stack from those of another."""
-    return f"{PART_OF}-{stack}"
+    return f"{PROJECT}-{stack}"
 
 
 def network_labels(service: str) -> dict[str, str]:
@@ -59,7 +62,7 @@ def labels(service: str, component: str = "web-service") -> dict[str, str]:
     return {
         **selector(service),
         COMPONENT: component,
-        "app.kubernetes.io/part-of": PART_OF,
+        "app.kubernetes.io/part-of": PROJECT,
         "app.kubernetes.io/managed-by": "pulumi",
     }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from slipway.naming import ADMIN_PORT, HTTP_PORT, PART_OF, SOLVER_PODS, labels, network_labels
+from slipway.naming import ADMIN_PORT, ENVIRONMENT, HTTP_PORT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
 from slipway.settings.sections.network import Dns, Egress, metadata_in
 from slipway.settings.sections.service import Service
@@ -35,7 +35,7 @@ def deny_by_default(namespace: pulumi.Input[str], dns: Dns, opts: pulumi.Resourc
     networking.v1.NetworkPolicy(
         "default-deny",
         metadata=meta.v1.ObjectMetaArgs(
-            name="default-deny", namespace=namespace, labels=labels(PART_OF, "environment")
+            name="default-deny", namespace=namespace, labels=labels(ENVIRONMENT, "environment")
         ),
         spec=networking.v1.NetworkPolicySpecArgs(
             pod_selector=meta.v1.LabelSelectorArgs(),
@@ -58,7 +58,7 @@ def allow_acme_challenges(namespace: pulumi.Input[str], cluster: Cluster, opts: 
     challenges = networking.v1.NetworkPolicyIngressRuleArgs(from_=_controllers(cluster), ports=[_port(SOLVER_PORT)])
     networking.v1.NetworkPolicy(
         SOLVERS,
-        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(PART_OF, "environment")),
+        metadata=meta.v1.ObjectMetaArgs(name=SOLVERS, namespace=namespace, labels=labels(ENVIRONMENT, "environment")),
         spec=networking.v1.NetworkPolicySpecArgs(
             pod_selector=meta.v1.LabelSelectorArgs(match_labels=SOLVER_PODS),
             policy_types=["Ingress", "Egress"],

@@ -1,7 +1,7 @@
 """Releases: what was deployed when, recorded as immutable ConfigMaps in the stack's own namespace.
 
-A release is the settings as the program read them, and the image by digest. It is recorded after all services, so an
-incomplete rollout leaves no record; only the image of a recorded release is exported. Secrets, and where they come
+A release is the settings as the program read them, and the images by digest. It is recorded after all services, so an
+incomplete rollout leaves no record; only the images of a recorded release are exported. Secrets, and where they come
 from, are not recorded: a rollback (ops/releases/rollback.py) uses the current ones, so a rotated secret stays rotated.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -22,17 +22,17 @@ from pulumi_kubernetes import core, meta
 
 from slipway import engine
 from slipway.environment import Environment
-from slipway.image.app_image import AppImage
-from slipway.naming import COMPONENT, PART_OF, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
+from slipway.project import ROOT
 from slipway.rollout import completion
-from slipway.settings.names import UNRECORDED
-from slipway.settings.project import ROOT
+from slipway.settings.names import SHORT_FORM, UNRECORDED
 from slipway.settings.settings import Settings
 
 KEPT = 10
 """The number of releases to roll back to."""
 BY, COMMIT, AT = "slipway/by", "slipway/commit", "slipway/at"
-_SETTINGS, _IMAGE = "settings.yaml", "image"
+# `image` is that of `slipway:image`; a stack with `slipway:images` records all of them by name.
+_SETTINGS, _IMAGE, _IMAGES = "settings.yaml", "image", "images.yaml"
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,27 @@ class Release:
     settings: dict[str, Any]
     """The sections of a stack file, complete: no defaults are to be added."""
     image: str
-    """`repository:tag@sha256:...`."""
+    """`repository:tag@sha256:...`; empty for a stack with several images."""
     by: str = ""
     commit: str = ""
     """Commit of the program and the stack files, with `-dirty` if they had uncommitted changes."""
     at: str = ""
     """When it was last deployed, in UTC."""
+    named_images: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Those of a stack with several images, by name."""
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, str], annotations: Mapping[str, str]) -> Self:
         """Read a release from the name, data and annotations of its ConfigMap."""
         who = {field: annotations.get(key, "") for field, key in (("by", BY), ("commit", COMMIT), ("at", AT))}
-        return cls(name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS]), data[_IMAGE], **who)
+        named: dict[str, str] = yaml.safe_load(data.get(_IMAGES, "{}"))
+        revision, settings = name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS])
+        return cls(revision, settings, data.get(_IMAGE, ""), named_images=named, **who)
+
+    @property
+    def images(self) -> dict[str, str]:
+        """All images by name, however many the stack has."""
+        return {SHORT_FORM: self.image} if self.image else dict(self.named_images)
 
     @property
     def config_hash(self) -> str:
@@ -64,17 +73,20 @@ class Release:
 
 
 def declare(
-    settings: Settings, image: AppImage, environment: Environment, after: Sequence[pulumi.Resource]
-) -> pulumi.Output[str]:
-    """Record this release when everything in `after` is complete. Return the image of the record."""
-    recorded = _text(content(settings))
-    data = image.reference.apply(lambda reference: {_SETTINGS: recorded, _IMAGE: reference})
+    settings: Settings,
+    images: pulumi.Output[dict[str, str]],
+    environment: Environment,
+    after: Sequence[pulumi.Resource],
+) -> pulumi.Output[dict[str, str]]:
+    """Record this release when everything in `after` is complete. Return the images of the record by name."""
+    recorded, is_short = _text(content(settings)), settings.image is not None
+    data = images.apply(lambda images: {_SETTINGS: recorded, **_image_data(images, is_short=is_short)})
     record = core.v1.ConfigMap(
         RELEASE,
         metadata=meta.v1.ObjectMetaArgs(
             name=data.apply(lambda data: content_name(RELEASE, data)),
             namespace=environment.namespace,
-            labels=labels(PART_OF, RELEASE),
+            labels=labels(ENVIRONMENT, RELEASE),
             annotations=_circumstances(settings),
         ),
         data=data,
@@ -88,12 +100,19 @@ def declare(
             hooks=engine.hooks(before_create=completion.before_record(settings)),
         ),
     )
-    return record.data.apply(lambda data: data[_IMAGE])
+    return record.data.apply(lambda data: Release.of("", data, {}).images)
+
+
+def _image_data(images: Mapping[str, str], *, is_short: bool) -> dict[str, str]:
+    """Return the images as a record holds them."""
+    return {_IMAGE: images[SHORT_FORM]} if is_short else {_IMAGES: _text(images)}
 
 
 def content(settings: Settings) -> dict[str, Any]:
     """Return the settings that a release records: all that are set, except those about secrets or rules."""
-    left_out: dict[str, Any] = dict.fromkeys(("image", "image_files", "release", "waivers", *UNRECORDED), True)
+    left_out: dict[str, Any] = dict.fromkeys(
+        ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
+    )
     left_out["services"] = {"__all__": {"secret_lengths"}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
@@ -107,7 +126,7 @@ def kept(api: Client, stack: str) -> list[Release]:
 
 
 def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
-    own: dict[str, Any] = {**selector_of(PART_OF, stack), COMPONENT: RELEASE}
+    own: dict[str, Any] = {**selector_of(ENVIRONMENT, stack), COMPONENT: RELEASE}
     records: list[tuple[str, Release]] = []
     for record in api.list(ConfigMap, labels=own):
         metadata: Any = record.metadata

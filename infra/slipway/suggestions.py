@@ -37,7 +37,7 @@ def distance(left: str, right: str) -> int:
 _NODES = "which nodes pods run on is no setting; they are spread over nodes and zones"
 _HARDENED = "every pod is as closed as Pod Security `restricted` demands, and nothing opens it"
 _ACCOUNT = "each service has an account of its own, without rights or token"
-_IMAGE = "all services run the image of slipway:image"
+_IMAGE = "`image` of a service names one of slipway:images; slipway:image is for all services"
 _VOLUMES = (
     "a pod mounts what `file` and `secrets` say, and nothing else; data is kept in slipway:mysql and slipway:redis"
 )
@@ -62,8 +62,8 @@ _INSTEAD = {
     "runAsGroup runAsNonRoot fsGroup readOnlyRootFilesystem allowPrivilegeEscalation seccompProfile hostNetwork "
     "hostPID hostIPC hostPort hostPath",
     _ACCOUNT: "serviceAccount serviceAccountName automountServiceAccountToken rbac",
-    _IMAGE: "image tag imagePullPolicy",
-    "slipway:registry says who pulls the image": "imagePullSecrets imagePullSecret",
+    _IMAGE: "tag imagePullPolicy",
+    "slipway:registry and slipway:registries say who pulls images": "imagePullSecrets imagePullSecret",
     _VOLUMES: "volumes volumeMounts volumeClaimTemplates persistence extraVolumes extraVolumeMounts mountPath subPath "
     "emptyDir persistentVolumeClaim",
     _ONE_CONTAINER: "containers initContainers sidecars extraContainers",

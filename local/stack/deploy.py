@@ -23,7 +23,7 @@ from local.progress import Step, Task
 from local.stack import secrets, stack_file
 from slipway.cluster import api_client
 from slipway.cluster.kubeconfig import KubeconfigError, load
-from slipway.settings.project import PROJECT
+from slipway.project import PROJECT
 
 STACK = "local"
 # They would select another state or stack, or override the passphrase file.

@@ -118,6 +118,9 @@ def test_a_base_from_before_the_recorder_is_named(tmp_path: Path, monkeypatch: p
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "-qm", "first")
+    own = tmp_path / "infra" / "slipway" / "ops" / "program" / "recorder.py"
+    own.parent.mkdir(parents=True)
+    own.touch()
     monkeypatch.setattr(stack_models, "ROOT", tmp_path)
     commit, _ = stack_models.revision("HEAD")
     with pytest.raises(ModelError, match=r"is older than `./slipway render`"), stack_models.checked_out(commit):

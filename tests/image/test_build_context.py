@@ -14,7 +14,7 @@ import pytest
 
 from slipway.image import build_context
 from slipway.image.build_context import IN_USE_SECONDS, KEPT, prepared
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 from tests.image.test_oci import write_app
 from tests.paths import INFRA, REPOSITORY
 from tests.plugins.watchdog import child
@@ -27,12 +27,13 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tags for which the compiler has run, with a small app and an empty folder of contexts."""
     tags: list[str] = []
 
-    def compile_(context: Path, _platform: str, tag: str) -> None:
+    def compile_(context: Path, _image: Image, tag: str) -> None:
         tags.append(tag)
         (context / "dist" / "api").write_bytes(b"ELF " + tag.encode())
 
-    monkeypatch.setattr("slipway.image.source._compile", compile_)
-    monkeypatch.setattr("slipway.image.source.APP", write_app(tmp_path / "app"))
+    monkeypatch.setattr("slipway.image.source.compile_program", compile_)
+    write_app(tmp_path / "app")
+    monkeypatch.setattr("slipway.image.source.ROOT", tmp_path)
     monkeypatch.setattr("slipway.image.build_context.FOLDER", tmp_path / "context")
     return tags
 
@@ -76,7 +77,7 @@ def test_a_build_that_fails_leaves_nothing(compiled: list[str], monkeypatch: pyt
     def fail(*_: object) -> None:
         raise pulumi.RunError("app/ does not compile")
 
-    monkeypatch.setattr("slipway.image.source._compile", fail)
+    monkeypatch.setattr("slipway.image.source.compile_program", fail)
     with pytest.raises(pulumi.RunError, match="does not compile"):
         prepared(HERE, "src-1")
     assert [path.name for path in (tmp_path / "context").iterdir()] == [".src-1.lock"]
@@ -84,16 +85,16 @@ def test_a_build_that_fails_leaves_nothing(compiled: list[str], monkeypatch: pyt
 
 def test_only_the_last_used_folders_are_kept_and_those_that_may_be_in_use(compiled: list[str], tmp_path: Path):
     for number in range(KEPT + 3):
-        prepared(HERE, f"src-{number}")
+        prepared(HERE, f"src-{number:02}")
     folders = {path.name for path in (tmp_path / "context").iterdir() if path.is_dir()}
     assert len(folders) == KEPT + 3
     long_ago = time.time() - IN_USE_SECONDS - 100
     (tmp_path / "context" / ".src-killed-1").mkdir()
     for number, path in enumerate(sorted((tmp_path / "context").iterdir())):
         os.utime(path, (long_ago + number, long_ago + number))
-    prepared(HERE, "src-0")
+    prepared(HERE, "src-00")
     left = {path.name for path in (tmp_path / "context").iterdir()}
-    newest = {f"src-{number}" for number in range(KEPT + 3 - (KEPT - 1), KEPT + 3)} | {"src-0"}
+    newest = {f"src-{number:02}" for number in range(KEPT + 3 - (KEPT - 1), KEPT + 3)} | {"src-00"}
     assert left == newest | {f"{name}.digest" for name in newest}
 
 
@@ -102,16 +103,16 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from slipway.image import build_context, source
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 folder = Path(sys.argv[2])
-source.APP, build_context.FOLDER = folder / "app", folder / "context"
+source.ROOT, build_context.FOLDER = folder, folder / "context"
 
-def compile_(context, platform, tag):
+def compile_(context, image, tag):
     (folder / f"compiled-{time.monotonic_ns()}").touch()
     time.sleep(0.3)
     (context / "dist" / "api").write_text(tag)
 
-source._compile = compile_
+source.compile_program = compile_
 for tag in ("src-1", "src-2", "src-1"):
     context = build_context.prepared(Image(repository="r.io/a", target="prebuilt"), tag)
     time.sleep(0.05)

@@ -9,7 +9,7 @@ import pytest
 
 from slipway.image.app_image import pinned
 from slipway.image.source import arguments, content_tag, prepare, sources
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 from tests.conftest import Changed
 
 ARGUMENTS = {"target": "release"}
@@ -62,7 +62,7 @@ def test_dockerignore_is_read_as_docker_reads_it(source: Path, pattern: str, pat
 def test_the_build_context_is_the_same_whatever_the_umask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: Path
 ):
-    monkeypatch.setattr("slipway.image.source.APP", source)
+    monkeypatch.setattr("slipway.image.source.ROOT", source.parent)
     build = Image(repository="r.io/slipway/api")
     before = os.umask(0o077)
     try:
@@ -70,7 +70,7 @@ def test_the_build_context_is_the_same_whatever_the_umask(
     finally:
         os.umask(before)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "context").rglob("*")}
-    assert modes == {"cmd": 0o755, "main.go": 0o644, "run.sh": 0o644, ".dockerignore": 0o644, "Dockerfile": 0o644}
+    assert modes == {"cmd": 0o755, "main.go": 0o644, "run.sh": 0o644, "Dockerfile": 0o644}
 
 
 def test_neither_umask_nor_time_makes_a_difference(source: Path):
@@ -81,6 +81,7 @@ def test_neither_umask_nor_time_makes_a_difference(source: Path):
 
 
 def test_compiled_files_make_no_difference(source: Path):
+    (source / "go.mod").write_text("module tiny\n")
     before = content_tag(source, ARGUMENTS)
     (source / "dist").mkdir()
     (source / "dist" / "api").write_bytes(b"ELF")

@@ -14,10 +14,10 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from slipway.image.app_image import assembled
+from slipway.image.daemonless import from_context
 from slipway.image.oci import OciImage
 from slipway.image.source import arguments, content_tag, prepare
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 from tests.conftest import Changed
 
 DAEMONLESS = Image(repository="r.io/slipway/api", builder="daemonless")
@@ -36,18 +36,18 @@ def write_app(folder: Path) -> Path:
 
 def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """Assemble an image as the program does, in a folder beside the app."""
-    monkeypatch.setattr("slipway.image.source.APP", app)
+    monkeypatch.setattr("slipway.image.source.ROOT", app.parent)
     tag = content_tag(app, arguments(DAEMONLESS))
     shutil.rmtree(app.parent / "context", ignore_errors=True)
     prepare(app.parent / "context", DAEMONLESS, tag)
-    return assembled(app.parent / "context", DAEMONLESS, tag)
+    return from_context(app.parent / "context", DAEMONLESS, tag)
 
 
 @pytest.fixture
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """An image with a made-up binary: needs no Go."""
     monkeypatch.setattr(
-        "slipway.image.source._compile", lambda context, *_: (context / "dist" / "api").write_bytes(b"ELF")
+        "slipway.image.source.compile_program", lambda context, *_: (context / "dist" / "api").write_bytes(b"ELF")
     )
     return build(write_app(tmp_path / "app"), monkeypatch)
 

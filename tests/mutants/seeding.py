@@ -14,10 +14,10 @@ from unittest import mock
 
 import pulumi
 
+from slipway import schemas
 from slipway.objects import Object
 from slipway.ops.program.recorder import declare
 from slipway.rules import house_rules
-from tests import schemas
 from tests.conftest import with_changes
 from tests.faults import Fault, named
 from tests.variants import VARIANTS, model

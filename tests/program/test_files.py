@@ -16,8 +16,7 @@ import pytest
 from slipway import files
 from slipway.__main__ import main
 from slipway.files import FileError
-from slipway.image.source import APP, content_tag
-from slipway.ops import features
+from slipway.image.source import content_tag
 from slipway.ops.drills import drill, report
 from slipway.ops.drills.catalogue import DRILLS
 from slipway.ops.drills.report import Report
@@ -25,7 +24,7 @@ from slipway.ops.drills.traffic import Measurement
 from slipway.ops.program import policies, reference, render, schema
 from slipway.ops.program.recorder import declare
 from slipway.settings import source_files
-from tests.paths import REPOSITORY
+from tests.paths import PROJECT, REPOSITORY
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -70,7 +69,6 @@ def test_render_names_a_folder_that_it_cannot_write_into_and_why(path: str, refu
 
 DOCUMENTS = {
     "policies": (policies, "DOCUMENT"),
-    "features": (features, "DOCUMENT"),
     "config docs": (reference, "DOCUMENT"),
     "config schema": (schema, "SCHEMA"),
 }
@@ -81,7 +79,6 @@ def test_write_names_the_document_that_cannot_be_written_in_a_read_only_checkout
     verb: str, refused: Any, monkeypatch: pytest.MonkeyPatch
 ):
     module, name = DOCUMENTS[verb]
-    monkeypatch.setattr(features, "table", lambda: "| a table |\n")
     monkeypatch.setattr(module, name, Path("/proc/docs.md"))
     assert refused(*verb.split(), "--write") == "error: /proc/docs.md: No such file or directory. Fix: check the path\n"
 
@@ -210,7 +207,7 @@ def test_an_unreadable_secret_of_the_local_stack_is_named(name: str, sdk: None, 
 
 
 def test_an_unreadable_source_file_is_named(sdk: None, monkeypatch: pytest.MonkeyPatch):
-    assert content_tag(APP, {}).startswith("src-")
+    assert content_tag(PROJECT / "app", {}).startswith("src-")
     unreadable(monkeypatch, "go.mod")
     with pytest.raises(pulumi.RunError, match=rf"app/go\.mod: {DENIED}"):
         declare("dev")

@@ -16,6 +16,8 @@ from tests.paths import INFRA, REPOSITORY
 ORDER = [
     "files",
     "suggestions",
+    "schemas",
+    "project",
     "naming",
     "objects",
     "engine",
@@ -31,7 +33,7 @@ ORDER = [
     "stores",
     "releases",
     "retention",
-    "adoption",
+    "program",
     "exec_credential",
     "ops",
     "__main__",

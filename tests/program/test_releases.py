@@ -13,7 +13,7 @@ from lightkube.models.meta_v1 import ObjectMeta
 from lightkube.resources.core_v1 import ConfigMap
 
 from slipway import releases
-from slipway.image.app_image import parts
+from slipway.image.reference import parts
 from slipway.ops.program import recorder
 from slipway.ops.program.recorder import STAND_IN, Program, declare, stacks
 from slipway.ops.releases import rollback

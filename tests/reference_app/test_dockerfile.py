@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 import yaml
 
-from slipway.image.app_image import image_config
-from slipway.image.source import toolchain
+from slipway.image.compiler import toolchain
+from slipway.image.scratch import contents
 from tests.paths import REPOSITORY
 from tests.reference_app import only_with_the_reference_app
 
@@ -73,11 +74,19 @@ def test_both_ways_put_the_same_files_into_the_image():
     assert [line.split()[-1] for line in stages()["release"][1:]] == ["/etc/ssl/certs/ca-certificates.crt", "/api"]
 
 
-def test_the_image_has_the_configuration_of_the_dockerfile():
+def test_an_image_without_docker_has_the_configuration_of_the_dockerfile(tmp_path: Path):
+    (tmp_path / "dist").mkdir()
+    (tmp_path / "dist" / "api").write_bytes(b"ELF")
+    (tmp_path / "dist" / "ca-certificates.crt").write_text("public authorities")
+    built = contents(DOCKERFILE.read_text(), "prebuilt", tmp_path, {"VERSION": "src-1"})
+    assert built and [[file.path for file in layer] for layer in built.layers] == [
+        ["etc/ssl/certs/ca-certificates.crt"],
+        ["api"],
+    ]
     lines = [line.replace("${VERSION}", "src-1") for line in stages()["image"][1:] if line]
     instructions = {line.split(" ")[0]: line.partition(" ")[2] for line in lines}
     assert instructions.keys() == {"ARG", "LABEL", "USER", "EXPOSE", "HEALTHCHECK", "ENTRYPOINT"}
-    assert image_config("src-1") == {
+    assert built.config == {
         "User": instructions["USER"],
         "ExposedPorts": {f"{port}/tcp": {} for port in instructions["EXPOSE"].split()},
         "Healthcheck": {"Test": ["CMD", *json.loads(instructions["HEALTHCHECK"].removeprefix("CMD "))]},

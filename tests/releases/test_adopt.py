@@ -10,12 +10,12 @@ import json
 
 import pytest
 
-from slipway import adoption
 from slipway.ops.cluster import connection, ownership
 from slipway.ops.diagnosis import doctor
 from slipway.ops.program import engine_run, engine_state
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.releases import adopt
+from slipway.rollout import adoption
 from tests import api_server
 from tests.conftest import declared
 from tests.releases.helm_release import (

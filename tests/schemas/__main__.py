@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.schemas import CUSTOM, custom_file
+from slipway.schemas import CUSTOM, custom_file
 
 DEFINITIONS = {
     "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import TypeAdapter
 
-from slipway.settings.sections.stack import Image
+from slipway.settings.sections.images import Image
 from slipway.settings.types.image_names import login_of, normalized
 from slipway.settings.types.scalars import PinnedImage
 from tests.conftest import Changed

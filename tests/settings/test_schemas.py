@@ -8,8 +8,8 @@ from typing import Any
 import kubernetes_validate
 import pytest
 
-from tests import schemas
-from tests.schemas import NEWEST, OLDEST, VERSIONS
+from slipway import schemas
+from slipway.schemas import NEWEST, OLDEST, VERSIONS
 from tests.variants import NAMES, VARIANTS, model
 
 every_version = pytest.mark.parametrize("version", VERSIONS)

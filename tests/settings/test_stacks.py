@@ -264,7 +264,7 @@ def test_the_ingress_serves_its_host_over_tls(program: Declare, stack: str):
 @every_stack
 def test_the_outputs_are_the_contract_others_read(program: Declare, stack: str):
     outputs = program(stack).outputs
-    assert set(outputs) == {"url", "image", "version", "namespace", "services"}
+    assert set(outputs) == {"url", "image", "images", "version", "namespace", "services"}
     assert outputs["url"].startswith("https://api.")
 
 

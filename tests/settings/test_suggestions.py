@@ -79,7 +79,7 @@ def refusal(key: str) -> str:
         ("services.api.tolerations", "which nodes pods run on is no setting; they are spread over nodes and zones"),
         ("services.api.livenessProbe", "probes are always there; `startupSeconds` says how long a start may take"),
         ("services.api.resources.limits", "`cpu` is the request, `cpuLimit` its limit, `memory` both"),
-        ("services.api.imagePullSecrets", "slipway:registry says who pulls the image"),
+        ("services.api.imagePullSecrets", "slipway:registry and slipway:registries say who pulls images"),
         ("services.api.replicaCount", 'did you mean "replicas"?'),
     ],
 )

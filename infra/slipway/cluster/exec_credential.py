@@ -2,22 +2,26 @@
 
 `pulumi destroy` and `pulumi refresh` do not run the program. They use the provider from the state, so the state has to
 contain the server of the stack: the name of a context may lead to another server tomorrow. Credentials do not belong
-into the state. So the pinned kubeconfig has the address of the server and an exec plugin, infra/exec_credential.py:
+into the state. So the pinned kubeconfig has the address of the server and an exec plugin, this module:
 
-    python3 exec_credential.py CONTEXT SERVER
+    python3 -m slipway.cluster.exec_credential CONTEXT SERVER
 
 It prints the credential that the user's own kubeconfig has for the context, if that still leads to the server. The
-provider runs it in infra/, the folder in which the engine runs the provider.
+provider runs it in infra/, the folder in which the engine runs the provider. A project with a file exec_credential.py
+there, as this repository, has that file in its states: a name in a state stays as it is.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 
 from slipway.cluster.credentials import Credentials, cluster_without_files
 from slipway.cluster.kubeconfig import Access, Entry, KubeconfigError, load
+from slipway.project import INFRA
 
 API_VERSION = "client.authentication.k8s.io/v1"
+_OWN_FILE = "exec_credential.py"
 _KEPT_OF_USER = ("as", "as-uid", "as-groups", "as-user-extra")
 _SECRET = ("token", "tokenFile", "client-certificate", "client-certificate-data", "exec")
 
@@ -32,7 +36,8 @@ def pinned(access: Access) -> str:
         return ""
     user: Entry = {key: access.user[key] for key in _KEPT_OF_USER if key in access.user}
     if any(access.user.get(key) for key in _SECRET):
-        arguments = ["exec_credential.py", access.context, access.server]
+        program = [_OWN_FILE] if (INFRA / _OWN_FILE).is_file() else ["-m", "slipway.cluster.exec_credential"]
+        arguments = [*program, access.context, access.server]
         user["exec"] = {"apiVersion": API_VERSION, "command": "python3", "args": arguments, "interactiveMode": "Never"}
     context = {"cluster": access.context, "user": access.context, "namespace": access.namespace}
     return json.dumps(
@@ -74,3 +79,7 @@ def main(context: str, server: str) -> None:
         # client-go shows neither stdout nor stderr of a failed program, but it quotes an unknown kind.
         answer = {"apiVersion": API_VERSION, "kind": f"{error}. Nothing was changed"}
     print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

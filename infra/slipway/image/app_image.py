@@ -1,4 +1,4 @@
-"""AppImage: the image of app/, under a reference that names its content.
+"""AppImage: one image of the stack, under a reference that names its content.
 
 The tag is the hash of the image's sources (source.py). So the reference is known before anything is built, and a commit
 that only touches the README rolls nothing.
@@ -7,6 +7,7 @@ that only touches the README rolls nothing.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,68 +16,105 @@ import pulumi_docker as docker
 
 from slipway.files import file_errors
 from slipway.image.build_context import prepared
-from slipway.image.oci import File, OciImage, assemble
-from slipway.image.source import APP, arguments, content_tag
-from slipway.settings.project import PROJECT, ROOT
-from slipway.settings.sections.stack import Image
+from slipway.image.daemonless import assembled
+from slipway.image.dockerfile import declared_arguments
+from slipway.image.reference import ImageReference, parts
+from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
+from slipway.project import INFRA
+from slipway.settings.names import SHORT_FORM
+from slipway.settings.sections.images import Image
+
+# The tag under which a registry keeps the layers for builds on other machines.
+CACHE_TAG = "cache"
 
 
 class AppImage(pulumi.ComponentResource):
-    """The image every service of a stack runs."""
+    """An image that services of the stack run: built, prebuilt, or promoted from another stack."""
 
     reference: pulumi.Output[str]
     """`repository:src-<hash>@sha256:<digest>`; without the digest in a preview of a build by Docker."""
-    version: pulumi.Output[str]
-    """`src-<hash>`, or the start of the digest for an image without a tag. The app reports it on /version."""
 
-    def __init__(self, name: str, image: Image, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        image: Image,
+        login: docker.RegistryArgs | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("slipway:index:AppImage", name, None, opts)
         if image.source == "build":
-            self._build(name, image)
+            used = self._build(name, image, login)
         elif image.source == "prebuilt":
             tag = f":{image.tag}" if image.tag else ""
-            self.reference = pulumi.Output.from_input(f"{image.repository}{tag}@{image.digest}")
-            self.version = self.reference.apply(version_of)
+            used = ImageReference.of(f"{image.repository}{tag}@{image.digest}")
         else:
-            self._promote(str(image.from_))
-        self.register_outputs({"reference": self.reference, "version": self.version})
+            used = self._promote(name, str(image.from_))
+        self.used, self.reference = used, used.reference
+        self.register_outputs({"reference": used.reference, "version": used.version})
 
-    def _build(self, name: str, image: Image) -> None:
+    def _build(self, name: str, image: Image, login: docker.RegistryArgs | None) -> ImageReference:
         with file_errors():
-            tag = content_tag(APP, arguments(image))
-        context = prepared(image, tag)
+            tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
         if image.builder == "daemonless":
-            self.reference = pulumi.Output.from_input(build_daemonless(context, image, tag))
+            reference = pulumi.Output.from_input(build_daemonless(image, tag))
         else:
-            self.reference = self._built_by_docker(name, context, image, tag)
-        self.version = pulumi.Output.from_input(tag)
+            reference = self._built_by_docker(name, prepared(image, tag), image, tag, login)
+        return ImageReference(reference, pulumi.Output.from_input(tag))
 
-    def _built_by_docker(self, name: str, context: Path, image: Image, tag: str) -> pulumi.Output[str]:
-        built = docker.Image(
-            name,
-            image_name=f"{image.repository}:{tag}",
-            build=docker.DockerBuildArgs(
-                # Relative to infra/, where the engine runs the program: equal on every machine, unlike absolute paths.
-                context=os.path.relpath(context, ROOT / "infra"),
-                dockerfile=os.path.relpath(context / "Dockerfile", ROOT / "infra"),
-                target=image.target,
-                platform=image.platform,
-                args={"VERSION": tag},
-                builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
+    def _built_by_docker(
+        self, name: str, context: Path, image: Image, tag: str, login: docker.RegistryArgs | None
+    ) -> pulumi.Output[str]:
+        build = docker.DockerBuildArgs(
+            # Relative to infra/, where the engine runs the program: equal on every machine, unlike absolute paths.
+            context=os.path.relpath(context, INFRA),
+            dockerfile=os.path.relpath(context / image.dockerfile, INFRA),
+            target=target_of(image),
+            platform=image.platform,
+            args=build_arguments(image, tag),
+            builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
+            cache_from=docker.CacheFromArgs(images=[f"{image.cache}:{CACHE_TAG}"]) if image.cache else None,
         )
+        opts = pulumi.ResourceOptions(parent=self)
+        built = docker.Image(name, image_name=f"{image.repository}:{tag}", build=build, registry=login, opts=opts)
         reference = pulumi.Output.all(built.image_name, built.repo_digest).apply(lambda outputs: pinned(*outputs))
+        if image.cache:
+            # The same build once more, which takes no time, under the name where other machines look for it.
+            after = pulumi.ResourceOptions(parent=self, depends_on=[built])
+            docker.Image(
+                f"{name}-{CACHE_TAG}",
+                image_name=f"{image.cache}:{CACHE_TAG}",
+                build=build,
+                registry=login,
+                opts=after,
+            )
         if not pulumi.runtime.is_dry_run():
-            reference.apply(lambda reference: _log(reference, "by Docker", context))
+            reference.apply(lambda reference: pulumi.log.info(f"image {reference}: by Docker{binary_size(context)}"))
         return reference
 
-    def _promote(self, stack: str) -> None:
+    def _promote(self, name: str, stack: str) -> ImageReference:
+        full_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{stack}"
         outputs = pulumi.StackReference(
-            f"{pulumi.get_organization()}/{PROJECT}/{stack}", opts=pulumi.ResourceOptions(parent=self)
+            # Each image reads the outputs by itself: the name of a resource is unique.
+            full_name if name == SHORT_FORM else f"{full_name}/{name}",
+            stack_name=full_name,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        self.reference = outputs.outputs.apply(lambda values: _promotable(values.get("image"), stack))
-        self.version = self.reference.apply(version_of)
+        return ImageReference.of(outputs.outputs.apply(lambda values: promotable(values, name, stack)))
+
+
+def build_arguments(image: Image, tag: str) -> dict[str, pulumi.Input[str]]:
+    """Return the build arguments: those of the stack file, and VERSION and GOPROXY where the Dockerfile declares them.
+
+    A module proxy with a password is a secret.
+    """
+    declared = declared_arguments(dockerfile_of(image))
+    proxy = os.environ.get("GOPROXY", "")
+    offered: dict[str, pulumi.Input[str]] = {"VERSION": tag}
+    if proxy:
+        offered["GOPROXY"] = pulumi.Output.secret(proxy) if "@" in proxy else proxy
+    # Lets other machines take layers from this image.
+    inline: dict[str, pulumi.Input[str]] = {"BUILDKIT_INLINE_CACHE": "1"} if image.cache else {}
+    return {**{key: value for key, value in offered.items() if key in declared}, **inline, **image.args}
 
 
 def pinned(name: str, repo_digest: str) -> str:
@@ -85,73 +123,38 @@ def pinned(name: str, repo_digest: str) -> str:
     return f"{name}@{digest}" if at else name
 
 
-def build_daemonless(context: Path, image: Image, tag: str) -> str:
+def build_daemonless(image: Image, tag: str) -> str:
     """Return the full reference, in a preview too. An update pushes the image; a preview does not ask the registry."""
-    built = assembled(context, image, tag)
+    built = assembled(image, tag)
     reference = f"{image.repository}:{tag}@{built.digest}"
     if not pulumi.runtime.is_dry_run():
         from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
 
         how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
-        _log(reference, f"{how}, {_megabytes(built.size)} (layers are not compressed)", context)
+        pulumi.log.info(f"image {reference}: {how}, {megabytes(built.size)} (layers are not compressed)")
     return reference
 
 
-def assembled(context: Path, image: Image, tag: str) -> OciImage:
-    """Return the image of app/Dockerfile, assembled from a prepared folder without a daemon."""
-    files = [
-        File("etc/ssl/certs/ca-certificates.crt", (context / "dist" / "ca-certificates.crt").read_bytes()),
-        File("api", (context / "dist" / "api").read_bytes(), mode=0o755),
-    ]
-    return assemble(files, image_config(tag), image.platform)
+def binary_size(context: Path) -> str:
+    """Return `, binary 9.1 MB` for an image whose program was compiled here; else nothing."""
+    binaries = [file for file in (context / "dist").glob("*") if file.stat().st_mode & 0o100]
+    return "".join(f", binary {megabytes(file.stat().st_size)}" for file in binaries)
 
 
-def image_config(version: str) -> dict[str, Any]:
-    """Return the image's configuration. A test compares it with app/Dockerfile."""
-    labels = {
-        "title": "slipway-api",
-        "description": "Reviews API deployed by Slipway",
-        "version": version,
-        "revision": version,
-        "licenses": "Apache-2.0",
-    }
-    return {
-        "User": "65532:65532",
-        "ExposedPorts": {"8080/tcp": {}, "9090/tcp": {}},
-        "Healthcheck": {"Test": ["CMD", "/api", "check", "http://127.0.0.1:9090/livez"]},
-        "Entrypoint": ["/api"],
-        "Labels": {f"org.opencontainers.image.{name}": value for name, value in labels.items()},
-    }
-
-
-def _log(reference: str, how: str, context: Path) -> None:
-    binary = context / "dist" / "api"
-    size = f", binary {_megabytes(binary.stat().st_size)}" if binary.exists() else ""
-    pulumi.log.info(f"image {reference}: {how}{size}")
-
-
-def _megabytes(size: int) -> str:
+def megabytes(size: int) -> str:
+    """Return a number of bytes as text."""
     return f"{size / 1e6:.1f} MB"
 
 
-def _promotable(reference: str | None, stack: str) -> str:
-    if reference and "@sha256:" in reference:
+def promotable(outputs: Mapping[str, Any], name: str, stack: str) -> str:
+    """Return the image of a name among the outputs of another stack. Raises `pulumi.RunError` without a digest."""
+    # Stacks of before there were several images export `image` alone.
+    images: Mapping[str, str] = outputs.get("images") or {}
+    reference = images.get(name) or (outputs.get("image") if name == SHORT_FORM else None)
+    if reference and parts(reference)[2].startswith("sha256:"):
         return reference
+    key = "slipway:image" if name == SHORT_FORM else f"slipway:images.{name}"
     raise pulumi.RunError(
-        f"slipway:image: stack {stack} runs {reference or 'nothing yet'}; only an image with a digest can be promoted. "
+        f"{key}: stack {stack} runs {reference or 'nothing yet'}; only an image with a digest can be promoted. "
         f"Run `pulumi up -s {stack}` first, or set source: prebuilt and digest."
     )
-
-
-def parts(reference: str) -> tuple[str, str, str]:
-    """Return repository, tag and digest of `repository:tag@sha256:...`; the tag may be empty."""
-    name, _, digest = reference.partition("@")
-    path, colon, tag = name.rpartition(":")
-    # The colon of `localhost:5000/api` separates the port.
-    return (path, tag, digest) if colon and "/" not in tag else (name, "", digest)
-
-
-def version_of(reference: str) -> str:
-    """Return the tag of an image, or its digest as a label value: `sha256-` and 16 digits."""
-    _, tag, digest = parts(reference)
-    return tag or digest.replace(":", "-")[:23]

@@ -20,28 +20,31 @@ import pulumi
 
 from slipway import files
 from slipway.image.source import prepare
-from slipway.settings.project import ROOT
-from slipway.settings.sections.stack import Image
+from slipway.project import ROOT
+from slipway.settings.sections.images import Image
 
 FOLDER = ROOT / ".slipway" / "context"
-# Enough for all stacks, which may build differently, and some edits.
-KEPT = 6
+# Enough for the images of all stacks, which may build differently, and some edits.
+KEPT = 12
 # Younger folders are kept, since a run that began this long ago may still use them.
 IN_USE_SECONDS = 3600
 
 
-def folder_of(tag: str) -> Path:
-    """Return where the build context of a tag is kept."""
-    return FOLDER / tag
+def folder_of(tag: str, part: str = "") -> Path:
+    """Return where the build context of a tag is kept, or one of its parts."""
+    return FOLDER / f"{tag}{part}"
 
 
-def prepared(image: Image, tag: str) -> Path:
-    """Return the complete build context of a tag. Raises `pulumi.RunError` if the app does not compile."""
-    folder = folder_of(tag)
+def prepared(image: Image, tag: str, part: str = "") -> Path:
+    """Return the complete build context of a tag. Raises `pulumi.RunError` if the app does not compile.
+
+    `part` separates the contexts of one tag that are compiled for several platforms.
+    """
+    folder = folder_of(tag, part)
     try:
         if not _is_intact(folder):
             FOLDER.mkdir(parents=True, exist_ok=True)
-            with _locked(FOLDER / f".{tag}.lock"):
+            with _locked(FOLDER / f".{folder.name}.lock"):
                 if not _is_intact(folder):  # else another run has built it meanwhile
                     _build(folder, image, tag)
         os.utime(folder)
@@ -87,9 +90,12 @@ def _record(folder: Path) -> Path:
 def digest(folder: Path) -> str:
     """Return the SHA-256 of the paths, modes and bytes of all files of a folder."""
     content = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        content.update(f"{file.relative_to(folder)}\0{file.stat().st_mode:o}\0{file.stat().st_size}\0".encode())
-        content.update(file.read_bytes())
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink()):
+        if file.is_symlink():
+            content.update(f"{file.relative_to(folder)}\0{file.readlink()}\0".encode())
+        else:
+            content.update(f"{file.relative_to(folder)}\0{file.stat().st_mode:o}\0{file.stat().st_size}\0".encode())
+            content.update(file.read_bytes())
     return content.hexdigest()
 
 

@@ -16,6 +16,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
@@ -44,6 +45,8 @@ class OciImage:
     manifest: Blob
     blobs: tuple[Blob, ...]
     """The configuration and the layers, to which the manifest refers."""
+    manifests: tuple[Blob, ...] = ()
+    """Those of the single platforms, where `manifest` is an index of several."""
 
     @property
     def digest(self) -> str:
@@ -53,7 +56,7 @@ class OciImage:
     @property
     def size(self) -> int:
         """Number of bytes that a node pulls."""
-        return sum(len(blob.content) for blob in (self.manifest, *self.blobs))
+        return sum(len(blob.content) for blob in (self.manifest, *self.manifests, *self.blobs))
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class File:
     mode: int = 0o644
 
 
-def assemble(files: Sequence[File], run: Mapping[str, Any], platform: str) -> OciImage:
-    """Return an image with one layer per file, in the given order. Layers that seldom change should come first.
+def assemble(layers: Sequence[Sequence[File]], run: Mapping[str, Any], platform: str) -> OciImage:
+    """Return an image with the given layers, each made of some files. Layers that seldom change should come first.
 
     `run` has the fields that a Dockerfile sets with USER, ENTRYPOINT, LABEL and so on, named as in the specification.
     """
-    layers = [_layer(file) for file in files]
+    blobs = [_layer(files) for files in layers]
     operating_system, architecture = platform.split("/")
     config = _json(
         CONFIG,
@@ -80,28 +83,44 @@ def assemble(files: Sequence[File], run: Mapping[str, Any], platform: str) -> Oc
             "architecture": architecture,
             "os": operating_system,
             "config": run,
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in blobs]},
         },
     )
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": config.descriptor(),
-        "layers": [layer.descriptor() for layer in layers],
+        "layers": [layer.descriptor() for layer in blobs],
     }
-    return OciImage(_json(MANIFEST, manifest), (*layers, config))
+    return OciImage(_json(MANIFEST, manifest), (*blobs, config))
 
 
-def _layer(file: File) -> Blob:
+def join(images: Sequence[tuple[str, OciImage]]) -> OciImage:
+    """Return one image of several platforms, of which each node pulls its own."""
+    entries: list[dict[str, Any]] = []
+    for platform, image in images:
+        operating_system, architecture = platform.split("/")
+        fields = {"os": operating_system, "architecture": architecture}
+        entries.append({**image.manifest.descriptor(), "platform": fields})
+    index = _json(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    blobs = {blob.digest: blob for _, image in images for blob in image.blobs}
+    return OciImage(index, tuple(blobs.values()), tuple(image.manifest for _, image in images))
+
+
+def _layer(files: Sequence[File]) -> Blob:
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-        for folder in reversed(PurePosixPath(file.path).parents[:-1]):
-            entry = tarfile.TarInfo(folder.as_posix())
+        folders = dict.fromkeys(
+            folder.as_posix() for file in files for folder in reversed(PurePosixPath(file.path).parents[:-1])
+        )
+        for folder in folders:
+            entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             archive.addfile(entry)
-        entry = tarfile.TarInfo(file.path)
-        entry.size, entry.mode = len(file.content), file.mode
-        archive.addfile(entry, io.BytesIO(file.content))
+        for file in files:
+            entry = tarfile.TarInfo(file.path)
+            entry.size, entry.mode = len(file.content), file.mode
+            archive.addfile(entry, io.BytesIO(file.content))
     return Blob(LAYER, tar.getvalue())
 
 

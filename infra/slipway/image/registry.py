@@ -46,7 +46,9 @@ def push(image: OciImage, repository: str, tag: str) -> bool:
     for blob in image.blobs:
         if not registry.has(f"blobs/{blob.digest}", blob):
             registry.upload(blob)
-    # Last: a manifest may only refer to blobs that exist.
+    # Last: a manifest may only refer to blobs that exist, and an index to manifests.
+    for manifest in image.manifests:
+        registry.put(f"manifests/{manifest.digest}", manifest.content, manifest.media_type)
     registry.put(f"manifests/{tag}", image.manifest.content, image.manifest.media_type)
     return True
 

@@ -1,4 +1,4 @@
-"""Sources of the image: the files of app/, the hash that names them, and a copy of them to build from.
+"""Sources of an image: the files of its build context, the hash that names them, and a copy of them to build from.
 
 The hash covers paths, bytes, whether a file is executable, and build arguments, but no files that .dockerignore
 excludes. It is the same in every clone, with every umask and on every machine.
@@ -6,120 +6,150 @@ excludes. It is the same in every clone, with every umask and on every machine.
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
+import json
 import os
 import re
 import shutil
-import subprocess
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import certifi
-import pulumi
 
-from slipway.settings.project import ROOT
-from slipway.settings.sections.stack import Image
+from slipway.image.compiler import OUTPUT, compile_program
+from slipway.image.dockerfile import last_stage
+from slipway.project import ROOT
+from slipway.settings.sections.images import Image
 
-APP = ROOT / "app"
 # Not those of this machine: an image must not depend on who builds it.
 CA_CERTIFICATES = Path(certifi.where())
+# What belongs to git and to Slipway, where the whole project is a build context.
+_OF_THE_PROJECT = (".git", ".slipway", ".venv", "Pulumi.yaml", "infra", "rendered", "stacks")
+
+
+def folder_of_context(image: Image) -> Path:
+    """Return the folder that an image is built from."""
+    return ROOT / image.context
+
+
+def dockerfile_of(image: Image) -> str:
+    """Return the text of the Dockerfile; empty if there is none, which a build without a daemon does not need."""
+    file = folder_of_context(image) / image.dockerfile
+    return file.read_text() if file.is_file() else ""
 
 
 def arguments(image: Image) -> dict[str, str]:
-    """Return the build arguments that change an image besides the files of app/."""
-    target = "prebuilt" if image.is_compiled_here else image.target
+    """Return what changes an image besides the files of its context."""
     certificates = hashlib.sha256(CA_CERTIFICATES.read_bytes()).hexdigest() if image.is_compiled_here else ""
-    return {"builder": image.builder, "target": target, "platform": image.platform, "certificates": certificates}
+    fixed = {
+        "builder": image.builder,
+        "target": target_of(image) or "",
+        "platform": ",".join(image.platforms) or image.platform,
+        "certificates": certificates,
+    }
+    given = {
+        "dockerfile": image.dockerfile if image.dockerfile != "Dockerfile" else "",
+        "package": image.package or "",
+        "args": json.dumps(image.args, sort_keys=True) if image.args else "",
+        "files": json.dumps(image.files, sort_keys=True) if image.files else "",
+    }
+    return fixed | {name: value for name, value in given.items() if value}
 
 
-def content_tag(folder: Path, arguments: dict[str, str]) -> str:
+def target_of(image: Image) -> str | None:
+    """Return the stage to build; None for the last one, if that has no name."""
+    default = "prebuilt" if image.builder == "daemonless" else last_stage(dockerfile_of(image))
+    return image.target or default
+
+
+def content_tag(folder: Path, arguments: dict[str, str], dockerfile: str = "Dockerfile") -> str:
     """Return `src-` and 16 hex digits that change with any file of the build context or any build argument."""
     content = hashlib.sha256(repr(sorted(arguments.items())).encode())
-    for path, file in sources(folder).items():
-        content.update(f"{path}\0{_mode(file):o}\0{file.stat().st_size}\0".encode())
-        content.update(file.read_bytes())
+    for path, file in sources(folder, dockerfile).items():
+        if file.is_symlink():
+            content.update(f"{path}\0link\0{file.readlink()}\0".encode())
+        else:
+            content.update(f"{path}\0{_mode(file):o}\0{file.stat().st_size}\0".encode())
+            content.update(file.read_bytes())
     return f"src-{content.hexdigest()[:16]}"
 
 
 def prepare(context: Path, image: Image, tag: str) -> None:
-    """Fill an empty folder with a copy of app/ to build from. Raises `pulumi.RunError` if the app does not compile.
+    """Fill an empty folder with a copy of the sources to build from. Raises `pulumi.RunError` if they do not compile.
 
     Of the file modes only the executable bit is kept: Docker plugins hash modes, and an image must not be built again
     because somebody cloned with another umask.
     """
-    for path, file in sources(APP).items():
+    for path, file in sources(folder_of_context(image), image.dockerfile).items():
+        if path in (".dockerignore", f"{image.dockerfile}.dockerignore"):
+            continue  # was applied here, and would keep Docker from what is compiled below
         (context / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, context / path)
+        shutil.copyfile(file, context / path, follow_symlinks=False)
     if image.is_compiled_here:
-        (context / "dist").mkdir()
-        shutil.copyfile(CA_CERTIFICATES, context / "dist" / "ca-certificates.crt")
-        _compile(context, image.platform, tag)
+        (context / OUTPUT).mkdir()
+        shutil.copyfile(CA_CERTIFICATES, context / OUTPUT / "ca-certificates.crt")
+        compile_program(context, image, tag)
     for path in context.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else _mode(path))
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() else _mode(path))
 
 
-def sources(folder: Path) -> dict[str, Path]:
-    """Return the files of the build context by path, in order: all but those that .dockerignore excludes."""
-    ignore = folder / ".dockerignore"
-    lines = ignore.read_text().splitlines() if ignore.exists() else []
-    # dist/ is built from the other files.
-    patterns = ["dist", *(line.strip().rstrip("/") for line in lines if line.strip() and not line.startswith("#"))]
-    # `**/` also matches without any folder.
-    forms = {form for pattern in patterns for form in (pattern, pattern.removeprefix("**/"))}
-    ignored = re.compile("|".join(map(fnmatch.translate, forms)))
-    files = {file.relative_to(folder).as_posix(): file for file in folder.rglob("*") if file.is_file()}
-    return {path: files[path] for path in sorted(files) if not any(map(ignored.match, _with_folders(path)))}
+def sources(folder: Path, dockerfile: str = "Dockerfile") -> dict[str, Path]:
+    """Return the files of the build context by path, in order: all but those that .dockerignore excludes.
 
-
-def _with_folders(path: str) -> list[str]:
-    """Return the path and each folder above it: a pattern that matches any of them matches the file."""
-    return [path, *(parent.as_posix() for parent in PurePosixPath(path).parents)]
-
-
-def _compile(context: Path, platform: str, version: str) -> None:
-    """Compile the copy of the app on this machine. The same source gives the same bytes on every machine."""
-    operating_system, architecture = platform.split("/")
-    compiler = toolchain(context / "go.mod")
-    environment = {
-        **os.environ,
-        "CGO_ENABLED": "0",
-        "GOOS": operating_system,
-        "GOARCH": architecture,
-        # Also overrides the user's own flags and workspace.
-        "GOFLAGS": "-trimpath -buildvcs=false",
-        "GOWORK": "off",
-        "GOTOOLCHAIN": compiler,
-    }
-    command = ["go", "build", "-ldflags", f"-s -w -X main.version={version}", "-o", "dist/api", "./cmd/api"]
-    try:
-        subprocess.run(command, cwd=context, env=environment, check=True, capture_output=True, text=True)
-    except FileNotFoundError:
-        raise pulumi.RunError(
-            "app/ cannot be compiled: there is no `go` on the PATH. Install Go, or set "
-            "slipway:image.builder: docker and target: release."
-        ) from None
-    except subprocess.CalledProcessError as error:
-        raise pulumi.RunError(_compile_error(error.stderr.strip(), compiler)) from None
-
-
-def _compile_error(output: str, compiler: str) -> str:
-    """Return the message for a failed `go build`: the code is wrong, or the compiler could not be downloaded."""
-    if f"download {compiler}" in output:
-        return (
-            f"app/ cannot be compiled: it needs {compiler} (app/go.mod: toolchain), and Go could not download it:\n"
-            f"{output}\nInstall that version, or let Go reach a module proxy that has it (`go env -w GOPROXY=URL`)."
-        )
-    return f"app/ does not compile ({compiler}, as app/go.mod has it):\n{output}"
-
-
-def toolchain(go_mod: Path) -> str:
-    """Return the `toolchain` of a go.mod, e.g. go1.27.3, as GOTOOLCHAIN takes it; `local` if it has none.
-
-    It applies even where GOTOOLCHAIN is `local`: another compiler makes other bytes, and an old one has known
-    vulnerabilities. Go downloads it from the module proxy unless it is that version itself.
+    The Dockerfile is always among them, as for Docker.
     """
-    match = re.search(r"^toolchain (\S+)", go_mod.read_text(), re.MULTILINE)
-    return match[1] if match else "local"
+    # In a Go module, dist/ is built from the other files.
+    left_out = {
+        *(_OF_THE_PROJECT if folder == ROOT else (".git",)),
+        *([OUTPUT] if (folder / "go.mod").exists() else []),
+    }
+    rules = list(_ignore_rules(folder, dockerfile))
+    kept: dict[str, Path] = {}
+    for file in _files(folder, left_out):
+        path = file.relative_to(folder).as_posix()
+        if path in (dockerfile, f"{dockerfile}.dockerignore") or not _is_ignored(path, rules):
+            kept[path] = file
+    return {path: kept[path] for path in sorted(kept)}
+
+
+def _files(folder: Path, left_out: set[str]) -> Iterator[Path]:
+    """Yield the files and links below a folder, without some of its entries."""
+    for parent, folders, names in os.walk(folder):
+        here = Path(parent)
+        if here == folder:
+            folders[:] = [name for name in folders if name not in left_out]
+        entries = [here / name for name in (*names, *folders) if here != folder or name not in left_out]
+        yield from (entry for entry in entries if entry.is_file() or entry.is_symlink())
+
+
+def _ignore_rules(folder: Path, dockerfile: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
+    """Yield for each pattern of .dockerignore whether it excludes, and what it matches. The last match decides."""
+    own = folder / f"{dockerfile}.dockerignore"
+    file = own if own.is_file() else folder / ".dockerignore"
+    for line in file.read_text().splitlines() if file.is_file() else ():
+        pattern = line.strip()
+        if pattern and not pattern.startswith("#"):
+            excludes = not pattern.startswith("!")
+            yield excludes, _pattern(pattern.removeprefix("!").strip().strip("/"))
+
+
+def _pattern(pattern: str) -> re.Pattern[str]:
+    """Translate a pattern as Docker reads it: `*` and `?` stay within one folder, `**/` is any number of them."""
+    parts = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    pieces = re.split(r"(\*\*/|\*\*|\*|\?|\[[^][]+\])", pattern.removeprefix("./"))
+    text = "".join(parts.get(piece) or (piece if piece.startswith("[") else re.escape(piece)) for piece in pieces)
+    return re.compile(text)
+
+
+def _is_ignored(path: str, rules: list[tuple[bool, re.Pattern[str]]]) -> bool:
+    """Return whether a file is no part of the context. A pattern that matches a folder holds for all it contains."""
+    paths = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents if parent.name)]
+    ignored = False
+    for excludes, pattern in rules:
+        if any(map(pattern.fullmatch, paths)):
+            ignored = excludes
+    return ignored
 
 
 def _mode(file: Path) -> int:

@@ -13,7 +13,8 @@ from pulumi_kubernetes import apps, core, meta
 
 from slipway import network
 from slipway.environment import Environment
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
+from slipway.image.stack_images import StackImages
 from slipway.naming import CANARY
 from slipway.scope import Scope
 from slipway.service import configuration, jobs, pod, traffic
@@ -28,9 +29,12 @@ def declare(
     opts: pulumi.ResourceOptions,
 ) -> dict[str, traffic.Share]:
     """Declare a canary for each service that wants one. Return the shares of those that are behind a Gateway."""
-    image = AppImage("api", candidate.image)
+    images = StackImages(candidate)
     names = [name for name in candidate.canary_services if name in in_force.services]
-    canaries = [Canary(name, candidate, in_force, image, environment, addresses=addresses, opts=opts) for name in names]
+    canaries = [
+        Canary(name, candidate, in_force, images.of(name), environment, addresses=addresses, opts=opts)
+        for name in names
+    ]
     return {name: canary.share for name, canary in zip(names, canaries, strict=True) if canary.share}
 
 
@@ -45,7 +49,7 @@ class Canary(pulumi.ComponentResource):
         name: str,
         candidate: Settings,
         in_force: Settings,
-        image: AppImage,
+        image: ImageReference,
         environment: Environment,
         *,
         addresses: Mapping[str, core.v1.Service],
@@ -77,7 +81,7 @@ class Canary(pulumi.ComponentResource):
 
 
 def _deployment(
-    scope: Scope, pods: int, image: AppImage, config: pod.Config, after: list[pulumi.Resource]
+    scope: Scope, pods: int, image: ImageReference, config: pod.Config, after: list[pulumi.Resource]
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.title,

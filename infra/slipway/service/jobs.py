@@ -17,7 +17,7 @@ from pulumi_kubernetes import batch, core
 from slipway import engine
 from slipway.cluster.api_retry import NOT_FOUND, give_up_at, retried
 from slipway.cluster.connection import client
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
 from slipway.naming import content_name
 from slipway.objects import condition
 from slipway.scope import Scope
@@ -29,7 +29,7 @@ HISTORY = 3
 
 
 def migration(
-    scope: Scope, image: AppImage, config: pod.Config, after: Sequence[pulumi.Resource]
+    scope: Scope, image: ImageReference, config: pod.Config, after: Sequence[pulumi.Resource]
 ) -> batch.v1.Job | None:
     """Declare the Job that a new version waits for; None for a service without one.
 
@@ -80,7 +80,7 @@ def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     retried(lambda: api.create(new_job), until)
 
 
-def schedules(scope: Scope, image: AppImage, config: pod.Config, account: core.v1.ServiceAccount) -> None:
+def schedules(scope: Scope, image: ImageReference, config: pod.Config, account: core.v1.ServiceAccount) -> None:
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"

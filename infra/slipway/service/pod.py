@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes import core, meta
 
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
 from slipway.naming import ADMIN_PORT, HTTP_PORT, labels, network_labels
 from slipway.scope import Scope
 from slipway.settings import pools
@@ -43,7 +43,7 @@ class Config:
     authorities: pulumi.Input[str] | None = None
 
 
-def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+def template(scope: Scope, image: ImageReference, config: Config) -> core.v1.PodTemplateSpecArgs:
     """Return the template of the pods that answer requests."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
@@ -68,7 +68,9 @@ def template(scope: Scope, image: AppImage, config: Config) -> core.v1.PodTempla
     )
 
 
-def job_template(name: str, scope: Scope, job: Job, image: AppImage, config: Config) -> core.v1.PodTemplateSpecArgs:
+def job_template(
+    name: str, scope: Scope, job: Job, image: ImageReference, config: Config
+) -> core.v1.PodTemplateSpecArgs:
     """Return the template of a pod that runs one command. It is named after the job, so no Service selects it."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
@@ -187,7 +189,7 @@ def _identity(service: str, config: Config) -> dict[str, Any]:
     return {**restricted_pod(service), "volumes": _volumes(config)}
 
 
-def _container(name: str, service: Service, image: AppImage, config: Config) -> dict[str, Any]:
+def _container(name: str, service: Service, image: ImageReference, config: Config) -> dict[str, Any]:
     """Return the fields that all containers of a service share: image, configuration, resources and security."""
     return {
         "name": name,
@@ -202,7 +204,7 @@ def _container(name: str, service: Service, image: AppImage, config: Config) -> 
     }
 
 
-def _serving(name: str, service: Service, image: AppImage, config: Config) -> core.v1.ContainerArgs:
+def _serving(name: str, service: Service, image: ImageReference, config: Config) -> core.v1.ContainerArgs:
     return core.v1.ContainerArgs(
         args=service.args or None,
         **_container(name, service, image, config),

@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, core, meta
 
 from slipway import engine, network
 from slipway.environment import Environment
-from slipway.image.app_image import AppImage
+from slipway.image.reference import ImageReference
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
 from slipway.service import configuration, jobs, pod, scaling, traffic
@@ -26,7 +26,7 @@ class WebService(pulumi.ComponentResource):
         self,
         name: str,
         settings: Settings,
-        image: AppImage,
+        image: ImageReference,
         environment: Environment,
         addresses: Mapping[str, core.v1.Service],
         *,
@@ -51,7 +51,9 @@ class WebService(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
 
-def _deployment(scope: Scope, image: AppImage, config: pod.Config, after: list[pulumi.Resource]) -> apps.v1.Deployment:
+def _deployment(
+    scope: Scope, image: ImageReference, config: pod.Config, after: list[pulumi.Resource]
+) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
         metadata=scope.meta(scope.name, scope.selector_annotation),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # The stores, as services name them under `needs`; those that a stack can run itself, and the jobs that dump one.
 STORES = ("mysql", "postgres", "redis")
 SERVERS = ("mysql", "redis")
@@ -14,12 +16,20 @@ MIGRATION_PASSWORD = "mysql-migration-password"
 CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply.
-UNRECORDED = ("tier", "registry", "secret_store", "secret_files")
+UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files")
+
+# The name of the image of `slipway:image`, which is also that of its resources.
+SHORT_FORM = "api"
 
 
 def password_of(store: str) -> str:
     """Return the name of the secret with the password of a store."""
     return f"{store}-password"
+
+
+def registry_password(host: str) -> str:
+    """Return the name of the secret with the password of one of `slipway:registries`."""
+    return f"{REGISTRY_PASSWORD}-{re.sub('[^a-z0-9]', '-', host)}"
 
 
 # Variables that the program sets for each service (service/pod.py), and for services that need a store.

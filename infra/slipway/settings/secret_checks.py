@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from slipway import files
+from slipway.project import ROOT, config_key
 from slipway.settings.engine_values import secret_keys
 from slipway.settings.engine_yaml import Node
 from slipway.settings.errors import InvalidSetting, Key
@@ -16,8 +17,8 @@ from slipway.settings.names import (
     SERVERS,
     STORES,
     password_of,
+    registry_password,
 )
-from slipway.settings.project import ROOT
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE
 from slipway.settings.tiers import tier_of
 
@@ -38,7 +39,12 @@ def required_secrets(tree: Node) -> set[str]:
     listed |= {password_of(name) for name in STORES if values.get(name) is not None}
     mysql = values.get("mysql")
     listed |= {MIGRATION_PASSWORD} if isinstance(mysql, dict) and mysql.get("migrationUser") else set()
-    return (set() if values.get("secretStore") else listed) | ({REGISTRY_PASSWORD} if values.get("registry") else set())
+    hosts = values.get("registries")
+    logins = (
+        {registry_password(host) for host in hosts if isinstance(host, str)} if isinstance(hosts, dict) else set[str]()
+    )
+    logins |= {REGISTRY_PASSWORD} if values.get("registry") else set()
+    return (set() if values.get("secretStore") else listed) | logins
 
 
 def check_secrets(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[InvalidSetting]:
@@ -57,7 +63,7 @@ def check_secrets(stack: str, tree: Node, texts: dict[str, str]) -> Iterator[Inv
     tier = tier_of(stack, tree.items().get("tier", Node(None)).value)
     allows_weak = tier.allows_weak_secrets or RELEASE in texts
     for name in required_secrets(tree):
-        command = f"pulumi config set --secret {name} -s {stack}"
+        command = f"pulumi config set --secret {config_key(name)} -s {stack}"
         if not texts.get(name, "").strip():
             yield InvalidSetting((name,), f"secret is missing or empty; set it: {command}")
         elif name not in secret_keys():

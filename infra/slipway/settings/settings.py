@@ -14,13 +14,15 @@ from pydantic import Field
 
 from slipway import files
 from slipway.naming import content_hash
-from slipway.settings.names import MIGRATION_PASSWORD, password_of
-from slipway.settings.project import PROJECT, ROOT
+from slipway.project import CONFIG, ROOT
+from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
+from slipway.settings.sections.images import Image, Registry, RegistryLogin
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
-from slipway.settings.sections.stack import Cluster, Image, Quota, RecordedRelease, Registry, SecretStore, Waiver
+from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
 from slipway.settings.sections.stores import Mysql, Postgres, Redis
 from slipway.settings.tiers import STRICTEST, TierName
+from slipway.settings.types.image_fields import RegistryHost
 from slipway.settings.types.scalars import DnsLabel
 
 
@@ -37,12 +39,20 @@ class Settings(Section):
     named like a tier is always of that tier; every other stack has to say it."""
     cluster: Cluster
     """The cluster this stack may touch."""
-    image: Image
-    """The image all services run."""
+    image: Image | None = None
+    """The image all services run, where there is one. Default: `images` has them."""
+    named_images: dict[DnsLabel, Image] = Field(
+        default={}, alias="images", examples=[{"shop": {"repository": "registry.example.com/shop"}}]
+    )
+    """Several images, by the name that services have under `image`. `image` and `images` exclude each other."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None
     """Credentials of the image's registry. Default: it is open to the cluster's nodes."""
+    registries: dict[RegistryHost, RegistryLogin] = Field(
+        default={}, examples=[{"registry.example.com": {"username": "robot$puller"}}]
+    )
+    """Credentials of several registries, by host. `registry` and `registries` exclude each other."""
     quota: Quota = Quota()
     """The resource quota of the namespace."""
     waivers: list[Waiver] = Field(default=[])
@@ -64,6 +74,28 @@ class Settings(Section):
     release: RecordedRelease | None = None
     """Only `./slipway rollback` sets it, with all settings of a former release. They are used as they are, without the
     stack file and defaults.yaml."""
+
+    @property
+    def images(self) -> dict[str, Image]:
+        """Return the images that the stack builds, takes over or promotes, however they are written."""
+        return {SHORT_FORM: self.image} if self.image else self.named_images
+
+    def image_of(self, service: str) -> str:
+        """Return what a service runs: a name in `images`, or an image by digest; empty if the settings do not say."""
+        images = self.images
+        if given := self.services[service].image:
+            return given
+        return next(iter(images)) if len(images) == 1 else service if service in images else ""
+
+    @property
+    def registry_logins(self) -> dict[str, tuple[str, str]]:
+        """Return the user and the name of the secret with the password of each registry that needs a login, by host."""
+        one = (
+            {image.host: (self.registry.username, REGISTRY_PASSWORD) for image in self.images.values()}
+            if self.registry
+            else {}
+        )
+        return one | {host: (login.username, registry_password(host)) for host, login in self.registries.items()}
 
     @property
     def stores(self) -> dict[str, Mysql | Postgres | Redis]:
@@ -139,7 +171,7 @@ class Settings(Section):
     def secret(self, name: str) -> pulumi.Output[str]:
         """Return the value of a secret as a secret output, which the engine encrypts in the state."""
         if self.secret_files is None:
-            return pulumi.Config(PROJECT).require_secret(name)
+            return pulumi.Config(CONFIG).require_secret(name)
         return pulumi.Output.secret(files.read_text(ROOT / self.secret_files / name))
 
 

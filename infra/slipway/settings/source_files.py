@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from slipway import files
+from slipway.project import CONFIG, PROJECT, ROOT
 from slipway.settings.engine_yaml import Node, StackFileSyntaxError, read
 from slipway.settings.errors import PREFIX, InvalidSetting, dotted, raise_errors
-from slipway.settings.project import PROJECT, ROOT
 from slipway.settings.settings import CANDIDATE, RELEASE, SECTIONS, SERVICE
 from slipway.suggestions import nearest
 
@@ -77,7 +77,10 @@ def _read(name: str) -> StackFile:
 
 
 def _full_keys(config: Node, errors: list[InvalidSetting]) -> dict[str, Node]:
-    """Return the values by full key, as the engine does: `image` and `slipway:config:image` mean `slipway:image`."""
+    """Return the values by full key, as the engine does: `slipway:config:image` means `slipway:image`.
+
+    A key without a namespace is one of the project's own name, so `image` means `slipway:image` in this project only.
+    """
     full_keys: dict[str, Node] = {}
     for key, node in config.items().items():
         namespace, _, name = key.rpartition(":")
@@ -89,7 +92,7 @@ def _full_keys(config: Node, errors: list[InvalidSetting]) -> dict[str, Node]:
         elif ":" in namespace:
             rule = f"{dotted((key,))}: is no key; one looks like {PREFIX}image"
             errors.append(InvalidSetting((), rule, location=node.location))
-        elif not full.startswith(PREFIX) and nearest(namespace, [PROJECT]):
+        elif not full.startswith(PREFIX) and (nearest(namespace, [CONFIG]) or f"{PREFIX}{key}" in _SECTION_KEYS):
             rule = f'{dotted((key,))}: unknown key; did you mean "{PREFIX}{name}"?'
             errors.append(InvalidSetting((), rule, location=node.location))
         # At this level the engine does not know null: it passes an empty text, and writes one back into the file.

@@ -9,6 +9,7 @@ import pulumi
 from pydantic import TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
 
+from slipway.naming import instance
 from slipway.settings import checks
 from slipway.settings.engine_values import engine_texts, parse_text, with_locations
 from slipway.settings.engine_yaml import Node
@@ -20,7 +21,7 @@ from slipway.settings.sections.section import tolerated_errors
 from slipway.settings.settings import CANDIDATE, RELEASE, SECTIONS, SERVICE, Settings
 from slipway.settings.source_files import StackFile, read_files
 from slipway.settings.tiers import TIERS, Tier, tier_of
-from slipway.settings.types.scalars import StackName
+from slipway.settings.types.scalars import LabelValue, StackName
 
 
 def load() -> Settings:
@@ -134,12 +135,20 @@ def _check_names(stack: str, tree: Node) -> Iterator[InvalidSetting]:
 
 def _check_stack_name(stack: str) -> Iterator[InvalidSetting]:
     """Report an invalid stack name once. Each object has it in a label, and would be refused for it."""
-    try:
-        TypeAdapter(StackName).validate_python(stack)
-    except ValidationError as error:
-        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
+    if rule := _broken_rule(StackName, stack):
         length = f"this one has {len(stack)} characters. Rename it: pulumi stack rename"
         yield InvalidSetting((), f"the stack's name {rule}; {length}")
+    elif rule := _broken_rule(LabelValue, instance(stack)):
+        yield InvalidSetting((), f"{instance(stack)} {rule}. Shorten `name` in Pulumi.yaml, or the stack's name")
+
+
+def _broken_rule(type_: Any, value: str) -> str:
+    """Return what is wrong with a value; empty for a valid one."""
+    try:
+        TypeAdapter(type_).validate_python(value)
+    except ValidationError as error:
+        return error.errors()[0]["msg"].removeprefix("Value error, ")
+    return ""
 
 
 def _check_tier(stack: str, tree: Node) -> Iterator[InvalidSetting]:

@@ -19,7 +19,7 @@ import pytest
 import urllib3
 import yaml
 
-from slipway.image.app_image import parts
+from slipway.image.reference import parts
 from tests.e2e.conftest import ROOT, Replicas, outputs, pulumi, run, up
 from tests.e2e.load import Load
 

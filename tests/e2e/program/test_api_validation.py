@@ -13,9 +13,9 @@ from collections.abc import Generator, Iterable
 import pulumi
 import pytest
 
+from slipway import schemas
 from slipway.objects import Object
 from slipway.ops.program.recorder import declare
-from tests import schemas
 from tests.api_faults import ACCEPTED, REFUSED, planted
 from tests.conftest import with_changes
 from tests.e2e.conftest import environment, run

@@ -13,25 +13,27 @@ from pathlib import Path
 import pytest
 import requests
 
-from slipway.image.app_image import assembled
+from slipway.image.daemonless import from_context
 from slipway.image.oci import OciImage
 from slipway.image.registry import push
-from slipway.image.source import APP, arguments, content_tag, prepare
-from slipway.settings.sections.stack import Image
+from slipway.image.source import arguments, content_tag, prepare
+from slipway.project import ROOT
+from slipway.settings.sections.images import Image
 
 pytestmark = pytest.mark.e2e
 
 TRIAL = Image(repository="localhost:5000/slipway/trial", builder="daemonless")
 REGISTRY = "http://localhost:5000/v2/slipway/trial"
+APP = ROOT / "app"
 TAG = content_tag(APP, arguments(TRIAL))
 
 
 def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """Build the image from a copy of app/, as in another clone."""
     shutil.copytree(APP, app, copy_function=shutil.copyfile)
-    monkeypatch.setattr("slipway.image.source.APP", app)
+    monkeypatch.setattr("slipway.image.source.ROOT", app.parent)
     prepare(app.parent / "context", TRIAL, TAG)
-    return assembled(app.parent / "context", TRIAL, TAG)
+    return from_context(app.parent / "context", TRIAL, TAG)
 
 
 @pytest.fixture

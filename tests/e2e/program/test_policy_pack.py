@@ -66,7 +66,7 @@ def privileged(copy_of_project: Path) -> None:
 @pytest.fixture
 def unchecked(copy_of_project: Path) -> None:
     """Remove the check of the rules from the program."""
-    _edit(copy_of_project / "infra" / "__main__.py", ("\nwatch(", "\n(lambda *_, **__: None)("))
+    _edit(copy_of_project / "infra/slipway/program.py", ("\n    watch(", "\n    (lambda *_, **__: None)("))
 
 
 @pytest.mark.parametrize("stack", ["dev", "staging"])

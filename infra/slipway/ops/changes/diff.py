@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from slipway.naming import instance
 from slipway.ops.changes.comparison import ABSENT, CONTENT_HASH, Change, Model, compare, shown
 from slipway.ops.program.recorder import declare
 
@@ -29,7 +30,7 @@ def _neutral(stack: str) -> Model:
     """Return a stack's objects with placeholders for its name, its namespace and the hashes of content."""
     manifests = declare(stack).manifests()
     namespace = next(name for kind, name in manifests if kind == "Namespace")
-    named = re.compile(rf"(?<![\w-])({re.escape(namespace)}|slipway-{re.escape(stack)})(?![\w-])")
+    named = re.compile(rf"(?<![\w-])({re.escape(namespace)}|{re.escape(instance(stack))})(?![\w-])")
 
     def without(value: Any) -> Any:
         if isinstance(value, dict):

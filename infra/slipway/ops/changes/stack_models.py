@@ -23,8 +23,8 @@ from slipway.objects import SECRET, Object, mapping
 from slipway.ops.changes.comparison import Change, Field, Model
 from slipway.ops.errors import UserError
 from slipway.ops.program.recorder import Program, declare
+from slipway.project import CONFIG, IMPORTED_FROM, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, password_of
-from slipway.settings.project import PROJECT, ROOT
 
 # Runs in the tree of another revision, so it only uses what every revision has.
 _DECLARE = """\
@@ -43,8 +43,8 @@ except Exception as error:
 json.dump(declared, answer)
 """
 _PROVIDER = "pulumi:providers:kubernetes"
-# Keys of Secrets that are not named like the secret they hold.
-_KEY_OF = {REGISTRY_PASSWORD: ".dockerconfigjson"}
+# The key of a Secret with all passwords of registries.
+_LOGINS = ".dockerconfigjson"
 
 # The engine prints this in place of a secret value.
 _SECRET_TO_ENGINE = "[secret]"
@@ -77,8 +77,9 @@ def of_folder(stacks: list[str], folder: Path) -> dict[str, Model]:
 
 def _declared_in(folder: Path, stacks: list[str]) -> dict[str, Any]:
     command = [sys.executable, "-c", _DECLARE, *stacks]
-    paths = os.pathsep.join(map(str, (folder, folder / "infra")))
-    env = {**os.environ, "PYTHONPATH": paths, "SLIPWAY_PROJECT": str(folder)}
+    # Without a package of its own, it is run by this one.
+    paths = [folder, folder / "infra", *([] if _has_own_package(folder) else [IMPORTED_FROM])]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "SLIPWAY_PROJECT": str(folder)}
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     declared = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.strip().rpartition("\n")[2]}
     if "error" in declared:
@@ -86,6 +87,11 @@ def _declared_in(folder: Path, stacks: list[str]) -> dict[str, Any]:
             f"the program of the base revision does not run: {declared['error']}. Give another one with --base."
         )
     return declared
+
+
+def _has_own_package(folder: Path) -> bool:
+    """Return whether a tree contains this package, as Slipway's own repository does, and not only uses it."""
+    return any((folder / place / "program" / "recorder.py").is_file() for place in ("infra/slipway/ops", "ops"))
 
 
 def model_of(declared: Iterable[list[Any]], stack_file: Path) -> Model:
@@ -114,10 +120,11 @@ def _encrypted(stack_file: Path) -> dict[str, str]:
     """Return a short digest of the ciphertext of each secret: it shows that a value is new, and nothing about it."""
     content = yaml.safe_load(stack_file.read_text()) if stack_file.is_file() else None
     config: dict[str, Any] = (content or {}).get("config") or {}
-    secrets = {key.removeprefix(f"{PROJECT}:"): mapping(value).get("secure") for key, value in config.items()}
-    return {
-        _KEY_OF.get(name, name): hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in secrets.items() if text
-    }
+    secrets = {key.removeprefix(f"{CONFIG}:"): mapping(value).get("secure") for key, value in config.items()}
+    texts = {name: str(text) for name, text in secrets.items() if text}
+    logins = [text for name, text in sorted(texts.items()) if name.startswith(REGISTRY_PASSWORD)]
+    texts |= {_LOGINS: "\0".join(logins)} if logins else {}
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:8] for name, text in texts.items()}
 
 
 def _with_digests(name: str, inputs: dict[str, Any], encrypted: dict[str, str]) -> dict[str, Any]:
@@ -145,7 +152,7 @@ def checked_out(commit: str) -> Generator[Path]:
     with tempfile.TemporaryDirectory(prefix="slipway-base-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
             tree.extractall(folder, filter="data")
-        if not any(Path(folder).glob("**/ops/program/recorder.py")):
+        if _has_own_package(ROOT) and not _has_own_package(Path(folder)):
             raise ModelError(f"{commit[:12]} is older than `./slipway render`. Give a later one with --base.")
         yield Path(folder)
 

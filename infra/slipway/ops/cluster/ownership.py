@@ -12,10 +12,10 @@ import copy
 import re
 from typing import Any
 
-from slipway.adoption import MANAGER
 from slipway.naming import INSTANCE, instance
 from slipway.objects import Object, dig, items, name_of
 from slipway.ops.cluster.connection import RefusedError, StackCluster
+from slipway.rollout.adoption import MANAGER
 
 # Owns the number of pods where the stack declares none. Not a name that the provider takes for its own former manager.
 PLACEHOLDER_MANAGER = "before-slipway"

@@ -29,7 +29,7 @@ from slipway.ops.errors import UserError
 from slipway.ops.program import config
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import TIERS
 

@@ -20,7 +20,7 @@ from slipway.ops.drills.context import DrillContext
 from slipway.ops.drills.requirements import AUTHORITY, SIGNING_KEY, certificate_secrets
 from slipway.ops.drills.test_user import test_user
 from slipway.ops.drills.traffic import EXPIRED
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 # Name of the Deployment whose pod the quota refuses.
 EXTRA_DEPLOYMENT = "drill"

@@ -11,7 +11,7 @@ from typing import Any
 from slipway.ops.drills.catalogue import Drill
 from slipway.ops.drills.context import Check
 from slipway.ops.drills.traffic import RATE, Measurement
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 REPORTS = ROOT / ".slipway" / "drills"
 

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
-from slipway.settings.project import ROOT
+from slipway.project import ROOT, config_key
 
 SIGNING_KEY = "signing-key"
 # The local certificate authority, as `make up` leaves it.
@@ -52,7 +52,8 @@ def own_secret(cluster: StackCluster, service: str) -> str:
     if SIGNING_KEY not in cluster.settings.services[service].secrets:
         return f"{service} has no {SIGNING_KEY}"
     if not cluster.settings.secret_files:
-        return f"the stack has no slipway:secretFiles; rotate by `pulumi config set --secret {SIGNING_KEY}` and `up`"
+        key = config_key(SIGNING_KEY)
+        return f"the stack has no slipway:secretFiles; rotate by `pulumi config set --secret {key}` and `up`"
     return ""
 
 

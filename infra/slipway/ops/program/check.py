@@ -7,6 +7,7 @@ Slipway, shows as a difference from them, before anything reaches a cluster.
 from __future__ import annotations
 
 import difflib
+import importlib.util
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ import pulumi
 from slipway import files
 from slipway.ops.program import policies, render
 from slipway.ops.program.recorder import Program, declare, stacks
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 GOLDEN = ROOT / "stacks" / "golden"
 # Stands for the hash of the sources, which changes with every edit of them.
@@ -55,6 +56,10 @@ def check(stack: str, *, write: bool = False) -> Report:
         return Report(stack, errors=[str(error)])
     documents = render.documents(program)
     errors, text, file = list(_missing_stacks(program)), render.one_stream(documents), GOLDEN / f"{stack}.yaml"
+    if importlib.util.find_spec("kubernetes_validate"):
+        errors += _refused(program)
+    else:
+        hints.append("not checked against the schemas of Kubernetes, which come with `pip install 'slipway[test]'`")
     if write:
         files.write({file: text})
     recorded = files.read_text(file) if file.is_file() else None
@@ -79,6 +84,14 @@ def _missing_stacks(program: Program) -> Generator[str]:
         other = resource.name.rpartition("/")[2]
         if resource.kind == "StackReference" and other not in stacks():
             yield f"it promotes the image of stack {other}, and there is no stacks/Pulumi.{other}.yaml"
+
+
+def _refused(program: Program) -> Generator[str]:
+    """Yield an error for each field that the API server would refuse."""
+    from slipway import schemas  # noqa: PLC0415 - needs packages that only checks have
+
+    for (kind, name), manifest in program.manifests().items():
+        yield from (f"{kind}/{name}: {error}" for error in schemas.errors(manifest, schemas.NEWEST))
 
 
 def _difference(recorded: str, now: str, name: str) -> Generator[str]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.ops.program import engine_state
-from slipway.settings.project import PROJECT
+from slipway.project import CONFIG
 from slipway.settings.settings import CANDIDATE, RELEASE
 
 
@@ -48,9 +48,9 @@ def moment(text: str) -> datetime:
 def _update(entry: dict[str, Any]) -> Update:
     environment = entry.get("environment") or {}
     config = entry.get("config") or {}
-    is_canary = f"{PROJECT}:{CANDIDATE}" in config
+    is_canary = f"{CONFIG}:{CANDIDATE}" in config
     # The update of a canary names the release it stands beside, and rolls back to none.
-    value = {} if is_canary else config.get(f"{PROJECT}:{RELEASE}") or {}
+    value = {} if is_canary else config.get(f"{CONFIG}:{RELEASE}") or {}
     release: Any = value.get("objectValue") or json.loads(value.get("value") or "{}")
     head = str(environment.get("git.head", ""))[:8]
     begin = moment(entry["startTime"])

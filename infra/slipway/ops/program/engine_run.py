@@ -21,7 +21,7 @@ from types import FrameType
 from typing import Any, TypeAlias
 
 from slipway.ops import signals
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 Event: TypeAlias = dict[str, Any]
 

@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 from slipway.naming import RELEASE
 from slipway.ops.errors import UserError
+from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.rollout.verification import DeclaredObject
-from slipway.settings.project import ROOT
 
 State: TypeAlias = dict[str, Any]
 """What `pulumi stack export` prints; secrets are encrypted in it."""
@@ -167,9 +167,10 @@ def keep_built_images(state: State, before: State) -> State:
     resources = _resources(repaired)
     builds = [resource for resource in _current(before) if resource["type"].startswith(_BUILDS)]
     known = {resource["urn"] for resource in resources}
-    parents = {build.get("parent") for build in builds} - {build["urn"] for build in builds} - {None}
-    if not parents <= known:
-        return repaired
+    own = {build["urn"] for build in builds}
+    # An image of a name that the release in force does not have has no component to belong to.
+    builds = [build for build in builds if build.get("parent") in {None, *known, *own}]
+    parents = {build.get("parent") for build in builds} - own - {None}
     # A resource has to come after its parent and its provider.
     first = max([index for index, resource in enumerate(resources) if resource["urn"] in parents], default=0) + 1
     resources[first:first] = [build for build in builds if build["urn"] not in known]

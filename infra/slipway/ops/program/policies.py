@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from slipway.ops.program import config
 from slipway.ops.program.recorder import Program
+from slipway.project import ROOT
 from slipway.rules import house_rules
-from slipway.settings.project import ROOT
 
 DOCUMENT = ROOT / "docs" / "reference" / "policies.md"
 

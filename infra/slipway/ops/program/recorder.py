@@ -12,7 +12,7 @@ import logging
 import os
 import runpy
 import tempfile
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,18 +37,16 @@ from slipway.engine import plain
 from slipway.image.build_context import folder_of
 from slipway.objects import SECRET
 from slipway.ops.errors import UserError
+from slipway.project import CONFIG, INFRA, PROJECT, ROOT, is_project
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.names import SERVERS
-from slipway.settings.project import PROJECT, ROOT
+from slipway.settings.names import SERVERS, SHORT_FORM
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import STRICTEST, TIERS
-
-INFRA = ROOT / "infra"
 
 # The value of a secret for the program, which refuses SECRET as a placeholder.
 STAND_IN = "stands for a secret of the stack"
@@ -101,12 +99,24 @@ class Program:
         return {(r.kind, r.name): r.inputs for r in self.resources if r.is_manifest}
 
 
+class NoProjectError(UserError):
+    """The working folder is in no project."""
+
+
 def stacks(without: Collection[str] = ()) -> list[str]:
-    """Return every stack that has a file, in the order of promotion, except those of the given tiers."""
+    """Return every stack that has a file, in the order of promotion, except those of the given tiers.
+
+    Raises NoProjectError outside of a project.
+    """
     if unknown := set(without) - TIERS.keys():
         raise UserError(f"there is no tier {', '.join(sorted(unknown))}. Tiers: {', '.join(TIERS)}")
+    files = list((ROOT / "stacks").glob("Pulumi.*.yaml"))
+    if not files and not is_project(ROOT):
+        raise NoProjectError(
+            f"there is no Pulumi.yaml in {ROOT} or a folder above it. Fix: cd to your project, or make one with "
+            "`slipway init`"
+        )
     order = list(TIERS)
-    files = (ROOT / "stacks").glob("Pulumi.*.yaml")
     # A stack's name may have dots, as in prod.eu.
     tiers = {name: _tier(name) for file in files for name in [file.name.removeprefix("Pulumi.").removesuffix(".yaml")]}
     listed = [stack for stack, tier in tiers.items() if tier not in without]
@@ -124,7 +134,7 @@ def _tier(stack: str) -> str:
 def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
     """Run the program of a stack; `config` replaces its stack file. Raises what the program raises."""
     values = config if config is not None else stack_config(stack)
-    monitor = _Recorder(stack)
+    monitor = _Recorder(stack, _image_names(values))
     with _as_engine(values) as (texts, secret_keys), _inside_infra():
         set_all_config(texts, secret_keys)
         _ensure_event_loop()  # asyncio.run() of a caller has removed the one of this thread
@@ -169,9 +179,10 @@ class _Recorder(mocks.MockMonitor):
     MockMonitor would translate each resource into Python and back for that, which takes a third of a run.
     """
 
-    def __init__(self, stack: str) -> None:
+    def __init__(self, stack: str, images: Iterable[str]) -> None:
         super().__init__(_NoProviders())
         self._stack = stack
+        self._promoted = {name: f"registry.example.com/slipway/{name}:promoted@{NO_DIGEST}" for name in images}
         self.declared: list[Declared] = []
         self.outputs: dict[str, Any] = {}
 
@@ -179,7 +190,7 @@ class _Recorder(mocks.MockMonitor):
         """Return the URN as the engine forms it: with the types of all ancestors below the stack, joined by `$`."""
         ancestors = parent.split("::")[2] if parent else ""
         chain = type_ if ancestors in ("", "pulumi:pulumi:Stack") else f"{ancestors}${type_}"
-        return f"urn:pulumi:{self._stack}::{PROJECT}::{chain}::{name}"
+        return f"urn:pulumi:{self._stack}::{CONFIG}::{chain}::{name}"
 
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
@@ -196,7 +207,7 @@ class _Recorder(mocks.MockMonitor):
         self._record(urn, request, request.properties, {})
         answer = ReadResourceResponse(urn=urn, properties=request.properties)
         if request.type == "pulumi:pulumi:StackReference":
-            answer.properties["outputs"] = {"image": f"registry.example.com/slipway/api:promoted@{NO_DIGEST}"}
+            answer.properties["outputs"] = {"images": self._promoted}
         return answer
 
     def _record(self, urn: str, request: Any, properties: Any, options: dict[str, Any]) -> None:
@@ -227,26 +238,35 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
     nested = [key for key, value in values.items() if _holds_secret(value)]
     texts = {key: engine_text(_decrypted(value)) for key, value in values.items()}
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
-        if isinstance(values.get(f"{PROJECT}:imageFiles"), str):
+        if isinstance(values.get(f"{CONFIG}:imageFiles"), str):
             for name in SERVERS:
                 (Path(folder) / name).write_text(f"localhost:5000/slipway/{name}@{NO_DIGEST}")
-            texts[f"{PROJECT}:imageFiles"] = folder
-        if isinstance(values.get(f"{PROJECT}:secretFiles"), str):
+            texts[f"{CONFIG}:imageFiles"] = folder
+        if isinstance(values.get(f"{CONFIG}:secretFiles"), str):
             for name, value in {**secrets, "tls.crt": SECRET, "tls.key": SECRET}.items():
                 (Path(folder) / name).write_text(value)
-            yield {**texts, f"{PROJECT}:secretFiles": folder}, []
+            yield {**texts, f"{CONFIG}:secretFiles": folder}, []
         else:
-            stand_ins = {f"{PROJECT}:{name}": value for name, value in secrets.items()}
+            stand_ins = {f"{CONFIG}:{name}": value for name, value in secrets.items()}
             missing = {key: value for key, value in stand_ins.items() if key not in values}
             yield {**texts, **missing}, [*missing, *nested]
 
 
+def _image_names(values: dict[str, Any]) -> set[str]:
+    """Return the names of images that the stack may take over from another one."""
+    tree = _effective({key.removeprefix(f"{CONFIG}:"): value for key, value in values.items()})
+    return {SHORT_FORM, *tree.items().get("images", Node({})).items()}
+
+
+def _effective(own: dict[str, Any]) -> Node:
+    return effective(Node.of(own), Node({}) if RELEASE in own else read_defaults().settings)
+
+
 def _secret_values(values: dict[str, Json]) -> dict[str, str]:
     """Return a stand-in for each secret that the stack needs."""
-    own = {key.removeprefix(f"{PROJECT}:"): value for key, value in values.items()}
-    shared = Node({}) if RELEASE in own else read_defaults().settings
+    own = {key.removeprefix(f"{CONFIG}:"): value for key, value in values.items()}
     candidate = candidate_in(own) or Node({})
-    tree = effective(Node.of(own), shared)
+    tree = _effective(own)
     needed = required_secrets(tree) | required_secrets(candidate)
     return {
         name: STAND_IN.ljust(max(min_secret_length(tree, name), min_secret_length(candidate, name)), ".")

@@ -7,9 +7,9 @@ from typing import Any
 
 from slipway.ops.program.config import text
 from slipway.ops.program.schema import definition_of
+from slipway.project import ROOT
 from slipway.settings import tiers
 from slipway.settings.errors import PREFIX
-from slipway.settings.project import ROOT
 from slipway.settings.settings import Settings
 
 DOCUMENT = ROOT / "docs" / "reference" / "config.md"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from slipway.project import ROOT
 from slipway.settings.errors import PREFIX
-from slipway.settings.project import ROOT
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE, Settings
 
 SCHEMA = ROOT / "stacks" / "schema.json"

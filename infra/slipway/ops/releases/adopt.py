@@ -13,7 +13,6 @@ from collections.abc import Iterator, Mapping
 
 import typer
 
-from slipway.adoption import ANNOTATION, OBJECTS
 from slipway.cluster.kinds import plural
 from slipway.naming import RELEASE
 from slipway.objects import Object, dig, name_of
@@ -24,6 +23,7 @@ from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import Program, declare, stack_config
 from slipway.ops.releases import up
 from slipway.ops.releases.adoption_problems import ExistingObject, problems
+from slipway.rollout.adoption import ANNOTATION, OBJECTS
 
 # Makes the provider update an existing object where the engine creates one.
 UPSERT = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"

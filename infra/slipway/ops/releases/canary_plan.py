@@ -57,8 +57,10 @@ class CanaryPlan:
             if name not in self.services:
                 service.pop("canary", None)
                 service["rollout"] = "rolling"
-        image = self.settings.image.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return {**content, "image": image}
+        images = self.settings.model_dump(
+            mode="json", by_alias=True, exclude_unset=True, include={"image", "named_images"}
+        )
+        return {**content, **images}
 
 
 def plan(stack: str, release: Release) -> CanaryPlan | None:

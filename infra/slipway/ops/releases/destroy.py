@@ -19,7 +19,7 @@ from slipway.ops.cluster.connection import ClusterError, StackCluster
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 
 def command(operation: Literal["destroy", "refresh"], stack: str, *, yes: bool) -> int:

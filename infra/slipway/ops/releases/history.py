@@ -12,7 +12,8 @@ that the engine remembers, failed ones too. Where one cannot be read, the other 
       "at": "2026-11-21T08:35:23Z",   start of the update; of a release without one: when it was complete
       "by": "Jane Doe",
       "commit": "72015a6e",
-      "image": "repository:tag@sha256:...",
+      "image": "repository:tag@sha256:...",              "" for a stack with several
+      "images": {"api": "repository:tag@sha256:..."},    all of them by name
       "config": "4e5f6a7b",           the same for two releases that differ in the image alone
       "message": "rollback to release 0a1b2c3d"
     }]}
@@ -22,8 +23,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -32,7 +33,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from slipway.image.app_image import parts
+from slipway.image.reference import parts
 from slipway.ops.program import engine_history, engine_state
 from slipway.ops.program.engine_history import Update, moment
 from slipway.ops.program.engine_state import EngineError
@@ -54,12 +55,13 @@ class HistoryRow:
     by: str = ""
     commit: str = ""
     image: str = ""
+    images: Mapping[str, str] = field(default_factory=dict[str, str])
     config: str = ""
     message: str = ""
 
     def data(self) -> dict[str, Any]:
         """Return the row as `--json` prints it."""
-        facts = ("revision", "result", "by", "commit", "image", "config", "message")
+        facts = ("revision", "result", "by", "commit", "image", "images", "config", "message")
         return {"at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}", "inForce": self.in_force, **{f: getattr(self, f) for f in facts}}
 
 
@@ -151,6 +153,7 @@ def _of_record(release: Release) -> HistoryRow:
         by=release.by,
         commit=release.commit,
         image=release.image,
+        images=release.images,
         config=release.config_hash,
     )
 
@@ -168,7 +171,12 @@ def _as_table(rows: Sequence[HistoryRow]) -> None:
 
 
 def _cells(row: HistoryRow) -> tuple[str, ...]:
-    _, tag, digest = parts(row.image)
-    image = f"{tag} {digest.removeprefix('sha256:')[:_DIGEST_SHOWN]}".strip()
+    image = _shown(row.image) or ", ".join(f"{name} {_shown(image)}" for name, image in row.images.items())
     mark, revision, at = "*" if row.in_force else "", row.revision or "-", f"{row.at:%Y-%m-%d %H:%M:%S}"
     return mark, revision, at, row.by, row.commit, image, row.config, row.result, row.message
+
+
+def _shown(reference: str) -> str:
+    """Return the tag and the start of the digest of an image."""
+    _, tag, digest = parts(reference)
+    return f"{tag} {digest.removeprefix('sha256:')[:_DIGEST_SHOWN]}".strip()

@@ -1,4 +1,4 @@
-"""`./slipway rollback`: a `pulumi up` with the settings and the image that a former release recorded.
+"""`./slipway rollback`: a `pulumi up` with the settings and the images that a former release recorded.
 
 Both are taken whole. Secrets are today's: a rollback must not bring back a password that was changed because somebody
 knew it.
@@ -21,19 +21,19 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway import releases
-from slipway.image.app_image import parts
+from slipway.image.reference import parts
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
+from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.names import UNRECORDED
-from slipway.settings.project import ROOT
 from slipway.settings.secret_checks import required_secrets
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings
@@ -84,7 +84,7 @@ def _settings(stack: str, present: Release | None) -> Settings:
             raise
         typer.echo(f"warning: {error}\nUsing the cluster of the release in force.", err=True)
         return settings_of_release(
-            stack, Node.of({**present.settings, "image": _image(present), RELEASE: _name(present)}), []
+            stack, Node.of({**present.settings, **_images(present), RELEASE: _name(present)}), []
         )
 
 
@@ -104,9 +104,16 @@ def choose(known: Sequence[Release], present: Release | None, revision: str | No
 
 def describe(release: Release) -> str:
     """Return `release 0a1b2c3d (image src-..., commit 72015a6, 2026-11-21T08:35:23+00:00)`."""
-    _, tag, digest = parts(release.image)
-    facts = [f"image {tag or digest[:19]}", *([f"commit {release.commit}"] if release.commit else []), release.at]
+    images = [f"image {_short(release.image)}"] if release.image else []
+    images += [f"image {name} {_short(image)}" for name, image in release.named_images.items()]
+    facts = [*images, *([f"commit {release.commit}"] if release.commit else []), release.at]
     return f"release {release.revision} ({', '.join(fact for fact in facts if fact)})"
+
+
+def _short(reference: str) -> str:
+    """Return the tag of an image, or the start of its digest."""
+    _, tag, digest = parts(reference)
+    return tag or digest[:19]
 
 
 def roll_back(stack: str, release: Release, before: State, reason: str = "") -> int:
@@ -149,7 +156,7 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     own, shared = read_files(stack)
     today = effective(own.settings, shared.settings).plain()
     sources = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
-    tree = {**release.settings, **sources, "image": _image(release), RELEASE: _name(release)}
+    tree = {**release.settings, **sources, **_images(release), RELEASE: _name(release)}
     tree |= {"waivers": _waivers(today)}
     tree |= {CANDIDATE: candidate} if candidate else {}
     config: dict[str, Any] = own.config.plain()
@@ -174,8 +181,15 @@ def _is_waiver(waiver: Any) -> bool:
     return True
 
 
-def _image(release: Release) -> dict[str, str]:
-    repository, tag, digest = parts(release.image)
+def _images(release: Release) -> dict[str, Any]:
+    """Return the images of a release as sections of a stack file."""
+    if release.image:
+        return {"image": _prebuilt(release.image)}
+    return {"images": {name: _prebuilt(reference) for name, reference in release.named_images.items()}}
+
+
+def _prebuilt(reference: str) -> dict[str, str]:
+    repository, tag, digest = parts(reference)
     return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
 
 

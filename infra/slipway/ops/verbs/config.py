@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from slipway.ops.verbs.options import Json, Stack
-from slipway.settings.project import ROOT
+from slipway.project import ROOT
 
 app = typer.Typer(name="config", help="Show and describe the settings of a stack.", no_args_is_help=True)
 Write = Annotated[bool, typer.Option("--write", help="Write the file instead of printing it.")]

@@ -1,4 +1,4 @@
-"""What the program declares, and the rules it keeps: stacks, check, render, policies, features."""
+"""What the program declares, and the rules it keeps: stacks, check, render, policies."""
 
 from __future__ import annotations
 
@@ -97,16 +97,3 @@ def policies(
         files.write({DOCUMENT: house_rules.document()})
         return
     sys.stdout.write(house_rules.document())
-
-
-def features(
-    write: Annotated[bool, typer.Option("--write", help="Also write docs/reference/features.md.")] = False,
-) -> None:
-    """Print which rows of the feature table the tests prove."""
-    from slipway import files
-    from slipway.ops.features import DOCUMENT, table
-
-    text = table()
-    if write:
-        files.write({DOCUMENT: text})
-    sys.stdout.write(text)

@@ -10,12 +10,12 @@ from typing import Any
 
 from slipway.naming import SERVICE_LABEL, TRACK
 from slipway.objects import UNKNOWN
+from slipway.project import ROOT
 from slipway.rules.parts import Pod
 from slipway.rules.references.lookups import keys_in, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
 from slipway.settings.names import RESERVED_ENV, STORE_ENV
-from slipway.settings.project import ROOT
 
 RULES = Rules()
 

@@ -11,6 +11,7 @@ from slipway.settings.sections.addresses import Ingress, check_service_annotatio
 from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Autoscaling, Drain, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.types.image_fields import ServiceImage
 from slipway.settings.types.scalars import DnsLabel, EnvName, HttpUrl, LabelKey, LabelValue, Length, SecretName
 from slipway.settings.types.units import seconds
 
@@ -42,8 +43,11 @@ class Canary(Section):
 
 
 class Service(Section):
-    """One HTTP service: the same image, its own settings, size and address."""
+    """One HTTP service: its image, settings, size and address."""
 
+    image: ServiceImage | None = Field(default=None, examples=["shop"])
+    """What its pods and jobs run: the name of one of `slipway:images`, or any image by digest. Default: the stack's
+    only image, or the one that is named like the service."""
     args: list[str] = Field(default=[], examples=[["web"]])
     """Arguments of the image's program. Default: none, it serves the API."""
     autoscaling: Autoscaling = Autoscaling()

@@ -1,4 +1,4 @@
-"""Sections about a stack as a whole: its cluster, image, registry, quota, secret store and waivers."""
+"""Sections about a stack as a whole: its cluster, quota, secret store and waivers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,12 @@ from slipway.settings.types.scalars import (
     Cidr,
     Cpu,
     Day,
-    Digest,
     DnsLabel,
     Memory,
-    Repository,
     Revision,
     RuleId,
     SecretName,
-    StackName,
     StorePath,
-    Tag,
 )
 
 
@@ -56,51 +52,6 @@ class Cluster(Section):
         except re.error as error:
             raise ValueError(f"server is not a regular expression: {error}") from None
         return self
-
-
-class Image(Section):
-    """Where the image comes from, and its name in the registry."""
-
-    source: Literal["build", "prebuilt", "promote"] = "build"
-    """build: from app/ · prebuilt: `digest`, built elsewhere · promote: what stack `from` runs."""
-    repository: Repository = Field(examples=["registry.example.com/slipway/api"])
-    """Registry and name, without a tag."""
-    builder: Literal["docker", "daemonless"] = "docker"
-    """docker: the Docker daemon builds app/Dockerfile · daemonless: Go and this program, on this machine."""
-    target: Literal["release", "prebuilt"] = "release"
-    """Stage of app/Dockerfile (builder: docker). prebuilt compiles on this machine and needs no base image."""
-    platform: Literal["linux/amd64", "linux/arm64"] = "linux/amd64"
-    """What the cluster's nodes run (source: build)."""
-    digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
-    """The image to run (source: prebuilt)."""
-    tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
-    """Tag of the digest, which pods have in their image and in a label (source: prebuilt). Default: none."""
-    from_: StackName | None = Field(default=None, alias="from", examples=["dev"])
-    """Name of the stack whose image is used (source: promote)."""
-
-    @section_rule
-    def _source_has_what_it_needs(self) -> Self:
-        if (self.source == "prebuilt") != (self.digest is not None):
-            raise ValueError("digest goes with source: prebuilt, and only with it")
-        if self.tag and self.source != "prebuilt":
-            raise ValueError("tag goes with source: prebuilt, and only with it")
-        if (self.source == "promote") != (self.from_ is not None):
-            raise ValueError("from goes with source: promote, and only with it")
-        if self.builder == "daemonless" and self.target == "release" and "target" in self.model_fields_set:
-            raise ValueError("target: release needs builder: docker; leave target out")
-        return self
-
-    @property
-    def is_compiled_here(self) -> bool:
-        """Return whether Go on this machine compiles the app, and not the golang image."""
-        return self.builder == "daemonless" or self.target == "prebuilt"
-
-
-class Registry(Section):
-    """The account that pulls the image. Its password is the secret `registry-password`."""
-
-    username: str = Field(min_length=1, examples=["robot$puller"])
-    """User of the image's registry; the right to pull is enough."""
 
 
 class Quota(Section):

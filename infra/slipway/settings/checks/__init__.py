@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.naming import CANARY
+from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.between import addresses
+from slipway.settings.checks import addresses, images
 from slipway.settings.errors import InvalidSetting
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
-from slipway.settings.project import ROOT
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.stores import Mysql
 from slipway.settings.settings import CANDIDATE, SECTIONS, SERVICE, Settings
@@ -36,7 +36,8 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
     yield from _secret_sources(settings)
-    yield from _images(settings)
+    yield from _store_images(settings)
+    yield from images.check(settings)
     yield from _authorities(settings)
     yield from _connections(settings)
     yield from _quota(settings)
@@ -165,7 +166,7 @@ def _secret_sources(settings: Settings) -> Iterator[InvalidSetting]:
             )
 
 
-def _images(settings: Settings) -> Iterator[InvalidSetting]:
+def _store_images(settings: Settings) -> Iterator[InvalidSetting]:
     for name, server in settings.servers.items():
         if not server.image and not settings.image_files:
             example = f"registry.example.com/{name}@sha256:..."
@@ -224,9 +225,7 @@ def _quota(settings: Settings) -> Iterator[InvalidSetting]:
 def _tier(settings: Settings) -> Iterator[InvalidSetting]:
     """Report what the tier of the environment demands and the settings lack."""
     tier = TIERS[settings.tier]
-    if settings.image.source == "build" and not tier.allows_builds:
-        example = "promote (with from: staging)"
-        yield InvalidSetting(("image", "source"), f"{tier.name} never builds", "build", example)
+    yield from images.check_tier(settings, tier)
     for name, service in settings.services.items():
         if service.min_replicas < tier.min_replicas:
             key = ("replicas",) if service.replicas else ("autoscaling", "min")

@@ -1,4 +1,4 @@
-"""`./slipway features`: which rows of the feature table are proved, and by which tests.
+"""`make features`: which rows of the feature table are proved, and by which tests.
 
 A row counts as done when a test has `@pytest.mark.feature("A1")`, and as partly done when all of its tests have a
 `part="..."` that says what they prove. `make test` and `make e2e` show whether those tests pass.
@@ -14,10 +14,10 @@ from collections import defaultdict
 import pytest
 
 from slipway.ops.errors import UserError
-from slipway.settings.project import ROOT
+from tests.paths import REPOSITORY
 
-TABLE = ROOT / "tests" / "features.md"
-DOCUMENT = ROOT / "docs" / "reference" / "features.md"
+TABLE = REPOSITORY / "tests" / "features.md"
+DOCUMENT = REPOSITORY / "docs" / "reference" / "features.md"
 
 Proof = tuple[str, str | None]
 """Test, and the part of the row that it proves; None for the whole row."""
@@ -76,7 +76,7 @@ def _proofs() -> dict[str, list[Proof]]:
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         code = pytest.main(
-            ["--collect-only", "-q", "-m", "", "--rootdir", str(ROOT), str(ROOT / "tests")], plugins=[marks]
+            ["--collect-only", "-q", "-m", "", "--rootdir", str(REPOSITORY), str(REPOSITORY / "tests")], plugins=[marks]
         )
     if code != pytest.ExitCode.OK:
         _, _, errors = output.getvalue().rpartition("= ERRORS =")

@@ -1,0 +1,69 @@
+"""Projects of others: init, new service, new stack."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from slipway.ops.verbs.options import Yes
+
+new = typer.Typer(name="new", help="Add a service or a stack to this project.", no_args_is_help=True)
+Port = Annotated[int, typer.Option(help="Port of its HTTP requests. Default: a guess.", min=0, max=65535)]
+Health = Annotated[str, typer.Option(help="Path that answers 200 when it can take requests. Default: a guess.")]
+Image = Annotated[str, typer.Option(help="Run an existing image, REPOSITORY:TAG@sha256:..., instead of building one.")]
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder with the sources: a Dockerfile or a Go module.")] = Path(),
+    *,
+    yes: Yes = False,
+    name: Annotated[str, typer.Option(help="Name of the project. Default: that of the folder.")] = "",
+    image: Image = "",
+    port: Port = 0,
+    health: Health = "",
+    registry: Annotated[str, typer.Option(help="Where images are pushed: registry.example.com/team.")] = "",
+    context: Annotated[str, typer.Option(help="kubeconfig context of the stack local.")] = "slipway-local",
+    local_registry: Annotated[str, typer.Option(help="Registry of the stack local.")] = "localhost:5000",
+    ingress_class: Annotated[str, typer.Option(help="IngressClass of the stack local.")] = "traefik",
+    certificates: Annotated[
+        Path | None, typer.Option(help="Folder with tls.crt and tls.key for *.slipway.localhost.")
+    ] = None,
+) -> None:
+    """Write a project for existing sources: stack files, the program, tests. It overwrites nothing.
+
+    Ports, paths and the like are asked for on a terminal, and guessed otherwise; each guess is printed with the key
+    that changes it. Example: slipway init ~/src/shop --registry registry.example.com/team
+    """
+    from slipway.ops.project.init import Wishes, create
+
+    wishes = Wishes(name, image, port, health, registry, context, local_registry, ingress_class, certificates)
+    ask = (lambda text, default: str(typer.prompt(text, default=default, err=True))) if _asks(yes) else None
+    for guess in create(folder, wishes, ask):
+        typer.echo(guess, err=True)
+    typer.echo(f"{folder.resolve()} is ready: `slipway render -s local`, `pytest tests/test_my_stacks.py`", err=True)
+
+
+@new.command()
+def service(name: str, image: Image = "", port: Port = 0, health: Health = "") -> None:
+    """Add a service to all stacks, from the folder NAME or services/NAME, or from an image."""
+    from slipway.ops.project.new import add_service
+
+    for guess in add_service(name, image, port, health):
+        typer.echo(guess, err=True)
+
+
+@new.command()
+def stack(
+    name: str, like: Annotated[str, typer.Option(help="The stack whose file is copied. Default: dev.")] = "dev"
+) -> None:
+    """Add a stack: a copy of another one's file, with its own name, namespace, context and hosts."""
+    from slipway.ops.project.new import add_stack
+
+    typer.echo(f"wrote {add_stack(name, like)}. Read it; a secret is set by `pulumi config set --secret`", err=True)
+
+
+def _asks(yes: bool) -> bool:
+    return not yes and sys.stdin is not None and sys.stdin.isatty()

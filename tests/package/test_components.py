@@ -1,0 +1,48 @@
+"""Components are importable from `slipway` by programs that want only a part."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import slipway
+from slipway.project import ROOT
+from tests.package import projects
+
+ONLY_A_NAMESPACE = '''\
+"""A program of somebody who declares the services by themselves."""
+
+import pulumi
+
+from slipway import Environment, connect, load, watch
+
+settings = load()
+watch(settings.tier, settings.waivers, refuses=True)
+environment = Environment(settings, opts=pulumi.ResourceOptions(provider=connect(settings.cluster)))
+pulumi.export("namespace", environment.namespace)
+'''
+KINDS = """\
+import json
+from slipway.ops.program.recorder import declare
+print(json.dumps(sorted(kind for kind, _ in declare("dev").manifests())))
+"""
+
+
+def test_every_name_that_is_offered_is_there():
+    assert all(getattr(slipway, name) is not None for name in slipway.__all__)
+
+
+def test_importing_the_package_loads_no_sdk():
+    code = "import sys, slipway; print({'pulumi', 'pydantic'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
+
+
+def test_a_program_declares_a_namespace_and_nothing_else(tmp_path: Path):
+    folder = projects.renamed(tmp_path / "shop", "shop")
+    (folder / "infra" / "__main__.py").write_text(ONLY_A_NAMESPACE)
+    done = projects.run(folder, "-c", KINDS)
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"LimitRange", "Namespace", "NetworkPolicy", "ResourceQuota"}

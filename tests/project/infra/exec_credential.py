@@ -1,0 +1,1 @@
+../../../infra/exec_credential.py
