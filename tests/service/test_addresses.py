@@ -7,11 +7,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from slipway import schemas
 from slipway.ops.program.recorder import Program
 from slipway.rules.house_rules import check
-from tests import schemas
+from slipway.schemas import VERSIONS
 from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
-from tests.schemas import VERSIONS
 
 ISSUED = {"issuer": "letsencrypt"}
 GATEWAY = {"name": "public", "namespace": "ingress"}
