@@ -65,6 +65,7 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW014", put(f"{POD}.volumes[0].projected", {"sources": [{"serviceAccountToken": {"path": "token"}}]})),
     ("SW015", put(f"{POD}.serviceAccountName", "default")),
     ("SW015", put(f"{POD}.serviceAccountName", GONE)),
+    ("SW016", put(f"{POD}.priorityClassName", "system-node-critical")),
     ("SW101", put(f"{CONTAINER}.resources.limits.ephemeral-storage", GONE)),
     ("SW101", put(f"{CONTAINER}.resources.requests", GONE)),
     ("SW102", put(f"{CONTAINER}.resources.requests.memory", "64Mi")),

@@ -8,6 +8,7 @@ from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
 from slipway.settings.checks import apps, images
+from slipway.settings.customization import checks as customization
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.network import Tls
@@ -37,6 +38,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _names(settings)
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
+    yield from customization.check(settings)
     yield from _secret_sources(settings)
     yield from _store_images(settings)
     yield from images.check(settings)
@@ -65,7 +67,7 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """Yield the maximum number of pods at the same time, with their size."""
     for service in settings.services.values():
-        yield service.pods_at_once, service.resources
+        yield service.pods_at_once, service.pod_resources
     for server in settings.servers.values():
         # The pod of a store is deleted before its successor starts.
         yield 1, server.resources

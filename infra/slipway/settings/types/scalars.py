@@ -110,6 +110,13 @@ EnvName = Annotated[
         _check_variable,
     ),
 ]
+ObjectName = Annotated[
+    str,
+    TextFormat(
+        "the name of a Kubernetes object: lower-case letters, digits, `-` and `.`",
+        rf"{LABEL}(\.{LABEL})*",
+    ),
+]
 PortName = Annotated[
     str,
     TextFormat(
@@ -128,6 +135,10 @@ GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol s
 MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
 MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
+MountPath = Annotated[
+    str,
+    TextFormat("an absolute path without `:` such as /var/cache", r"(/[-A-Za-z0-9_.]+)+", _check_path),
+]
 Cpu = Annotated[
     str,
     TextFormat(
