@@ -81,7 +81,8 @@ def orphans() -> list[Path]:
 def _missing_stacks(program: Program) -> Generator[str]:
     """Yield an error for each stack whose image this one promotes, and that has no file."""
     for resource in program.resources:
-        other = resource.name.rpartition("/")[2]
+        # The logical name may be that of an image.
+        other = str(resource.inputs.get("name", resource.name)).rpartition("/")[2]
         if resource.kind == "StackReference" and other not in stacks():
             yield f"it promotes the image of stack {other}, and there is no stacks/Pulumi.{other}.yaml"
 
