@@ -28,6 +28,7 @@ from pulumi_policy.deserialize import serialize_properties
 
 from slipway.engine import plain
 from slipway.objects import SECRET, Object
+from slipway.project import ROOT
 from slipway.rules import house_rules
 from slipway.rules.rule import Rule
 from slipway.settings.layers import effective
@@ -71,7 +72,8 @@ def check(rule: Rule, level: house_rules.Level, urns: list[str], report: ReportV
     stack = urns[0].split("::")[0].removeprefix("urn:pulumi:")
     objects = [declared[urn] for urn in urns if urn in declared]
     if objects and level == house_rules.level_in(tier(stack), rule):
-        for finding in house_rules.check(objects, tier(stack), waivers(stack), rules=[rule]):
+        findings = house_rules.check(objects, tier(stack), waivers(stack), rules=[rule], variables=variables(stack))
+        for finding in findings:
             report(f"{finding.object}: {finding.path} {finding.message}", None)
 
 
@@ -87,6 +89,15 @@ def waivers(stack: str) -> list[Waiver]:
     own, shared = read_files(stack)
     given = effective(own.settings, shared.settings).plain().get("waivers") or []
     return [Waiver.model_validate(waiver) for waiver in given]
+
+
+@functools.cache
+def variables(stack: str) -> dict[str, frozenset[str]]:
+    """Return the variables that apps state they read, by service. The program itself checks that the files exist."""
+    own, shared = read_files(stack)
+    services = effective(own.settings, shared.settings).plain().get("services") or {}
+    stated = {name: ROOT / service["variables"] for name, service in services.items() if service.get("variables")}
+    return {name: frozenset(file.read_text().split()) for name, file in stated.items() if file.is_file()}
 
 
 PolicyPack(

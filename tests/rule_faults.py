@@ -11,7 +11,8 @@ from typing import Any
 from slipway.objects import Object
 from tests.faults import GONE, Fault, add, both, drop, named, put
 
-POD = "Deployment/api spec.template.spec"
+TEMPLATE = "Deployment/api spec.template"
+POD = f"{TEMPLATE}.spec"
 CONTAINER = f"{POD}.containers[0]"
 JOB = "Job/api-migration spec"
 CRON = "CronJob/api-report spec"
@@ -64,6 +65,7 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW014", put(f"{POD}.volumes[0].projected", {"sources": [{"serviceAccountToken": {"path": "token"}}]})),
     ("SW015", put(f"{POD}.serviceAccountName", "default")),
     ("SW015", put(f"{POD}.serviceAccountName", GONE)),
+    ("SW016", put(f"{POD}.priorityClassName", "system-node-critical")),
     ("SW101", put(f"{CONTAINER}.resources.limits.ephemeral-storage", GONE)),
     ("SW101", put(f"{CONTAINER}.resources.requests", GONE)),
     ("SW102", put(f"{CONTAINER}.resources.requests.memory", "64Mi")),
@@ -92,6 +94,14 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     (
         "SW121",
         put(f"{CONTAINER}.env[2]", {"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}),
+    ),
+    ("SW131", put(f"{TEMPLATE}.metadata.annotations", {"slipway/shared-probe": "true"})),
+    (
+        "SW132",
+        both(
+            put(f"{TEMPLATE}.metadata.annotations", {"slipway/secret-variables": "A,B"}),
+            put(f"{CONTAINER}.env[2]", {"name": "B", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}),
+        ),
     ),
     ("SW117", put(f"{POD}.topologySpreadConstraints[1].topologyKey", "rack")),
     ("SW117", put(f"{POD}.topologySpreadConstraints[0].labelSelector", GONE)),

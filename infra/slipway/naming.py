@@ -28,9 +28,17 @@ CANARY = "canary"
 SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
 # Annotation of objects that select pods by the labels of the stack file instead of ours: the names of these labels.
 SELECTOR = "slipway/selector"
-# The app's ports: one for requests, one for probes and metrics, which only the cluster reaches.
-HTTP_PORT = 8080
-ADMIN_PORT = 9090
+# The component of the pods of a worker, which answers no requests.
+WORKER = "worker"
+# Annotations of pods that deviate from the usual contract; the house rules read them. The first two: no variables are
+# injected, and the seconds that the app takes to finish after SIGTERM. Then: the secrets among its variables, and that
+# readiness and liveness check the same.
+CONTRACT = "slipway/contract"
+SHUTDOWN_SECONDS = "slipway/shutdown-seconds"
+SECRET_VARIABLES = "slipway/secret-variables"
+SHARED_PROBE = "slipway/shared-probe"
+# Annotation of objects that need others which the stack does not declare, such as `ConfigMap/geo-database`.
+EXTERNAL = "slipway/external"
 # 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.
 HASH_LENGTH = 8
 

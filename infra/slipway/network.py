@@ -8,12 +8,13 @@ from __future__ import annotations
 import pulumi
 from pulumi_kubernetes import meta, networking
 
-from slipway.naming import ADMIN_PORT, ENVIRONMENT, HTTP_PORT, SOLVER_PODS, labels, network_labels
+from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
 from slipway.settings.sections.network import Egress
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.sections.stores import StoreSection
+from slipway.settings.settings import Settings
 
 Peer = networking.v1.NetworkPolicyPeerArgs
 Port = networking.v1.NetworkPolicyPortArgs
@@ -77,9 +78,10 @@ def allow_canary(scope: Scope, in_force: Service) -> None:
     for need in scope.service.needs:
         inside = need in scope.settings.services or need in scope.settings.servers
         if inside and need not in in_force.needs:
-            port = scope.settings.stores[need].port if need in scope.settings.stores else HTTP_PORT
             canary = Peer(pod_selector=meta.v1.LabelSelectorArgs(match_labels=canary_labels))
-            incoming = networking.v1.NetworkPolicyIngressRuleArgs(from_=[canary], ports=[_port(port)])
+            incoming = networking.v1.NetworkPolicyIngressRuleArgs(
+                from_=[canary], ports=[_port(port) for port in _client_ports(scope.settings, need)]
+            )
             _policy(scope, f"{scope.title}-{need}", [incoming], [], network_labels(need))
 
 
@@ -120,20 +122,33 @@ def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
         for name, service in scope.settings.services.items()
         if scope.name in service.needs
     ]
-    if scope.service.ingress:
-        clients += _controllers(scope.settings.cluster)
+    controllers = _controllers(scope.settings.cluster) if scope.service.ingress else []
     rules: list[networking.v1.NetworkPolicyIngressRuleArgs] = []
-    if clients:
-        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=clients, ports=[_port(HTTP_PORT)]))
-    if monitoring := scope.settings.cluster.monitoring_namespace:
+    # Controllers reach the port for requests only; where there is no other, one rule is enough.
+    if scope.service.http_port and (callers := [*clients, *controllers]):
+        rules.append(_from(callers, scope.service.http_port))
+    if extra := [port for port in scope.service.client_ports if port != scope.service.http_port]:
+        rules += [_from(clients, *extra)] if clients else []
+    monitoring, metrics = scope.settings.cluster.monitoring_namespace, scope.service.metrics_in_force
+    if monitoring and metrics:
         scraper = Peer(namespace_selector=_namespace(monitoring))
-        rules.append(networking.v1.NetworkPolicyIngressRuleArgs(from_=[scraper], ports=[_port(ADMIN_PORT)]))
+        rules.append(_from([scraper], scope.service.container_ports[str(metrics.port)]))
     return rules
+
+
+def _from(peers: list[networking.v1.NetworkPolicyPeerArgs], *ports: int) -> networking.v1.NetworkPolicyIngressRuleArgs:
+    return networking.v1.NetworkPolicyIngressRuleArgs(from_=peers, ports=[_port(port) for port in ports])
+
+
+def _client_ports(settings: Settings, name: str) -> list[int]:
+    """Return the ports of a service or store that those reach which need it."""
+    return [settings.stores[name].port] if name in settings.stores else settings.services[name].client_ports
 
 
 def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
     stores = scope.settings.stores
-    to_services = [_inside(name, HTTP_PORT) for name in scope.service.needs if name not in stores]
+    needed = [name for name in scope.service.needs if name not in stores]
+    to_services = [_inside(name, *_client_ports(scope.settings, name)) for name in needed]
     to_stores = [_to_store(name, stores[name]) for name in scope.service.needs if name in stores]
     return [*to_services, *to_stores, *(_outside(egress) for egress in scope.service.egress)]
 
@@ -144,8 +159,9 @@ def _to_store(name: str, store: StoreSection) -> networking.v1.NetworkPolicyEgre
     return _inside(name, store.port)
 
 
-def _inside(name: str, port: int) -> networking.v1.NetworkPolicyEgressRuleArgs:
-    return networking.v1.NetworkPolicyEgressRuleArgs(to=[Peer(pod_selector=_pods(name))], ports=[_port(port)])
+def _inside(name: str, *ports: int) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    peer = Peer(pod_selector=_pods(name))
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[peer], ports=[_port(port) for port in ports])
 
 
 def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:

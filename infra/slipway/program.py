@@ -38,7 +38,12 @@ def run() -> None:
     """Declare everything that the current stack consists of."""
     settings, candidate = load(), load_candidate()
     # A rollback must not fail because a rule is newer than the release: it gets a warning.
-    watch(settings.tier, settings.waivers, refuses=settings.release is None)
+    watch(
+        settings.tier,
+        settings.waivers,
+        variables=settings.stated_variables(),
+        refuses=settings.release is None,
+    )
     verification.at_end(settings)
     retention.at_end(settings)
     adoption.declare()

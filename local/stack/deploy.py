@@ -128,8 +128,8 @@ class StackDeployment:
         return f"stack {STACK} is up"
 
     def request(self, task: Task) -> str:
-        """Request /version over HTTPS through the ingress, and check the certificate against the local CA."""
-        url, version = self.outputs.get("url"), self.outputs.get("version")
+        """Request the check path over HTTPS through the ingress, and verify the certificate by the local CA."""
+        url, path = self.outputs.get("url"), self.check_path
         if not url or self.context != CONTEXT:
             return f"skipped: {url or 'the stack has no url'}"
         last = ""
@@ -137,9 +137,9 @@ class StackDeployment:
         def answers() -> bool:
             nonlocal last
             try:
-                status, body = get(url, "/version", self.paths.ca_certificate)
-                last = f"{status} {body}"
-                return status == 200 and (not version or version in body)
+                status, body = get(url, path, self.paths.ca_certificate)
+                last = str(status) if status == 200 else f"{status} {body}"
+                return status == 200
             except (OSError, http.client.HTTPException) as error:
                 last = str(error)
                 return False
@@ -150,10 +150,20 @@ class StackDeployment:
             task.wait_until(answers, "no answer", 120)
         except SetupError as error:
             raise SetupError(
-                f"{url}/version answers: {last}",
+                f"{url}{path} answers: {last}",
                 f"{self.paths.bin / 'kubectl'} -n {self.outputs.get('namespace')} get pods,ingress",
             ) from error
-        return f"{url}/version answers {last}"
+        return f"{url}{path} answers {last}"
+
+    @property
+    def check_path(self) -> str:
+        """Return the path that answers 200 to anybody, of the service at the first URL."""
+        # Brings pydantic along, which no other step needs.
+        from slipway.ops.program import config  # noqa: PLC0415
+
+        services: dict[str, str] = self.outputs.get("services") or {}
+        declared = config.settings(STACK).services
+        return next((declared[name].check_path for name in services if name in declared), "/")
 
     def summary(self) -> str:
         """Return the URLs of the stack and the next commands for the user."""
@@ -171,7 +181,7 @@ class StackDeployment:
         curl = "curl --noproxy '*'" if proxied else "curl"
         return (
             f"\n  URL    {url}{others}"
-            f"\n  try    {curl} --cacert {quoted(self.paths.ca_certificate)} {url}/version"
+            f"\n  try    {curl} --cacert {quoted(self.paths.ca_certificate)} {url}{self.check_path}"
             f"\n  shell  . ./activate    (then use pulumi, kubectl and pytest directly)"
             f"\n  logs   . ./activate && {logs}"
             f"\n  stop   make down    (keeps the data; make clean removes it)\n"

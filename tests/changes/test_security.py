@@ -21,7 +21,7 @@ SECURITY_FAULTS = [(rule, fault) for rule, fault in RULE_FAULTS if RULES[rule].s
 def test_what_was_once_seen_by_a_rule_and_missed_by_the_verdict_is_in_the_table():
     """The group 0, procMount, AppArmor, sysctls, the account `default`, a secret's mode 0444."""
     assert {"SW006", "SW011", "SW015", "SW125"} <= {rule for rule, _ in SECURITY_FAULTS}
-    assert len({rule for rule, _ in SECURITY_FAULTS}) == 27
+    assert len({rule for rule, _ in SECURITY_FAULTS}) == 28
 
 
 def model(found: list[Object]) -> Model:
@@ -91,3 +91,22 @@ def test_of_a_new_object_only_what_it_asks_for_counts():
     asks["spec"]["template"]["spec"]["hostNetwork"] = True
     [text] = weakened(classify_all([Change("Deployment/api", None, asks)]))
     assert text.startswith("hostNetwork is true; take it out (SW008: ")
+
+
+ANNOTATIONS = "Deployment/api spec.template.metadata.annotations"
+
+
+def test_a_secret_variable_that_the_stack_file_declares_still_weakens_security():
+    variable = {"name": "B", "valueFrom": {"secretKeyRef": {"name": "a", "key": "a"}}}
+    declared = both(put(ANNOTATIONS, {"slipway/secret-variables": "B"}), put(f"{CONTAINER}.env[2]", variable))
+    assert weakened(verdicts(declared)) == [
+        "containers[api].env[B].valueFrom.secretKeyRef makes B a secret variable, as secretEnv allows "
+        "(SW132: variables show in dumps, child processes and /proc)"
+    ]
+
+
+def test_a_probe_that_is_shared_by_name_is_said_beside_what_rolls_the_pods():
+    shared = both(put(ANNOTATIONS, {"slipway/shared-probe": "true"}), put(f"{CONTAINER}.args", ["web"]))
+    [deployment] = [verdict for verdict in verdicts(shared) if verdict.change.name == "Deployment/api"]
+    assert deployment.primary is Class.ROLLS_PODS
+    assert any("SW131: a pod that is only busy" in text for _, text in deployment.reasons)

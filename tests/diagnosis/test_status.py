@@ -238,3 +238,11 @@ def test_a_note_is_the_last_line_and_changes_no_exit_code(run: Any):
     code, out, _ = run(well(), "status")
     assert (code, out.splitlines()[-1]) == (0, f"note: {NOTES[0]}")
     assert json.loads(run(well(), "status", "--json")[1])["notes"] == NOTES
+
+
+def test_a_worker_is_rolled_out_and_has_no_address():
+    found = cluster(well(), {"services.api": {"kind": "worker", "migration": None, "check": None}})
+    [service] = status.read(found, take_snapshot(found)).services
+    assert (service.rollout, service.address) == ("complete", "none (a worker)")
+    silent = replace(service, answers=False)
+    assert "no pod answers" not in " ".join(status._service_row(silent, take_snapshot(found)))  # pyright: ignore[reportPrivateUsage]

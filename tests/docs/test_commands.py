@@ -97,7 +97,7 @@ def test_no_page_has_a_kind_of_command_that_nothing_here_checks():
 
 def test_the_address_that_is_asked_for_is_that_of_the_local_stack():
     asked = [line.split() for file in WRITTEN for line in Page(file).lines if line.startswith("curl ")]
-    assert asked == [["curl", "--cacert", ".slipway/ca.crt", f"{recorded('local').outputs['url']}/version"]]
+    assert asked == [["curl", "--cacert", ".slipway/ca.crt", f"{recorded('local').outputs['url']}/v1/shops"]]
 
 
 def test_git_runs_make_check_before_a_commit_once_the_line_for_the_hook_was_typed(tmp_path: Path):

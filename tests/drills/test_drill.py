@@ -165,6 +165,7 @@ LACKING = [
     ("expired-certificate", {}, "does not hold its certificates itself"),
     ("leaked-secret", {}, "rotate by `pulumi config set --secret signing-key`"),
     ("leaked-secret", {"services.api.secrets": []}, "api has no signing-key"),
+    ("mysql-slow", {"services.api.check": "/health"}, "it uses the API of the reference app (check: /v1/shops)"),
 ]
 
 
@@ -216,6 +217,16 @@ def test_a_local_address_leads_to_this_machine_and_is_verified_with_the_local_au
         drill.target(settings, "api")
     (tmp_path / "ca.crt").touch()
     assert drill.target(settings, "api").ca == tmp_path / "ca.crt"
+
+
+def test_traffic_goes_to_the_path_that_the_service_says_answers(monkeypatch: pytest.MonkeyPatch):
+    ingress = {"host": "api.dev.example.com", "tls": {"issuer": "dev-ca"}}
+    checked = {"services.api.ingress": ingress, "services.api.check": "/health"}
+    assert drill.target(cluster(FakeStack(), checked).settings, "api").url == "https://api.dev.example.com/health"
+    probed = {**checked, "services.api.check": None, "services.api.ports": {"admin": None}}
+    probes = {"services.api.probes": {"ready": {"path": "/ready"}}}
+    assert drill.target(cluster(FakeStack(), {**probed, **probes}).settings, "api").path == "/ready"
+    assert drill.target(cluster(FakeStack(), {**checked, "services.api.check": None}).settings, "api").path == "/"
 
 
 def test_an_unreachable_cluster_is_refused_for_drills():

@@ -15,7 +15,7 @@ from slipway.ops.drills.context import DrillContext
 from slipway.ops.drills.traffic import EXPIRED, Target
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster
-from tests.drills.fake_stack import FakeStack, FakeTraffic
+from tests.drills.fake_stack import TWO_PODS, FakeStack, FakeTraffic
 from tests.drills.https_server import answered_with
 
 pytestmark = pytest.mark.usefixtures("no_time_passes")
@@ -80,3 +80,37 @@ def test_revisions_are_those_of_the_newest_pods():
         )
     )
     assert faults.revisions(found) == {"api": f"api-{ns.POD_HASHES['new']}", "mysql": "mysql-5d8f"}
+
+
+OTHER_APP: dict[str, Any] = {**TWO_PODS, "services.api.check": "/health"}
+
+
+def running_other_app(changes: dict[str, Any]) -> DrillContext:
+    traffic: Any = FakeTraffic(Target("http://served.localhost/health"))
+    return DrillContext(cluster(FakeStack(), {**OTHER_APP, **changes}), "api", traffic)
+
+
+def test_with_another_app_redis_goes_and_comes_back_under_requests_to_its_check_path_alone():
+    running = running_other_app({})
+    faults.redis_down(running)
+    assert [check.expected.partition(" within")[0] for check in running.checks] == [
+        "Redis is gone",
+        "Redis is ready again",
+    ]
+    assert all(check.passed for check in running.checks)
+    assert "only GET /health is measured" in running.timeline[0][1]
+
+
+def test_with_another_app_a_leaked_key_is_replaced_and_restarts_are_counted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    file = tmp_path / "signing-key"
+    file.write_text("leaked")
+    monkeypatch.setattr(faults, "ROOT", tmp_path)
+    came = iter([{"api": "1"}, {"api": "2"}])
+    monkeypatch.setattr(faults, "revisions", lambda _: next(came))
+    monkeypatch.setattr(DrillContext, "deploy", lambda _: None)
+    running = running_other_app({"secretFiles": "."})
+    faults.leaked_secret(running)
+    assert file.read_text() != "leaked"
+    assert [(check.expected, check.passed) for check in running.checks] == [("only api restarts", True)]

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from slipway.service import pod, scaling, traffic
+from slipway.service import inputs, pod, scaling, traffic
 from tests.mutants.seeding import in_program
+
+# The function itself, which the defect replaces by its name.
+restricted_pod = pod.restricted_pod
 
 
 def no_change(*_: Any, **__: Any) -> None:
@@ -16,7 +19,7 @@ def no_change(*_: Any, **__: Any) -> None:
 
 def _environment(variable: str, value: str | None) -> Callable[[Any], dict[str, str]]:
     """Return the environment of a service with another value for one variable, or without it."""
-    environment = pod.environment
+    environment = inputs.environment
 
     def changed(service: Any) -> dict[str, str]:
         rest = {name: text for name, text in environment(service).items() if name != variable}
@@ -35,19 +38,25 @@ PROGRAM = [
         "the grace period forgets the drain", ("service.pod.grace_seconds", lambda drain: drain.pre_stop_seconds)
     ),
     in_program("no margin before the kubelet kills", ("service.pod.GRACE_MARGIN_SECONDS", 0)),
-    in_program("the app runs as root", ("service.pod.USER_ID", 0)),
-    in_program("probes and requests share a port", ("service.pod.ADMIN_PORT", 8080)),
-    in_program("the Go runtime is told nothing", ("service.pod._runtime", lambda resources: [])),
-    in_program("volumes are not mounted", ("service.pod._mounts", lambda config: [])),
-    in_program("mounts without volumes", ("service.pod._volumes", lambda config: [])),
-    in_program("the app is not told how long to drain", ("service.pod.environment", _environment("DRAIN_DELAY", None))),
     in_program(
-        "the app looks for its file elsewhere", ("service.pod.environment", _environment("CONFIG_FILE", "/config.yaml"))
+        "the app runs as root", ("service.pod.restricted_pod", lambda account, **_: restricted_pod(account, user=0))
+    ),
+    in_program("probes and requests share a port", ("settings.sections.app.App.admin_port", 8080)),
+    in_program("the Go runtime is told nothing", ("service.inputs._runtime", lambda resources: [])),
+    in_program("volumes are not mounted", ("service.inputs.mounts", lambda scope, config: [])),
+    in_program("mounts without volumes", ("service.inputs.volumes", lambda scope, config: [])),
+    in_program(
+        "the app is not told how long to drain", ("service.inputs.environment", _environment("DRAIN_DELAY", None))
     ),
     in_program(
-        "the app looks for its secrets elsewhere", ("service.pod.environment", _environment("SECRETS_DIR", "/secrets"))
+        "the app looks for its file elsewhere",
+        ("service.inputs.environment", _environment("CONFIG_FILE", "/config.yaml")),
     ),
-    in_program("the app listens elsewhere", ("service.pod.environment", _environment("HTTP_PORT", "80"))),
+    in_program(
+        "the app looks for its secrets elsewhere",
+        ("service.inputs.environment", _environment("SECRETS_DIR", "/secrets")),
+    ),
+    in_program("the app listens elsewhere", ("service.inputs.environment", _environment("HTTP_PORT", "80"))),
     in_program(
         "the Service selects other labels", ("service.traffic.cluster_address", _elsewhere(traffic.cluster_address))
     ),

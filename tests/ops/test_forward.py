@@ -45,8 +45,20 @@ def test_only_what_the_stack_runs_has_a_port():
 
 
 def test_a_store_has_no_port_for_metrics():
-    with pytest.raises(PortForwardError, match="mysql is a store, and has no port for metrics and health"):
-        port_forward.command_line(cluster(ApiServer({})), "mysql", admin=True)
+    with pytest.raises(PortForwardError, match="mysql is a store, and has one port only: leave the name admin out"):
+        port_forward.command_line(cluster(ApiServer({})), "mysql", port_name="admin")
+
+
+def test_a_named_port_of_a_service_is_led_to_and_a_worker_has_none():
+    ports = {"http": 3000, "admin": None, "extra": {"grpc": {"port": 9999}}}
+    shop = cluster(ApiServer({}), {"services.api.ports": ports})
+    assert port_forward.command_line(shop, "api")[-1] == "3000:3000"
+    assert port_forward.command_line(shop, "api", port_name="grpc")[-1] == "9999:9999"
+    with pytest.raises(PortForwardError, match=r"api has no port admin. Its ports: http, grpc"):
+        port_forward.command_line(shop, "api", port_name="admin")
+    worker = cluster(ApiServer({}), {"services.mailer": {"kind": "worker"}})
+    with pytest.raises(PortForwardError, match="mailer listens on no port"):
+        port_forward.command_line(worker, "mailer")
 
 
 def test_without_kubectl_it_says_so(monkeypatch: pytest.MonkeyPatch):

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 
 from slipway.ops.releases.canary_metrics import MetricsError, PrometheusMetrics, Sample, parse
+from slipway.settings.sections.contract import Metrics
 
 
 def page(good: int, bad: int = 0, buckets: Mapping[str, int] | None = None) -> str:
@@ -32,25 +33,40 @@ def page(good: int, bad: int = 0, buckets: Mapping[str, int] | None = None) -> s
 
 
 def test_requests_and_errors_are_counted_over_all_routes():
-    found = Sample.of(parse(page(97, 3)))
+    found = Sample.of(parse(page(97, 3)), Metrics())
     assert (found.requests, found.errors, found.error_percent) == (100, 3, 3)
     assert found.buckets == {0.1: 100, 0.5: 100, 1.0: 100, math.inf: 100}
 
 
 def test_the_time_99_of_100_answers_took_lies_between_the_bounds_of_its_bucket():
     """The 99th of 100 is the first of 2 answers between 0.5 and 1 s: half of the way."""
-    found = Sample.of(parse(page(100, 0, {"0.1": 90, "0.5": 98, "1": 100, "+Inf": 100})))
+    found = Sample.of(parse(page(100, 0, {"0.1": 90, "0.5": 98, "1": 100, "+Inf": 100})), Metrics())
     assert found.quantile(0.99) == pytest.approx(0.75)
     assert found.quantile(0.45) == pytest.approx(0.05)
 
 
 def test_a_time_beyond_the_last_bound_is_not_guessed_and_no_answer_took_none():
-    assert Sample.of(parse(page(100, 0, {"1": 98, "+Inf": 100}))).quantile(0.99) == math.inf
+    assert Sample.of(parse(page(100, 0, {"1": 98, "+Inf": 100})), Metrics()).quantile(0.99) == math.inf
     assert Sample().quantile(0.99) == 0
 
 
+PODINFO = Metrics.model_validate({"codeLabel": "status"})
+
+
+def test_another_app_names_its_metrics_and_the_label_with_the_code():
+    """As podinfo 6.14 answers on /metrics, cut."""
+    text = """http_request_duration_seconds_bucket{method="GET",path="root",status="200",le="+Inf"} 7
+http_requests_total{status="200"} 7
+http_requests_total{status="503"} 2
+"""
+    found = Sample.of(parse(text), PODINFO)
+    assert (found.requests, found.errors, found.buckets) == (9, 2, {math.inf: 7})
+    with pytest.raises(MetricsError, match=r"http_requests_total has no label code; set metrics.codeLabel to one of"):
+        Sample.of(parse(text), Metrics())
+
+
 def test_only_what_came_in_between_counts():
-    since = Sample.of(parse(page(150, 4))) - Sample.of(parse(page(100, 4)))
+    since = Sample.of(parse(page(150, 4)), Metrics()) - Sample.of(parse(page(100, 4)), Metrics())
     assert (since.requests, since.errors, since.buckets[0.1]) == (50, 0, 50)
 
 
@@ -62,7 +78,7 @@ def prometheus(*results: Any) -> tuple[PrometheusMetrics, list[str]]:
         asked.append(f"{request.url.path} {request.url.params['query']}")
         return httpx2.Response(200, json={"status": "success", "data": {"resultType": "vector", "result": results}})
 
-    return PrometheusMetrics("http://prometheus:9090/", "slipway-dev", httpx2.MockTransport(answer)), asked
+    return PrometheusMetrics("http://prometheus:9090/", "slipway-dev", Metrics(), httpx2.MockTransport(answer)), asked
 
 
 def test_prometheus_is_asked_for_the_series_of_the_pod():
@@ -97,6 +113,8 @@ def test_a_pod_that_prometheus_has_not_asked_yet_has_counted_nothing():
     ids=["error", "no JSON", "no data", "a list"],
 )
 def test_what_is_no_answer_of_prometheus_is_told_as_such(answer: httpx2.Response):
-    source = PrometheusMetrics("http://prometheus:9090", "slipway-dev", httpx2.MockTransport(lambda _: answer))
+    source = PrometheusMetrics(
+        "http://prometheus:9090", "slipway-dev", Metrics(), httpx2.MockTransport(lambda _: answer)
+    )
     with pytest.raises(MetricsError, match="Prometheus at http://prometheus:9090 does not answer: "):
         source.read("any")

@@ -151,7 +151,7 @@ def test_pods_that_come_later_count_from_their_start(watched: Watched):
 
     plan = CanaryPlan("dev", RELEASE, api_server.settings("dev", CANARY), ["api"], [])
     found = api_server.cluster(two, CANARY)  # pyright: ignore[reportArgumentType]
-    canary = CanaryWatch("api", plan.settings.services["api"], PodMetrics(found))
+    canary = CanaryWatch("api", plan.settings.services["api"], PodMetrics(found, plan.settings.services["api"]))
     for elapsed in (0, 10):
         assert canary.poll(found, snapshot.take_snapshot(found), elapsed) is None
     assert canary.total.requests == 30 + 130

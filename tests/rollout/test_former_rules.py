@@ -22,7 +22,7 @@ from slipway.settings import engine_yaml, source_files
 from tests.conftest import Changed, Declare, with_changes
 from tests.program.test_releases import recorded
 
-WAIVER = {"rule": "SR051", "reason": "the variable goes with the next version", "until": "2020-01-31"}
+WAIVER = {"rule": "SW006", "reason": "the next version has another user", "until": "2020-01-31"}
 
 
 @pytest.fixture
@@ -50,10 +50,6 @@ def back(stack: str, release: Release) -> Program:
 
 
 SINCE = {
-    "a variable that the app no longer reads": (
-        {"services.api.env.LATER_GONE": "1"},
-        "holds LATER_GONE; the app reads",
-    ),
     "a variable that the program sets now": ({"services.api.env.HTTP_PORT": "80"}, "HTTP_PORT is set by the program"),
     "a key that is gone": ({"services.api.colour": "blue"}, "slipway:services.api.colour: unknown key"),
     "too few pods": ({"services.api.autoscaling": {"min": 1, "max": 2}}, "autoscaling.min: prod needs at least 2"),
@@ -81,7 +77,7 @@ def test_a_newer_house_rule_is_a_warning_in_a_rollback(
     program: Declare, warned: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     former = recorded(program("prod"))
-    monkeypatch.setattr("slipway.service.pod.USER_ID", 1000)
+    monkeypatch.setattr("slipway.rules.required.pod_security.MINIMUM_ID", 100_000)
     assert back("prod", former).manifests()
     assert [line for line in warned if line.startswith("SW006 ")]
     with pytest.raises(pulumi.RunError, match="SW006"):
@@ -95,13 +91,22 @@ def test_a_waiver_that_has_expired_since_the_release_does_not_prevent_a_rollback
 
 
 def test_a_rollback_uses_the_current_waivers(program: Declare, warned: list[str], monkeypatch: pytest.MonkeyPatch):
-    former = with_settings(recorded(program("prod")), SINCE["a variable that the app no longer reads"][0])
+    former = recorded(program("prod"))
+    monkeypatch.setattr("slipway.rules.required.pod_security.MINIMUM_ID", 100_000)
     today = [{**WAIVER, "until": "2999-12-31"}, {"rule": "nonsense"}]
     monkeypatch.setattr(rollback, "effective", lambda *_: engine_yaml.Node.of({"waivers": today}))
     config = stack_file_of("prod", former)["config"]
     assert config["slipway:waivers"] == today[:1]
     declare("prod", config)
-    assert not [line for line in warned if "SR051" in line]
+    assert not [line for line in warned if "SW006" in line]
+
+
+def test_the_variables_of_a_former_app_are_not_compared_with_those_of_today_s(program: Declare, warned: list[str]):
+    former = with_settings(recorded(program("prod")), {"services.api.env.LATER_GONE": "1"})
+    assert back("prod", former).manifests()
+    assert not [line for line in warned if "LATER_GONE" in line]
+    with pytest.raises(pulumi.RunError, match="holds LATER_GONE; the app reads"):
+        declare("prod", with_changes("prod", {"services.api.env.LATER_GONE": "1"}))
 
 
 def test_another_waiver_makes_no_new_release(changed: Changed, program: Declare):

@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from slipway.ops.program import recorder
-from slipway.service import pod
+from slipway.service import container
 from tests.conftest import API_ONLY, Changed
 
 CONTAINER = "spec.template.spec.containers[0]"
@@ -21,14 +21,14 @@ PODS_ONLY: dict[str, Any] = {**API_ONLY, "services.api.migration": None}
 @pytest.fixture
 def privileged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make every pod privileged, and have it query the registry at each start."""
-    hardened = vars(pod)["_container"]
+    hardened = vars(container)["_shared"]
 
     def weakened(*args: Any) -> dict[str, Any]:
-        container = hardened(*args)
-        container["security_context"].privileged = True
-        return {**container, "image_pull_policy": "Always"}
+        fields = hardened(*args)
+        fields["security_context"].privileged = True
+        return {**fields, "image_pull_policy": "Always"}
 
-    monkeypatch.setattr("slipway.service.pod._container", weakened)
+    monkeypatch.setattr("slipway.service.container._shared", weakened)
 
 
 @pytest.fixture

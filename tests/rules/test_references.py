@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from slipway.objects import Object
+from slipway.project import ROOT
 from slipway.rules import references
 from slipway.rules.house_rules import check
-from slipway.rules.references import consistency
 from tests.faults import GONE, Fault, add, both, drop, named, objects, put
 
 POD = "Deployment/api spec.template.spec"
@@ -125,7 +125,6 @@ FAULTS: list[tuple[str, Fault]] = [
     ("SR041", put("Service/api metadata.namespace", GONE)),
     ("SR051", put(f"{CONTAINER}.env[0]", GONE)),
     ("SR051", put("ConfigMap/api-env data.SHUTDOWN_TIMEOUT", GONE)),
-    ("SR051", put("ConfigMap/api-env data.LOG_LEVL", "debug")),
 ]
 
 
@@ -171,9 +170,19 @@ def test_the_other_end_of_an_edge_is_named_in_full():
 
 
 @pytest.mark.feature("N2", part="variables the app knows")
-def test_the_variables_the_app_reads_are_those_it_lists_itself():
-    assert {"LOG_LEVEL", "HTTP_PORT", "SECRETS_DIR"} <= consistency.read_by_app()
+def test_a_variable_that_the_app_does_not_say_it_reads_is_named():
+    stated = {"api": (ROOT / "app" / "variables.txt").read_text().split()}
     found = objects()
+    assert check(found, "prod", variables=stated) == []
     put("ConfigMap/api-env data.LOG_LEVL", "debug")(found)
-    [reported] = {finding.message for finding in check(found, "prod") if finding.rule == "SR051"}
+    [reported] = {finding.message for finding in check(found, "prod", variables=stated) if finding.rule == "SR051"}
     assert reported.startswith("holds LOG_LEVL; the app reads ADMIN_PORT, ")
+    assert "SR051" not in {finding.rule for finding in check(found, "prod")}
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "no_proxy", "SSL_CERT_DIR", "TZ", "GOGC", "OTEL_SERVICE_NAME"])
+def test_what_the_libraries_of_an_app_read_need_not_be_stated(name: str):
+    stated = {"api": (ROOT / "app" / "variables.txt").read_text().split()}
+    found = objects()
+    put(f"ConfigMap/api-env data.{name}", "1")(found)
+    assert "SR051" not in {finding.rule for finding in check(found, "prod", variables=stated)}

@@ -64,7 +64,7 @@ def test_every_value_in_force_is_shown_with_the_line_it_stands_on(stack: str):
 @pytest.mark.feature("B2")
 def test_a_value_is_shown_from_the_nearest_file_that_has_it():
     dev, prod = ({row.key: row for row in show(stack)} for stack in ("dev", "prod"))
-    assert prod["services.api.env.LOG_LEVEL"][1:] == ("info", "stacks/defaults.yaml:8")
+    assert prod["services.api.env.LOG_LEVEL"][1:] == ("info", "stacks/defaults.yaml:9")
     assert dev["services.api.env.LOG_LEVEL"].value == "debug"
     assert dev["services.api.env.LOG_LEVEL"].origin.startswith("stacks/Pulumi.dev.yaml:")
     assert dev["services.api.startupSeconds"][1:] == (60, "default")
@@ -139,7 +139,7 @@ def section(**values: Any) -> dict[str, Any]:
         section(services={"api": {"resources": {"memory": "64MB"}}}),
         section(services={"api": {"egress": [{"ports": [3306]}]}}),
         section(services={"api": {"egress": [{"cidr": None, "ports": [3306]}]}}),
-        section(services={"api": {"env": {"log-level": "x"}}}),
+        section(services={"api": {"env": {"log level": "x"}}}),
         section(services={"api": {"env": {"LOG_LEVEL": True}}}),
         section(service={"replcas": 2}),
         {"config": {"slipway:signing-key": "in clear"}},

@@ -67,7 +67,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"services.api.ingress.path": "v1"}, "services.api.ingress.path", "a path such as /v1"),
     ({"services.api.ingress.tls": {}}, "services.api.ingress.tls", "just one of"),
     ({"services.api.ingress.tls.secretFiles": True}, "services.api.ingress.tls", "just one of"),
-    ({"services.api.env.log_level": "info"}, "services.api.env.log_level", "the name of a variable"),
+    ({"services.api.env.log level": "info"}, "services.api.env.log level", "the name of a variable"),
     ({"services.api.env.LOG_LEVEL": 3}, "services.api.env.LOG_LEVEL", "should be text: put it in quotes"),
     ({"services.api.env.HTTP_PORT": "80"}, "services.api", "HTTP_PORT is set by the program"),
     ({"services.api.secrets": "signing-key"}, "services.api.secrets", "should be a list"),
@@ -124,7 +124,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
 
 # Timings with which a pod would end before its requests do.
 LOSING: list[tuple[dict[str, Any], str, str]] = [
-    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api.drain", "(0) + delaySeconds (1) = 1 s is less than"),
+    ({"services.api.drain": {"preStopSeconds": 0}}, "services.api", "(0) + delaySeconds (1) = 1 s is less than"),
     ({"services.api.drain": {"shutdownSeconds": 10}}, "services.api", "shutdownSeconds (10) is less than an answer"),
     ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "1m"}}, "services.api", "HTTP_WRITE_TIMEOUT (1m; 0s is no limit)"),
     ({"services.api.env": {"HTTP_WRITE_TIMEOUT": "0s"}}, "services.api", "requests would be lost"),

@@ -22,7 +22,7 @@ from slipway.ops.program.recorder import Program, declare, stacks
 from slipway.ops.program.schema import schema
 from slipway.ops.releases import rollback
 from slipway.releases import Release
-from slipway.service import pod
+from slipway.service import container
 from slipway.settings import source_files
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import TIERS
@@ -124,14 +124,14 @@ def test_a_weak_secret_is_enough_in_a_copy_of_dev_only(copied: Copy, monkeypatch
 def test_house_rules_are_mandatory_in_a_copy_of_prod_and_advice_in_one_of_dev(
     copied: Copy, monkeypatch: pytest.MonkeyPatch
 ):
-    hardened = vars(pod)["_container"]
+    hardened = vars(container)["_shared"]
 
     def weakened(*args: Any) -> dict[str, Any]:
-        container = hardened(*args)
-        container["security_context"].privileged = True
-        return container
+        fields = hardened(*args)
+        fields["security_context"].privileged = True
+        return fields
 
-    monkeypatch.setattr(pod, "_container", weakened)
+    monkeypatch.setattr(container, "_shared", weakened)
     names = copied("dev", "test", "dev"), copied("prod", "prod-eu", "prod")
     program = declare(names[0], with_changes(names[0], API_ONLY))
     assert {finding.level for finding in policies.findings(program)} == {"advisory"}

@@ -52,6 +52,21 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 	}
 }
 
+// The stack files name variables.txt; `slipway` compares the variables they set with it.
+func TestVariablesTxtListsTheVariables(t *testing.T) {
+	var names []string
+	for _, variable := range config.Variables {
+		names = append(names, variable.Name)
+	}
+	listed, err := os.ReadFile("../../variables.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.Join(names, "\n") + "\n"; string(listed) != want {
+		t.Errorf("variables.txt lists other variables; it should be:\n%s", want)
+	}
+}
+
 func TestSetValuesReplaceDefaults(t *testing.T) {
 	cfg, err := config.Load(getenv(map[string]string{
 		"HTTP_PORT": "81", "DRAIN_DELAY": "1m30s", "LOG_LEVEL": "warn",

@@ -9,18 +9,22 @@ import pulumi
 from slipway import engine
 from slipway.objects import Object
 from slipway.rules.house_rules import RULES, Finding, Waiver, check, grouped
+from slipway.rules.stack import Variables
 from slipway.settings.tiers import TierName
 
 SINGLE = [rule for rule in RULES.values() if rule.single]
 
 
-def watch(tier: TierName, waivers: Sequence[Waiver], *, refuses: bool = True) -> None:
+def watch(
+    tier: TierName, waivers: Sequence[Waiver], *, variables: Variables | None = None, refuses: bool = True
+) -> None:
     """Observe each Kubernetes object as the engine gets it, and check them all when the program ends.
 
     A preview, and with it `pulumi up`, then fails with one `pulumi.RunError` that lists every mandatory finding, before
     anything has changed. An update checks again with the values that no preview knows: an object that breaks a rule by
     itself does not get to the engine. With `pulumi up --skip-preview`, rules about all objects together are checked
     only after the update. With `refuses=False` every finding is a warning.
+    `variables`: those that apps state they read.
     """
     stack, updates = pulumi.get_stack(), not pulumi.runtime.is_dry_run()
     declared: list[Object] = []
@@ -32,7 +36,7 @@ def watch(tier: TierName, waivers: Sequence[Waiver], *, refuses: bool = True) ->
                 _refuse(stack, check([inputs], tier, waivers, rules=SINGLE))
 
     def ending() -> None:
-        findings = check(declared, tier, waivers)
+        findings = check(declared, tier, waivers, variables=variables)
         if refuses:
             _refuse(stack, findings)
         for line in grouped(findings):

@@ -16,7 +16,7 @@ from slipway.objects import UNKNOWN, Object
 from slipway.rules import api_server, references, required
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rule
-from slipway.rules.stack import Stack
+from slipway.rules.stack import Stack, Variables
 from slipway.settings.tiers import TIERS, TierName
 
 Level = Literal["advisory", "mandatory"]
@@ -76,9 +76,14 @@ def check(
     waivers: Sequence[Waiver] = (),
     today: date | None = None,
     rules: Iterable[Rule] | None = None,
+    *,
+    variables: Variables | None = None,
 ) -> list[Finding]:
-    """Return what is wrong with the objects of a stack, without what is waived today. `rules`: check only those."""
-    stack, level = Stack(objects), level_in(tier)
+    """Return what is wrong with the objects of a stack, without what is waived today.
+
+    `rules`: check only those. `variables`: those that apps state they read.
+    """
+    stack, level = Stack(objects, variables), level_in(tier)
     checked = RULES.values() if rules is None else rules
     today = today or date.today()
     valid = [waiver for waiver in waivers if waiver.until >= today]
@@ -99,7 +104,9 @@ def check(
 
 def level_in(tier: TierName, rule: Rule | None = None) -> Level:
     """Return the level of findings in a tier, of this rule or of rules in general."""
-    return "mandatory" if rule and rule.always else TIERS[tier].rules
+    if rule and (rule.always or rule.advice):
+        return "mandatory" if rule.always else "advisory"
+    return TIERS[tier].rules
 
 
 NAMED_OBJECTS = 5
@@ -159,6 +166,9 @@ def _advice(rule: Rule) -> str:
 def document() -> str:
     """Return docs/reference/policies.md: all rules as Markdown."""
     advised = ", ".join(name for name, tier in TIERS.items() if tier.rules == "advisory")
-    rows = [f"| {rule.id} | {rule.title} | {rule.reason} | {_advice(rule)} | mandatory |" for rule in RULES.values()]
+    rows = [
+        f"| {rule.id} | {rule.title} | {rule.reason} | {_advice(rule)} | {'advisory' if rule.advice else 'mandatory'} |"
+        for rule in RULES.values()
+    ]
     table = [f"| id | what holds | or else | {advised} | elsewhere |", "|---|---|---|---|---|", *rows]
     return "\n".join([_HEAD, *table]) + "\n"

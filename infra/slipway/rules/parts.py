@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway import objects
-from slipway.naming import CANARY, TRACK
+from slipway.naming import CANARY, COMPONENT, TRACK, WORKER
 from slipway.objects import UNKNOWN, Object
 
 SERVING = ("Deployment", "StatefulSet", "DaemonSet")
-"""Kinds whose pods serve requests; the pods of jobs run to completion."""
+"""Kinds whose pods run all the time; those of jobs run to completion."""
 
 
 class UnknownValueError(Exception):
@@ -119,6 +119,8 @@ class Pod(Part):
 
     labels: Object
     """The pods' labels."""
+    annotations: Object
+    """The pods' annotations."""
 
     @property
     def owner(self) -> str:
@@ -126,9 +128,14 @@ class Pod(Part):
         return f"{self.kind}/{self.name}"
 
     @property
-    def serves(self) -> bool:
-        """Whether these pods serve requests."""
+    def is_permanent(self) -> bool:
+        """Whether these pods run all the time."""
         return self.kind in SERVING
+
+    @property
+    def serves(self) -> bool:
+        """Whether these pods serve requests; those of a worker do not."""
+        return self.is_permanent and self.labels.get(COMPONENT) != WORKER
 
     @property
     def is_canary(self) -> bool:
@@ -145,7 +152,7 @@ class Pod(Part):
         """All containers, init containers last."""
         for key in ("containers", "initContainers"):
             for part in self.parts(key):
-                yield Container(part.object, part.path, part.fields, self, serves=self.serves and key == "containers")
+                yield Container(part.object, part.path, part.fields, self, is_first=key == "initContainers")
 
 
 @dataclass(frozen=True)
@@ -153,8 +160,13 @@ class Container(Part):
     """One container of a pod."""
 
     pod: Pod
-    serves: bool
-    """Whether it serves requests."""
+    is_first: bool
+    """Whether it runs before the others, as an init container."""
+
+    @property
+    def serves(self) -> bool:
+        """Whether it serves requests."""
+        return self.pod.serves and not self.is_first
 
     @property
     def label(self) -> str:

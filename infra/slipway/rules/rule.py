@@ -31,6 +31,8 @@ class Rule:
     """Whether it holds only where findings are mandatory; elsewhere less is fine."""
     always: bool
     """Whether it is mandatory in every environment and cannot be waived: an update would fail."""
+    advice: bool
+    """Whether it is advice in every environment: the stack file asks for it, and a reader should know."""
 
 
 Subject = TypeVar("Subject")
@@ -40,9 +42,9 @@ Check: TypeAlias = Callable[[Subject], Iterable[Violation]]
 class Rules(list[Rule]):
     """The rules of one module, in reading order."""
 
-    def __init__(self, *, always: bool = False) -> None:
+    def __init__(self, *, always: bool = False, advice: bool = False) -> None:
         super().__init__()
-        self._always = always
+        self._always, self._advice = always, advice
 
     def each(
         self,
@@ -63,7 +65,7 @@ class Rules(list[Rule]):
             def find(stack: Stack) -> Iterator[Violation]:
                 return _until_unknown(find_in_each, stack)
 
-            self.append(Rule(id, title, reason, find, security, single=True, only_mandatory=False, always=self._always))
+            self.append(Rule(id, title, reason, find, security, True, False, self._always, self._advice))
             return check
 
         return register
@@ -77,7 +79,7 @@ class Rules(list[Rule]):
             def find(stack: Stack) -> Iterator[Violation]:
                 return _until_unknown(check, stack)
 
-            self.append(Rule(id, title, reason, find, security, False, only_mandatory, self._always))
+            self.append(Rule(id, title, reason, find, security, False, only_mandatory, self._always, self._advice))
             return check
 
         return register

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 from slipway.objects import UNKNOWN, Object
 from slipway.rules.parts import SERVING, Container, Part, Pod, known
@@ -16,10 +16,15 @@ _TEMPLATES = {
 }
 
 
+Variables: TypeAlias = Mapping[str, Collection[str]]
+"""The variables that the app of a service states it reads, by service; not every service states them."""
+
+
 class Stack:
     """All objects of a stack."""
 
-    def __init__(self, objects: Iterable[Object]) -> None:
+    def __init__(self, objects: Iterable[Object], variables: Variables | None = None) -> None:
+        self.stated_variables = variables or {}
         # Sorted, since objects are declared in any order: of two that clash, the same one is reported each time.
         self.objects = sorted((Part(obj, "", obj) for obj in objects), key=lambda part: (part.kind, part.name))
 
@@ -39,8 +44,10 @@ class Stack:
         pods: list[Pod] = []
         for obj in self.of(*_TEMPLATES):
             template = _TEMPLATES[obj.kind]
-            spec, labels = obj.get(f"{template}spec"), obj.get(f"{template}metadata.labels")
-            pods.append(Pod(obj.object, f"{template}spec", spec, labels if isinstance(labels, dict) else {}))
+            spec = obj.get(f"{template}spec")
+            metadata = [obj.get(f"{template}metadata.{key}") for key in ("labels", "annotations")]
+            labels, annotations = (given if isinstance(given, dict) else {} for given in metadata)
+            pods.append(Pod(obj.object, f"{template}spec", spec, labels, annotations))
         return pods
 
     @cached_property

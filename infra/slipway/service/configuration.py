@@ -16,28 +16,30 @@ from pulumi_kubernetes import core
 
 from slipway.naming import content_name
 from slipway.scope import Scope
-from slipway.service import external_secrets, pod
+from slipway.service import external_secrets, inputs
+from slipway.service.inputs import Config
 from slipway.settings.names import MIGRATION_PASSWORD, password_of
 
 
-def declare(scope: Scope) -> pod.Config:
+def declare(scope: Scope) -> Config:
     """Declare the configuration objects of a service. Return their names for its pods."""
     secrets = _secrets(scope)
-    return pod.Config(
-        env=_named_by_content(scope, f"{scope.title}-env", pod.environment(scope)),
+    env = inputs.environment(scope)
+    return Config(
+        env=_named_by_content(scope, f"{scope.title}-env", env) if env else None,
         file=_file(scope),
         secret=secret(scope, f"{scope.title}-secret", secrets, _retained(scope)) if secrets else None,
         authorities=_authorities(scope),
     )
 
 
-def for_migration(scope: Scope, config: pod.Config) -> pod.Config:
+def for_migration(scope: Scope, config: Config) -> Config:
     """Return the configuration for a migration, which logs in to MySQL with the account for migrations, if any."""
     user = scope.settings.mysql and scope.settings.mysql.migration_user
     if user is None or "mysql" not in scope.service.needs:
         return config
     title = f"{scope.title}-migration"
-    env = {**pod.environment(scope), "MYSQL_USER": user}
+    env = {**inputs.environment(scope), "MYSQL_USER": user}
     # The app reads the password of whatever account it uses under the same name.
     secrets = {**_secrets(scope), password_of("mysql"): MIGRATION_PASSWORD}
     return replace(

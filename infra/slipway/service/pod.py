@@ -5,65 +5,58 @@ Pure functions from settings to arguments; web_service.py puts the result into a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core, meta
 
 from slipway.image.reference import ImageReference
-from slipway.naming import ADMIN_PORT, HTTP_PORT, labels, network_labels
+from slipway.naming import (
+    CONTRACT,
+    SECRET_VARIABLES,
+    SHARED_PROBE,
+    SHUTDOWN_SECONDS,
+    WORKER,
+    labels,
+    network_labels,
+)
 from slipway.scope import Scope
-from slipway.settings import pools
-from slipway.settings.sections.pods import Drain, Job, Resources
+from slipway.service import container, inputs
+from slipway.service.inputs import Config
+from slipway.settings.sections.app import USER_ID
+from slipway.settings.sections.pods import Drain, Job
 from slipway.settings.sections.service import Service
-from slipway.settings.sections.stores import Mysql
-from slipway.settings.types.units import mebibytes, millicores
 
-CONFIG_DIR = "/etc/slipway"
-SECRETS_DIR = "/run/secrets/slipway"
-AUTHORITIES_DIR = "/etc/slipway-authorities"
 # Time between the app's own deadline and the kubelet's SIGKILL.
 GRACE_MARGIN_SECONDS = 5
-# The user of distroless images. Numeric, because the kubelet cannot check a name against runAsNonRoot.
-USER_ID = 65532
-# Limit of a container's logs and emptyDirs on the node's disk.
-SCRATCH = "64Mi"
+# How long a pod without a readiness probe has to run.
+UNPROBED_SECONDS = 10
 # Earlier ReplicaSets that are kept for `kubectl rollout undo`, with their configuration (retention.py).
 REVISIONS = 5
 
 
-@dataclass(frozen=True)
-class Config:
-    """The names of the objects from which a pod reads its configuration; None where it needs none."""
-
-    env: pulumi.Input[str]
-    file: pulumi.Input[str] | None
-    secret: pulumi.Input[str] | None
-    authorities: pulumi.Input[str] | None = None
-
-
 def template(scope: Scope, image: ImageReference, config: Config) -> core.v1.PodTemplateSpecArgs:
-    """Return the template of the pods that answer requests."""
+    """Return the template of the pods that run all the time."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
+            annotations=_annotations(scope),
             labels={
-                **labels(scope.name),
+                **(labels(scope.name, WORKER) if scope.service.is_worker else labels(scope.name)),
                 **scope.selector,
                 **network_labels(scope.name),
                 "app.kubernetes.io/version": image.version,
-            }
+            },
         ),
         spec=core.v1.PodSpecArgs(
-            **_identity(scope.name, config),
-            termination_grace_period_seconds=grace_seconds(scope.service.drain),
+            **_identity(scope, config),
+            termination_grace_period_seconds=grace_seconds(scope.service.drain_in_force),
             # Has the same effect as the spread over nodes below; scanners look for this form.
             affinity=_apart(scope.selector),
             topology_spread_constraints=[
                 _spread(scope.selector, "kubernetes.io/hostname"),
                 _spread(scope.selector, "topology.kubernetes.io/zone"),
             ],
-            containers=[_serving(scope.name, scope.service, image, config)],
+            containers=[container.of_service(scope, image, config)],
         ),
     )
 
@@ -74,28 +67,32 @@ def job_template(
     """Return the template of a pod that runs one command. It is named after the job, so no Service selects it."""
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
-            labels={**labels(name, "job"), **network_labels(scope.name), **scope.track_labels}
+            annotations=_annotations(scope),
+            labels={**labels(name, "job"), **network_labels(scope.name), **scope.track_labels},
         ),
         spec=core.v1.PodSpecArgs(
-            **_identity(scope.name, config),
+            **_identity(scope, config),
             restart_policy="Never",
-            containers=[core.v1.ContainerArgs(args=job.args, **_container(name, scope.service, image, config))],
+            containers=[container.of_job(name, scope, job, image, config)],
         ),
     )
 
 
 def account(scope: Scope, pull_secret: pulumi.Input[str] | None, name: str = "") -> core.v1.ServiceAccount:
-    """Declare a ServiceAccount without rights; all it has is the password of the registry."""
+    """Declare a ServiceAccount without rights; all it has are passwords of registries and a cloud's own annotations."""
+    service = scope.settings.services.get(scope.name)
+    names = [*([pull_secret] if pull_secret is not None else []), *(service.pull_secrets if service else ())]
+    annotations = service.service_account.annotations if service else {}
     return core.v1.ServiceAccount(
         name or scope.name,
-        metadata=scope.meta(name or scope.name),
+        metadata=scope.meta(name or scope.name, {**annotations, **scope.external_annotation}),
         automount_service_account_token=False,
-        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=pull_secret)] if pull_secret is not None else None,
+        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=name) for name in names] or None,
         opts=scope.child(),
     )
 
 
-def restricted_pod(account: str, fs_group_change_policy: str | None = None) -> dict[str, Any]:
+def restricted_pod(account: str, fs_group_change_policy: str | None = None, user: int = USER_ID) -> dict[str, Any]:
     """Return the fields of every pod spec that restrict it: a numeric user, no token, no privileges."""
     return {
         "service_account_name": account,
@@ -103,43 +100,13 @@ def restricted_pod(account: str, fs_group_change_policy: str | None = None) -> d
         "enable_service_links": False,
         "security_context": core.v1.PodSecurityContextArgs(
             run_as_non_root=True,
-            run_as_user=USER_ID,
-            run_as_group=USER_ID,
-            fs_group=USER_ID,
+            run_as_user=user,
+            run_as_group=user,
+            fs_group=user,
             fs_group_change_policy=fs_group_change_policy,
             seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
         ),
     }
-
-
-def restricted_container() -> core.v1.SecurityContextArgs:
-    """Return the security context of every container."""
-    return core.v1.SecurityContextArgs(
-        allow_privilege_escalation=False,
-        read_only_root_filesystem=True,
-        run_as_non_root=True,
-        capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
-    )
-
-
-def resource_requirements(resources: Resources) -> core.v1.ResourceRequirementsArgs:
-    """Return requests and limits of a container."""
-    # Memory request == limit: a running pod is never evicted because a neighbour needs more.
-    shared = {"memory": resources.memory, "ephemeral-storage": SCRATCH}
-    return core.v1.ResourceRequirementsArgs(
-        requests={"cpu": resources.cpu, **shared}, limits={"cpu": resources.effective_cpu_limit, **shared}
-    )
-
-
-def secret_volume(secret: pulumi.Input[str]) -> core.v1.VolumeArgs:
-    """Return a volume of a Secret. Mode 0440 with fsGroup: only the pod's user and group can read it."""
-    source: Any = core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440)
-    return core.v1.VolumeArgs(name="secrets", secret=source)
-
-
-def secret_mount() -> core.v1.VolumeMountArgs:
-    """Return the mount of the secrets, one file each."""
-    return core.v1.VolumeMountArgs(name="secrets", mount_path=SECRETS_DIR, read_only=True)
 
 
 def grace_seconds(drain: Drain) -> int:
@@ -147,96 +114,30 @@ def grace_seconds(drain: Drain) -> int:
     return drain.pre_stop_seconds + drain.delay_seconds + drain.shutdown_seconds + GRACE_MARGIN_SECONDS
 
 
-def environment(scope: Scope) -> dict[str, str]:
-    """Return the variables of a service: those of the stack file, and those that the program sets."""
+def min_ready_seconds(service: Service) -> int | None:
+    """Return how long a pod has to run until it counts as ready, for an app that is not asked.
+
+    Otherwise a program that ends after a second would complete its rollout first.
+    """
+    return min(UNPROBED_SECONDS, service.startup_seconds) if service.probes_in_force.ready is None else None
+
+
+def _annotations(scope: Scope) -> dict[str, str] | None:
+    """Return how the pods deviate from the usual contract, for the house rules and for people."""
     service = scope.service
-    return {
-        **service.env,
-        **_addresses(scope),
-        "ENVIRONMENT": pulumi.get_stack(),
-        "HTTP_PORT": str(HTTP_PORT),
-        "ADMIN_PORT": str(ADMIN_PORT),
-        "DRAIN_DELAY": f"{service.drain.delay_seconds}s",
-        "SHUTDOWN_TIMEOUT": f"{service.drain.shutdown_seconds}s",
-        "CONFIG_FILE": f"{CONFIG_DIR}/config.yaml" if service.file else "",
-        "SECRETS_DIR": SECRETS_DIR if scope.settings.secrets_of(scope.name) else "",
-    }
+    annotations: dict[str, str] = {}
+    if not service.reads_contract:
+        annotations |= {CONTRACT: service.contract, SHUTDOWN_SECONDS: str(service.drain.shutdown_seconds)}
+    if service.secret_env:
+        annotations[SECRET_VARIABLES] = ",".join(sorted(service.secret_env))
+    if service.probes_in_force.shared:
+        annotations[SHARED_PROBE] = "true"
+    return annotations or None
 
 
-def _addresses(scope: Scope) -> dict[str, str]:
-    """Return the variables with the addresses of the stores that a service needs, whoever runs them."""
-    variables: dict[str, str] = {}
-    for name, store in scope.settings.stores_of(scope.name).items():
-        prefix = name.upper()
-        variables |= {f"{prefix}_HOST": store.host or name, f"{prefix}_PORT": str(store.port)}
-        if isinstance(store, Mysql):
-            variables |= {f"{prefix}_DATABASE": store.database, f"{prefix}_USER": store.user}
-            variables |= {f"{prefix}_CONNECTIONS": str(pools.share(scope.settings, store))}
-        elif store.user:
-            variables |= {f"{prefix}_USER": store.user}
-        if store.source == "managed":
-            variables |= {f"{prefix}_TLS": store.tls}
-        if store.ca:
-            variables |= {f"{prefix}_CA_FILE": f"{AUTHORITIES_DIR}/{name}.pem"}
-    return variables
-
-
-def _identity(service: str, config: Config) -> dict[str, Any]:
+def _identity(scope: Scope, config: Config) -> dict[str, Any]:
     """Return the fields that all pods of a service share: identity and volumes."""
-    return {**restricted_pod(service), "volumes": _volumes(config)}
-
-
-def _container(name: str, service: Service, image: ImageReference, config: Config) -> dict[str, Any]:
-    """Return the fields that all containers of a service share: image, configuration, resources and security."""
-    return {
-        "name": name,
-        "image": image.reference,
-        # The reference has a digest: to ask the registry again could only fail.
-        "image_pull_policy": "IfNotPresent",
-        "env_from": [core.v1.EnvFromSourceArgs(config_map_ref=core.v1.ConfigMapEnvSourceArgs(name=config.env))],
-        "env": _runtime(service.resources),
-        "volume_mounts": _mounts(config),
-        "resources": resource_requirements(service.resources),
-        "security_context": restricted_container(),
-    }
-
-
-def _serving(name: str, service: Service, image: ImageReference, config: Config) -> core.v1.ContainerArgs:
-    return core.v1.ContainerArgs(
-        args=service.args or None,
-        **_container(name, service, image, config),
-        ports=[
-            core.v1.ContainerPortArgs(name="http", container_port=HTTP_PORT),
-            core.v1.ContainerPortArgs(name="admin", container_port=ADMIN_PORT),
-        ],
-        startup_probe=_probe("/startupz", period_seconds=1, failure_threshold=service.startup_seconds),
-        # Readiness fails as soon as the pod drains. Liveness asks the process only, never a database.
-        readiness_probe=_probe("/readyz", period_seconds=2, failure_threshold=2),
-        liveness_probe=_probe("/livez", period_seconds=10, failure_threshold=3),
-        # The kubelet's own sleep: the image has no shell. Endpoints are removed while the pod gets SIGTERM, so one that
-        # stopped at once would still receive requests.
-        lifecycle=core.v1.LifecycleArgs(
-            pre_stop=core.v1.LifecycleHandlerArgs(sleep=core.v1.SleepActionArgs(seconds=service.drain.pre_stop_seconds))
-        ),
-    )
-
-
-def _runtime(resources: Resources) -> list[core.v1.EnvVarArgs]:
-    """Return the limits of the Go runtime, which would otherwise assume all cores and memory of the node."""
-    cpu = millicores(resources.effective_cpu_limit)
-    return [
-        core.v1.EnvVarArgs(name="GOMEMLIMIT", value=f"{mebibytes(resources.memory) * 90 // 100}MiB"),
-        core.v1.EnvVarArgs(name="GOMAXPROCS", value=str(max(1, -(-cpu // 1000)))),
-    ]
-
-
-def _probe(path: str, *, period_seconds: int, failure_threshold: int) -> core.v1.ProbeArgs:
-    return core.v1.ProbeArgs(
-        http_get=core.v1.HTTPGetActionArgs(path=path, port="admin"),
-        period_seconds=period_seconds,
-        failure_threshold=failure_threshold,
-        timeout_seconds=2,
-    )
+    return {**restricted_pod(scope.name, user=scope.service.user), "volumes": inputs.volumes(scope, config)}
 
 
 def _apart(pods: dict[str, str]) -> core.v1.AffinityArgs:
@@ -260,29 +161,3 @@ def _spread(pods: dict[str, str], topology_key: str) -> core.v1.TopologySpreadCo
         # Each rollout is spread by itself; otherwise the old pods would influence where the new ones go.
         match_label_keys=["pod-template-hash"],
     )
-
-
-def _volumes(config: Config) -> list[core.v1.VolumeArgs]:
-    volumes: list[core.v1.VolumeArgs] = []
-    if config.file is not None:
-        volumes.append(
-            core.v1.VolumeArgs(name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=config.file))
-        )
-    if config.secret is not None:
-        volumes.append(secret_volume(config.secret))
-    if config.authorities is not None:
-        authorities = core.v1.ConfigMapVolumeSourceArgs(name=config.authorities)
-        volumes.append(core.v1.VolumeArgs(name="authorities", config_map=authorities))
-    return volumes
-
-
-def _mounts(config: Config) -> list[core.v1.VolumeMountArgs]:
-    mounts: list[core.v1.VolumeMountArgs] = []
-    if config.file is not None:
-        # The whole directory, never sub_path: only a directory is updated with the ConfigMap.
-        mounts.append(core.v1.VolumeMountArgs(name="config", mount_path=CONFIG_DIR, read_only=True))
-    if config.secret is not None:
-        mounts.append(secret_mount())
-    if config.authorities is not None:
-        mounts.append(core.v1.VolumeMountArgs(name="authorities", mount_path=AUTHORITIES_DIR, read_only=True))
-    return mounts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pulumi
@@ -10,7 +11,9 @@ from pulumi_kubernetes.apiextensions import CustomResource
 
 from slipway.scope import Scope, timeouts
 from slipway.settings.names import CERTIFICATE_FILES
+from slipway.settings.sections.contract import HTTP
 from slipway.settings.sections.network import Gateway, Ingress, Tls
+from slipway.settings.sections.service import Service
 
 PORT = 80
 
@@ -32,10 +35,17 @@ def cluster_address(scope: Scope, deployment: apps.v1.Deployment) -> core.v1.Ser
         spec=core.v1.ServiceSpecArgs(
             type="ClusterIP",
             selector=scope.selector,
-            ports=[core.v1.ServicePortArgs(name="http", port=PORT, target_port="http")],
+            ports=[*_service_ports(scope.service)],
         ),
         opts=scope.child(deployment),
     )
+
+
+def _service_ports(service: Service) -> Iterator[core.v1.ServicePortArgs]:
+    ports = service.ports
+    yield core.v1.ServicePortArgs(name=HTTP, port=PORT, target_port=HTTP, app_protocol=ports.app_protocol)
+    for name, extra in sorted(ports.extra.items()):
+        yield core.v1.ServicePortArgs(name=name, port=extra.port, target_port=name, app_protocol=extra.app_protocol)
 
 
 def public_address(scope: Scope, address: core.v1.Service, canary: Share | None = None) -> str | None:

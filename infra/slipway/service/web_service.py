@@ -1,4 +1,4 @@
-"""WebService: the objects of one HTTP service, in the order in which they depend on each other."""
+"""WebService: the objects of one service, in the order in which they depend on each other."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from slipway.environment import Environment
 from slipway.image.reference import ImageReference
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
-from slipway.service import configuration, jobs, pod, scaling, traffic
+from slipway.service import configuration, customization, jobs, patches, pod, scaling, traffic
+from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
 
 class WebService(pulumi.ComponentResource):
-    """One HTTP service: its configuration, pods, connections, address and autoscaling."""
+    """One service: its configuration, pods, connections, address and autoscaling. A worker has no address."""
 
+    TYPE = "slipway:index:WebService"
     url: str | None
     """Address outside the cluster; None for a service without ingress."""
 
@@ -33,8 +35,9 @@ class WebService(pulumi.ComponentResource):
         canary: traffic.Share | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("slipway:index:WebService", name, None, opts)
+        super().__init__(self.TYPE, name, None, opts)
         scope = Scope(name, settings, environment.namespace, self, environment.retaining)
+        patches.apply(scope, f"{self.TYPE}::{name}")
 
         config = configuration.declare(scope)
         account = pod.account(scope, environment.pull_secret)
@@ -46,17 +49,19 @@ class WebService(pulumi.ComponentResource):
         jobs.schedules(scope, image, config, account)
         scaling.autoscaler(scope, deployment)
         scaling.disruption_budget(scope)
-        address = traffic.cluster_address(scope, deployment)
-        self.url = traffic.public_address(scope, address, canary)
+        self.url = None
+        if not scope.service.is_worker:
+            address = traffic.cluster_address(scope, deployment)
+            self.url = traffic.public_address(scope, address, canary)
         self.register_outputs({"url": self.url})
 
 
 def _deployment(
-    scope: Scope, image: ImageReference, config: pod.Config, after: list[pulumi.Resource]
+    scope: Scope, image: ImageReference, config: Config, after: list[pulumi.Resource]
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
-        metadata=scope.meta(scope.name, scope.selector_annotation),
+        metadata=scope.meta(scope.name, {**scope.selector_annotation, **scope.external_annotation}),
         spec=apps.v1.DeploymentSpecArgs(
             # None with an autoscaler: `pulumi up` would reset the number that it has set.
             replicas=scope.service.replicas,
@@ -66,9 +71,10 @@ def _deployment(
                 type="RollingUpdate",
                 rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_unavailable=0, max_surge=1),
             ),
+            min_ready_seconds=pod.min_ready_seconds(scope.service),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=pod.template(scope, image, config),
+            template=customization.added(scope, pod.template(scope, image, config)),
         ),
         opts=pulumi.ResourceOptions.merge(
             scope.child(*after),

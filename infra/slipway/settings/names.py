@@ -32,6 +32,11 @@ def registry_password(host: str) -> str:
 
 
 # Variables that the program sets for each service (service/pod.py), and for services that need a store.
+# The limits of the Go runtime, which every container gets (service/container.py); other runtimes ignore them.
+RUNTIME_ENV = frozenset(["GOMEMLIMIT", "GOMAXPROCS"])
+# Those with the numbers of the ports: an app without a port does not get its variable.
+PORT_ENV = frozenset(["HTTP_PORT", "ADMIN_PORT"])
+# Variables of a contract `slipway` (service/variables.py), and those of services that need a store.
 RESERVED_ENV = frozenset(
     [
         "ENVIRONMENT",
@@ -41,8 +46,7 @@ RESERVED_ENV = frozenset(
         "SECRETS_DIR",
         "DRAIN_DELAY",
         "SHUTDOWN_TIMEOUT",
-        "GOMEMLIMIT",
-        "GOMAXPROCS",
+        *RUNTIME_ENV,
     ]
 )
 STORE_ENV = frozenset(

@@ -34,6 +34,7 @@ def required_secrets(tree: Node) -> set[str]:
     """Return the secrets that a stack needs. Ignores invalid settings: they must not hide that a secret is missing."""
     values = {name: node.plain() for name, node in tree.items().items()}
     lists = [service.items().get("secrets", Node([])).plain() for service in services(tree).values()]
+    lists += [[*variables.values()] for variables in map(_secret_env, services(tree).values())]
     listed = {name for names in lists if isinstance(names, list) for name in names if isinstance(name, str)}
     listed |= {password_of(name) for name in STORES if values.get(name) is not None}
     mysql = values.get("mysql")
@@ -130,6 +131,11 @@ def _encrypted(node: Node, at: Key) -> Iterator[Key]:
 def _has_certificate_files(tree: Node) -> bool:
     """Return whether a service takes its certificate from the folder of secrets."""
     return any(service.nearest(("ingress", "tls", "secretFiles")).value is True for service in services(tree).values())
+
+
+def _secret_env(service: Node) -> dict[str, object]:
+    """Return the secrets of a service that are variables, as far as they can be read."""
+    return {name: node.value for name, node in service.items().get("secretEnv", Node({})).items().items()}
 
 
 def services(tree: Node) -> dict[str, Node]:

@@ -130,9 +130,18 @@ class Settings(Section):
         }
 
     def secrets_of(self, service: str) -> list[str]:
-        """Return the secrets that a service reads: its own, and the passwords of its stores."""
+        """Return the secrets that a service reads, as files or variables."""
+        return list(dict.fromkeys([*self.mounted_secrets_of(service), *self.services[service].secret_env.values()]))
+
+    def mounted_secrets_of(self, service: str) -> list[str]:
+        """Return the secrets that a service reads as files: its own, and the passwords of its stores."""
         own = self.services[service].secrets
         return list(dict.fromkeys([*own, *map(password_of, self.stores_of(service))]))
+
+    def stated_variables(self) -> dict[str, frozenset[str]]:
+        """Return the variables that apps state they read, by service; those that state nothing are left out."""
+        stated = {name: service.variables for name, service in self.services.items() if service.variables}
+        return {name: frozenset(files.read_text(ROOT / file).split()) for name, file in stated.items()}
 
     def passwords_of(self, store: str) -> list[str]:
         """Return the secrets with the passwords of all accounts of a store."""

@@ -14,6 +14,7 @@ from slipway.environment import Environment
 from slipway.naming import labels, network_labels
 from slipway.scope import Scope
 from slipway.service import jobs, pod
+from slipway.service.container import resource_requirements, restricted_container
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.sections.stores import Backup, Mysql
 from slipway.settings.settings import Settings
@@ -120,6 +121,6 @@ def _backup_container(scope: Scope, section: Mysql, backup: Backup) -> core.v1.C
         args=["backup"],
         env=store.variables({**_env(section), "MYSQL_HOST": scope.name, "KEEP": str(backup.keep)}),
         volume_mounts=store.mounts({"backup": BACKUPS}, (RUN, "/tmp")),  # noqa: S108 its own
-        resources=pod.resource_requirements(backup.resources),
-        security_context=pod.restricted_container(),
+        resources=resource_requirements(backup.resources),
+        security_context=restricted_container(),
     )

@@ -16,11 +16,12 @@ from slipway import network
 from slipway.environment import Environment
 from slipway.naming import content_name, labels, network_labels, selector
 from slipway.scope import Scope
-from slipway.service import configuration, pod, scaling
+from slipway.service import configuration, inputs, pod, scaling
+from slipway.service.container import resource_requirements, restricted_container
 from slipway.settings.sections.stores import Mysql, Redis
 from slipway.settings.tiers import TIERS
 
-FILES_DIR = pod.CONFIG_DIR
+FILES_DIR = inputs.CONFIG_DIR
 DATA = "data"
 # A server may have to repair its data, or read much of it, before it answers.
 STARTUP_SECONDS = 600
@@ -132,7 +133,7 @@ def volumes(config: Config, claims: dict[str, str], scratch: tuple[str, ...]) ->
     """Return the volumes of a pod: files, passwords, claims by volume name, and folders in memory."""
     return [
         core.v1.VolumeArgs(name="files", config_map=core.v1.ConfigMapVolumeSourceArgs(name=config.files)),
-        pod.secret_volume(config.secret),
+        inputs.secret_volume(config.secret),
         *(
             core.v1.VolumeArgs(
                 name=name, persistent_volume_claim=core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim_name)
@@ -152,7 +153,7 @@ def mounts(claims: dict[str, str], scratch: tuple[str, ...]) -> list[core.v1.Vol
     """Return the mounts of these volumes; `claims` has the mount path of each by volume name."""
     return [
         core.v1.VolumeMountArgs(name="files", mount_path=FILES_DIR, read_only=True),
-        pod.secret_mount(),
+        inputs.secret_mount(),
         *(core.v1.VolumeMountArgs(name=name, mount_path=path) for name, path in claims.items()),
         *(core.v1.VolumeMountArgs(name=_volume_name(path), mount_path=path) for path in scratch),
     ]
@@ -161,7 +162,8 @@ def mounts(claims: dict[str, str], scratch: tuple[str, ...]) -> list[core.v1.Vol
 def variables(env: dict[str, str]) -> list[core.v1.EnvVarArgs]:
     """Return the environment of a container, with the folder of its passwords."""
     return [
-        core.v1.EnvVarArgs(name=name, value=value) for name, value in {**env, "PASSWORD_DIR": pod.SECRETS_DIR}.items()
+        core.v1.EnvVarArgs(name=name, value=value)
+        for name, value in {**env, "PASSWORD_DIR": inputs.SECRETS_DIR}.items()
     ]
 
 
@@ -186,8 +188,8 @@ def _template(scope: Scope, server: Server, config: Config) -> core.v1.PodTempla
         readiness_probe=_probe(server.ready, period_seconds=5, failure_threshold=3),
         liveness_probe=_probe(server.alive, period_seconds=10, failure_threshold=6),
         volume_mounts=mounts({DATA: server.data}, server.scratch),
-        resources=pod.resource_requirements(server.section.resources),
-        security_context=pod.restricted_container(),
+        resources=resource_requirements(server.section.resources),
+        security_context=restricted_container(),
     )
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(labels={**labels(scope.name, scope.component), **network_labels(scope.name)}),

@@ -88,7 +88,7 @@ def test_the_commands_of_the_summary_can_be_pasted(tmp_path: Path, monkeypatch: 
         "services": {"api": "x", "web": "https://web.slipway.localhost"},
     }
     text = deployment.summary()
-    assert f"curl --noproxy '*' --cacert '{clone}/.slipway/ca.crt' https://api.slipway.localhost/version" in text
+    assert f"curl --noproxy '*' --cacert '{clone}/.slipway/ca.crt' https://api.slipway.localhost/v1/shops" in text
     assert "kubectl -n n logs -f --prefix --all-pods deployment/api" in text
     assert "\n         https://web.slipway.localhost" in text
     assert "make down" in text

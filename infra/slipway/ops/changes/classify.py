@@ -20,15 +20,16 @@ Classifier: TypeAlias = Callable[[Change], Iterator[Reason]]
 def classify_all(changes: list[Change]) -> list[Verdict]:
     """Return the verdict on each change of a stack. Some depend on others, such as the autoscaler of a Deployment."""
     after = {change.name: change.after for change in changes if change.after is not None}
-    broken = security.broken_rules(changes)
-    return [_classify(change, after, broken.get(change.name, [])) for change in changes]
+    broken, advised = security.broken_rules(changes), security.advised(changes)
+    return [_classify(change, after, broken.get(change.name, []), advised.get(change.name, [])) for change in changes]
 
 
-def _classify(change: Change, after: Model, broken_rules: list[str]) -> Verdict:
+def _classify(change: Change, after: Model, broken_rules: list[str], advised: list[str]) -> Verdict:
     if change.is_record:
         return Verdict(change, ((Class.NO_OP, "records what is deployed, and no pod reads it"),))
     reasons = [reason for classifier in _CLASSIFIERS for reason in classifier(change)]
     reasons += [(Class.WEAKENS_SECURITY, text) for text in (*broken_rules, *security.lifted_guards(change))]
+    reasons += [(Class.ROLLS_PODS if change.before else Class.ADDS, text) for text in advised]
     reasons += [(Class.SCALES_DOWN, text) for text in capacity.lowered(change, after)]
     return Verdict(change, tuple(reasons) or (_otherwise(change),))
 

@@ -18,31 +18,42 @@ from slipway.rules.rule import Rule
 from slipway.rules.stack import Stack
 
 _RULES = [rule for rule in RULES.values() if rule.security]
+_ADVICE = [rule for rule in RULES.values() if rule.advice and not rule.security]
 # The Pod Security Standards, the strictest last.
 _STANDARDS = ("privileged", "baseline", "restricted")
 _GUARDS = {"NetworkPolicy", "ResourceQuota", "LimitRange"}
 
 
 def broken_rules(changes: list[Change]) -> dict[str, list[str]]:
-    """Return, by changed object, the violations of security rules that were not there before.
+    """Return, by changed object, the violations of security rules that were not there before."""
+    return _new_violations(changes, _RULES)
+
+
+def advised(changes: list[Change]) -> dict[str, list[str]]:
+    """Return, by changed object, what a stack file asks for since this change, and a reader should know."""
+    return _new_violations(changes, _ADVICE)
+
+
+def _new_violations(changes: list[Change], rules: list[Rule]) -> dict[str, list[str]]:
+    """Return, by changed object, the violations of these rules that were not there before.
 
     A new object is compared with a bare one: only what it asks for is a violation, not what it leaves out.
     """
     before = {change.name: change.before or _bare(change.after or {}) for change in changes}
     after = {change.name: change.after for change in changes if change.after is not None}
-    known, edited = _violations(before), {change.name for change in changes if change.fields}
+    known, edited = _violations(before, rules), {change.name for change in changes if change.fields}
     broken: dict[str, list[str]] = {}
-    for (name, rule, place), text in _violations(after).items():
+    for (name, rule, place), text in _violations(after, rules).items():
         if (name, rule, place) not in known and name in edited:
             broken.setdefault(name, []).append(text)
     return broken
 
 
-def _violations(model: Model) -> dict[tuple[str, str, str], str]:
-    """Return what the security rules say, by object, rule and place."""
+def _violations(model: Model, rules: list[Rule]) -> dict[tuple[str, str, str], str]:
+    """Return what the rules say, by object, rule and place."""
     names = {id(obj): name for name, obj in model.items()}
     stack = Stack(model.values())
-    found = ((rule, violation, _place(violation)) for rule in _RULES for violation in rule.find(stack))
+    found = ((rule, violation, _place(violation)) for rule in rules for violation in rule.find(stack))
     return {
         (names[id(violation.object)], rule.id, place): _text(rule, violation, place) for rule, violation, place in found
     }

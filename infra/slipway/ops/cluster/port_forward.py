@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 
-from slipway.naming import ADMIN_PORT, HTTP_PORT
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.errors import UnknownServiceError, UserError
 from slipway.settings.settings import Settings
@@ -15,12 +14,15 @@ class PortForwardError(UserError):
     """Why the port cannot be forwarded."""
 
 
-def command_line(cluster: StackCluster, name: str, local_port: int | None = None, *, admin: bool = False) -> list[str]:
+def command_line(
+    cluster: StackCluster, name: str, local_port: int | None = None, port_name: str | None = None
+) -> list[str]:
     """Return the kubectl command. By default the local port has the number of the pod's port.
 
-    Raises `UnknownServiceError` if the stack does not run a service or store of that name.
+    Raises `UnknownServiceError` if the stack does not run a service or store of that name, and `PortForwardError` if it
+    has no port of that name.
     """
-    port = _port(cluster.settings, name, admin=admin)
+    port = _port(cluster.settings, name, port_name)
     kind = "deployment" if name in cluster.settings.services else "statefulset"
     namespace = ["--context", cluster.context, "--namespace", cluster.namespace]
     return ["kubectl", *namespace, "port-forward", f"{kind}/{name}", f"{local_port or port}:{port}"]
@@ -35,12 +37,16 @@ def forward(command: list[str]) -> None:
     os.execvp(command[0], command)  # noqa: S606 - the program is named here
 
 
-def _port(settings: Settings, name: str, *, admin: bool) -> int:
+def _port(settings: Settings, name: str, port_name: str | None) -> int:
     if name in settings.services:
-        return ADMIN_PORT if admin else HTTP_PORT
+        ports = settings.services[name].container_ports
+        if not ports or (port_name and port_name not in ports):
+            missing = f"has no port {port_name}" if port_name else "listens on no port"
+            raise PortForwardError(f"{name} {missing}. Its ports: {', '.join(ports) or 'none'} (services.{name}.ports)")
+        return ports[port_name] if port_name else next(iter(ports.values()))
     if name not in settings.servers:
         known = ", ".join([*settings.services, *settings.servers])
         raise UnknownServiceError(f"there is no service {name!r} here. Services and stores: {known}")
-    if admin:
-        raise PortForwardError(f"{name} is a store, and has no port for metrics and health: leave --admin out")
+    if port_name:
+        raise PortForwardError(f"{name} is a store, and has one port only: leave the name {port_name} out")
     return settings.servers[name].port

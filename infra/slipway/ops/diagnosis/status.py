@@ -15,6 +15,8 @@ from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
 HEALTHY, UNHEALTHY, CANNOT_TELL = 0, 1, 2
+# In place of the address of a worker.
+NO_ADDRESS = "none (a worker)"
 
 
 @dataclass(frozen=True)
@@ -133,9 +135,16 @@ def _service(name: str, settings: Settings, snapshot: ClusterSnapshot) -> Servic
         autoscaling=_autoscaling(name, snapshot),
         rollout=_rollout(deployment, service.min_replicas),
         changed=dig(newest, "metadata.creationTimestamp"),
-        address=service.ingress.url if service.ingress else f"http://{name}.{settings.namespace} (inside the cluster)",
+        address=_address(name, settings),
         answers=any(map(is_ready, pods)),
     )
+
+
+def _address(name: str, settings: Settings) -> str:
+    service = settings.services[name]
+    if service.is_worker:
+        return NO_ADDRESS
+    return service.ingress.url if service.ingress else f"http://{name}.{settings.namespace} (inside the cluster)"
 
 
 def _version(labelled: Object) -> str | None:
@@ -265,7 +274,8 @@ def _service_row(service: ServiceStatus, snapshot: ClusterSnapshot) -> list[str]
     if scaling := service.autoscaling:
         pods += f" ({scaling['min']}-{scaling['max']})"
         cpu = f"{'?' if scaling['cpuPercent'] is None else scaling['cpuPercent']}/{scaling['cpuPercentTarget']}%"
-    address = service.address if service.answers else f"{service.address} (no pod answers)"
+    is_silent = not service.answers and service.address != NO_ADDRESS
+    address = f"{service.address} (no pod answers)" if is_silent else service.address
     return [service.name, version, pods, cpu, service.rollout, _ago(service.changed, snapshot), address]
 
 

@@ -11,11 +11,13 @@ from slipway.ops.drills.context import DrillContext
 from slipway.ops.drills.requirements import (
     SIGNING_KEY,
     Requirement,
+    cleans_up,
     kubectl,
     nothing_pending,
     own_certificate,
     own_secret,
     own_store,
+    reference_api,
     two_pods,
 )
 from slipway.ops.drills.traffic import EXPIRED, RATE
@@ -77,14 +79,15 @@ DRILLS = (
     Drill(
         "redis-down",
         "Stops Redis, and starts it again.",
-        "No request fails, though some are slower; what is written without Redis and after it is counted.",
+        "No request fails, though some are slower. In the reference app, what is written without Redis and after it is "
+        "counted.",
         faults.redis_down,
         (
             "./slipway logs -s STACK redis --previous: why it ended. It starts again with the data on its volume.",
             "Requests fail without it: the app waits for it; look for `redis` in ./slipway logs -s STACK api.",
             "Ratings stay behind after it is back: `recounting is interrupted` in the same logs says why.",
         ),
-        requirements=(partial(own_store, "redis"), partial(own_store, "mysql"), kubectl),
+        requirements=(partial(own_store, "redis"), cleans_up),
     ),
     Drill(
         "mysql-slow",
@@ -97,7 +100,7 @@ DRILLS = (
             "Answers take longer than a second: the time the app waits for MySQL is in app/internal/store/mysql.",
             "Pods restart: liveness must not depend on MySQL; ./slipway status tells which probe killed them.",
         ),
-        requirements=(partial(own_store, "mysql"), kubectl),
+        requirements=(reference_api, partial(own_store, "mysql"), kubectl),
         accepted_answers=("503",),
     ),
     Drill(
@@ -128,7 +131,7 @@ DRILLS = (
     Drill(
         "leaked-secret",
         f"Replaces {SIGNING_KEY} by `pulumi up`, as if it had leaked. The new one stays.",
-        "Tokens signed with the former key are refused; only its readers restart; no request is lost.",
+        "Only its readers restart; no request is lost. The reference app refuses tokens signed with the former key.",
         faults.leaked_secret,
         (
             "`pulumi up` failed: the new key is in its file already; run ./slipway up -s STACK again.",
@@ -136,6 +139,6 @@ DRILLS = (
             "Other services restart: they name the key under secrets: in the stack files without need.",
             "If a store's password leaked, replace that too; and find out where it leaked.",
         ),
-        requirements=(own_secret, partial(own_store, "mysql"), kubectl, nothing_pending),
+        requirements=(own_secret, cleans_up, nothing_pending),
     ),
 )

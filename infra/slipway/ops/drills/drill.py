@@ -36,8 +36,6 @@ from slipway.settings.tiers import TIERS
 # Signs the certificate of the local stack.
 AUTHORITY = ROOT / ".slipway" / "ca.crt"
 EVERY = "all"
-# Needs no login, and is read from MySQL each time.
-PATH = "/v1/shops"
 BEFORE_SECONDS, AFTER_SECONDS = 15, 3
 SETTLE_SECONDS = 120
 
@@ -116,7 +114,7 @@ def target(settings: Settings, service: str) -> Target:
     """Return the address that the traffic goes to."""
     ingress = settings.services[service].ingress
     assert ingress  # noqa: S101 - it is the exposed service
-    url = f"{'https' if ingress.secure else 'http'}://{ingress.host}{PATH}"
+    url = f"{'https' if ingress.secure else 'http'}://{ingress.host}{settings.services[service].check_path}"
     if not (ingress.tls and ingress.tls.secret_files):
         return Target(url)
     if not AUTHORITY.is_file():

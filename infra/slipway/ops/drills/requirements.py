@@ -15,8 +15,23 @@ SIGNING_KEY = "signing-key"
 # The local certificate authority, as `make up` leaves it.
 AUTHORITY = ROOT / ".slipway" / "tls"
 
+# The list of shops: a service with it as `check` has the API of the reference app (app/), with users and shops.
+REFERENCE_CHECK = "/v1/shops"
+
 Requirement: TypeAlias = Callable[[StackCluster, str], str]
 """Takes the cluster and the service under traffic; returns why the drill is impossible there, or nothing."""
+
+
+def has_reference_api(cluster: StackCluster, service: str) -> bool:
+    """Return whether drills may create users and shops, and so see more than requests to `check`."""
+    return cluster.settings.services[service].check == REFERENCE_CHECK
+
+
+def reference_api(cluster: StackCluster, service: str) -> str:
+    """Require the API and the tables of the reference app."""
+    if has_reference_api(cluster, service):
+        return ""
+    return f"it uses the API of the reference app (check: {REFERENCE_CHECK}), and {service} is another app"
 
 
 def two_pods(cluster: StackCluster, service: str) -> str:
@@ -37,6 +52,13 @@ def own_store(name: str, cluster: StackCluster, _: str) -> str:
 def kubectl(_: StackCluster, __: str) -> str:
     """Require kubectl, which runs the client in MySQL's pod."""
     return "" if shutil.which("kubectl") else "`kubectl` is not on the PATH; see `. ./activate`"
+
+
+def cleans_up(cluster: StackCluster, service: str) -> str:
+    """Require a way to delete the test user's data, if the drill creates one."""
+    if not has_reference_api(cluster, service):
+        return ""
+    return own_store("mysql", cluster, service) or kubectl(cluster, service)
 
 
 def own_certificate(cluster: StackCluster, _: str) -> str:

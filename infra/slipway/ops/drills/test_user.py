@@ -12,6 +12,7 @@ from typing import Any
 from urllib3.exceptions import HTTPError
 
 from slipway.ops.drills.context import DrillContext, ExpectationError
+from slipway.ops.drills.requirements import has_reference_api
 from slipway.ops.drills.traffic import Pool
 
 UNAUTHORIZED = 401
@@ -87,8 +88,16 @@ class DrillUser:
 
 
 @contextmanager
-def test_user(context: DrillContext) -> Generator[DrillUser]:
-    """Yield a user who has signed up; delete the user and all their data after the block."""
+def test_user(context: DrillContext) -> Generator[DrillUser | None]:
+    """Yield a user who has signed up; delete the user and all their data after the block.
+
+    Yield None, and say so, for an app without the API of the reference app.
+    """
+    if not has_reference_api(context.cluster, context.service):
+        check = context.settings.services[context.service].check_path
+        context.note(f"only GET {check} is measured: signing up and writing takes the API of the reference app")
+        yield None
+        return
     with context.traffic.target.pool(reused=False) as pool:
         user = DrillUser(pool)
         try:

@@ -16,4 +16,5 @@ def findings(program: Program) -> list[house_rules.Finding]:
     A broken mandatory rule has ended the recording before.
     """
     settings = config.settings(program.stack)
-    return house_rules.check(list(program.manifests().values()), settings.tier, settings.waivers)
+    declared, variables = list(program.manifests().values()), settings.stated_variables()
+    return house_rules.check(declared, settings.tier, settings.waivers, variables=variables)

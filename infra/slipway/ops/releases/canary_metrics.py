@@ -1,6 +1,6 @@
 """The requests that the pods of a canary have answered, by the app's own counters.
 
-Each pod serves them on /metrics; where Prometheus scrapes the pods, it has them from there.
+Each pod serves them where `metrics` of its service says; where Prometheus scrapes the pods, it has them from there.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import TypeAlias
 
 import httpx2
 
-from slipway.naming import ADMIN_PORT
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import StackCluster
+from slipway.settings.sections.contract import Metrics
+from slipway.settings.sections.service import Service
 
-REQUESTS, DURATIONS = "http_requests_total", "http_request_duration_seconds_bucket"
 SERVER_ERROR = "5"
 
 Series: TypeAlias = tuple[str, dict[str, str], float]
@@ -34,14 +34,19 @@ class Sample:
     """Requests by upper bound of their duration in seconds; cumulative, as in Prometheus."""
 
     @classmethod
-    def of(cls, series: Iterable[Series]) -> Sample:
-        """Sum up the app's series."""
+    def of(cls, series: Iterable[Series], metrics: Metrics) -> Sample:
+        """Sum up the app's series. Raises MetricsError if the counter of requests lacks the label with the code."""
         requests, errors, buckets = 0.0, 0.0, dict[float, float]()
         for name, labels, value in series:
-            if name == REQUESTS:
+            if name == metrics.requests:
+                if metrics.code_label not in labels:
+                    known = ", ".join(sorted(labels)) or "none"
+                    raise MetricsError(
+                        f"{name} has no label {metrics.code_label}; set metrics.codeLabel to one of {known}"
+                    )
                 requests += value
-                errors += value if labels["code"].startswith(SERVER_ERROR) else 0
-            elif name == DURATIONS:
+                errors += value if labels[metrics.code_label].startswith(SERVER_ERROR) else 0
+            elif name == f"{metrics.durations}_bucket":
                 bound = float(labels["le"])
                 buckets[bound] = buckets.get(bound, 0) + value
         return cls(requests, errors, buckets)
@@ -80,9 +85,9 @@ class Sample:
 def parse(page: str) -> Iterator[Series]:
     """Yield the series of a /metrics page.
 
-    These three lines read two series of our own app; prometheus_client's parser would be one more dependency for that.
+    These three lines read what two series need; prometheus_client's parser would be one more dependency for that.
     """
-    for name, labels, value in re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)", page, re.MULTILINE):
+    for name, labels, value in re.findall(r"^([\w:]+)(?:\{(.*)\})? (\S+)", page, re.MULTILINE):
         yield name, dict(re.findall(r'\b(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value)
 
 
@@ -95,11 +100,14 @@ class PodMetrics:
     """The counters as the pods themselves serve them, read through the API server."""
 
     cluster: StackCluster
+    service: Service
     name: str = "the pods themselves"
 
     def read(self, pod: str) -> Sample:
-        """Return the counters of a pod. Raises RefusedError or ClusterError."""
-        return Sample.of(parse(self.cluster.proxy_get(pod, ADMIN_PORT, "metrics")))
+        """Return the counters of a pod. Raises RefusedError, ClusterError or MetricsError."""
+        metrics = measured(self.service)
+        port = self.service.container_ports[str(metrics.port)]
+        return Sample.of(parse(self.cluster.proxy_get(pod, port, metrics.path.lstrip("/"))), metrics)
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,7 @@ class PrometheusMetrics:
 
     url: str
     namespace: str
+    metrics: Metrics
     transport: httpx2.BaseTransport | None = None
 
     @property
@@ -117,14 +126,23 @@ class PrometheusMetrics:
 
     def read(self, pod: str) -> Sample:
         """Return the counters of a pod as last scraped; zeros before that. Raises MetricsError."""
-        matching = f'__name__=~"{REQUESTS}|{DURATIONS}",namespace="{self.namespace}",pod="{pod}"'
+        names = f"{self.metrics.requests}|{self.metrics.durations}_bucket"
+        matching = f'__name__=~"{names}",namespace="{self.namespace}",pod="{pod}"'
         try:
             with httpx2.Client(transport=self.transport, timeout=connection.ANSWER_SECONDS) as client:
                 answer = client.get(f"{self.url.rstrip('/')}/api/v1/query", params={"query": f"{{{matching}}}"})
             series = answer.raise_for_status().json()["data"]["result"]
-            return Sample.of((item["metric"]["__name__"], item["metric"], float(item["value"][1])) for item in series)
+            read = [(item["metric"]["__name__"], item["metric"], float(item["value"][1])) for item in series]
         except (httpx2.HTTPError, json.JSONDecodeError, KeyError, TypeError) as error:
             raise MetricsError(f"{self.name} does not answer: {error or type(error).__name__}") from None
+        return Sample.of(read, self.metrics)
 
 
-Metrics: TypeAlias = PodMetrics | PrometheusMetrics
+MetricsSource: TypeAlias = PodMetrics | PrometheusMetrics
+
+
+def measured(service: Service) -> Metrics:
+    """Return the metrics of a service with a canary, which has some by a rule of its settings."""
+    metrics = service.metrics_in_force
+    assert metrics  # noqa: S101 - see Service
+    return metrics

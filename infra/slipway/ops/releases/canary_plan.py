@@ -88,7 +88,8 @@ def _replaces_pods(change: Change, service: str) -> bool:
     if change.name != f"Deployment/{service}" or change.replaced:
         return False
     paths = [field.path for field in change.edited]
-    return any(path.startswith("spec.template.") and not path.endswith(".secretName") for path in paths)
+    of_secrets = (".secretName", ".secretKeyRef.name")
+    return any(path.startswith("spec.template.") and not path.endswith(of_secrets) for path in paths)
 
 
 def _missing_needs(settings: Settings, service: str, release: Release) -> str:

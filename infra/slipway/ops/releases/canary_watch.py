@@ -20,7 +20,14 @@ from slipway.ops.cluster import snapshot
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster
 from slipway.ops.cluster.snapshot import ClusterSnapshot
 from slipway.ops.diagnosis import status
-from slipway.ops.releases.canary_metrics import Metrics, MetricsError, PodMetrics, PrometheusMetrics, Sample
+from slipway.ops.releases.canary_metrics import (
+    MetricsError,
+    MetricsSource,
+    PodMetrics,
+    PrometheusMetrics,
+    Sample,
+    measured,
+)
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.settings.sections.service import Canary, Service
 
@@ -43,7 +50,7 @@ class CanaryWatch:
 
     name: str
     service: Service
-    metrics: Metrics
+    metrics: MetricsSource
     first: dict[str, Sample] = field(default_factory=dict[str, Sample])
     """By pod: its counters at the start of the watch."""
     last: dict[str, Sample] = field(default_factory=dict[str, Sample])
@@ -111,17 +118,17 @@ def _snapshot(cluster: StackCluster) -> ClusterSnapshot | Exception:
         return error
 
 
-def _metrics(service: Service, cluster: StackCluster) -> Metrics:
+def _metrics(service: Service, cluster: StackCluster) -> MetricsSource:
     """Return Prometheus if the service names one and it answers, else the pods."""
     if service.canary.prometheus:
-        prometheus = PrometheusMetrics(service.canary.prometheus, cluster.namespace)
+        prometheus = PrometheusMetrics(service.canary.prometheus, cluster.namespace, measured(service))
         try:
             prometheus.read("any")
         except MetricsError as error:
             typer.echo(f"{error}; reading the metrics of the pods themselves", err=True)
         else:
             return prometheus
-    return PodMetrics(cluster)
+    return PodMetrics(cluster, service)
 
 
 def _pods(current: ClusterSnapshot, service: str) -> list[Object]:

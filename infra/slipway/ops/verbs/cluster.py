@@ -14,6 +14,7 @@ def port_forward(
     service: Annotated[str, typer.Argument(help="A service or store of the stack.")],
     port: Annotated[int | None, typer.Argument(help="Local port. Default: the same number as the pod's.")] = None,
     admin: Annotated[bool, typer.Option("--admin", help="The port with metrics and health.")] = False,
+    port_name: Annotated[str | None, typer.Option("--port", help="Name of the pod's port, such as grpc.")] = None,
 ) -> None:
     """Forward a local port to a pod of a service or store, until Ctrl-C.
 
@@ -23,4 +24,4 @@ def port_forward(
     from slipway.ops.program import config
 
     cluster = connection.connect(stack, config.settings(stack))
-    port_forward.forward(port_forward.command_line(cluster, service, port, admin=admin))
+    port_forward.forward(port_forward.command_line(cluster, service, port, "admin" if admin else port_name))

@@ -64,11 +64,12 @@ def both_ends(stack: Stack) -> Violations:
 @RULES.together("SR034", title="The ingress controller reaches what it serves", reason="every request would time out")
 def public_services(stack: Stack) -> Violations:
     closed = any(policy.get("spec.podSelector") == {} for policy in stack.of("NetworkPolicy"))
-    for service in stack.of("Service") if closed else ():
-        if service.name not in _public(stack):
-            continue
-        for pod in stack.selected(service.get("spec.selector")):
-            for port in service.parts("spec.ports"):
+    public = _public(stack) if closed else set[tuple[str, Any]]()
+    for service in stack.of("Service"):
+        named = {port for name, port in public if name == service.name}
+        ports = [port for port in service.parts("spec.ports") if named & {port.get("name"), port.get("port")}]
+        for pod in stack.selected(service.get("spec.selector")) if ports else ():
+            for port in ports:
                 target = port_number(pod.ports, port.get("targetPort") or port.get("port"))
                 if not any(_admits(pod, policy, target) for policy in stack.of("NetworkPolicy")):
                     yield port.violation(
@@ -143,16 +144,19 @@ def _edges(stack: Stack, peers: str) -> dict[tuple[str, str, Any], Part]:
     return edges
 
 
-def _public(stack: Stack) -> set[str]:
-    """Return the names of the Services with an address outside."""
+def _public(stack: Stack) -> set[tuple[str, Any]]:
+    """Return the Services with an address outside, each with the name or number of the port."""
     ingresses = [
-        path.text("backend.service.name")
+        (
+            path.text("backend.service.name"),
+            path.get("backend.service.port.name") or path.get("backend.service.port.number"),
+        )
         for i in stack.of("Ingress")
         for r in i.parts("spec.rules")
         for path in r.parts("http.paths")
     ]
     routes = [
-        backend.text("name")
+        (backend.text("name"), backend.get("port"))
         for i in stack.of("HTTPRoute")
         for r in i.parts("spec.rules")
         for backend in r.parts("backendRefs")

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from slipway.naming import SERVICE_LABEL, TRACK
+from slipway.naming import CONTRACT, SERVICE_LABEL, TRACK
 from slipway.objects import UNKNOWN
-from slipway.project import ROOT
 from slipway.rules.parts import Pod
 from slipway.rules.references.lookups import keys_in, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
-from slipway.settings.names import RESERVED_ENV
+from slipway.settings.names import PORT_ENV, RESERVED_ENV, RUNTIME_ENV
 
 RULES = Rules()
 
 CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "PersistentVolume", "StorageClass", "PriorityClass")
-APP_VARIABLES = ROOT / "app" / "internal" / "config" / "config.go"
-# The Go runtime and OpenTelemetry read these; the app does not list them.
-OF_LIBRARIES = re.compile(r"GO[A-Z]+|OTEL_\w+")
+# The Go runtime, its libraries and OpenTelemetry read these; an app does not list them.
+OF_LIBRARIES = re.compile(
+    r"GO[A-Z]+|OTEL_\w+|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|SSL_CERT_(FILE|DIR)|TZ|ZONEINFO"
+)
 # The variable with the user name for MySQL.
 ACCOUNT = "MYSQL_USER"
 
@@ -46,11 +45,11 @@ def bindings(stack: Stack) -> Violations:
     reason="it would work with another version or database",
 )
 def jobs_match_their_service(stack: Stack) -> Violations:
-    for job in (pod for pod in stack.pods if not pod.serves):
+    for job in (pod for pod in stack.pods if not pod.is_permanent):
         for pod in (
             pod
             for pod in stack.pods
-            if pod.serves and same_label(pod, job, SERVICE_LABEL) and same_label(pod, job, TRACK)
+            if pod.is_permanent and same_label(pod, job, SERVICE_LABEL) and same_label(pod, job, TRACK)
         ):
             pairs = [(job, pod, "serviceAccountName"), (job, pod, "volumes")]
             for own, other in zip(job.containers, pod.containers, strict=False):
@@ -91,25 +90,29 @@ def _account(stack: Stack, pod: Pod) -> str | None:
 
 @RULES.together(
     "SR051",
-    title="The app gets the variables it needs and reads all it gets",
+    title="The app gets the variables of its contract and reads all it gets",
     reason="it would run on values nobody chose",
 )
 def app_variables(stack: Stack) -> Violations:
     for container in stack.containers:
-        variables = stack.variables(container).keys()
-        if not variables & RESERVED_ENV:  # not a container of the app
+        service, variables = container.pod.labels.get(SERVICE_LABEL), stack.variables(container).keys()
+        if not variables & RESERVED_ENV:  # not a container of an app
             continue
-        if missing := sorted(RESERVED_ENV - variables):
+        if missing := sorted(_contract(container.pod) - variables):
             yield container.violation("envFrom", f"lacks {', '.join(missing)}; the program has to set each of them")
-        for name in sorted(variables - RESERVED_ENV - read_by_app()):
+        stated = stack.stated_variables.get(str(service))
+        for name in sorted(variables - RESERVED_ENV - {*stated}) if stated is not None else ():
             if not OF_LIBRARIES.fullmatch(name):
-                yield container.violation("envFrom", f"holds {name}; the app reads {', '.join(sorted(read_by_app()))}")
+                yield container.violation("envFrom", f"holds {name}; the app reads {', '.join(sorted(stated or ()))}")
 
 
-@functools.cache
-def read_by_app() -> frozenset[str]:
-    """Return the variables that the app lists in its own source."""
-    return frozenset(re.findall(r'^[ \t]*\{"([A-Z_]+)", ', APP_VARIABLES.read_text(), re.MULTILINE))
+def _contract(pod: Pod) -> frozenset[str]:
+    """Return the variables that the containers of a pod have to get."""
+    if CONTRACT in pod.annotations:
+        return RUNTIME_ENV
+    # A job has no ports of its own, and gets the variables of its service.
+    ports = {f"{port.text('name').upper()}_PORT" for port in pod.ports} if pod.is_permanent else set[str]()
+    return RESERVED_ENV - (PORT_ENV - ports)
 
 
 @RULES.together(

@@ -5,6 +5,7 @@ Add a rule here if an object is valid without it, and something would go wrong a
 
 from slipway.rules.required import (
     addresses,
+    advice,
     configuration,
     connections,
     jobs,
@@ -25,4 +26,5 @@ RULES = [
     *configuration.RULES,
     *namespaces.RULES,
     *connections.RULES,
+    *advice.RULES,
 ]

@@ -9,11 +9,12 @@ from typing import Any
 
 import yaml
 
-from slipway.naming import HASH_LENGTH, content_name
-from slipway.objects import SECRET
+from slipway.naming import COMPONENT, HASH_LENGTH, RELEASE, content_name
+from slipway.objects import SECRET, Object
 from slipway.rules.parts import Part, known
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, every_object, of
+from slipway.settings.types.references import without
 
 RULES = Rules()
 
@@ -51,18 +52,33 @@ SECRET_VALUES = re.compile(
 )
 def no_credentials(obj: Part) -> Violations:
     if obj.kind == "ConfigMap":
+        is_record = obj.mapping("metadata.labels").get(COMPONENT) == RELEASE
+        # In the settings of a release, `key` names a taint or an entry; a credential is found where it ends up.
+        named = {"key"} if is_record else set[str]()
         for key, value in obj.mapping("data").items():
-            if _looks_secret(key, value) or any(_looks_secret(*pair) for pair in _pairs(value)):
+            declared = _secret_variables(value) if is_record else {}
+            text = without(str(value), declared)
+            pairs = (pair for pair in _pairs(text) if pair not in declared.items() and pair[0] not in named)
+            if _looks_secret(key, text) or any(_looks_secret(*pair) for pair in pairs):
                 yield obj.violation(f"data.{key}", "looks like a credential; make it one of `secrets:`")
     for container in Stack([obj.object]).containers:
+        secrets = [v.get("name") for v in container.parts("env") if v.get("valueFrom.secretKeyRef") is not None]
         for variable in container.parts("env"):
-            if _looks_secret(str(variable.get("name")), variable.get("value")):
+            # Kubernetes fills in what is secret.
+            if _looks_secret(str(variable.get("name")), without(variable.text("value"), secrets)):
                 yield variable.violation(
                     "value", f"of {variable.get('name')} looks like a credential; make it one of `secrets:`"
                 )
         for key in ("args", "command"):
-            if SECRET_VALUES.search(" ".join(map(str, container.items(key)))):
+            if SECRET_VALUES.search(without(" ".join(map(str, container.items(key))), secrets)):
                 yield container.violation(key, "hold what looks like a credential; make it one of `secrets:`")
+
+
+def _secret_variables(settings: Any) -> dict[str, str]:
+    """Return the variables that the settings of a release name as secrets, each with the name of the secret."""
+    parsed = _parsed(str(settings))
+    services: Object = parsed.get("services") or {} if isinstance(parsed, dict) else {}
+    return {name: secret for service in services.values() for name, secret in service.get("secretEnv", {}).items()}
 
 
 def _looks_secret(key: str, value: Any) -> bool:
@@ -121,6 +137,12 @@ def content_named(stack: Stack) -> Violations:
         ("ConfigMap", source.text("configMapRef.name")) for c in stack.containers for source in c.parts("envFrom")
     }
     rolling |= {("Secret", volume.text("secret.secretName")) for pod in stack.pods for volume in pod.parts("volumes")}
+    rolling |= {
+        ("Secret", variable.text("valueFrom.secretKeyRef.name"))
+        for c in stack.containers
+        for variable in c.parts("env")
+        if variable.get("valueFrom.secretKeyRef") is not None
+    }
     for obj in stack.of("ConfigMap", "Secret"):
         by_content = bool(re.search(rf"-[0-9a-f]{{{HASH_LENGTH}}}$", known(obj.name)))
         rolls = (obj.kind, obj.name) in rolling

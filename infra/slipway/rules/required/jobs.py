@@ -62,7 +62,7 @@ def jobs_do_not_serve(stack: Stack) -> Violations:
     selectors += [(obj, "spec.selector.matchLabels") for obj in stack.of("PodDisruptionBudget", *SERVING)]
     for obj, at in selectors:
         for pod in stack.selected(obj.get(at)) if obj.get(at) else ():
-            if not pod.serves:
+            if not pod.is_permanent:
                 yield obj.wrong(at, f"matches the pods of {pod.kind}/{pod.name} too; make the labels differ")
 
 

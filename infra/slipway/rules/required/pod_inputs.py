@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway.naming import SECRET_VARIABLES
 from slipway.rules.parts import Container, Pod
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, containers, pods
@@ -14,17 +15,23 @@ RULES = Rules()
 @RULES.each(
     containers,
     "SW121",
-    title="Secrets are files, never variables",
+    title="Secrets are files, and variables only where the stack file says so",
     reason="variables show in dumps, child processes and /proc",
     security=True,
 )
 def no_secret_variables(container: Container) -> Violations:
+    declared = declared_secrets(container)
     for variable in container.parts("env"):
-        if variable.get("valueFrom.secretKeyRef") is not None:
+        if variable.get("valueFrom.secretKeyRef") is not None and variable.get("name") not in declared:
             yield variable.violation("valueFrom.secretKeyRef", "is a secret; mount it as a file")
     for source in container.parts("envFrom"):
         if source.get("secretRef") is not None:
             yield source.violation("secretRef", "is a secret; mount it as files")
+
+
+def declared_secrets(container: Container) -> list[str]:
+    """Return the variables of a container that are secrets by the stack file (`secretEnv`)."""
+    return str(container.pod.annotations.get(SECRET_VARIABLES, "")).split(",")
 
 
 @RULES.each(

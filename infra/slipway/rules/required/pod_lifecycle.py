@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from slipway.naming import CONTRACT, SHARED_PROBE, SHUTDOWN_SECONDS
 from slipway.objects import quantity
 from slipway.rules.parts import Container, Part, dig
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, containers, of, selects
+from slipway.settings.sections.app import DEFAULT_WRITE_TIMEOUT
 from slipway.settings.sections.pods import PROXY_UPDATE_SECONDS
-from slipway.settings.sections.service import DEFAULT_WRITE_TIMEOUT
 from slipway.settings.types.units import seconds
 
 RULES = Rules()
@@ -19,6 +20,11 @@ HANDLERS = ("httpGet", "grpc", "exec", "tcpSocket")
 def serving(stack: Stack) -> list[Container]:
     """Return the containers that serve requests."""
     return [container for container in stack.containers if container.serves]
+
+
+def permanent(stack: Stack) -> list[Container]:
+    """Return the containers that run all the time: those that serve requests, and those of workers."""
+    return [container for container in stack.containers if container.pod.is_permanent and not container.is_first]
 
 
 @RULES.each(
@@ -93,12 +99,17 @@ def probed(container: Container) -> Violations:
     reason="a pod that is only busy, or waits for a database, would be restarted",
 )
 def probes_differ(container: Container) -> Violations:
-    first_with: dict[str, str] = {}
-    for probe in PROBES:
-        handler = {key: container.get(f"{probe}.{key}") for key in HANDLERS}
-        other = first_with.setdefault(repr(handler), probe)
-        if container.get(probe) and other != probe and container.get(other):
+    """Startup may check the same as liveness: it only allows for more time. The rest only if the stack file says so."""
+    handlers = {probe: {key: container.get(f"{probe}.{key}") for key in HANDLERS} for probe in PROBES}
+    for probe, other in (("readinessProbe", "startupProbe"), ("livenessProbe", "readinessProbe")):
+        same = container.get(probe) and container.get(other) and handlers[probe] == handlers[other]
+        if same and not is_shared(container):
             yield container.violation(probe, f"checks the same as {other}; give it an endpoint of its own")
+
+
+def is_shared(container: Container) -> bool:
+    """Return whether the stack file says that readiness and liveness check the same (`probes.shared`)."""
+    return container.pod.annotations.get(SHARED_PROBE) == "true"
 
 
 @RULES.each(
@@ -123,7 +134,7 @@ def stands_alone(container: Container) -> bool:
     "SW114", title="A pod has enough time to shut down", reason="the kubelet would kill it with requests open"
 )
 def grace(stack: Stack) -> Violations:
-    for container in serving(stack):
+    for container in permanent(stack):
         pre_stop, drain, shutdown = leaving(stack, container)
         needed = pre_stop + drain + shutdown
         if container.pod.count("terminationGracePeriodSeconds", 30) <= needed:
@@ -135,8 +146,13 @@ def grace(stack: Stack) -> Violations:
 
 
 def leaving(stack: Stack, container: Container) -> tuple[float, float, float]:
-    """Return the seconds of preStop, and of the app's steps after SIGTERM: to keep serving, and to finish requests."""
-    variables = stack.variables(container)
+    """Return the seconds of preStop, and of the app's steps after SIGTERM: to keep serving, and to finish requests.
+
+    An app without a contract is not told them: the stack file states how long it takes to finish.
+    """
+    annotations = container.pod.annotations
+    stated = {"SHUTDOWN_TIMEOUT": f"{annotations.get(SHUTDOWN_SECONDS, 0)}s"} if CONTRACT in annotations else None
+    variables = stack.variables(container) if stated is None else stated
     inside = [seconds(variables.get(name, "0s")) for name in ("DRAIN_DELAY", "SHUTDOWN_TIMEOUT")]
     return container.count("lifecycle.preStop.sleep.seconds"), inside[0], inside[1]
 
@@ -206,7 +222,8 @@ def outlasts_its_requests(stack: Stack) -> Violations:
                 f"{PROXY_UPDATE_SECONDS} s to forget a pod; give preStop more",
             )
         answer = variables.get("HTTP_WRITE_TIMEOUT", DEFAULT_WRITE_TIMEOUT)
-        if "SHUTDOWN_TIMEOUT" in variables and not 0 < seconds(answer) <= shutdown:
+        reads_contract = CONTRACT not in container.pod.annotations
+        if reads_contract and "SHUTDOWN_TIMEOUT" in variables and not 0 < seconds(answer) <= shutdown:
             yield container.violation(
                 "env",
                 f"SHUTDOWN_TIMEOUT {shutdown:g} s is less than an answer may take, HTTP_WRITE_TIMEOUT {answer} "

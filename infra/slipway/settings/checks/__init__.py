@@ -8,10 +8,12 @@ from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
 from slipway.settings.checks import images
-from slipway.settings.errors import InvalidSetting
+from slipway.settings.customization import checks as customization
+from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.network import Tls
 from slipway.settings.sections.pods import Resources
+from slipway.settings.sections.service import Service
 from slipway.settings.sections.stores import Mysql
 from slipway.settings.settings import CANDIDATE, SECTIONS, SERVICE, Settings
 from slipway.settings.tiers import TIERS
@@ -36,11 +38,13 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _names(settings)
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
+    yield from customization.check(settings)
     yield from _secret_sources(settings)
     yield from _store_images(settings)
     yield from images.check(settings)
     yield from _authorities(settings)
     yield from _connections(settings)
+    yield from _apps(settings)
     yield from _quota(settings)
     yield from _tier(settings)
 
@@ -63,7 +67,7 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """Yield the maximum number of pods at the same time, with their size."""
     for service in settings.services.values():
-        yield service.pods_at_once, service.resources
+        yield service.pods_at_once, service.pod_resources
     for server in settings.servers.values():
         # The pod of a store is deleted before its successor starts.
         yield 1, server.resources
@@ -80,6 +84,8 @@ def _needs(settings: Settings) -> Iterator[InvalidSetting]:
             at = ("services", name, "needs", index)
             if other == name:
                 yield InvalidSetting(at, "a service need not name itself", other)
+            elif other in settings.services and settings.services[other].is_worker:
+                yield InvalidSetting(at, "is a worker, which answers no requests; take it out", other)
             elif other in STORES and other not in settings.stores:
                 yield InvalidSetting(at, f"there is none here; say under slipway:{other} where it is", other)
             elif other not in settings.services and other not in STORES:
@@ -136,15 +142,21 @@ def _names(settings: Settings) -> Iterator[InvalidSetting]:
         if name in RESERVED_NAMES:
             rule = f"is taken: there is a {RESERVED_NAMES[name]} of this name in each namespace; call it something else"
             yield InvalidSetting(("services", name), rule)
-        for index, secret in enumerate(service.secrets):
+        for at, secret in _secrets(service):
             if secret in {*SECTIONS, SERVICE, CANDIDATE}:
                 rule = f"{secret} is the name of a section of the stack file; call it another"
-                yield InvalidSetting(("services", name, "secrets", index), rule)
+                yield InvalidSetting(("services", name, *at), rule)
         for job in service.jobs:
             if f"{name}-{job}" in settings.services:
                 key = ("migration",) if job == "migration" else ("schedules", job)
                 rule = f"its objects would be named {name}-{job}, as those of the service of that name are"
                 yield InvalidSetting(("services", name, *key), rule)
+
+
+def _secrets(service: Service) -> Iterator[tuple[Key, str]]:
+    """Yield the secrets that a service names, each with its key."""
+    yield from ((("secrets", index), secret) for index, secret in enumerate(service.secrets))
+    yield from ((("secretEnv", variable), secret) for variable, secret in service.secret_env.items())
 
 
 def _cron_jobs(settings: Settings) -> Iterator[InvalidSetting]:
@@ -183,12 +195,12 @@ def _secret_sources(settings: Settings) -> Iterator[InvalidSetting]:
         yield InvalidSetting(("secretStore",), "secretFiles is set too; the secrets come from one place")
     for name in settings.secret_store.versions if settings.secret_store else ():
         passwords = [password for store in settings.stores for password in settings.passwords_of(store)]
-        if name not in passwords and all(name not in service.secrets for service in settings.services.values()):
+        if name not in passwords and all(name not in settings.secrets_of(service) for service in settings.services):
             yield InvalidSetting(("secretStore", "versions", name), "no service reads a secret of this name")
     for name, service in settings.services.items():
-        if MIGRATION_PASSWORD in service.secrets:
-            at = ("services", name, "secrets", service.secrets.index(MIGRATION_PASSWORD))
-            yield InvalidSetting(at, "only migrations get this one, by themselves; take it out", MIGRATION_PASSWORD)
+        for at in (at for at, secret in _secrets(service) if secret == MIGRATION_PASSWORD):
+            rule = "only migrations get this one, by themselves; take it out"
+            yield InvalidSetting(("services", name, *at), rule, MIGRATION_PASSWORD)
         if service.ingress and service.ingress.tls and service.ingress.tls.secret_files and not settings.secret_files:
             yield InvalidSetting(
                 ("services", name, "ingress", "tls", "secretFiles"), "needs slipway:secretFiles, the folder"
@@ -236,6 +248,20 @@ def _connections(settings: Settings) -> Iterator[InvalidSetting]:
         f"is too few: each of the {pools.pods(settings)} pods that a rollout has at the most opens {each} connections"
     )
     yield InvalidSetting(("mysql", "maxConnections"), rule, settings.mysql.max_connections, str(needed))
+
+
+def _apps(settings: Settings) -> Iterator[InvalidSetting]:
+    """Report files with variables that cannot be read, and migrations that would log in as the wrong user."""
+    for name, service in settings.services.items():
+        if service.variables and not (ROOT / service.variables).is_file():
+            rule = "there is no such file; name one that lists the variables the app reads, or take it out"
+            yield InvalidSetting(("services", name, "variables"), rule, service.variables)
+        other_user = settings.mysql and settings.mysql.migration_user and "mysql" in service.needs
+        if other_user and service.migration and not service.reads_contract:
+            rule = (
+                "with contract: none nothing tells the migration that it logs in as mysql.migrationUser; take that out"
+            )
+            yield InvalidSetting(("services", name, "migration"), rule)
 
 
 def _quota(settings: Settings) -> Iterator[InvalidSetting]:

@@ -66,21 +66,14 @@ class Drain(Section):
     """How a pod terminates without losing a request. Its grace period is the sum of the three and a margin."""
 
     pre_stop_seconds: int = Field(default=5, ge=0, le=60, examples=[5])
-    """How long the pod keeps serving before SIGTERM, while proxies and ingress remove its address."""
+    """How long the pod keeps serving before SIGTERM, while proxies and ingress remove its address. For a worker 0,
+    unless it is given."""
     delay_seconds: int = Field(default=1, ge=0, le=60, examples=[1])
-    """How long the app keeps serving after SIGTERM, while it reports "not ready"."""
+    """How long the app keeps serving after SIGTERM, while it reports "not ready". 0 with `contract: none` and for a
+    worker."""
     shutdown_seconds: int = Field(default=20, ge=1, le=300, examples=[20])
-    """How long running requests get to finish."""
-
-    @section_rule
-    def _outlasts_the_proxies(self) -> Self:
-        serving = self.pre_stop_seconds + self.delay_seconds
-        if serving < PROXY_UPDATE_SECONDS:
-            raise ValueError(
-                f"preStopSeconds ({self.pre_stop_seconds}) + delaySeconds ({self.delay_seconds}) = {serving} s is less "
-                f"than the {PROXY_UPDATE_SECONDS} s the ingress needs to forget a pod: requests would be lost"
-            )
-        return self
+    """How long running requests get to finish: with `contract: none` the longest time that the app takes to answer one,
+    and to end."""
 
 
 class Job(Section):

@@ -6,18 +6,24 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from slipway.settings.names import RESERVED_ENV, STORE_ENV
+from slipway.settings.sections.app import App
+from slipway.settings.sections.customization import (
+    InitContainer,
+    PatchKind,
+    ServiceAccount,
+    Sidecar,
+    Toleration,
+    Volume,
+    pod_resources,
+)
 from slipway.settings.sections.network import Egress, Ingress
-from slipway.settings.sections.pods import Autoscaling, Drain, Job, Resources, Schedule
+from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import ServiceImage
-from slipway.settings.types.scalars import DnsLabel, EnvName, HttpUrl, LabelKey, LabelValue, Length, SecretName
-from slipway.settings.types.units import seconds
+from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName
 
 # Labels of pods that change with each version: a selector must not contain them.
 CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
-# How long a response may take by default, as in the app (app/internal/config/config.go).
-DEFAULT_WRITE_TIMEOUT = "15s"
 # During a rollout each pod exists twice: terminating pods count until they are gone.
 ROLLOUT_FACTOR = 2
 
@@ -33,7 +39,7 @@ class Canary(Section):
     """Minimum number of requests it has to answer in that time. With fewer there is no result, and it is withdrawn."""
     error_percent: int = Field(default=1, ge=0, le=100, examples=[1])
     """Maximum share of its responses that may be errors (5xx)."""
-    # The app's largest histogram bucket ends at 10 s: longer times cannot be measured.
+    # The largest bucket of most histograms ends at 10 s: longer times cannot be measured.
     p99_milliseconds: int = Field(default=1000, ge=1, le=9999, examples=[1000])
     """Maximum 99th percentile of its response times."""
     prometheus: HttpUrl | None = Field(default=None, examples=["http://prometheus.example.com:9090"])
@@ -41,22 +47,18 @@ class Canary(Section):
     metrics, read through the API server."""
 
 
-class Service(Section):
-    """One HTTP service: its image, settings, size and address."""
+class Service(App):
+    """One service: its image, app, size and address."""
 
     image: ServiceImage | None = Field(default=None, examples=["shop"])
     """What its pods and jobs run: the name of one of `slipway:images`, or any image by digest. Default: the stack's
     only image, or the one that is named like the service."""
-    args: list[str] = Field(default=[], examples=[["web"]])
-    """Arguments of the image's program. Default: none, it serves the API."""
     autoscaling: Autoscaling = Autoscaling()
     """Number of pods."""
     replicas: int | None = Field(default=None, ge=1, le=100, examples=[2])
     """Fixed number of pods, without an autoscaler. Default: `autoscaling` decides."""
     resources: Resources = Resources()
     """How much each pod gets."""
-    drain: Drain = Drain()
-    """How a pod terminates."""
     startup_seconds: int = Field(default=60, ge=5, le=600, examples=[60])
     """How long a new pod may take to start before it is restarted."""
     progress_seconds: int | None = Field(default=None, ge=6, le=3600, examples=[120])
@@ -76,17 +78,43 @@ class Service(Section):
     """Job that has to succeed before a new version starts. It runs for each release."""
     schedules: dict[DnsLabel, Schedule] = Field(default={})
     """Recurring jobs, by name."""
-    env: dict[EnvName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
-    """Environment variables of the app. A change rolls the pods."""
-    file: dict[str, Any] = Field(default={}, examples=[{"pageSize": {"default": 20}}])
-    """Content of the app's config.yaml. Running pods pick up a change without a restart."""
-    secrets: list[SecretName] = Field(default=[], examples=[["signing-key"]])
-    """Secrets that the app reads as files of these names. Each one is a `secure:` value `slipway:<name>`."""
-    secret_lengths: dict[SecretName, Length] = Field(default={}, examples=[{"signing-key": 32}])
-    """Minimum length of single secrets: with a shorter one the app does not start. In staging and prod all have 16."""
     selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"app": "api"}])
     """Labels by which an adopted Deployment selects its pods, which Kubernetes cannot change. `./slipway adopt` prints
     them. Default: those of all services."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The identity of the pods, for a cloud's own access control."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"kubernetes.io/arch": "amd64"}])
+    """Labels of the nodes that the pods run on. Default: any node."""
+    tolerations: list[Toleration] = Field(default=[], examples=[[{"key": "dedicated", "operator": "Exists"}]])
+    """Taints of nodes on which the pods may run all the same."""
+    priority_class: ObjectName | None = Field(default=None, examples=["high"])
+    """PriorityClass of the pods. Default: the cluster's default."""
+    init_containers: dict[DnsLabel, InitContainer] = Field(default={})
+    """Containers that run to their end, one after the other, before the sidecars and the app start, by name."""
+    sidecars: dict[DnsLabel, Sidecar] = Field(default={})
+    """Containers that run beside the app and its jobs, by name."""
+    volumes: dict[DnsLabel, Volume] = Field(default={})
+    """Folders of the app and its jobs beyond those of `file` and `secrets`, by name."""
+    pull_secrets: list[ObjectName] = Field(default=[], examples=[["hub"]])
+    """Existing Secrets in the stack's namespace with further registry passwords, for images of sidecars."""
+    patch: dict[PatchKind, dict[str, Any]] = Field(
+        default={}, examples=[{"Deployment": {"spec": {"template": {"spec": {"hostAliases": []}}}}}]
+    )
+    """Fields of this service's objects that no key sets, by kind, as in Kubernetes: mappings are merged, so are lists
+    of named items; other lists are replaced; `null` removes a field. The result has to keep the house rules."""
+
+    @property
+    def pod_resources(self) -> Resources:
+        """Return what a whole pod requests, with its init containers and sidecars."""
+        return pod_resources(self.resources, self.init_containers.values(), self.sidecars.values())
+
+    @property
+    def external_objects(self) -> list[str]:
+        """Return the objects that others create and the pods need, such as `ConfigMap/geo-database`."""
+        named = [("ConfigMap", volume.config_map) for volume in self.volumes.values()]
+        named += [("PersistentVolumeClaim", volume.claim) for volume in self.volumes.values()]
+        named += [("Secret", secret) for secret in self.pull_secrets]
+        return sorted({f"{kind}/{name}" for kind, name in named if name})
 
     @property
     def progress_deadline(self) -> int:
@@ -161,12 +189,19 @@ class Service(Section):
         return self
 
     @section_rule
-    def _shutdown_outlasts_responses(self) -> Self:
-        answer, shutdown = self.env.get("HTTP_WRITE_TIMEOUT", DEFAULT_WRITE_TIMEOUT), self.drain.shutdown_seconds
-        if not 0 < seconds(answer) <= shutdown:
+    def _a_worker_has_no_address(self) -> Self:
+        if self.is_worker and self.ingress is not None:
+            raise ValueError("ingress goes with kind: web; a worker answers no requests")
+        return self
+
+    @section_rule
+    def _a_canary_is_measured(self) -> Self:
+        if self.rollout == "canary" and self.is_worker:
+            raise ValueError("rollout: canary judges the answers to requests, and a worker gets none; take rolling")
+        if self.rollout == "canary" and self.metrics_in_force is None:
             raise ValueError(
-                f"drain: shutdownSeconds ({shutdown}) is less than an answer may take, HTTP_WRITE_TIMEOUT ({answer}; "
-                "0s is no limit): requests would be lost. Raise the one or lower the other"
+                "rollout: canary judges the new version by its metrics, and there are none here; say under metrics "
+                "where the app serves them, or set rollout: rolling"
             )
         return self
 
@@ -183,10 +218,4 @@ class Service(Section):
                 f"selector: {', '.join(changing)} changes with each version, so it cannot be taken over. Delete the "
                 "Deployment that selects by it with `kubectl delete --cascade=orphan`, and leave selector out"
             )
-        return self
-
-    @section_rule
-    def _env_is_not_reserved(self) -> Self:
-        if taken := sorted((RESERVED_ENV | STORE_ENV) & self.env.keys()):
-            raise ValueError(f"env: {', '.join(taken)} is set by the program, leave it out")
         return self

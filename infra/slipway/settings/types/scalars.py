@@ -62,6 +62,12 @@ def _check_path(path: str) -> None:
         raise ValueError("should be a path without //, /./ and /../")
 
 
+def _check_variable(name: str) -> None:
+    """Refuse the two names that no key of a ConfigMap may have."""
+    if name in (".", "..") or name.startswith(".."):
+        raise ValueError("should be the name of a variable; it does not begin with ..")
+
+
 LABEL = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 DnsLabel = Annotated[
     str,
@@ -96,7 +102,43 @@ LabelValue = Annotated[
         r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?",
     ),
 ]
-EnvName = Annotated[str, TextFormat("the name of a variable such as LOG_LEVEL", r"[A-Z][A-Z0-9_]*")]
+EnvName = Annotated[
+    str,
+    TextFormat(
+        "the name of a variable such as LOG_LEVEL: letters, digits, `_`, `-` and `.`, no digit first",
+        r"[-._A-Za-z][-._A-Za-z0-9]*",
+        _check_variable,
+    ),
+]
+ObjectName = Annotated[
+    str,
+    TextFormat(
+        "the name of a Kubernetes object: lower-case letters, digits, `-` and `.`",
+        rf"{LABEL}(\.{LABEL})*",
+    ),
+]
+PortName = Annotated[
+    str,
+    TextFormat(
+        "the name of a port such as grpc: up to 15 lower-case letters, digits and `-`, from a letter on",
+        r"[a-z]([a-z0-9]|-(?=[a-z0-9])){0,14}",
+    ),
+]
+AppProtocol = Annotated[
+    str,
+    TextFormat(
+        "a protocol such as grpc or kubernetes.io/h2c",
+        rf"({LABEL}(\.{LABEL})*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+    ),
+]
+GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol such as shop.v1.Shop", r"[\w./-]*")]
+MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
+MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
+FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
+MountPath = Annotated[
+    str,
+    TextFormat("an absolute path without `:` such as /var/cache", r"(/[-A-Za-z0-9_.]+)+", _check_path),
+]
 Cpu = Annotated[
     str,
     TextFormat(

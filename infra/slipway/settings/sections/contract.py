@@ -1,0 +1,147 @@
+"""Sections about the contract of an app: its ports, probes and metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import NamedTuple, Self
+
+from pydantic import Field
+
+from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.types.scalars import AppProtocol, GrpcService, MetricLabel, MetricName, Port, PortName, UrlPath
+
+HTTP, ADMIN = "http", "admin"
+
+
+class ExtraPort(Section):
+    """A further port of the app, which the services that need it reach under the same number."""
+
+    port: Port = Field(examples=[9999])
+    """Port on which the app listens, and port of the Service."""
+    app_protocol: AppProtocol | None = Field(default=None, examples=["grpc"])
+    """Protocol, for proxies that look at the Service's `appProtocol`: grpc, kubernetes.io/h2c, kubernetes.io/ws."""
+
+
+class Ports(Section):
+    """The ports on which the app listens."""
+
+    http: Port = Field(default=8080, examples=[8080])
+    """Port of the requests. The Service has it as port 80."""
+    admin: Port | None = Field(default=9090, examples=[9090])
+    """Port of probes and metrics, which clients do not reach; `null`: the app has none. With `contract: none` and for a
+    worker there is none unless it is given."""
+    app_protocol: AppProtocol | None = Field(default=None, examples=["kubernetes.io/h2c"])
+    """Protocol of the requests, if it is not HTTP/1.1: the Service's `appProtocol`."""
+    extra: dict[PortName, ExtraPort] = Field(default={}, examples=[{"grpc": {"port": 9999, "appProtocol": "grpc"}}])
+    """Further ports, by name. Services that need this one reach them as well."""
+
+    @section_rule
+    def _ports_differ(self) -> Self:
+        if taken := sorted({HTTP, ADMIN} & self.extra.keys()):
+            raise ValueError(f"extra: {', '.join(taken)} is a key beside extra; set it there")
+        numbers = Counter([self.http, *([self.admin] if self.admin else []), *(p.port for p in self.extra.values())])
+        if repeated := [number for number, count in numbers.items() if count > 1]:
+            raise ValueError(f"{repeated[0]} is the number of two ports; for an app with one port set admin: null")
+        return self
+
+
+class Probe(Section):
+    """One probe of the kubelet: an HTTP request, a TCP connection or a gRPC health check."""
+
+    path: UrlPath | None = Field(default=None, examples=["/health"])
+    """Path that answers 200."""
+    tcp: bool = False
+    """Whether a connection to the port is enough."""
+    grpc: GrpcService | None = Field(default=None, examples=["shop"])
+    """Name of a service of the gRPC health protocol; `""` asks for the server as a whole."""
+    port: PortName | None = Field(default=None, examples=["http"])
+    """Name of the port. Default: admin; http for an app without."""
+    period_seconds: int | None = Field(default=None, ge=1, le=300, examples=[5])
+    """Time between two checks. Default: 1 for startup, 2 for ready, 10 for live."""
+    failure_threshold: int | None = Field(default=None, ge=1, le=600, examples=[3])
+    """How many checks in a row may fail. Default: 2 for ready, 3 for live; for startup as many as `startupSeconds`
+    allows."""
+    timeout_seconds: int = Field(default=2, ge=1, le=60, examples=[2])
+    """How long an answer may take."""
+
+    @section_rule
+    def _one_way(self) -> Self:
+        if [self.path is not None, self.tcp, self.grpc is not None].count(True) != 1:
+            raise ValueError("give just one of path, tcp: true, grpc")
+        return self
+
+    @property
+    def checks(self) -> tuple[object, ...]:
+        """Return what is checked, by which two probes are compared."""
+        return (self.path, self.tcp, self.grpc, self.port)
+
+
+class Probes(Section):
+    """How Kubernetes finds out whether the app has started, takes requests, and lives."""
+
+    startup: Probe | None = Field(default=None)
+    """Whether it has started. Default: the check of `live`."""
+    ready: Probe | None = Field(default=None)
+    """Whether it takes requests. Required, except for a worker."""
+    live: Probe | None = Field(default=None)
+    """Whether it has to be restarted. Default: a connection to the port of `ready`."""
+    shared: bool = False
+    """Let `ready` and `live` check the same, for an app with one health endpoint. A pod that is only busy, or waits for
+    a database, is then restarted; `./slipway preview` and each run say so."""
+
+    @section_rule
+    def _ready_and_live_differ(self) -> Self:
+        if self.ready and self.live and self.ready.checks == self.live.checks and not self.shared:
+            raise ValueError(
+                "live checks the same as ready, so a pod that is only busy would be restarted; set live: {tcp: true}, "
+                "or shared: true if that is meant"
+            )
+        if self.ready and self.startup and self.ready.checks == self.startup.checks and not self.shared:
+            raise ValueError(
+                "startup checks the same as ready, so a pod that waits for a database would be restarted; leave "
+                "startup out, or set shared: true if that is meant"
+            )
+        return self
+
+
+class Metrics(Section):
+    """The metrics of the app in the format of Prometheus, by which a canary is judged."""
+
+    path: UrlPath = Field(default="/metrics", examples=["/metrics"])
+    """Path."""
+    port: PortName | None = Field(default=None, examples=["http"])
+    """Name of the port. Default: admin; http for an app without."""
+    requests: MetricName = Field(default="http_requests_total", examples=["http_requests_total"])
+    """Counter of the requests."""
+    code_label: MetricLabel = Field(default="code", examples=["status"])
+    """Label of that counter with the status code; 5xx are errors."""
+    durations: MetricName = Field(default="http_request_duration_seconds", examples=["http_request_duration_seconds"])
+    """Histogram of the response times in seconds, without `_bucket`."""
+
+
+class ProbeSet(NamedTuple):
+    """The probes of an app in force, each with a port; None where there is none."""
+
+    startup: Probe | None
+    ready: Probe | None
+    live: Probe | None
+    shared: bool = False
+
+
+# What an app that follows `contract: slipway` answers.
+STANDARD = Probes(startup=Probe(path="/startupz"), ready=Probe(path="/readyz"), live=Probe(path="/livez"))
+
+
+def probe_set(given: Probes | None, default_port: str) -> ProbeSet:
+    """Return the probes in force: what is not given follows from what is."""
+    probes = given or STANDARD
+    ready = _with_port(probes.ready, default_port)
+    live = _with_port(probes.live, default_port) or (Probe(tcp=True, port=ready.port) if ready else None)
+    startup = _with_port(probes.startup, default_port) or (
+        live.model_copy(update={"period_seconds": None, "failure_threshold": None}) if live else None
+    )
+    return ProbeSet(startup, ready, live, probes.shared)
+
+
+def _with_port(probe: Probe | None, port: str) -> Probe | None:
+    return probe.model_copy(update={"port": probe.port or port}) if probe else None
