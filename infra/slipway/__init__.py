@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from slipway.cluster.connection import connect
     from slipway.environment import Environment
-    from slipway.image.app_image import AppImage
+    from slipway.image.stack_images import StackImages
     from slipway.rules.enforcement import watch
     from slipway.service.web_service import WebService
     from slipway.settings.settings import Settings
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from slipway.stores.redis import RedisStore
 
 _HOME = {
-    "AppImage": "image.app_image",
     "Environment": "environment",
     "MysqlStore": "stores.mysql",
     "RedisStore": "stores.redis",
     "Settings": "settings.settings",
+    "StackImages": "image.stack_images",
     "WebService": "service.web_service",
     "connect": "cluster.connection",
     "load": "settings.stack_file",
@@ -36,11 +36,11 @@ _HOME = {
 }
 
 __all__ = [
-    "AppImage",
     "Environment",
     "MysqlStore",
     "RedisStore",
     "Settings",
+    "StackImages",
     "WebService",
     "connect",
     "load",

@@ -13,9 +13,8 @@ from slipway.ops.changes.classify import classify_all
 from slipway.ops.changes.comparison import compare
 from slipway.ops.changes.verdict import Class, Verdict
 from slipway.ops.project.templates import PROGRAM
-from slipway.project import IMPORTED_FROM
+from tests.paths import REPOSITORY
 
-REPOSITORY = IMPORTED_FROM.parent
 # The last commit before the package was built as a wheel: version 0.1.0.
 FIRST = "d5254bedfa67cf186cb5beff6ccff39bad77ad9f"
 STACKS = ["local", "dev", "staging", "prod"]
@@ -48,6 +47,7 @@ def _with_this_package(first: Path, folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.feature("P10")
 def test_no_object_is_replaced_or_deleted(upgrades: dict[str, list[Verdict]], stack: str):
     assert len(upgrades[stack]) > 20
     harmful = {Class.REFUSED, Class.LOSES_DATA, Class.REPLACES, Class.WEAKENS_SECURITY, Class.EXPOSES, Class.REMOVES}

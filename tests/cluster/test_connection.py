@@ -170,9 +170,9 @@ def test_no_kubeconfig_is_pinned_that_would_bring_a_password_into_the_state(clus
     assert pinned(Access("dev", {"server": "https://x", **cluster}, user)) == ""
 
 
-def exec_credential(server: str, kubeconfig: Path) -> dict[str, Any]:
+def exec_credential(server: str, kubeconfig: Path, *program: str) -> dict[str, Any]:
     """Return the answer of the exec plugin to the provider, which runs it in the folder of the program."""
-    command = [sys.executable, "exec_credential.py", "dev", server]
+    command = [sys.executable, *(program or ["exec_credential.py"]), "dev", server]
     env = {**os.environ, "KUBECONFIG": str(kubeconfig)}
     return json.loads(subprocess.run(command, cwd=INFRA, env=env, check=True, capture_output=True, text=True).stdout)
 
@@ -203,6 +203,16 @@ def test_a_provider_of_the_state_gets_the_credentials_of_the_user_who_runs_pulum
     ]
     certificate = {"clientCertificateData": "CERT", "clientKeyData": "KEY"}
     assert answers == [{"token": "t"}, certificate, {"token": "from a file"}]
+
+
+def test_a_project_without_the_file_has_the_module_of_the_package_in_its_state(
+    with_users: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("slipway.cluster.exec_credential.INFRA", tmp_path)
+    state = json.loads(pinned(Access("dev", {"server": "https://10.0.0.1:6443"}, {"token": "t"})))
+    [*program, context, server] = state["users"][0]["user"]["exec"]["args"]
+    assert (context, server) == ("dev", "https://10.0.0.1:6443")
+    assert exec_credential(server, with_users({"token": "t"}), *program)["status"] == {"token": "t"}
 
 
 def test_a_provider_of_the_state_gets_none_when_the_context_leads_elsewhere(with_users: Any):

@@ -310,6 +310,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"images.shop.files": {"etc/motd": "motd"}}, "images.shop: files needs builder: daemonless"),
     ({"images.shop.platforms": ["linux/amd64", "linux/arm64"]}, "images.shop: platforms needs builder: daemonless"),
     ({"images.shop.builder": "daemonless", "images.shop.args": {"A": "b"}}, "images.shop: args needs builder: docker"),
+    (
+        {"images.shop.cache": "registry.example.com/c", "images.shop-cache": IMAGES["shop"]},
+        "images.shop.cache: would be the resource shop-cache",
+    ),
     ({"images.in-force-x": IMAGES["shop"]}, "images.in-force-x: names that begin with in-force are taken"),
     ({"registry": {"username": "me"}}, "registry: is the login of one registry, and the images are in ghcr.io, reg"),
     ({"registry": {"username": "me"}, "registries": LOGINS}, "registries: slipway:registry is set too"),

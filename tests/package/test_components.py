@@ -8,21 +8,10 @@ import sys
 from pathlib import Path
 
 import slipway
-from slipway.project import ROOT
+from tests.docs.pages import Page
 from tests.package import projects
+from tests.paths import REPOSITORY
 
-ONLY_A_NAMESPACE = '''\
-"""A program of somebody who declares the services by themselves."""
-
-import pulumi
-
-from slipway import Environment, connect, load, watch
-
-settings = load()
-watch(settings.tier, settings.waivers, refuses=True)
-environment = Environment(settings, opts=pulumi.ResourceOptions(provider=connect(settings.cluster)))
-pulumi.export("namespace", environment.namespace)
-'''
 KINDS = """\
 import json
 from slipway.ops.program.recorder import declare
@@ -36,13 +25,14 @@ def test_every_name_that_is_offered_is_there():
 
 def test_importing_the_package_loads_no_sdk():
     code = "import sys, slipway; print({'pulumi', 'pydantic'} & sys.modules.keys())"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
 
 
-def test_a_program_declares_a_namespace_and_nothing_else(tmp_path: Path):
+def test_the_program_on_the_page_declares_a_namespace_and_nothing_else(tmp_path: Path):
     folder = projects.renamed(tmp_path / "shop", "shop")
-    (folder / "infra" / "__main__.py").write_text(ONLY_A_NAMESPACE)
+    [documented] = Page(REPOSITORY / "docs" / "use-as-a-package.md").blocks("python")
+    (folder / "infra" / "__main__.py").write_text(documented)
     done = projects.run(folder, "-c", KINDS)
     assert done.returncode == 0, done.stderr
     assert set(json.loads(done.stdout)) == {"LimitRange", "Namespace", "NetworkPolicy", "ResourceQuota"}

@@ -15,10 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from slipway.project import IMPORTED_FROM
 from tests.package import projects
-
-REPOSITORY = IMPORTED_FROM.parent
+from tests.paths import REPOSITORY
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +81,7 @@ def test_what_it_requires_is_what_the_tests_run_on():
     assert [r.name for r in required if not r.specifier] == []
 
 
+@pytest.mark.feature("P10")
 def test_a_project_of_others_renders_and_passes_its_tests_with_the_wheel_alone(python: Path, tmp_path: Path):
     shop = projects.go_service(tmp_path / "shop")
     written = projects.slipway(shop, "init", "--yes", python=python)

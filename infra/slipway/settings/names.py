@@ -31,12 +31,11 @@ def registry_password(host: str) -> str:
     return f"{REGISTRY_PASSWORD}-{re.sub('[^a-z0-9]', '-', host)}"
 
 
-# Variables that the program sets for each service (service/pod.py), and for services that need a store.
-# The limits of the Go runtime, which every container gets (service/container.py); other runtimes ignore them.
+# The limits of the Go runtime, which every container gets (service/inputs.py); other runtimes ignore them.
 RUNTIME_ENV = frozenset(["GOMEMLIMIT", "GOMAXPROCS"])
 # Those with the numbers of the ports: an app without a port does not get its variable.
 PORT_ENV = frozenset(["HTTP_PORT", "ADMIN_PORT"])
-# Variables of a contract `slipway` (service/variables.py), and those of services that need a store.
+# Variables of the contract `slipway` (service/inputs.py), and those of services that need a store.
 RESERVED_ENV = frozenset(
     [
         "ENVIRONMENT",

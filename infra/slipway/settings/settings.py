@@ -43,7 +43,8 @@ class Settings(Section):
     named_images: dict[DnsLabel, Image] = Field(
         default={}, alias="images", examples=[{"shop": {"repository": "registry.example.com/shop"}}]
     )
-    """Several images, by the name that services have under `image`. `image` and `images` exclude each other."""
+    """Several images, by the name that services have under `image`, with the keys of `slipway:image`. `image` and
+    `images` exclude each other."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None

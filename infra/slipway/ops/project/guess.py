@@ -21,7 +21,7 @@ _LISTENS = (
 _PORT = r"""(?:["'`][\w.]*:|\.listen\(\s*|[Pp]ort\s*[:=]+\s*|PORT["'`)\]]*\s*(?:,|\|\||\?\?)\s*["']?)(\d{4,5})\b"""
 # Without a port, the port of the usual framework of a language.
 _USUAL_PORT = {"node": 3000, "python": 8000}
-_LEAST_USER, _OUR_USER = 10000, 65532
+_MIN_USER, _OUR_USER = 10000, 65532
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _guess_needs(app: App, sources: Sources, others: list[str]) -> None:
 
 def _guess_pod(app: App, sources: Sources) -> None:
     user = sources.dockerfile.user if sources.dockerfile else ""
-    if user.isdecimal() and int(user) >= _LEAST_USER:
+    if user.isdecimal() and int(user) >= _MIN_USER:
         app.user = int(user)
     elif sources.dockerfile:
         given = f"its Dockerfile has USER {user}" if user else "its Dockerfile has no USER"

@@ -27,7 +27,7 @@ class ProjectError(UserError):
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user has said; empty values are guessed."""
+    """What the user has given; empty values are guessed."""
 
     name: str = ""
     image: str = ""
@@ -109,8 +109,8 @@ def third_party(project: str, wishes: Wishes) -> App:
 def with_wishes(app: App, wishes: Wishes) -> App:
     """Return a service with the port and the path that the user gave in place of the guessed ones."""
     changed = replace(app, port=wishes.port or app.port, ready=wishes.health or app.ready)
-    said = {*(["port", "kind"] if wishes.port else []), *(["readiness", "liveness"] if wishes.health else [])}
-    changed.guesses = [found for found in app.guesses if found.what.partition(": ")[2] not in said]
+    given = {*(["port", "kind"] if wishes.port else []), *(["readiness", "liveness"] if wishes.health else [])}
+    changed.guesses = [found for found in app.guesses if found.what.partition(": ")[2] not in given]
     changed.live = "" if wishes.health else app.live
     if wishes.port and "PORT" in app.env:
         changed.env = {**app.env, "PORT": str(wishes.port)}

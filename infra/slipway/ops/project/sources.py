@@ -13,8 +13,8 @@ _FOREIGN = {"node_modules", "vendor", "dist", "build", "target", "testdata", "ve
 _OF_THE_PROJECT = {"infra", "stacks", "tests", "test", "docs"}
 _PROGRAMS = {".go", ".js", ".mjs", ".cjs", ".ts", ".py", ".rb", ".java", ".kt", ".rs", ".php", ".cs", ".ex", ".exs"}
 _TEST = re.compile(r"_test\.|\.test\.|\.spec\.|^test_")
-_MOST_BYTES = 500_000
-_DEEPEST = 2
+_MAX_BYTES = 500_000
+_MAX_DEPTH = 2
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Sources:
             )
             for name in sorted(names):
                 path = here / name
-                if path.suffix in _PROGRAMS and not _TEST.search(name) and path.stat().st_size < _MOST_BYTES:
+                if path.suffix in _PROGRAMS and not _TEST.search(name) and path.stat().st_size < _MAX_BYTES:
                     yield path
 
 
@@ -127,7 +127,7 @@ def folders_with_sources(root: Path) -> list[Path]:
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
     yield folder
-    if depth < _DEEPEST:
+    if depth < _MAX_DEPTH:
         for inner in sorted(folder.iterdir()):
             is_ours = inner.name.startswith(".") or inner.name in _FOREIGN | _OF_THE_PROJECT
             if inner.is_dir() and not is_ours and not inner.is_symlink():

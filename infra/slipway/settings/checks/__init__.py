@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import images
+from slipway.settings.checks import apps, images
 from slipway.settings.customization import checks as customization
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
@@ -44,7 +44,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from images.check(settings)
     yield from _authorities(settings)
     yield from _connections(settings)
-    yield from _apps(settings)
+    yield from apps.check(settings)
     yield from _quota(settings)
     yield from _tier(settings)
 
@@ -248,20 +248,6 @@ def _connections(settings: Settings) -> Iterator[InvalidSetting]:
         f"is too few: each of the {pools.pods(settings)} pods that a rollout has at the most opens {each} connections"
     )
     yield InvalidSetting(("mysql", "maxConnections"), rule, settings.mysql.max_connections, str(needed))
-
-
-def _apps(settings: Settings) -> Iterator[InvalidSetting]:
-    """Report files with variables that cannot be read, and migrations that would log in as the wrong user."""
-    for name, service in settings.services.items():
-        if service.variables and not (ROOT / service.variables).is_file():
-            rule = "there is no such file; name one that lists the variables the app reads, or take it out"
-            yield InvalidSetting(("services", name, "variables"), rule, service.variables)
-        other_user = settings.mysql and settings.mysql.migration_user and "mysql" in service.needs
-        if other_user and service.migration and not service.reads_contract:
-            rule = (
-                "with contract: none nothing tells the migration that it logs in as mysql.migrationUser; take that out"
-            )
-            yield InvalidSetting(("services", name, "migration"), rule)
 
 
 def _quota(settings: Settings) -> Iterator[InvalidSetting]:
