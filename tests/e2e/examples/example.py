@@ -30,8 +30,13 @@ class Example:
 
     @property
     def name(self) -> str:
-        """Name of the example, of its project and of its namespace."""
+        """Name of the example, and of its project."""
         return self.folder.name
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of its stack."""
+        return f"{self.name}-local"
 
     def deploy(self) -> float:
         """Deploy it for the first time, as its README does. Return the seconds until it answers over HTTPS."""
@@ -46,7 +51,7 @@ class Example:
         """Destroy the stack and its state, and check that nothing is left."""
         self.pulumi("destroy", "--yes", "--skip-preview")
         self.pulumi("stack", "rm", "--yes", "--preserve-config")
-        left = run("kubectl", "--context", "slipway-local", "get", "namespace", self.name, ok=False)
+        left = run("kubectl", "--context", "slipway-local", "get", "namespace", self.namespace, ok=False)
         assert "NotFound" in left.stderr
 
     def slipway(self, *arguments: str, ok: bool = True) -> subprocess.CompletedProcess[str]:
@@ -63,7 +68,7 @@ class Example:
 
     def kubectl(self, *arguments: str) -> str:
         """Run kubectl in the example's namespace, and return its output."""
-        return run("kubectl", "--context", "slipway-local", "-n", self.name, *arguments).stdout
+        return run("kubectl", "--context", "slipway-local", "-n", self.namespace, *arguments).stdout
 
     def pods(self, service: str) -> list[dict[str, Any]]:
         """Return the pods of a service that are not terminating."""
@@ -107,7 +112,7 @@ class Example:
         """Evict each pod of the first service as a node's drain does, one after the other as its budget allows."""
         service = self.services[0]
         for name in sorted(self.pod_names(service)):
-            eventually(lambda name=name: try_evict(name, self.name), 90, f"{name} is evicted")
+            eventually(lambda name=name: try_evict(name, self.namespace), 90, f"{name} is evicted")
         self.kubectl("rollout", "status", f"deployment/{service}", "--timeout=90s")
 
 
