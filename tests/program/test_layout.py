@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.paths import INFRA, REPOSITORY
+from tests.paths import INFRA, PROJECT, REPOSITORY
 
 # The packages and modules of infra/slipway. Each may import those above it, and none below.
 ORDER = [
@@ -99,3 +99,10 @@ def test_files_that_our_code_names_exist():
     named = {(str(file.relative_to(REPOSITORY)), name) for file in files for name in path.findall(file.read_text())}
     assert len(named) > 20
     assert sorted((file, name) for file, name in named if not (REPOSITORY / name).exists()) == []
+
+
+def test_the_program_of_the_tests_project_is_that_of_the_repository():
+    """A copy would go on declaring what the program declared when it was made."""
+    links = sorted((PROJECT / "infra").glob("*.py"))
+    assert links
+    assert all(link.is_symlink() and link.resolve() == INFRA / link.name for link in links)
