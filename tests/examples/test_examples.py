@@ -64,8 +64,8 @@ def test_a_readme_is_short_and_its_commands_deploy_and_destroy_the_example(name:
     assert [host for host in hosts if f"host: {host}," not in stack_file] == []
 
 
-def test_the_tests_of_the_scaffold_pass_as_they_are_where_the_readme_runs_them():
-    """In one of the examples: all have the same file."""
+def test_the_tests_of_the_scaffold_pass_as_they_are():
+    """In one of the examples, for one stack: all have the same file, which runs `slipway check`."""
     command = [sys.executable, "-m", "pytest", "-q", "tests", "-k", "local"]
     folder, env = folder_of("hello"), environment()
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
