@@ -57,9 +57,8 @@ class App(Section):
     drain: Drain = Drain()
     """How a pod terminates."""
     env: dict[EnvName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
-    """Environment variables of the app. A change rolls the pods. Kubernetes fills in `$(NAME)` from `secretEnv`, and parts of the
-    URL of a store that is needed, such as `$(POSTGRES_HOST)`; write
-    `$$(NAME)` for the text itself."""
+    """Environment variables of the app. A change rolls the pods. Kubernetes fills in `$(NAME)` from `secretEnv`, and
+    parts of the URL of a store under `needs`, such as `$(POSTGRES_HOST)`; write `$$(NAME)` for the text itself."""
     secret_env: dict[EnvName, SecretName] = Field(default={}, examples=[{"DB_PASSWORD": "db-password"}])
     """Secrets that the app reads as variables, by the name of the variable. Files (`secrets`) are safer: variables show
     in dumps, child processes and /proc, and `./slipway preview` says so."""
