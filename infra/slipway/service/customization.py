@@ -10,7 +10,7 @@ from typing import cast
 from pulumi_kubernetes import core
 
 from slipway.scope import Scope
-from slipway.service import pod
+from slipway.service.container import resource_requirements, restricted_container
 from slipway.settings.sections.customization import InitContainer, Sidecar, SidecarProbe, Toleration, Volume
 from slipway.settings.sections.service import Service
 from slipway.settings.types.units import mebibytes
@@ -72,8 +72,8 @@ def _container(name: str, container: InitContainer, service: Service) -> core.v1
         env=[core.v1.EnvVarArgs(name=key, value=value) for key, value in container.env.items()] or None,
         volume_mounts=[_mount(each, path, bool(volumes[each].config_map)) for each, path in container.mounts.items()]
         or None,
-        resources=pod.resource_requirements(container.resources),
-        security_context=pod.restricted_container(),
+        resources=resource_requirements(container.resources),
+        security_context=restricted_container(),
     )
 
 
