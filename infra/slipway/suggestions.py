@@ -54,6 +54,7 @@ _VARIABLES = (
 _SCALING = "`autoscaling` has `min`, `max` and `cpuPercent`"
 _ROLLOUT = "a rollout starts a new pod before an old one goes; `rollout: canary` tries a new version first"
 _LABELS = "labels and annotations are the program's own"
+_ANNOTATIONS = "`ingress.annotations` and `serviceAnnotations` are there; all others are the program's own"
 _PORTS = "`ports` says where the app listens; its Service has port 80"
 _JOBS = "`migration` is a job before each release, `schedules` are jobs by the clock"
 _NETWORK = "`needs` and `egress` open connections; all others are closed"
@@ -84,8 +85,10 @@ _INSTEAD = {
     "targetMemoryUtilizationPercentage averageUtilization behavior scaling keda",
     _ROLLOUT: "strategy updateStrategy deploymentStrategy maxSurge maxUnavailable rollingUpdate revisionHistoryLimit",
     "`progressSeconds` says when a rollout has failed": "progressDeadlineSeconds",
-    _LABELS: "labels annotations podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride "
-    "matchLabels",
+    _LABELS: "labels podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride matchLabels",
+    _ANNOTATIONS: "annotations ingressAnnotations",
+    "`stripPrefix` has the controller strip it": "rewriteTarget rewrite pathRewrite stripPath",
+    "`paths` and `hosts` are lists of text": "rules",
     _PORTS: "containerPort containerPorts targetPort nodePort servicePort serviceType loadBalancer",
     _JOBS: "job jobs cronJob cronJobs hooks restartPolicy concurrencyPolicy suspend",
     "`cron` says when": "schedule",

@@ -166,7 +166,7 @@ def test_a_program_without_dockerfile_is_an_image_by_itself(folder: Path, tmp_pa
 
 
 def test_what_is_compiled_here_is_in_the_context_whatever_is_ignored(folder: Path, tmp_path: Path, compiled: list[str]):
-    (folder / ".dockerignore").write_text("dist\n.dockerignore\n")
+    (folder / ".dockerignore").write_text("dist\n")
     image = Image(repository="r.io/shop", context="app", package=".")
     prepare(tmp_path / "copy", image, "src-1")
     assert (tmp_path / "copy" / "dist" / "shop").exists()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# The stores, as services name them under `needs`, and the jobs that dump one.
-STORES = ("mysql", "redis")
+# The stores, as services name them under `needs`; those that a stack can run itself, and the jobs that dump one.
+STORES = ("mysql", "postgres", "redis")
+SERVERS = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
 
 # The secrets of `slipway:registry` and of `migrationUser`.
@@ -57,6 +58,13 @@ STORE_ENV = frozenset(
         "MYSQL_CONNECTIONS",
         "MYSQL_TLS",
         "MYSQL_CA_FILE",
+        "POSTGRES_HOST",
+        "POSTGRES_PORT",
+        "POSTGRES_DATABASE",
+        "POSTGRES_USER",
+        "POSTGRES_TLS",
+        "POSTGRES_SSLMODE",
+        "POSTGRES_CA_FILE",
         "REDIS_HOST",
         "REDIS_PORT",
         "REDIS_USER",

@@ -80,10 +80,10 @@ def orphans() -> list[Path]:
 
 def _missing_stacks(program: Program) -> Generator[str]:
     """Yield an error for each stack whose image this one promotes, and that has no file."""
-    for resource in program.resources:
-        other = resource.name.rpartition("/")[2]
-        if resource.kind == "StackReference" and other not in stacks():
-            yield f"it promotes the image of stack {other}, and there is no stacks/Pulumi.{other}.yaml"
+    references = [resource.name for resource in program.resources if resource.kind == "StackReference"]
+    # organization/project/stack, and the name of an image.
+    for other in sorted({name.split("/")[2] for name in references} - set(stacks())):
+        yield f"it promotes the image of stack {other}, and there is no stacks/Pulumi.{other}.yaml"
 
 
 def _refused(program: Program) -> Generator[str]:

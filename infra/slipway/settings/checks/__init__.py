@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import apps, customization, images
+from slipway.settings.checks import addresses, apps, customization, images
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
-from slipway.settings.sections.network import Tls
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stores import Mysql
@@ -32,7 +31,7 @@ MAX_FILE_BYTES = 900_000
 def check(settings: Settings) -> Iterator[InvalidSetting]:
     """Report everything in otherwise valid settings that would fail, or that the tier does not allow."""
     yield from _needs(settings)
-    yield from _addresses(settings)
+    yield from addresses.check(settings)
     yield from _namespace(settings)
     yield from _names(settings)
     yield from _cron_jobs(settings)
@@ -92,34 +91,6 @@ def _needs(settings: Settings) -> Iterator[InvalidSetting]:
                 near = nearest(other, known)
                 hint = f'did you mean "{near}"?' if near else f"services here: {', '.join(known)}"
                 yield InvalidSetting(at, f"no such service; {hint}", other)
-
-
-def _addresses(settings: Settings) -> Iterator[InvalidSetting]:
-    taken: dict[tuple[str, str], str] = {}
-    certificates: dict[str, tuple[str, str]] = {}
-    for name, service in settings.services.items():
-        if service.ingress is None:
-            continue
-        host, path = service.ingress.host, service.ingress.path.rstrip("/") or "/"
-        if other := taken.get((host, path)):
-            at = ("services", name, "ingress", "path")
-            yield InvalidSetting(at, f"{host}{path} is already served by {other}", service.ingress.path, f"/{name}")
-        taken[host, path] = name
-        certificate = _certificate(name, service.ingress.tls)
-        other, of_other = certificates.setdefault(host, (name, certificate)) if certificate else (name, "")
-        if certificate and certificate != of_other:
-            at = ("services", name, "ingress", "tls")
-            rule = (
-                f"{host} has a certificate already, that of {other}; one of the two would be served. Take the same one"
-            )
-            yield InvalidSetting(at, rule, None, f"{{secretName: {of_other}}}")
-
-
-def _certificate(name: str, tls: Tls | None) -> str:
-    """Return the name of the Secret with a certificate of its own; those made from `secretFiles` are all the same."""
-    if tls is None or tls.secret_files:
-        return ""
-    return tls.secret_name or f"{name}-tls"
 
 
 def _namespace(settings: Settings) -> Iterator[InvalidSetting]:

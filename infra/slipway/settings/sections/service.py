@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
 from slipway.settings.sections.customization import (
     InitContainer,
@@ -16,7 +17,7 @@ from slipway.settings.sections.customization import (
     Volume,
     pod_resources,
 )
-from slipway.settings.sections.network import Egress, Ingress
+from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import ServiceImage
@@ -69,9 +70,13 @@ class Service(App):
     """How a new version is tried (rollout: canary)."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
+    service_annotations: dict[LabelKey, str] = Field(
+        default={}, examples=[{"cloud.google.com/neg": '{"ingress": true}'}]
+    )
+    """Annotations of the Service, for what the controller alone knows."""
     needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
-    """Services of this stack that it connects to, mysql and redis among them: for those it also gets variables with the
-    address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
+    """Services and stores of this stack that it connects to. For mysql, postgres and redis it also gets variables with
+    the address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
     egress: list[Egress] = Field(default=[])
     """Addresses outside the stack that it connects to."""
     migration: Job | None = None
@@ -218,4 +223,9 @@ class Service(App):
                 f"selector: {', '.join(changing)} changes with each version, so it cannot be taken over. Delete the "
                 "Deployment that selects by it with `kubectl delete --cascade=orphan`, and leave selector out"
             )
+        return self
+
+    @section_rule
+    def _service_annotations_are_free(self) -> Self:
+        check_service_annotations(self.service_annotations)
         return self

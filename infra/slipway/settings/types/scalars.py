@@ -176,6 +176,13 @@ ServerName = Annotated[str, TextFormat("a host name or address such as mysql.exa
 SqlName = Annotated[
     str, TextFormat("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")
 ]
+PostgresName = Annotated[
+    str,
+    TextFormat(
+        "a name of letters, digits, `_`, `-` and `.`, from a letter or `_` on, at most 63",
+        r"[A-Za-z_][A-Za-z0-9_.-]{0,62}",
+    ),
+]
 TimeZone = Annotated[
     str, TextFormat("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _check_time_zone)
 ]
