@@ -31,9 +31,10 @@ check: venv ## check format, lint, types, Go code and tests, workflows, Dockerfi
 	@.venv/bin/ruff check
 	@.venv/bin/basedpyright
 	@.venv/bin/shellcheck activate slipway .ci/run infra/slipway/stores/*.sh
-	@.venv/bin/hadolint app/Dockerfile
+	@.venv/bin/hadolint app/Dockerfile examples/*/*/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
 	@cd app && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
+	@for module in $(dir $(wildcard examples/*/*/main.go)); do (cd $$module && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go test -race ./...) || exit 1; done
 
 test: venv ## run the unit tests (need only Python and PyPI)
 	@$(MAKE) --no-print-directory --output-sync=target -j2 test-first test-second

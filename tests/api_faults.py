@@ -19,8 +19,18 @@ OPEN = "NetworkPolicy/web spec"
 NAME = "metadata.labels.'app.kubernetes.io/name'"
 
 
+REWRITE = {"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}
+BELOW = {"path": {"type": "PathPrefix", "value": "/v1"}}
+
+
 def _of_size(size: int) -> str:
     return "x" * size
+
+
+def _regex_path() -> Object:
+    """Return a path of ingress-nginx from which a prefix is stripped."""
+    backend = {"service": {"name": "api", "port": {"name": "http"}}}
+    return {"path": "/v1(/|$)(.*)", "pathType": "ImplementationSpecific", "backend": backend}
 
 
 REFUSED: list[tuple[str, Fault]] = [
@@ -85,6 +95,9 @@ REFUSED: list[tuple[str, Fault]] = [
     ("SA032", put("Ingress/api spec.rules[0].http.paths[0].path", "v1")),
     ("SA032", put("Ingress/api spec.rules[0].http.paths[0].path", "/a//b")),
     ("SA033", put(f"{OPEN}.egress[1].to[0].ipBlock.cidr", "10.20.0.1/16")),
+    ("SA033", put(f"{OPEN}.egress[1].to[0].ipBlock.except", ["10.20.0.0/16"])),
+    ("SA033", put(f"{OPEN}.egress[1].to[0].ipBlock.except", ["10.21.0.0/24"])),
+    ("SA033", put(f"{OPEN}.egress[1].to[0].ipBlock.except", ["db"])),
     ("SA033", put(f"{OPEN}.egress[1].ports[0].port", 0)),
     ("SA033", put(f"{OPEN}.egress[1].ports[0].endPort", 1)),
 ]
@@ -94,12 +107,14 @@ def _duplicate(objects: list[Object]) -> None:
     objects.append(named(objects, "Service/api"))
 
 
-# Accepted by a dry run, which stores nothing: a controller or an update refuses them.
+# Accepted by a dry run, which stores nothing and leaves out custom kinds: a controller or an update refuses them.
 REFUSED_LATER: list[tuple[str, Fault]] = [
     ("SA001", put("ServiceAccount/api metadata.name", "default")),
     ("SA001", put("ConfigMap/api-file metadata.name", "kube-root-ca.crt")),
     ("SA001", put("Namespace/slipway-prod metadata.name", "kube-system")),
     ("SA002", _duplicate),
+    ("SA034", put("HTTPRoute/web spec.rules[0]", {"filters": [REWRITE], "matches": [BELOW, BELOW]})),
+    ("SA034", put("HTTPRoute/web spec.rules[0]", {"filters": [REWRITE], "matches": [{"path": {"type": "Exact"}}]})),
     ("SA023", put(f"{CRON}.schedule", "0 0 30 2 *")),
 ]
 
@@ -115,6 +130,8 @@ ACCEPTED: list[tuple[str, Fault]] = [
     ("a fraction of a quantity", put(f"{CONTAINER}.resources.requests.memory", "1.5e3")),
     ("a sleep of no time", put(f"{CONTAINER}.lifecycle.preStop.sleep.seconds", 0)),
     ("a range of ports", put(f"{OPEN}.egress[1].ports[0].endPort", 3310)),
+    ("an exception from a range", put(f"{OPEN}.egress[1].to[0].ipBlock.except", ["10.20.1.0/24"])),
+    ("a regular expression as a path", put("Ingress/api spec.rules[0].http.paths[0]", _regex_path())),
     ("a wildcard host", put("Ingress/api spec.rules[0].host", "*.example.com")),
     ("a port's name of 15", put(f"{CONTAINER}.ports[1].name", "abcdefghijklmn1")),
 ]

@@ -21,6 +21,7 @@ BUDGET = "PodDisruptionBudget/api spec"
 OPEN = "NetworkPolicy/api spec"
 DIGEST = f"registry.example.com/api@sha256:{'0' * 64}"
 LABELS = "app.kubernetes.io"
+NGINX, TRAEFIK = "nginx.ingress.kubernetes.io", "traefik.ingress.kubernetes.io"
 
 
 def _rename(objects: list[Object], name: str, to: str) -> None:
@@ -65,6 +66,7 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW014", put(f"{POD}.volumes[0].projected", {"sources": [{"serviceAccountToken": {"path": "token"}}]})),
     ("SW015", put(f"{POD}.serviceAccountName", "default")),
     ("SW015", put(f"{POD}.serviceAccountName", GONE)),
+    ("SW016", put(f"{POD}.priorityClassName", "system-node-critical")),
     ("SW101", put(f"{CONTAINER}.resources.limits.ephemeral-storage", GONE)),
     ("SW101", put(f"{CONTAINER}.resources.requests", GONE)),
     ("SW102", put(f"{CONTAINER}.resources.requests.memory", "64Mi")),
@@ -160,6 +162,17 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW407", put("HTTPRoute/web spec.hostnames", ["www"])),
     ("SW407", put("HTTPRoute/web spec.hostnames", GONE)),
     ("SW408", lambda objects: objects.append({**named(objects, "Ingress/api"), "metadata": {"name": "second"}})),
+    ("SW409", put(f"{OPEN}.egress[0].to[0]", {"ipBlock": {"cidr": "0.0.0.0/0"}})),
+    ("SW409", put(f"{OPEN}.egress[0].to[0]", {"ipBlock": {"cidr": "169.254.169.254/32"}})),
+    ("SW409", put(f"{OPEN}.egress[0].to[0]", {"ipBlock": {"cidr": "fd00::/8"}})),
+    (
+        "SW409",
+        put(f"{OPEN}.egress[0].to[0]", {"ipBlock": {"cidr": "169.254.0.0/16", "except": ["169.254.169.254/32"]}}),
+    ),
+    ("SW410", put(f"Ingress/api metadata.annotations.'{NGINX}/ssl-redirect'", "false")),
+    ("SW410", put(f"Ingress/api metadata.annotations.'{NGINX}/configuration-snippet'", "return 200;\n")),
+    ("SW410", put(f"Ingress/api metadata.annotations.'{TRAEFIK}/router.tls'", "False")),
+    ("SW410", put(f"Ingress/api metadata.annotations.'{TRAEFIK}/router.entrypoints'", "websecure, web")),
     ("SW501", put("ConfigMap/api-env data.DB_PASSWORD", "hunter2")),
     ("SW501", put("ConfigMap/api-env data.apiToken", "12345678")),
     ("SW501", put("ConfigMap/api-env data.DATABASE_URL", "postgres://api:hunter2@db:5432/api")),

@@ -18,6 +18,28 @@ WEB = {
 }
 GATEWAY = {"host": "api.example.com", "gateway": {"name": "public", "namespace": "ingress"}}
 STORE = {"name": "vault", "entries": "maps", "path": "slipway/prod", "versions": {"signing-key": "2"}}
+IMAGE = f"registry.example.com/tools@sha256:{'0' * 64}"
+CUSTOMIZED = {
+    "serviceAccount": {"annotations": {"iam.gke.io/gcp-service-account": "api@shops.iam.gserviceaccount.com"}},
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"key": "dedicated", "value": "api", "effect": "NoExecute", "tolerationSeconds": 60}],
+    "priorityClass": "high",
+    "initContainers": {"fill": {"image": IMAGE, "command": ["/fill"], "mounts": {"geo": "/geo"}}},
+    "sidecars": {"proxy": {"image": IMAGE, "ports": {"proxy": 9901}, "probe": {"port": 9901, "tcp": True}}},
+    "volumes": {
+        "geo": {"mountPath": "/var/geo", "emptyDir": "64Mi", "readOnly": True},
+        "terms": {"mountPath": "/etc/terms", "configMap": "terms"},
+        "uploads": {"mountPath": "/var/uploads", "claim": "uploads"},
+    },
+    "pullSecrets": ["hub"],
+    "patch": {
+        "Deployment": {"spec": {"minReadySeconds": 5, "template": {"spec": {"affinity": None}}}},
+        "Job": {"spec": {"ttlSecondsAfterFinished": 600}},
+        "CronJob": {"spec": {"suspend": True}},
+        "Service": {"spec": {"ports": [{"name": "http", "appProtocol": "http"}]}},
+        "NetworkPolicy": {"metadata": {"labels": {"team": "shops"}}},
+    },
+}
 
 # Name -> stack file it starts from, and the changes to it.
 VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -41,6 +63,13 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "registry": ("staging", {"registry": {"username": "robot$puller"}}),
     "fixed-replicas": ("staging", {"services.api.autoscaling": None, "services.api.replicas": 3}),
     "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),
+    "customized-pods": (
+        "prod",
+        {
+            **{f"services.api.{key}": value for key, value in CUSTOMIZED.items()},
+            "services.api.schedules": {"report": SCHEDULE},
+        },
+    ),
     "bare": ("dev", {f"services.api.{key}": None for key in ("ingress", "file", "secrets", "env")}),
 }
 # All of them at once.

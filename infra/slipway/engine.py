@@ -108,6 +108,29 @@ def observe(
     monitor.RegisterResource, monitor.SignalAndWaitForShutdown = observed_register, observed_finish
 
 
+Amend: TypeAlias = Callable[[str, str, Any], Any]
+"""Takes the type, the logical name and the inputs of a resource, and returns the inputs to register."""
+
+
+def amend(component: str, changed: Amend) -> None:
+    """Change what is registered right below a component, given as `type::name`, from now on.
+
+    The engine, the recorder and those that `observe` before only ever see the changed inputs. An exception of `changed`
+    ends the program.
+    """
+    monitor: Any = get_monitor()
+    register: Callable[[Any], Any] = monitor.RegisterResource
+
+    def amended_register(request: Any) -> Any:
+        if request.parent.endswith(f"::{component}") or request.parent.endswith(f"${component}"):
+            inputs = MessageToDict(request.object)
+            request.object.Clear()
+            request.object.update(changed(request.type, request.name, inputs))
+        return register(request)
+
+    monitor.RegisterResource = amended_register
+
+
 def is_secret(value: Any) -> bool:
     """Return whether a value is marked as secret, on the wire or in the state."""
     return isinstance(value, dict) and value.get(_special_sig_key) == _special_secret_sig

@@ -39,7 +39,7 @@ class Environment(pulumi.ComponentResource):
         self.namespace = self._namespace(settings)
         self._quota(settings.quota)
         self._defaults()
-        network.deny_by_default(self.namespace, self._child)
+        network.deny_by_default(self.namespace, settings.cluster.dns, self._child)
         if any(variant.challenge_hosts for variant in self._variants):
             network.allow_acme_challenges(self.namespace, settings.cluster, self._child)
         self.pull_secret = self._pull_secret(settings) if settings.registry_logins else None

@@ -37,6 +37,10 @@ CONTRACT = "slipway/contract"
 SHUTDOWN_SECONDS = "slipway/shutdown-seconds"
 SECRET_VARIABLES = "slipway/secret-variables"
 SHARED_PROBE = "slipway/shared-probe"
+# Annotation of objects that need others which the stack does not declare, such as `ConfigMap/geo-database`.
+EXTERNAL = "slipway/external"
+# Ends the regular expression of a prefix of paths: the prefix itself and everything below it, in the second group.
+REGEX_BELOW = "(/|$)(.*)"
 # 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.
 HASH_LENGTH = 8
 

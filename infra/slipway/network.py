@@ -10,7 +10,7 @@ from pulumi_kubernetes import meta, networking
 
 from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
-from slipway.settings.sections.network import Egress
+from slipway.settings.sections.network import Dns, Egress, metadata_in
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.sections.stores import StoreSection
@@ -21,15 +21,18 @@ Port = networking.v1.NetworkPolicyPortArgs
 SOLVERS = "acme-solvers"
 # The port on which cert-manager's solver pods listen.
 SOLVER_PORT = 8089
-DNS_PORTS = [Port(port=53, protocol=protocol) for protocol in ("UDP", "TCP")]
+DNS_PORT = 53
 
 
-def deny_by_default(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) -> None:
+def deny_by_default(namespace: pulumi.Input[str], dns: Dns, opts: pulumi.ResourceOptions) -> None:
     """Deny all connections to and from the pods of the namespace, except queries to the cluster's DNS."""
-    dns = Peer(
-        namespace_selector=_namespace("kube-system"),
-        pod_selector=meta.v1.LabelSelectorArgs(match_labels={"k8s-app": "kube-dns"}),
+    pods = Peer(
+        namespace_selector=_namespace(dns.namespace),
+        pod_selector=meta.v1.LabelSelectorArgs(match_labels=dns.pod_labels),
     )
+    queries = [_queries([pods], dns.port)]
+    if dns.cidrs:
+        queries.append(_queries([_addresses(cidr) for cidr in dns.cidrs], DNS_PORT))
     networking.v1.NetworkPolicy(
         "default-deny",
         metadata=meta.v1.ObjectMetaArgs(
@@ -38,10 +41,17 @@ def deny_by_default(namespace: pulumi.Input[str], opts: pulumi.ResourceOptions) 
         spec=networking.v1.NetworkPolicySpecArgs(
             pod_selector=meta.v1.LabelSelectorArgs(),
             policy_types=["Ingress", "Egress"],
-            egress=[networking.v1.NetworkPolicyEgressRuleArgs(to=[dns], ports=DNS_PORTS)],
+            egress=queries,
         ),
         opts=opts,
     )
+
+
+def _queries(
+    servers: list[networking.v1.NetworkPolicyPeerArgs], port: int
+) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    ports = [_port(port, protocol) for protocol in ("UDP", "TCP")]
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=servers, ports=ports)
 
 
 def allow_acme_challenges(namespace: pulumi.Input[str], cluster: Cluster, opts: pulumi.ResourceOptions) -> None:
@@ -165,10 +175,13 @@ def _inside(name: str, *ports: int) -> networking.v1.NetworkPolicyEgressRuleArgs
 
 
 def _outside(egress: Egress) -> networking.v1.NetworkPolicyEgressRuleArgs:
-    block = networking.v1.IPBlockArgs(cidr=egress.cidr)
-    return networking.v1.NetworkPolicyEgressRuleArgs(
-        to=[Peer(ip_block=block)], ports=[_port(port, egress.protocol, egress.last_port) for port in egress.ports]
-    )
+    ports = [_port(port, egress.protocol, egress.last_port) for port in egress.ports]
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[_addresses(egress.cidr)], ports=ports)
+
+
+def _addresses(cidr: str) -> networking.v1.NetworkPolicyPeerArgs:
+    """Return a range of addresses to connect to, without those of a cloud's metadata."""
+    return Peer(ip_block=networking.v1.IPBlockArgs(cidr=cidr, except_=metadata_in(cidr) or None))
 
 
 def _port(port: int, protocol: str = "TCP", last: int | None = None) -> networking.v1.NetworkPolicyPortArgs:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pulumi
 from pulumi_kubernetes import meta
 
-from slipway.naming import SELECTOR, TRACK, labels, selector
+from slipway.naming import EXTERNAL, SELECTOR, TRACK, labels, selector
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
 
@@ -47,6 +47,12 @@ class Scope:
     def selector_annotation(self) -> dict[str, str]:
         """The annotation of objects that select its pods by the labels of an adopted Deployment; else empty."""
         return {SELECTOR: ",".join(sorted(self._given_selector))} if self._given_selector else {}
+
+    @property
+    def external_annotation(self) -> dict[str, str]:
+        """The annotation of objects whose pods need objects that others create; else empty."""
+        service = self.settings.services.get(self.name)
+        return {EXTERNAL: ",".join(service.external_objects)} if service and service.external_objects else {}
 
     @property
     def _given_selector(self) -> dict[str, str]:

@@ -34,16 +34,16 @@ def distance(left: str, right: str) -> int:
     return row[-1]
 
 
-_NODES = "which nodes pods run on is no setting; they are spread over nodes and zones"
+_NODES = "`nodeSelector` and `tolerations` choose nodes; pods are spread over them; the rest stands in `patch`"
 _USER = "`user` is the number of the user and group that the app runs as"
 _HARDENED = "every pod is as closed as Pod Security `restricted` demands, and nothing opens it"
-_ACCOUNT = "each service has an account of its own, without rights or token"
+_ACCOUNT = "each service has an account of its own, without rights or token; `serviceAccount` gives it annotations"
 _IMAGE = "`image` of a service names one of slipway:images; slipway:image is for all services"
 _VOLUMES = (
-    "a pod mounts what `file` and `secrets` say, and may write to `scratch`; data is kept in slipway:mysql and "
+    "`volumes` and `scratch` are folders beside those of `file` and `secrets`; data is kept in slipway:mysql and "
     "slipway:redis"
 )
-_ONE_CONTAINER = "a pod has one container, of the image of slipway:image"
+_CONTAINERS = "`initContainers` and `sidecars` run beside the app"
 _PROBES = "`probes` has `startup`, `ready` and `live`; `startupSeconds` says how long a start may take"
 _DRAIN = "`drain` says how a pod leaves"
 _SIZE = "`cpu` is the request, `cpuLimit` its limit, `memory` both"
@@ -54,24 +54,26 @@ _VARIABLES = (
 _SCALING = "`autoscaling` has `min`, `max` and `cpuPercent`"
 _ROLLOUT = "a rollout starts a new pod before an old one goes; `rollout: canary` tries a new version first"
 _LABELS = "labels and annotations are the program's own"
+_ANNOTATIONS = "`ingress.annotations` and `serviceAnnotations` are there; all others are the program's own"
 _PORTS = "`ports` says where the app listens; its Service has port 80"
 _JOBS = "`migration` is a job before each release, `schedules` are jobs by the clock"
 _NETWORK = "`needs` and `egress` open connections; all others are closed"
 _NAMES = "names in the network are those of the cluster"
 
 _INSTEAD = {
-    _NODES: "nodeSelector nodeName tolerations affinity nodeAffinity podAffinity podAntiAffinity schedulerName "
-    "topologySpreadConstraints priorityClassName runtimeClassName overhead",
+    _NODES: "nodeName affinity nodeAffinity podAffinity podAntiAffinity schedulerName topologySpreadConstraints "
+    "runtimeClassName overhead",
     _HARDENED: "securityContext podSecurityContext containerSecurityContext capabilities privileged "
     "runAsNonRoot readOnlyRootFilesystem allowPrivilegeEscalation seccompProfile hostNetwork "
     "hostPID hostIPC hostPort hostPath",
     _USER: "runAsUser runAsGroup fsGroup",
-    _ACCOUNT: "serviceAccount serviceAccountName automountServiceAccountToken rbac",
+    _ACCOUNT: "automountServiceAccountToken rbac",
     _IMAGE: "tag imagePullPolicy",
-    "slipway:registry and slipway:registries say who pulls images": "imagePullSecrets imagePullSecret",
-    _VOLUMES: "volumes volumeMounts volumeClaimTemplates persistence extraVolumes extraVolumeMounts mountPath subPath "
+    "slipway:registry and slipway:registries say who pulls images, `pullSecrets` who pulls others": "imagePullSecrets "
+    "imagePullSecret",
+    _VOLUMES: "volumeMounts volumeClaimTemplates persistence extraVolumes extraVolumeMounts mountPath subPath "
     "emptyDir persistentVolumeClaim",
-    _ONE_CONTAINER: "containers initContainers sidecars extraContainers",
+    _CONTAINERS: "containers extraContainers",
     _PROBES: "livenessProbe readinessProbe startupProbe healthcheck healthCheckPath",
     _DRAIN: "lifecycle preStop postStart terminationGracePeriodSeconds minReadySeconds",
     _SIZE: "requests limits cpuRequest memoryLimit memoryRequest",
@@ -83,8 +85,10 @@ _INSTEAD = {
     "targetMemoryUtilizationPercentage averageUtilization behavior scaling keda",
     _ROLLOUT: "strategy updateStrategy deploymentStrategy maxSurge maxUnavailable rollingUpdate revisionHistoryLimit",
     "`progressSeconds` says when a rollout has failed": "progressDeadlineSeconds",
-    _LABELS: "labels annotations podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride "
-    "matchLabels",
+    _LABELS: "labels podLabels podAnnotations metadata commonLabels nameOverride fullnameOverride matchLabels",
+    _ANNOTATIONS: "annotations ingressAnnotations",
+    "`stripPrefix` has the controller strip it": "rewriteTarget rewrite pathRewrite stripPath",
+    "`paths` and `hosts` are lists of text": "rules",
     _PORTS: "containerPort containerPorts targetPort nodePort servicePort serviceType loadBalancer",
     _JOBS: "job jobs cronJob cronJobs hooks restartPolicy concurrencyPolicy suspend",
     "`cron` says when": "schedule",

@@ -22,6 +22,7 @@ from slipway.ops.changes.verdict import Class
 from slipway.ops.program.recorder import UnknownStackError, stacks
 from tests.conftest import Declare, declared, recorded
 from tests.paths import PROJECT, REPOSITORY
+from tests.variants import model
 
 PARTS = [*(PROJECT / part for part in ("app", "stacks", "Pulumi.yaml")), REPOSITORY / "infra", REPOSITORY / "README.md"]
 COMMENT = Path(__file__).parent / "verdicts" / "comment.md"
@@ -156,6 +157,19 @@ def test_a_new_value_of_a_secret_rolls_the_pods_that_read_it(
     assert {verdict.change.name for verdict in changed} == readers
     assert {verdict.primary for verdict in changed} == {Class.ROLLS_PODS}
     assert "aaaa" not in str(changed)
+
+
+def test_a_new_password_of_any_registry_is_seen_in_the_login_of_all_of_them(tmp_path: Path, sdk: None):
+    def with_password(text: str) -> Model:
+        file = tmp_path / "Pulumi.dev.yaml"
+        lines = ("registry-example-com: {secure: v1:same}", f"ghcr-io: {{secure: {text}}}")
+        file.write_text("config:\n" + "".join(f"  slipway:registry-password-{line}\n" for line in lines))
+        declared = [[r.urn, r.type, r.name, r.inputs, r.options] for r in model("images").resources]
+        return stack_models.model_of(declared, file)
+
+    found = classify_all(compare(with_password("v1:aaaa"), with_password("v1:bbbb")))
+    [changed] = [verdict for verdict in found if verdict.primary is not Class.NO_OP]
+    assert changed.change.name == "Secret/registry"
 
 
 EDITS: dict[str, dict[str, Any]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import socket
 import ssl
 import threading
@@ -50,8 +51,9 @@ def notes_for(folder: CertificateFolder, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 def serve(listening: socket.socket, context: ssl.SSLContext) -> None:
-    with suppress(OSError):  # nobody has asked
-        serve_one(listening, context)
+    with suppress(OSError):  # the socket is closed
+        while True:
+            serve_one(listening, context)
 
 
 def api_server(folder: CertificateFolder, stored: str) -> Callable[[httpx2.Request], httpx2.Response]:
@@ -60,7 +62,7 @@ def api_server(folder: CertificateFolder, stored: str) -> Callable[[httpx2.Reque
     def answer(request: httpx2.Request) -> httpx2.Response:
         if not stored:
             return httpx2.Response(403, json={"message": "secrets is forbidden"})
-        assert request.url.path.endswith("/secrets/api-tls")
+        assert "/secrets/api-tls" in request.url.path
         chain = folder.certificate(stored).read_bytes() + folder.certificate("ca").read_bytes()
         return httpx2.Response(200, json={"data": {"tls.crt": base64.b64encode(chain).decode()}})
 
@@ -93,3 +95,13 @@ def test_a_host_that_does_not_answer_delays_nothing(folder: CertificateFolder, m
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(certificates, "PORT", silent.getsockname()[1])
         assert ServedCertificates(settings("dev", INGRESS)).notes(cluster(api_server(folder, "ours"), INGRESS)) == []
+
+
+def test_each_host_is_compared_with_the_secret_of_its_own_certificate(notes_for: Callable[..., list[str]]):
+    ingress = {"services.api.ingress": {"hosts": [OURS, "www.slipway.localhost"], "tls": {"issuer": "local-ca"}}}
+    notes = notes_for("theirs", ingress=ingress)
+    secrets = [re.findall(r"https://(\S+) .* of Secret/([a-z0-9-]+):", note) for note in notes]
+    [[(first, of_first)], [(second, of_second)]] = secrets
+    assert (first, of_first) == (OURS, "api-tls")
+    assert second == "www.slipway.localhost"
+    assert of_second.startswith("api-tls-")

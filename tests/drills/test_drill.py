@@ -23,7 +23,7 @@ from slipway.ops.drills.traffic import Measurement
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
 from tests import namespace as ns
-from tests.api_server import ApiServer, cluster
+from tests.api_server import ApiServer, cluster, settings
 from tests.drills.fake_stack import TWO_PODS, FakeStack
 
 pytestmark = pytest.mark.usefixtures("no_time_passes")
@@ -232,3 +232,10 @@ def test_traffic_goes_to_the_path_that_the_service_says_answers(monkeypatch: pyt
 def test_an_unreachable_cluster_is_refused_for_drills():
     with pytest.raises(ClusterError):
         drill.require_settled(cluster(ApiServer(is_down=True)))
+
+
+def test_drills_send_their_requests_to_the_first_host_below_a_prefix_that_is_stripped():
+    hosts = {"hosts": ["a.example.com", "b.example.com"], "path": "/shop", "className": "traefik"}
+    for strip, url in ((True, "http://a.example.com/shop/v1/shops"), (False, "http://a.example.com/v1/shops")):
+        stack = settings("dev", {"services.api.ingress": {**hosts, "stripPrefix": strip}})
+        assert drill.target(stack, "api").url == url

@@ -92,7 +92,7 @@ def test_an_app_that_does_not_compile_is_reported_with_the_output_of_the_compile
 
 def test_without_go_the_message_names_the_other_builder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(pulumi.RunError, match=r"no `go` on the PATH. Install Go, or set slipway:image.builder: docker"):
+    with pytest.raises(pulumi.RunError, match=r"no `go` on the PATH. Install Go, or set builder: docker"):
         build(write_app(tmp_path / "app"), monkeypatch)
 
 

@@ -17,6 +17,7 @@ from slipway.ops.releases import rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.history import HistoryRow
 from slipway.releases import Release
+from slipway.rules.house_rules import check
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
 from slipway.settings.source_files import read_defaults
@@ -106,6 +107,10 @@ def test_pods_jobs_and_schedules_run_the_image_of_their_service(project: Path):
     ]
     assert f"ghcr.io/acme/cart:{label}@sha256:" in program.outputs["images"]["cart"]
     assert not {"image", "version"} & program.outputs.keys()
+
+
+def test_several_images_keep_every_house_rule(project: Path):
+    assert check(list(two().manifests().values()), "dev") == []
 
 
 def test_a_dockerfile_is_built_as_it_is(project: Path):
@@ -310,6 +315,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"images.shop.files": {"etc/motd": "motd"}}, "images.shop: files needs builder: daemonless"),
     ({"images.shop.platforms": ["linux/amd64", "linux/arm64"]}, "images.shop: platforms needs builder: daemonless"),
     ({"images.shop.builder": "daemonless", "images.shop.args": {"A": "b"}}, "images.shop: args needs builder: docker"),
+    (
+        {"images.shop.cache": "registry.example.com/c", "images.shop-cache": IMAGES["shop"]},
+        "images.shop.cache: would be the resource shop-cache",
+    ),
     ({"images.in-force-x": IMAGES["shop"]}, "images.in-force-x: names that begin with in-force are taken"),
     ({"registry": {"username": "me"}}, "registry: is the login of one registry, and the images are in ghcr.io, reg"),
     ({"registry": {"username": "me"}, "registries": LOGINS}, "registries: slipway:registry is set too"),

@@ -105,12 +105,12 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
         _write(file, public_gateway())
         ingress_kubectl("apply", "-f", str(file))
         file.unlink()
-        _restart_with([*arguments, "--providers.kubernetesgateway=true"])
+        restart_with([*arguments, "--providers.kubernetesgateway=true"])
         ingress_kubectl("wait", "gateway/public", "--for=condition=Programmed", "--timeout=60s")
         yield
     finally:
         up()
-        _restart_with(arguments)
+        restart_with(arguments)
         for kind in ("gateway/public", "secret/public", "clusterrole/slipway:gateway"):
             ingress_kubectl("delete", kind, "--ignore-not-found")
         ingress_kubectl("delete", "clusterrolebinding/slipway:gateway", "--ignore-not-found")
@@ -122,7 +122,8 @@ def _write(file: Path, objects: list[dict[str, Any]]) -> None:
     file.write_text(yaml.safe_dump_all(objects))
 
 
-def _restart_with(arguments: list[str]) -> None:
+def restart_with(arguments: list[str]) -> None:
+    """Restart Traefik with other arguments."""
     path = "/spec/template/spec/containers/0/args"
     patch = json.dumps([{"op": "replace", "path": path, "value": arguments}])
     ingress_kubectl("patch", "deployment", "traefik", "--type=json", "-p", patch)

@@ -137,3 +137,21 @@ def test_no_other_module_of_the_program_uses_the_inside_of_the_sdk():
     ]
     del used["slipway/ops/program/recorder.py"]  # what it uses is in test_engine_contract.py
     assert {file: names for file, names in used.items() if names} == {}
+
+
+def test_a_component_changes_what_is_registered_below_it_before_anything_else_sees_it(run: Run):
+    seen: list[Any] = []
+
+    def amended(type_: str, name: str, inputs: Any) -> Any:
+        return {**inputs, "data": {**inputs["data"], "by": f"{type_} {name}"}}
+
+    def program() -> None:
+        engine.observe(registering=lambda _, inputs: seen.append(inputs.get("data")))
+        engine.amend("test:index:Part::one", amended)
+        for part in ("one", "another-one"):
+            below = pulumi.ResourceOptions(parent=pulumi.ComponentResource("test:index:Part", part))
+            core.v1.ConfigMap(f"of-{part}", data={"for": part}, opts=below)
+
+    run(program)
+    registered = sorted((data for data in seen if data), key=lambda data: data["for"])
+    assert registered == [{"for": "another-one"}, {"for": "one", "by": "kubernetes:core/v1:ConfigMap of-one"}]

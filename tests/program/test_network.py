@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from slipway.ops.program.recorder import Program, stacks
-from tests.conftest import WITHOUT_STORES, Changed, Declare
+from slipway.rules.house_rules import check
+from tests.conftest import API_ONLY, WITHOUT_STORES, Changed, Declare
 
 
 def policy(program: Program, name: str) -> dict[str, Any]:
@@ -93,6 +94,72 @@ def test_load_balancers_may_connect_by_their_addresses_to_services_with_an_ingre
     program = changed("dev", changes)
     assert {"ipBlock": {"cidr": "10.30.0.0/16"}} in peers(policy(program, "web")["ingress"], "from")
     assert not policy(program, "inner").get("ingress")
+
+
+DNS_PORTS = {("UDP", 53), ("TCP", 53)}
+
+
+def queries(program: Program) -> list[tuple[list[dict[str, Any]], set[tuple[str, int]]]]:
+    """Return the servers that every pod may ask for names, with protocols and ports."""
+    rules = policy(program, "default-deny")["egress"]
+    return [(rule["to"], {(port["protocol"], port["port"]) for port in rule["ports"]}) for rule in rules]
+
+
+@pytest.mark.feature("E5", part="DNS by namespace, labels and port")
+def test_dns_may_have_another_namespace_labels_and_port(changed: Changed):
+    labels = {"dns.operator.openshift.io/daemonset-dns": "default"}
+    program = changed(
+        "dev", {"cluster.dns": {"namespace": "openshift-dns", "podLabels": labels, "port": 5353}, **API_ONLY}
+    )
+    [(servers, ports)] = queries(program)
+    namespace = {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}
+    assert servers == [{"namespaceSelector": namespace, "podSelector": {"matchLabels": labels}}]
+    assert ports == {("UDP", 5353), ("TCP", 5353)}
+    assert check(list(program.manifests().values()), "dev") == []
+
+
+@pytest.mark.feature("E5", part="DNS by address")
+def test_dns_may_also_answer_on_an_address_of_each_node(changed: Changed):
+    """NodeLocal DNSCache runs in the network of its node, where no label selects it."""
+    program = changed("dev", {"cluster.dns.cidrs": ["169.254.20.10/32"], **API_ONLY})
+    (_, pods), (addresses, ports) = queries(program)
+    assert addresses == [{"ipBlock": {"cidr": "169.254.20.10/32"}}]
+    assert pods == ports == DNS_PORTS
+    assert check(list(program.manifests().values()), "dev") == []
+
+
+@pytest.mark.feature("E5", part="cloud metadata stays closed")
+@pytest.mark.parametrize(
+    ("cidr", "closed"),
+    [
+        ("0.0.0.0/0", ["169.254.169.254/32", "169.254.170.2/32"]),
+        ("169.254.0.0/16", ["169.254.169.254/32", "169.254.170.2/32"]),
+        ("169.254.169.0/24", ["169.254.169.254/32"]),
+        ("::/0", ["fd00:ec2::254/128"]),
+        ("10.0.0.0/8", None),
+        ("169.254.20.10/32", None),
+    ],
+)
+def test_a_range_that_holds_a_cloud_s_metadata_is_opened_without_it(
+    changed: Changed, cidr: str, closed: list[str] | None
+):
+    program = changed("dev", {"services.api.egress": [{"cidr": cidr, "ports": [443]}], **API_ONLY})
+    [block] = [peer["ipBlock"] for peer in peers(policy(program, "api")["egress"], "to") if "ipBlock" in peer]
+    assert (block["cidr"], block.get("except")) == (cidr, closed)
+    assert check(list(program.manifests().values()), "dev") == []
+
+
+def test_the_range_of_a_managed_store_is_opened_without_metadata_too(changed: Changed):
+    store = {"source": "managed", "host": "db.example.com", "database": "shop", "user": "shop", "cidr": "0.0.0.0/0"}
+    program = changed("dev", {**API_ONLY, **WITHOUT_STORES, "postgres": store, "services.api.needs": ["postgres"]})
+    [rule] = policy(program, "api")["egress"]
+    assert rule["to"][0]["ipBlock"]["except"] == ["169.254.169.254/32", "169.254.170.2/32"]
+
+
+def test_metadata_that_a_stack_file_names_itself_breaks_a_house_rule(changed: Changed):
+    """GKE hands out the identity of a workload there: who needs that, waives the rule with a reason and a day."""
+    program = changed("dev", {"services.api.egress": [{"cidr": "169.254.169.254/32", "ports": [80]}], **API_ONLY})
+    assert [finding.rule for finding in check(list(program.manifests().values()), "prod")].count("SW409") == 1
 
 
 ISSUED = {"services.api.ingress": {"host": "api.example.com", "tls": {"issuer": "letsencrypt"}}}

@@ -196,6 +196,16 @@ def test_a_build_without_its_parent_is_not_put_back():
     assert engine_state.keep_built_images(state(resource(JOB, "j")), before) == state(resource(JOB, "j"))
 
 
+def test_of_several_images_those_are_put_back_that_the_release_has_too():
+    cart = BUILD.replace("::api", "::cart"), PARENT.replace("::api", "::cart")
+    before = state(
+        resource(PARENT, "p"), resource(cart[1], "p2"), resource(BUILD, "b", parent=PARENT),
+        resource(cart[0], "b2", parent=cart[1]),
+    )  # fmt: skip
+    found = engine_state.keep_built_images(state(resource(PARENT, "p"), resource(JOB, "j")), before)
+    assert [one for one, _ in ids(found)] == ["p", "b", "j"]
+
+
 def test_the_state_goes_back_to_the_engine_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "pulumi").write_text(f'#!/bin/sh\necho "$@" > "{tmp_path}/arguments"\ncat > "{tmp_path}/given"\n')
     (tmp_path / "pulumi").chmod(0o755)

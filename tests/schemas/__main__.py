@@ -15,11 +15,14 @@ from slipway.schemas import CUSTOM, custom_file
 DEFINITIONS = {
     "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
     "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_externalsecrets.yaml",
+    "github.com/traefik/traefik/v3@v3.7.13": (
+        "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml"
+    ),
 }
 
 
 def main() -> None:
-    """Write one file per kind, for its version v1."""
+    """Write one file per kind, for the version that is stored: v1 where there is one."""
     for module, path in DEFINITIONS.items():
         downloaded = subprocess.run(
             ["go", "mod", "download", "-json", module],
@@ -29,10 +32,10 @@ def main() -> None:
             check=True,
         )
         definition = yaml.safe_load((Path(json.loads(downloaded.stdout)["Dir"]) / path).read_text())["spec"]
-        [version] = [version for version in definition["versions"] if version["name"] == "v1"]
+        [version] = [version for version in definition["versions"] if version["storage"]]
         schema = {"$comment": f"{path} of Go module {module}, without descriptions, unknown fields refused."}
         schema |= _strict(version["schema"]["openAPIV3Schema"])
-        file = custom_file(f"{definition['group']}/v1", definition["names"]["kind"])
+        file = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
         file.write_text(json.dumps(schema, indent=1) + "\n")
         print(file.relative_to(CUSTOM.parent.parent))
 

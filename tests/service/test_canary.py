@@ -80,6 +80,15 @@ def test_a_canary_runs_the_new_image_with_the_new_settings_and_its_own_configura
     assert manifests["Deployment", "api"]["spec"]["template"]["spec"]["containers"][0]["image"] != container["image"]
 
 
+def test_a_canary_has_the_nodes_and_the_patch_of_the_new_version_and_the_release_beside_it_its_own():
+    patch = {"Deployment": {"spec": {"template": {"spec": {"hostname": "tried"}}}}}
+    changes = {"services.api.nodeSelector": {"disk": "ssd"}, "services.api.patch": patch}
+    _, during = tried("prod", {"services.api.nodeSelector": {"disk": "hdd"}}, {**NEXT, **changes})
+    specs = [during.manifests()["Deployment", name]["spec"]["template"]["spec"] for name in ("api-canary", "api")]
+    assert [spec["nodeSelector"] for spec in specs] == [{"disk": "ssd"}, {"disk": "hdd"}]
+    assert [spec.get("hostname") for spec in specs] == ["tried", None]
+
+
 def test_without_a_gateway_the_service_selects_the_pods_of_a_canary_and_the_deployment_does_not():
     _, during = tried("prod", {}, NEXT)
     labels = pod_labels(during, "api-canary")

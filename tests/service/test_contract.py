@@ -155,6 +155,14 @@ def test_one_health_endpoint_for_all_probes_is_allowed_by_name_and_said_in_each_
     }
 
 
+def test_an_app_that_answers_no_path_is_asked_for_connections_only(changed: Changed):
+    program = changed("prod", settings_of({**SHOP, "probes": {"ready": {"tcp": True}}}))
+    container = container_of(program)
+    probes = [container[f"{name}Probe"]["tcpSocket"] for name in ("startup", "readiness", "liveness")]
+    assert probes == [{"port": "http"}] * 3
+    assert findings(program) == set()
+
+
 # Size, user, folders, shutdown
 
 

@@ -109,16 +109,16 @@ EDITS: dict[str, list[Row]] = {
         ("path: /v1", "path: /.", "services.api.ingress.path", "a path without //, /./ and /../"),
         (
             "    api:\n",
-            f"    web: {{ingress: {{{HOST}, path: /, tls: {{issuer: dev-ca}}}}}}\n    api:\n",
+            f"    web: {{ingress: {{{HOST}, path: /, tls: {{issuer: other-ca}}}}}}\n    api:\n",
             "services.web.ingress.tls",
             "has a certificate already, that of api; one of the two would be served. Take the same one. Example: tls: "
-            "{secretName: api-tls}",
+            "{issuer: dev-ca}",
         ),
         (
             "    api:\n",
             f"    web: {{ingress: {{{HOST}, path: /, tls: {{secretName: other}}}}}}\n    api:\n",
             "services.web.ingress.tls",
-            "Example: tls: {secretName: api-tls}",
+            "Example: tls: {issuer: dev-ca}",
         ),
     ],
     "not legal for Kubernetes": [
@@ -152,6 +152,15 @@ EDITS: dict[str, list[Row]] = {
         ("ports: [3306]", "ports: [9], protocol: udp", "services.api.egress.0.protocol", "'TCP', 'UDP' or 'SCTP'"),
         ("context: dev", "context: dev\n    ingressCidrs: [0.0.0.0/0]", "cluster", "0.0.0.0/0 is everybody"),
         ("context: dev", "context: dev\n    ingressCidrs: [10.0.0.1]", "cluster.ingressCidrs.0", "range of addresses"),
+        ("context: dev", "context: dev\n    dns: {cidrs: [0.0.0.0/0]}", "cluster.dns", "0.0.0.0/0 is everybody"),
+        (
+            "context: dev",
+            "context: dev\n    dns: {cidrs: [169.254.20.10]}",
+            "cluster.dns.cidrs.0",
+            "range of addresses",
+        ),
+        ("context: dev", "context: dev\n    dns: {podLabels: {}}", "cluster.dns.podLabels", "at least 1 item"),
+        ("context: dev", "context: dev\n    dns: {port: 0}", "cluster.dns.port", "greater than or equal to 1"),
         ("slipway-dev", "slipway-dev\n  slipway:secretStore: {name: vault}", "secretStore.entries", "is required"),
         (
             "slipway-dev",
@@ -186,6 +195,7 @@ EDITS: dict[str, list[Row]] = {
         ("    api:\n", "    default-deny: {}\n    api:\n", "services.default-deny", "there is a NetworkPolicy of"),
         ("    api:\n", "    mysql: {}\n    api:\n", "services.mysql", "the name of a store"),
         ("    api:\n", "    redis: {}\n    api:\n", "services.redis", "the name of a store"),
+        ("    api:\n", "    postgres: {}\n    api:\n", "services.postgres", "the name of a store"),
         (
             "    api:\n",
             f"    api-report: {{schedules: {{x: {{args: [x], {CRON}}}}}}}\n    api:\n",

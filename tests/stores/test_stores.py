@@ -123,7 +123,7 @@ def test_images_that_make_up_has_built_are_read_from_files_and_a_missing_file_is
     image = pod(changed("local", files), "mysql")["containers"][0]["image"]
     assert image.startswith("localhost:5000/slipway/mysql@sha256:")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recorder, "STORES", ())
+        patch.setattr(recorder, "SERVERS", ())
         with pytest.raises(pulumi.RunError, match=r"imageFiles: \S+/mysql is missing or empty; `make up` makes it"):
             declare("local", with_changes("local", files))
 

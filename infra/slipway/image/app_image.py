@@ -21,11 +21,9 @@ from slipway.image.dockerfile import declared_arguments
 from slipway.image.reference import ImageReference, parts
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
 from slipway.project import INFRA
+from slipway.settings.checks.images import CACHE
 from slipway.settings.names import SHORT_FORM
 from slipway.settings.sections.images import Image
-
-# The tag under which a registry keeps the layers for builds on other machines.
-CACHE_TAG = "cache"
 
 
 class AppImage(pulumi.ComponentResource):
@@ -33,6 +31,8 @@ class AppImage(pulumi.ComponentResource):
 
     reference: pulumi.Output[str]
     """`repository:src-<hash>@sha256:<digest>`; without the digest in a preview of a build by Docker."""
+    version: pulumi.Output[str]
+    """`src-<hash>`, or the start of the digest for an image without a tag. The app reports it on /version."""
 
     def __init__(
         self,
@@ -49,8 +49,8 @@ class AppImage(pulumi.ComponentResource):
             used = ImageReference.of(f"{image.repository}{tag}@{image.digest}")
         else:
             used = self._promote(name, str(image.from_))
-        self.used, self.reference = used, used.reference
-        self.register_outputs({"reference": used.reference, "version": used.version})
+        self.reference, self.version = used.reference, used.version
+        self.register_outputs({"reference": self.reference, "version": self.version})
 
     def _build(self, name: str, image: Image, login: docker.RegistryArgs | None) -> ImageReference:
         with file_errors():
@@ -72,7 +72,7 @@ class AppImage(pulumi.ComponentResource):
             platform=image.platform,
             args=build_arguments(image, tag),
             builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
-            cache_from=docker.CacheFromArgs(images=[f"{image.cache}:{CACHE_TAG}"]) if image.cache else None,
+            cache_from=docker.CacheFromArgs(images=[f"{image.cache}:{CACHE}"]) if image.cache else None,
         )
         opts = pulumi.ResourceOptions(parent=self)
         built = docker.Image(name, image_name=f"{image.repository}:{tag}", build=build, registry=login, opts=opts)
@@ -81,8 +81,8 @@ class AppImage(pulumi.ComponentResource):
             # The same build once more, which takes no time, under the name where other machines look for it.
             after = pulumi.ResourceOptions(parent=self, depends_on=[built])
             docker.Image(
-                f"{name}-{CACHE_TAG}",
-                image_name=f"{image.cache}:{CACHE_TAG}",
+                f"{name}-{CACHE}",
+                image_name=f"{image.cache}:{CACHE}",
                 build=build,
                 registry=login,
                 opts=after,

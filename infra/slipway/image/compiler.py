@@ -38,8 +38,8 @@ def compile_program(context: Path, image: Image, version: str) -> None:
         subprocess.run(command, cwd=context, env=environment, check=True, capture_output=True, text=True)
     except FileNotFoundError:
         raise pulumi.RunError(
-            f"{image.context}/ cannot be compiled: there is no `go` on the PATH. Install Go, or set "
-            "slipway:image.builder: docker and target: release."
+            f"{image.context}/ cannot be compiled: there is no `go` on the PATH. Install Go, or "
+            "set builder: docker in the section of the image, without package and target: prebuilt."
         ) from None
     except subprocess.CalledProcessError as error:
         raise pulumi.RunError(_compile_error(error.stderr.strip(), compiler, image.context)) from None

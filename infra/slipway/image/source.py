@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import certifi
 
+from slipway import files
 from slipway.image.compiler import OUTPUT, compile_program
 from slipway.image.dockerfile import last_stage
 from slipway.project import ROOT
@@ -35,7 +36,7 @@ def folder_of_context(image: Image) -> Path:
 def dockerfile_of(image: Image) -> str:
     """Return the text of the Dockerfile; empty if there is none, which a build without a daemon does not need."""
     file = folder_of_context(image) / image.dockerfile
-    return file.read_text() if file.is_file() else ""
+    return files.read_text(file) if file.is_file() else ""
 
 
 def arguments(image: Image) -> dict[str, str]:
@@ -127,7 +128,7 @@ def _ignore_rules(folder: Path, dockerfile: str) -> Iterator[tuple[bool, re.Patt
     """Yield for each pattern of .dockerignore whether it excludes, and what it matches. The last match decides."""
     own = folder / f"{dockerfile}.dockerignore"
     file = own if own.is_file() else folder / ".dockerignore"
-    for line in file.read_text().splitlines() if file.is_file() else ():
+    for line in files.read_text(file).splitlines() if file.is_file() else ():
         pattern = line.strip()
         if pattern and not pattern.startswith("#"):
             excludes = not pattern.startswith("!")

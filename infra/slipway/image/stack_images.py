@@ -27,7 +27,9 @@ class StackImages:
     def of(self, service: str) -> ImageReference:
         """Return what a service runs."""
         name = self._settings.image_of(service)
-        return self._images[name].used if name in self._images else ImageReference.of(name)
+        if image := self._images.get(name):
+            return ImageReference(image.reference, image.version)
+        return ImageReference.of(name)
 
     @property
     def references(self) -> pulumi.Output[dict[str, str]]:

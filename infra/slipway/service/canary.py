@@ -17,7 +17,7 @@ from slipway.image.reference import ImageReference
 from slipway.image.stack_images import StackImages
 from slipway.naming import CANARY
 from slipway.scope import Scope
-from slipway.service import configuration, jobs, pod, traffic
+from slipway.service import configuration, customization, jobs, patches, pod, traffic
 from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
@@ -42,6 +42,7 @@ def declare(
 class Canary(pulumi.ComponentResource):
     """One service of the candidate: its configuration, migration, connections and pods."""
 
+    TYPE = "slipway:index:Canary"
     share: traffic.Share | None
     """Its share of the route; None if the Service of the release selects its pods."""
 
@@ -56,7 +57,7 @@ class Canary(pulumi.ComponentResource):
         addresses: Mapping[str, core.v1.Service],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("slipway:index:Canary", name, None, opts)
+        super().__init__(self.TYPE, name, None, opts)
         current, service = in_force.services[name], candidate.services[name]
         pods = current.canary_pods(service.canary)
         if not pods:
@@ -69,6 +70,7 @@ class Canary(pulumi.ComponentResource):
         scope = Scope(
             name, candidate, environment.namespace, self, environment.retaining, track=CANARY, selected_as=selected_as
         )
+        patches.apply(scope, f"{self.TYPE}::{name}")
 
         config = configuration.declare(scope)
         network.allow_canary(scope, current)
@@ -86,7 +88,7 @@ def _deployment(
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.title,
-        metadata=scope.meta(scope.title, scope.selector_annotation),
+        metadata=scope.meta(scope.title, {**scope.selector_annotation, **scope.external_annotation}),
         spec=apps.v1.DeploymentSpecArgs(
             replicas=pods,
             selector=meta.v1.LabelSelectorArgs(match_labels=scope.selector),
@@ -94,7 +96,7 @@ def _deployment(
             strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=pod.template(scope, image, config),
+            template=customization.added(scope, pod.template(scope, image, config)),
         ),
         opts=scope.child(*after),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pulumi_kubernetes import core
@@ -88,32 +89,36 @@ def _probes(service: Service) -> dict[str, Any]:
     """Return the probes. In an app that follows the contract, readiness fails as soon as the pod drains, and liveness
     asks the process only, never a database."""
     startup, ready, live, _ = service.probes_in_force
+    ports = service.container_ports
     period = (startup.period_seconds if startup else None) or 1
     return {
-        "startup_probe": _probe(startup, period, -(-service.startup_seconds // period)),
-        "readiness_probe": _probe(ready, READY_PERIOD, READY_FAILURES),
-        "liveness_probe": _probe(live, LIVE_PERIOD, LIVE_FAILURES),
+        "startup_probe": _probe(startup, ports, period, -(-service.startup_seconds // period)),
+        "readiness_probe": _probe(ready, ports, READY_PERIOD, READY_FAILURES),
+        "liveness_probe": _probe(live, ports, LIVE_PERIOD, LIVE_FAILURES),
     }
 
 
-def _probe(probe: Probe | None, period_seconds: int, failure_threshold: int) -> core.v1.ProbeArgs | None:
+def _probe(
+    probe: Probe | None, ports: Mapping[str, int], period_seconds: int, failure_threshold: int
+) -> core.v1.ProbeArgs | None:
     if probe is None:
         return None
     return core.v1.ProbeArgs(
-        **_check(probe),
+        **_check(probe, ports),
         period_seconds=probe.period_seconds or period_seconds,
         failure_threshold=probe.failure_threshold or failure_threshold,
         timeout_seconds=probe.timeout_seconds,
     )
 
 
-def _check(probe: Probe) -> dict[str, Any]:
+def _check(probe: Probe, ports: Mapping[str, int]) -> dict[str, Any]:
     port: Any = probe.port
     if probe.path is not None:
         return {"http_get": core.v1.HTTPGetActionArgs(path=probe.path, port=port)}
     if probe.tcp:
         return {"tcp_socket": core.v1.TCPSocketActionArgs(port=port)}
-    return {"grpc": core.v1.GRPCActionArgs(port=port, service=probe.grpc or None)}
+    # The only check whose port has no name in Kubernetes.
+    return {"grpc": core.v1.GRPCActionArgs(port=ports[str(probe.port)], service=probe.grpc or None)}
 
 
 def _lifecycle(pre_stop_seconds: int) -> core.v1.LifecycleArgs | None:

@@ -15,7 +15,7 @@ from slipway.scope import Scope
 from slipway.settings import pools
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.service import Service
-from slipway.settings.sections.stores import Mysql
+from slipway.settings.sections.stores import Mysql, Postgres, Redis
 from slipway.settings.types.references import is_expanded
 from slipway.settings.types.units import mebibytes, millicores
 
@@ -90,11 +90,14 @@ def _addresses(scope: Scope) -> dict[str, str]:
     for name, store in scope.settings.stores_of(scope.name).items():
         prefix = name.upper()
         variables |= {f"{prefix}_HOST": store.host or name, f"{prefix}_PORT": str(store.port)}
-        if isinstance(store, Mysql):
-            variables |= {f"{prefix}_DATABASE": store.database, f"{prefix}_USER": store.user}
-            variables |= {f"{prefix}_CONNECTIONS": str(pools.share(scope.settings, store))}
-        elif store.user:
+        if store.user:
             variables |= {f"{prefix}_USER": store.user}
+        if not isinstance(store, Redis):
+            variables |= {f"{prefix}_DATABASE": store.database}
+        if isinstance(store, Mysql):
+            variables |= {f"{prefix}_CONNECTIONS": str(pools.share(scope.settings, store))}
+        if isinstance(store, Postgres):
+            variables |= {f"{prefix}_SSLMODE": store.ssl_mode}
         if store.source == "managed":
             variables |= {f"{prefix}_TLS": store.tls}
         if store.ca:

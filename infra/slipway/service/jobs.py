@@ -21,7 +21,7 @@ from slipway.image.reference import ImageReference
 from slipway.naming import content_name
 from slipway.objects import condition
 from slipway.scope import Scope
-from slipway.service import configuration, pod
+from slipway.service import configuration, customization, patches, pod
 from slipway.service.inputs import Config
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
@@ -34,19 +34,24 @@ def migration(
 ) -> batch.v1.Job | None:
     """Declare the Job that a new version waits for; None for a service without one.
 
-    Its name is a hash of the whole pod template, which is immutable in Kubernetes: any change creates a new Job beside
-    the finished one.
+    Its name is a hash of the whole pod template, which is immutable in Kubernetes, and of its patch: any change creates
+    a new Job beside the finished one.
     """
     job = scope.service.migration
     if job is None:
         return None
     name = f"{scope.title}-migration"
-    template = pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
+    template = customization.added(
+        scope, pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
+    )
     hooks = engine.hooks(before_update=_retry(scope, name))
     text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
     return batch.v1.Job(
         name,
-        metadata=scope.meta(text.apply(lambda text: content_name(name, {"template": text}))),
+        metadata=scope.meta(
+            text.apply(lambda text: content_name(name, {"template": text, **patches.hashed(scope, "Job")})),
+            scope.external_annotation,
+        ),
         spec=_spec(job, template),
         opts=pulumi.ResourceOptions.merge(scope.child(*after), pulumi.ResourceOptions(hooks=hooks)),
     )
@@ -85,7 +90,7 @@ def schedules(scope: Scope, image: ImageReference, config: Config, account: core
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"
-        spec = _spec(schedule, pod.job_template(name, scope, schedule, image, config))
+        spec = _spec(schedule, customization.added(scope, pod.job_template(name, scope, schedule, image, config)))
         cron_job(scope, name, schedule, spec, account)
 
 
@@ -95,7 +100,7 @@ def cron_job(
     """Declare a CronJob whose runs never overlap."""
     batch.v1.CronJob(
         name,
-        metadata=scope.meta(name),
+        metadata=scope.meta(name, scope.external_annotation),
         spec=batch.v1.CronJobSpecArgs(
             schedule=schedule.cron,
             time_zone=schedule.time_zone,

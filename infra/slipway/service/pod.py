@@ -79,12 +79,15 @@ def job_template(
 
 
 def account(scope: Scope, pull_secret: pulumi.Input[str] | None, name: str = "") -> core.v1.ServiceAccount:
-    """Declare a ServiceAccount without rights; all it has is the password of the registry."""
+    """Declare a ServiceAccount without rights; all it has are passwords of registries and a cloud's own annotations."""
+    service = scope.settings.services.get(scope.name)
+    names = [*([pull_secret] if pull_secret is not None else []), *(service.pull_secrets if service else ())]
+    annotations = service.service_account.annotations if service else {}
     return core.v1.ServiceAccount(
         name or scope.name,
-        metadata=scope.meta(name or scope.name),
+        metadata=scope.meta(name or scope.name, {**annotations, **scope.external_annotation}),
         automount_service_account_token=False,
-        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=pull_secret)] if pull_secret is not None else None,
+        image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=name) for name in names] or None,
         opts=scope.child(),
     )
 

@@ -10,9 +10,10 @@ from pulumi_kubernetes import apps, core, networking
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from slipway.scope import Scope, timeouts
+from slipway.service import strip_prefix
 from slipway.settings.names import CERTIFICATE_FILES
+from slipway.settings.sections.addresses import Gateway, Ingress, Tls
 from slipway.settings.sections.contract import HTTP
-from slipway.settings.sections.network import Gateway, Ingress, Tls
 from slipway.settings.sections.service import Service
 
 PORT = 80
@@ -31,7 +32,7 @@ def cluster_address(scope: Scope, deployment: apps.v1.Deployment) -> core.v1.Ser
     """Declare the Service: `http://<name>` for every pod in the namespace that may connect to it."""
     return core.v1.Service(
         scope.title,
-        metadata=scope.meta(scope.title, scope.selector_annotation),
+        metadata=scope.meta(scope.title, {**scope.service.service_annotations, **scope.selector_annotation}),
         spec=core.v1.ServiceSpecArgs(
             type="ClusterIP",
             selector=scope.selector,
@@ -61,33 +62,35 @@ def public_address(scope: Scope, address: core.v1.Service, canary: Share | None 
 
 
 def _ingress(scope: Scope, ingress: Ingress, address: core.v1.Service) -> None:
-    annotations = {"pulumi.com/skipAwait": "true"} if ingress.await_seconds == 0 else {}
-    tls = ingress.tls
-    if tls and tls.issuer:
-        annotations["cert-manager.io/cluster-issuer"] = tls.issuer
+    strip = strip_prefix.declare(scope, ingress) if ingress.strip_prefix else strip_prefix.NONE
+    annotations = {**ingress.annotations, **strip.annotations}
+    if ingress.await_seconds == 0:
+        annotations["pulumi.com/skipAwait"] = "true"
+    if ingress.tls and ingress.tls.issuer:
+        annotations["cert-manager.io/cluster-issuer"] = ingress.tls.issuer
     backend = networking.v1.IngressServiceBackendArgs(
         name=scope.name, port=networking.v1.ServiceBackendPortArgs(name="http")
     )
-    path = networking.v1.HTTPIngressPathArgs(
-        path=ingress.path, path_type="Prefix", backend=networking.v1.IngressBackendArgs(service=backend)
-    )
+    paths = [
+        networking.v1.HTTPIngressPathArgs(
+            path=strip.path(path), path_type=strip.path_type, backend=networking.v1.IngressBackendArgs(service=backend)
+        )
+        for path in ingress.all_paths
+    ]
     networking.v1.Ingress(
         scope.name,
         metadata=scope.meta(scope.name, annotations),
         spec=networking.v1.IngressSpecArgs(
             ingress_class_name=ingress.class_name,
-            tls=[networking.v1.IngressTLSArgs(hosts=[ingress.host], secret_name=_certificate(scope, tls))]
-            if tls
-            else None,
+            tls=_certificates(scope, ingress.tls) if ingress.tls else None,
             rules=[
-                networking.v1.IngressRuleArgs(
-                    host=ingress.host, http=networking.v1.HTTPIngressRuleValueArgs(paths=[path])
-                )
+                networking.v1.IngressRuleArgs(host=host, http=networking.v1.HTTPIngressRuleValueArgs(paths=paths))
+                for host in ingress.all_hosts
             ],
         ),
         opts=pulumi.ResourceOptions(
             parent=scope.parent,
-            depends_on=[address],
+            depends_on=[address, *strip.objects],
             # In a cluster that publishes no address Pulumi would wait for 10 minutes.
             custom_timeouts=timeouts(ingress.await_seconds),
         ),
@@ -101,34 +104,37 @@ def _http_route(
     if canary:
         backends[0]["weight"] = 100 - canary.percent
         backends.append({"name": canary.name, "port": PORT, "weight": canary.percent})
+    matches = [{"path": {"type": "PathPrefix", "value": path}} for path in ingress.all_paths]
+    if ingress.strip_prefix:
+        # The Gateway API allows one match in a rule that replaces the prefix.
+        rules = [{"matches": [match], "filters": [strip_prefix.FILTER], "backendRefs": backends} for match in matches]
+    else:
+        rules = [{"matches": matches, "backendRefs": backends}]
     CustomResource(
         scope.name,
         api_version="gateway.networking.k8s.io/v1",
         kind="HTTPRoute",
-        metadata=scope.meta(scope.name),
+        metadata=scope.meta(scope.name, ingress.annotations),
         spec={
             "parentRefs": [{"name": gateway.name, "namespace": gateway.namespace, "sectionName": gateway.listener}],
-            "hostnames": [ingress.host],
-            "rules": [
-                {
-                    "matches": [{"path": {"type": "PathPrefix", "value": ingress.path}}],
-                    "backendRefs": backends,
-                }
-            ],
+            "hostnames": ingress.all_hosts,
+            "rules": rules,
         },
         opts=scope.child(address, *([canary.address] if canary else [])),
     )
 
 
-def _certificate(scope: Scope, tls: Tls) -> pulumi.Input[str]:
-    """Return the name of the Secret with the Ingress' certificate; declare it if the stack has its content."""
+def _certificates(scope: Scope, tls: Tls) -> list[networking.v1.IngressTLSArgs]:
+    """Return the Secrets with the Ingress' certificates; declare the one whose content the stack has."""
+    certificates = scope.settings.certificates(scope.name)
     if not tls.secret_files:
-        return tls.secret_name or f"{scope.name}-tls"
+        return [networking.v1.IngressTLSArgs(hosts=hosts, secret_name=secret) for secret, hosts in certificates.items()]
+    [(name, hosts)] = certificates.items()
     secret = core.v1.Secret(
-        f"{scope.name}-tls",
-        metadata=scope.meta(f"{scope.name}-tls"),
+        name,
+        metadata=scope.meta(name),
         type="kubernetes.io/tls",
         string_data={file: scope.settings.secret(file) for file in CERTIFICATE_FILES},
         opts=scope.child(),
     )
-    return secret.metadata.name
+    return [networking.v1.IngressTLSArgs(hosts=hosts, secret_name=secret.metadata.name)]

@@ -12,7 +12,7 @@ from slipway.environment import Environment
 from slipway.image.reference import ImageReference
 from slipway.rollout import completion, handover
 from slipway.scope import Scope, timeouts
-from slipway.service import configuration, jobs, pod, scaling, traffic
+from slipway.service import configuration, customization, jobs, patches, pod, scaling, traffic
 from slipway.service.inputs import Config
 from slipway.settings.settings import Settings
 
@@ -20,6 +20,7 @@ from slipway.settings.settings import Settings
 class WebService(pulumi.ComponentResource):
     """One service: its configuration, pods, connections, address and autoscaling. A worker has no address."""
 
+    TYPE = "slipway:index:WebService"
     url: str | None
     """Address outside the cluster; None for a service without ingress."""
 
@@ -34,8 +35,9 @@ class WebService(pulumi.ComponentResource):
         canary: traffic.Share | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("slipway:index:WebService", name, None, opts)
+        super().__init__(self.TYPE, name, None, opts)
         scope = Scope(name, settings, environment.namespace, self, environment.retaining)
+        patches.apply(scope, f"{self.TYPE}::{name}")
 
         config = configuration.declare(scope)
         account = pod.account(scope, environment.pull_secret)
@@ -59,7 +61,7 @@ def _deployment(
 ) -> apps.v1.Deployment:
     return apps.v1.Deployment(
         scope.name,
-        metadata=scope.meta(scope.name, scope.selector_annotation),
+        metadata=scope.meta(scope.name, {**scope.selector_annotation, **scope.external_annotation}),
         spec=apps.v1.DeploymentSpecArgs(
             # None with an autoscaler: `pulumi up` would reset the number that it has set.
             replicas=scope.service.replicas,
@@ -72,7 +74,7 @@ def _deployment(
             min_ready_seconds=pod.min_ready_seconds(scope.service),
             revision_history_limit=pod.REVISIONS,
             progress_deadline_seconds=scope.service.progress_deadline,
-            template=pod.template(scope, image, config),
+            template=customization.added(scope, pod.template(scope, image, config)),
         ),
         opts=pulumi.ResourceOptions.merge(
             scope.child(*after),

@@ -21,7 +21,7 @@ Key = tuple[str | int, ...]
 PREFIX = "slipway:"
 
 # Values below these keys may be anything, a password included: error messages never show them.
-_NEVER_SHOWN = frozenset({"env", "file", "args", "secrets", "registry", "registries", "secretStore"})
+_NEVER_SHOWN = frozenset({"env", "file", "args", "secrets", "registry", "registries", "secretStore", "patch"})
 
 
 @dataclass(frozen=True)

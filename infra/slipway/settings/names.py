@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-# The stores, as services name them under `needs`, and the jobs that dump one.
-STORES = ("mysql", "redis")
+# The stores, as services name them under `needs`; those that a stack can run itself, and the jobs that dump one.
+STORES = ("mysql", "postgres", "redis")
+SERVERS = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
 
 # The secrets of `slipway:registry` and of `migrationUser`.
@@ -31,12 +32,11 @@ def registry_password(host: str) -> str:
     return f"{REGISTRY_PASSWORD}-{re.sub('[^a-z0-9]', '-', host)}"
 
 
-# Variables that the program sets for each service (service/pod.py), and for services that need a store.
-# The limits of the Go runtime, which every container gets (service/container.py); other runtimes ignore them.
+# The limits of the Go runtime, which every container gets (service/inputs.py); other runtimes ignore them.
 RUNTIME_ENV = frozenset(["GOMEMLIMIT", "GOMAXPROCS"])
 # Those with the numbers of the ports: an app without a port does not get its variable.
 PORT_ENV = frozenset(["HTTP_PORT", "ADMIN_PORT"])
-# Variables of a contract `slipway` (service/variables.py), and those of services that need a store.
+# Variables of the contract `slipway` (service/inputs.py), and those of services that need a store.
 RESERVED_ENV = frozenset(
     [
         "ENVIRONMENT",
@@ -58,6 +58,13 @@ STORE_ENV = frozenset(
         "MYSQL_CONNECTIONS",
         "MYSQL_TLS",
         "MYSQL_CA_FILE",
+        "POSTGRES_HOST",
+        "POSTGRES_PORT",
+        "POSTGRES_DATABASE",
+        "POSTGRES_USER",
+        "POSTGRES_TLS",
+        "POSTGRES_SSLMODE",
+        "POSTGRES_CA_FILE",
         "REDIS_HOST",
         "REDIS_PORT",
         "REDIS_USER",

@@ -14,6 +14,7 @@ from slipway.settings.names import (
     CERTIFICATE_FILES,
     MIGRATION_PASSWORD,
     REGISTRY_PASSWORD,
+    SERVERS,
     STORES,
     password_of,
     registry_password,
@@ -104,7 +105,7 @@ def _check_secret_files(tree: Node, folder: str) -> Iterator[InvalidSetting]:
 def check_image_files(tree: Node) -> Iterator[InvalidSetting]:
     """Report stores whose image is neither given nor in the folder `slipway:imageFiles`."""
     folder = tree.items().get("imageFiles", Node(None)).value
-    stores = {name: tree.items()[name] for name in STORES if name in tree.items()}
+    stores = {name: tree.items()[name] for name in SERVERS if name in tree.items()}
     for name, store in stores.items() if isinstance(folder, str) else ():
         settings = store.items()
         runs_here = store.value is not None and settings.get("source", Node("cluster")).value == "cluster"

@@ -13,13 +13,14 @@ import pulumi
 from pydantic import Field
 
 from slipway import files
+from slipway.naming import content_hash
 from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
-from slipway.settings.sections.stores import Mysql, Redis
+from slipway.settings.sections.stores import Mysql, Postgres, Redis
 from slipway.settings.tiers import STRICTEST, TierName
 from slipway.settings.types.image_fields import RegistryHost
 from slipway.settings.types.scalars import DnsLabel
@@ -43,7 +44,8 @@ class Settings(Section):
     named_images: dict[DnsLabel, Image] = Field(
         default={}, alias="images", examples=[{"shop": {"repository": "registry.example.com/shop"}}]
     )
-    """Several images, by the name that services have under `image`. `image` and `images` exclude each other."""
+    """Several images, by the name that services have under `image`, with the keys of `slipway:image`. `image` and
+    `images` exclude each other."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None
@@ -64,6 +66,8 @@ class Settings(Section):
     """Folder whose files `mysql` and `redis` each name an image, relative to the project. Local stack only."""
     mysql: Mysql | None = None
     """The store. Default: none, the app keeps its data in memory."""
+    postgres: Postgres | None = None
+    """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
@@ -95,15 +99,16 @@ class Settings(Section):
         return one | {host: (login.username, registry_password(host)) for host, login in self.registries.items()}
 
     @property
-    def stores(self) -> dict[str, Mysql | Redis]:
+    def stores(self) -> dict[str, Mysql | Postgres | Redis]:
         """Return the stores of the stack, by the name that a service has under `needs`."""
-        named = {"mysql": self.mysql, "redis": self.redis}
+        named = {"mysql": self.mysql, "postgres": self.postgres, "redis": self.redis}
         return {name: section for name, section in named.items() if section}
 
     @property
     def servers(self) -> dict[str, Mysql | Redis]:
         """Return the stores that the stack runs itself."""
-        return {name: section for name, section in self.stores.items() if section.source == "cluster"}
+        named = {"mysql": self.mysql, "redis": self.redis}
+        return {name: section for name, section in named.items() if section and section.source == "cluster"}
 
     @property
     def canary_services(self) -> list[str]:
@@ -114,9 +119,30 @@ class Settings(Section):
     def challenge_hosts(self) -> list[str]:
         """Return the hosts for which cert-manager may answer challenges: those of an Ingress with an issuer."""
         routed = [service.ingress for service in self.services.values() if service.ingress]
-        return sorted({ingress.host for ingress in routed if ingress.tls and ingress.tls.issuer})
+        return sorted({host for ingress in routed if ingress.tls and ingress.tls.issuer for host in ingress.all_hosts})
 
-    def stores_of(self, service: str) -> dict[str, Mysql | Redis]:
+    def certificates(self, service: str) -> dict[str, list[str]]:
+        """Return the hosts of a service's Ingress by the Secret with their certificate.
+
+        A host has one certificate of its issuer, however many services share it. cert-manager requests it for the hosts
+        that the first Ingress names for the Secret, and ignores those of others: so each host has a Secret of its own.
+        """
+        ingress = self.services[service].ingress
+        if ingress is None or ingress.tls is None:
+            return {}
+        if ingress.tls.issuer is None:
+            return {ingress.tls.secret_name or f"{service}-tls": ingress.all_hosts}
+        return {self._issued_for(host): [host] for host in ingress.all_hosts}
+
+    def _issued_for(self, host: str) -> str:
+        """Return the Secret of a host's certificate, which is named after the first service that has the host."""
+        routed = {name: service.ingress for name, service in self.services.items()}
+        issued = {name: ingress for name, ingress in routed.items() if ingress and ingress.tls and ingress.tls.issuer}
+        owner = next(name for name, ingress in issued.items() if host in ingress.all_hosts)
+        is_first = issued[owner].all_hosts[0] == host
+        return f"{owner}-tls" if is_first else f"{owner}-tls-{content_hash({'host': host})}"
+
+    def stores_of(self, service: str) -> dict[str, Mysql | Postgres | Redis]:
         """Return the stores that a service needs."""
         needs = self.services[service].needs
         return {name: section for name, section in self.stores.items() if name in needs}

@@ -48,6 +48,7 @@ class Daemon:
                 buildargs=dict(spec.args),
                 target=spec.target or None,
                 platform=spec.platform or None,
+                cache_from=list(spec.cache_from) or None,
                 rm=True,
                 forcerm=True,
                 decode=True,

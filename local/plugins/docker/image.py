@@ -14,7 +14,7 @@ USE_THE_OFFICIAL_PLUGIN = "leave it out, or use the official docker plugin (make
 
 # The supported fields. Any other is refused, because silently ignoring an input would be worse.
 IMAGE_INPUTS = {"imageName", "build", "registry", "skipPush", "buildOnPreview"}
-BUILD_INPUTS = {"context", "dockerfile", "args", "target", "platform", "builderVersion", "contextDigest"}
+BUILD_INPUTS = {"context", "dockerfile", "args", "target", "platform", "builderVersion", "cacheFrom", "contextDigest"}
 REGISTRY_INPUTS = {"server", "username", "password"}
 BUILDER_VERSIONS = {"BuilderV1", "BuilderBuildKit"}
 
@@ -29,6 +29,7 @@ class ImageSpec:
     args: Mapping[str, str] = field(default_factory=dict[str, str])
     target: str = ""
     platform: str = ""
+    cache_from: tuple[str, ...] = ()
     server: str = ""
     username: str = ""
     password: str = field(default="", repr=False)
@@ -47,6 +48,7 @@ class ImageSpec:
             args=build.get("args") or {},
             target=build.get("target") or "",
             platform=build.get("platform") or "",
+            cache_from=tuple(section(build, "cacheFrom").get("images") or ()),
             server=registry.get("server") or "",
             username=registry.get("username") or "",
             password=registry.get("password") or "",

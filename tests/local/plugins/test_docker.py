@@ -96,6 +96,11 @@ def test_a_push_returns_the_digest_of_the_registry(plugin: RunningPlugin, daemon
     assert "Step 1/1 : FROM scratch" in plugin.engine.messages
 
 
+def test_layers_are_taken_from_the_images_given_as_cache(plugin: RunningPlugin, daemon: FakeDaemon, app: Path) -> None:
+    plugin.create(plugin.check(image(app, plugin, build={"cacheFrom": {"images": ["r.io/api-cache:cache"]}})).inputs)
+    assert "cachefrom=%5B%22r.io%2Fapi-cache%3Acache%22%5D" in daemon.requests[0]
+
+
 def test_without_push_the_digest_is_the_local_id(plugin: RunningPlugin, daemon: FakeDaemon, app: Path) -> None:
     inputs = plugin.check({**image(app, plugin, skipPush=True), "imageName": "api:1"}).inputs
     assert plugin.create(inputs)["repoDigest"] == LOCAL_ID
@@ -172,7 +177,6 @@ def test_a_new_name_is_an_update_not_a_replacement(plugin: RunningPlugin, app: P
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"build": {"cacheFrom": {"images": ["a"]}}}, "build.cacheFrom is not supported by the offline docker plugin"),
         ({"build": {"network": "host"}}, "build.network is not supported"),
         ({"build": {"builderVersion": "V3"}}, "must be one of BuilderBuildKit, BuilderV1"),
         ({"imageName": "api:1"}, "names no registry to push to"),

@@ -62,7 +62,9 @@ _HOLDS_DATA = {
     "Secret": "its content",
 }
 # Custom kinds that hold no data. Any other one may be a database, whose data is deleted with the object.
-_WITHOUT_DATA = {"HTTPRoute", "ExternalSecret", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"}
+_WITHOUT_DATA = {
+    *("HTTPRoute", "Middleware", "ExternalSecret", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule")
+}
 _DELETES = re.compile(
     r"^spec\.persistentVolumeReclaimPolicy$|^spec\.persistentVolumeClaimRetentionPolicy\.when(Deleted|Scaled)$"
 )

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from slipway.naming import REGEX_BELOW
 from slipway.objects import Object, mapping
 from slipway.ops.changes.comparison import Change
+from slipway.settings.sections.network import METADATA, covers
 
 EVERYBODY = "everybody"
 ANY_PORT = "any port"
 _EXACT = " and nothing below it"
+_EXCEPT = " except "
 
 
 def opened(change: Change) -> list[str]:
@@ -65,6 +67,8 @@ def _of_rules(spec: dict[str, Any]) -> Iterator[str]:
 
 def _path(path: str, type_: str | None) -> str:
     """Return a path as text; one of type Exact does not include the paths below it."""
+    if path.endswith(REGEX_BELOW):
+        return path.removesuffix(REGEX_BELOW).replace(r"\.", ".")
     return f"{path}{_EXACT}" if type_ == "Exact" else path
 
 
@@ -89,11 +93,21 @@ class Connection(NamedTuple):
 
 
 def _contains(network: str, other: str) -> bool:
+    """Return whether a range of addresses, as _peer writes it, includes another one."""
+    (outer, holes), (inner, closed) = _range(network), _range(other)
     try:
-        outer, inner = ipaddress.ip_network(network), ipaddress.ip_network(other.partition(" except ")[0])
+        return covers(outer, inner) and not any(
+            (covers(inner, hole) or covers(hole, inner)) and not any(covers(cidr, hole) for cidr in closed)
+            for hole in holes
+        )
     except ValueError:
         return False
-    return outer.version == inner.version and inner.subnet_of(outer)  # pyright: ignore[reportArgumentType]
+
+
+def _range(peer: str) -> tuple[str, list[str]]:
+    """Return a range of addresses, and what is taken out of it."""
+    cidr, _, without = peer.partition(_EXCEPT)
+    return cidr, without.split(", ") if without else []
 
 
 def _connections(change: Change, side: str) -> Iterator[str]:
@@ -127,10 +141,10 @@ def _peer(peer: dict[str, Any]) -> str:
     if not peer:
         return EVERYBODY
     if block := mapping(peer, "ipBlock"):
-        without = f" except {', '.join(block['except'])}" if block.get("except") else ""
-        return (
-            EVERYBODY if block.get("cidr") in ("0.0.0.0/0", "::/0") and not without else f"{block.get('cidr')}{without}"
-        )
+        cidr, closed = block.get("cidr"), block.get("except") or []
+        if cidr in ("0.0.0.0/0", "::/0") and not {*closed} - {*METADATA}:
+            return EVERYBODY
+        return f"{cidr}{_EXCEPT}{', '.join(closed)}" if closed else str(cidr)
     return ", ".join(f"{kind.removesuffix('Selector')} {_chosen(selector)}" for kind, selector in sorted(peer.items()))
 
 

@@ -27,11 +27,11 @@ class ServedCertificates:
     """Connects to all hosts of a stack whose certificate is in its namespace, in the background."""
 
     def __init__(self, settings: Settings) -> None:
-        routed = {name: service.ingress for name, service in settings.services.items()}
         self._secrets = {
-            ingress.host: ingress.tls.secret_name or f"{name}-tls"
-            for name, ingress in routed.items()
-            if ingress and ingress.tls
+            host: secret
+            for name in settings.services
+            for secret, hosts in settings.certificates(name).items()
+            for host in hosts
         }
         self._served: dict[str, bytes] = {}
         self._end = time.monotonic() + ANSWER_SECONDS

@@ -114,7 +114,7 @@ def target(settings: Settings, service: str) -> Target:
     """Return the address that the traffic goes to."""
     ingress = settings.services[service].ingress
     assert ingress  # noqa: S101 - it is the exposed service
-    url = f"{'https' if ingress.secure else 'http'}://{ingress.host}{settings.services[service].check_path}"
+    url = ingress.url_of(settings.services[service].check_path)
     if not (ingress.tls and ingress.tls.secret_files):
         return Target(url)
     if not AUTHORITY.is_file():

@@ -8,6 +8,7 @@ from slipway.rules.api_server.forms import SUBDOMAIN, duplicates, is_port, match
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import of
+from slipway.settings.sections.network import covers
 
 RULES = Rules(always=True)
 
@@ -28,7 +29,11 @@ def addresses(ingress: Part) -> Violations:
         if rule.get("host") and not re.fullmatch(rf"(\*\.)?{SUBDOMAIN}", rule.text("host")):
             yield rule.wrong("host", "give a full name in lower case, such as api.example.com")
         for path in rule.parts("http.paths"):
-            yield from matches_form(path, "path", "path")
+            # The controller reads a path of any other type.
+            if path.get("pathType") in ("Prefix", "Exact"):
+                yield from matches_form(path, "path", "path")
+            elif path.get("path") and not path.text("path").startswith("/"):
+                yield path.wrong("path", "give one that starts with /")
 
 
 @RULES.each(
@@ -46,9 +51,35 @@ def connections(policy: Part) -> Violations:
     for rule, peers in rules:
         for block in [peer.part("ipBlock") for peer in rule.parts(peers) if peer.get("ipBlock") is not None]:
             yield from matches_form(block, "cidr", "cidr")
+            yield from _exceptions(block)
         for port in rule.parts("ports"):
             first, last = port.get("port"), port.get("endPort")
             if isinstance(first, int) and not is_port(first):
                 yield port.wrong("port", "give a number from 1 to 65535")
             if last is not None and not (is_port(first) and is_port(last) and first <= last):
                 yield port.wrong("endPort", f"give a number from port ({first}) to 65535")
+
+
+def _exceptions(block: Part) -> Violations:
+    """Yield exceptions that are no ranges of addresses, or no smaller part of the range they are taken from."""
+    cidr = block.text("cidr")
+    for index, inner in enumerate(block.items("except")):
+        try:
+            is_part = covers(cidr, inner) and not covers(inner, cidr)
+        except ValueError:
+            is_part = False
+        if not is_part:
+            yield block.wrong(f"except[{index}]", f"give a range of addresses inside of {cidr}, and smaller")
+
+
+@RULES.each(
+    of("HTTPRoute"),
+    "SA034",
+    title="A rule that replaces a prefix has one path prefix",
+    reason="the API server refuses the HTTPRoute",
+)
+def replaced_prefixes(route: Part) -> Violations:
+    for rule in route.parts("spec.rules"):
+        types = [item.get("urlRewrite.path.type") for item in rule.parts("filters")]
+        if "ReplacePrefixMatch" in types and [m.get("path.type") for m in rule.parts("matches")] != ["PathPrefix"]:
+            yield rule.wrong("matches", "give just one, of type PathPrefix; each other one needs a rule of its own")

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from slipway.naming import COMPONENT, RELEASE
 from slipway.rules.parts import Container, Part, dig, known
-from slipway.rules.references.lookups import exists, keys_in, keys_of, list_names, sources, target_of
+from slipway.rules.references.lookups import exists, is_external, keys_in, keys_of, list_names, sources, target_of
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
 
@@ -21,7 +21,7 @@ LOGIN = "kubernetes.io/dockerconfigjson"
 )
 def configuration(stack: Stack) -> Violations:
     for source, at, kind, name, _ in sources(stack):
-        if not exists(stack, kind, name):
+        if not exists(stack, kind, name) and not is_external(source, kind, name):
             yield source.wrong(at, f"there is no {kind} of this name; there are: {list_names(stack, kind)}")
 
 
@@ -65,14 +65,20 @@ def _variable_path(stack: Stack, container: Container, variable: str, path: str,
         if m.text("name") in volumes
     }
     folder, file = (str(PurePosixPath(path).parent), PurePosixPath(path).name) if kind == "configMap" else (path, "")
-    if path == "" and mounted:
-        yield container.violation("volumeMounts", f"mounts {', '.join(mounted)}, but {variable} is empty; set it")
+    own = [at for at, volume in mounted.items() if not _is_external(volume, kind)]
+    if path == "" and own:
+        yield container.violation("volumeMounts", f"mounts {', '.join(own)}, but {variable} is empty; set it")
     elif path and folder not in mounted:
         yield container.violation(
             "volumeMounts", f"{variable} is {path}, but only {', '.join(mounted) or 'nothing'} is mounted"
         )
     elif file and file not in (files := _files(stack, mounted[folder])):
         yield container.violation("volumeMounts", f"{variable} is {path}, but there is only {', '.join(sorted(files))}")
+
+
+def _is_external(volume: Part, kind: str) -> bool:
+    """Return whether others create what a volume of a ConfigMap mounts; the app's variables say nothing of it."""
+    return kind == "configMap" and is_external(volume, "ConfigMap", volume.get("configMap.name"))
 
 
 def _files(stack: Stack, volume: Part) -> set[str]:
@@ -97,6 +103,8 @@ def pull_secrets(stack: Stack) -> Violations:
     for part in (*stack.pods, *stack.of("ServiceAccount")):
         for entry in part.parts("imagePullSecrets"):
             secret = stack.named("Secret", entry.text("name"))
+            if is_external(entry, "Secret", entry.get("name")):
+                continue
             if not exists(stack, "Secret", entry.get("name")):
                 yield entry.wrong("name", f"there is no such Secret; there are: {list_names(stack, 'Secret')}")
             elif secret and (secret.get("type"), keys_of(secret)) != (LOGIN, {".dockerconfigjson"}):
@@ -116,7 +124,9 @@ def claims(stack: Stack) -> Violations:
         ]
         for volume in pod.parts("volumes"):
             name = volume.get("persistentVolumeClaim.claimName")
-            if name and name not in templates and not stack.named("PersistentVolumeClaim", name):
+            if not name or name in templates or is_external(volume, "PersistentVolumeClaim", name):
+                continue
+            if not stack.named("PersistentVolumeClaim", name):
                 yield volume.wrong("persistentVolumeClaim.claimName", "there is no PersistentVolumeClaim of this name")
 
 

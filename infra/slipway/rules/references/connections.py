@@ -93,18 +93,30 @@ def _admits(pod: Pod, policy: Part, port: Any) -> bool:
 def dns(stack: Stack) -> Violations:
     policies = stack.of("NetworkPolicy")
     for pod in stack.pods if policies else ():
-        open_ports = {
-            (port.text("port"), port.text("protocol"))
+        rules = [
+            rule
             for policy in policies
             if selects(policy.get("spec.podSelector.matchLabels"), pod.labels)
             for rule in policy.parts("spec.egress")
-            for port in rule.parts("ports")
-        }
-        if not {("53", "UDP"), ("53", "TCP")} <= open_ports:
-            yield pod.violation("containers", "no NetworkPolicy opens port 53, UDP and TCP, for these pods; add one")
+        ]
+        if not any(map(_opens_dns, rules)):
+            problem = "no NetworkPolicy opens the port of the cluster's DNS, UDP and TCP, for these pods"
+            yield pod.violation("containers", f"{problem}; add one")
 
 
 # Lookups.
+
+
+def _opens_dns(rule: Part) -> bool:
+    """Return whether a rule opens one port by UDP and TCP to servers outside the stack.
+
+    DNS pods listen on port 53 in most clusters, on 5353 in OpenShift, and elsewhere on others.
+    """
+    protocols: dict[str, set[str]] = {}
+    for port in rule.parts("ports"):
+        protocols.setdefault(port.text("port"), set()).add(port.text("protocol"))
+    outside = any(peer.get("namespaceSelector") or peer.get("ipBlock") for peer in rule.parts("to"))
+    return outside and {"UDP", "TCP"} in protocols.values()
 
 
 def _is_foreign(policy: Part) -> bool:

@@ -13,7 +13,7 @@ from slipway.rules.parts import Pod
 from slipway.rules.references.lookups import keys_in, list_names, same_label
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack
-from slipway.settings.names import PORT_ENV, RESERVED_ENV, RUNTIME_ENV
+from slipway.settings.names import PORT_ENV, RESERVED_ENV, RUNTIME_ENV, STORE_ENV
 
 RULES = Rules()
 
@@ -101,7 +101,7 @@ def app_variables(stack: Stack) -> Violations:
         if missing := sorted(_contract(container.pod) - variables):
             yield container.violation("envFrom", f"lacks {', '.join(missing)}; the program has to set each of them")
         stated = stack.stated_variables.get(str(service))
-        for name in sorted(variables - RESERVED_ENV - {*stated}) if stated is not None else ():
+        for name in sorted(variables - RESERVED_ENV - STORE_ENV - {*stated}) if stated is not None else ():
             if not OF_LIBRARIES.fullmatch(name):
                 yield container.violation("envFrom", f"holds {name}; the app reads {', '.join(sorted(stated or ()))}")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from slipway.naming import EXTERNAL
+from slipway.objects import mapping
 from slipway.rules.parts import Part, Pod
 from slipway.rules.stack import Stack
 
@@ -59,6 +61,12 @@ def exists(stack: Stack, kind: str, name: Any) -> bool:
     """Return whether a ConfigMap or Secret is declared, or created from an ExternalSecret."""
     created = [target_of(external) for external in stack.of("ExternalSecret")] if kind == "Secret" else []
     return name in created or stack.named(kind, name) is not None
+
+
+def is_external(part: Part, kind: str, name: Any) -> bool:
+    """Return whether the stack file says that others create an object, so that no stack declares it."""
+    annotations = mapping(part.object, "metadata.annotations")
+    return f"{kind}/{name}" in str(annotations.get(EXTERNAL)).split(",")
 
 
 def keys_in(stack: Stack, kind: str, name: Any) -> set[str] | None:

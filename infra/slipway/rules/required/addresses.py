@@ -12,6 +12,14 @@ RULES = Rules()
 
 HOST = re.compile(r"(?=.{4,253}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 
+# Annotations that take back what the spec says, with the values that do.
+LOOSENING = {
+    r"nginx\.ingress\.kubernetes\.io/(force-)?ssl-redirect": r"(?i)false",
+    r"nginx\.ingress\.kubernetes\.io/.*-snippet": r"(?s).+",
+    r"traefik\.ingress\.kubernetes\.io/router\.tls": r"(?i)false",
+    r"traefik\.ingress\.kubernetes\.io/router\.entrypoints": r"(.*,)?\s*(web|http)\s*(,.*)?",
+}
+
 
 @RULES.each(
     of("Service"),
@@ -71,6 +79,20 @@ def hosts(address: Part) -> Violations:
     for part, at, host in named:
         if not HOST.fullmatch(str(host)):
             yield part.violation(at, f"is {host}; give a full name in lower case, such as api.example.com")
+
+
+@RULES.each(
+    of("Ingress", "HTTPRoute", "Service"),
+    "SW410",
+    title="Annotations leave TLS and the controller's configuration alone",
+    reason="plain HTTP would be served, or anything at all",
+    security=True,
+)
+def loosening_annotations(address: Part) -> Violations:
+    for name, value in address.mapping("metadata.annotations").items():
+        for pattern, values in LOOSENING.items():
+            if re.fullmatch(pattern, str(name)) and re.fullmatch(values, str(value)):
+                yield address.violation("metadata.annotations", f"hold {name}: {str(value)[:80]}; take it out")
 
 
 @RULES.together(

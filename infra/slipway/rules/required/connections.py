@@ -5,6 +5,7 @@ from __future__ import annotations
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, of
+from slipway.settings.sections.network import METADATA, covers
 
 RULES = Rules()
 
@@ -58,3 +59,26 @@ def policy_types(policy: Part) -> Violations:
     for side in ("Ingress", "Egress"):
         if side.lower() in policy.mapping("spec") and side not in policy.items("spec.policyTypes"):
             yield policy.wrong("spec.policyTypes", f"add {side}: its rules have no effect")
+
+
+@RULES.each(
+    of("NetworkPolicy"),
+    "SW409",
+    title="The metadata of a cloud is closed",
+    reason="a pod would get the credentials of its node",
+    security=True,
+)
+def metadata(policy: Part) -> Violations:
+    for block in [peer.part("ipBlock") for rule in policy.parts("spec.egress") for peer in rule.parts("to")]:
+        for address in METADATA:
+            closed = [str(cidr) for cidr in block.items("except")]
+            if _covers(block.text("cidr"), address) and not any(_covers(cidr, address) for cidr in closed):
+                yield block.wrong("cidr", f"holds {address}, where clouds hand out credentials; put it under except")
+
+
+def _covers(cidr: str, address: str) -> bool:
+    """Return whether a range holds an address; SA033 reports text that is no range."""
+    try:
+        return covers(cidr, address)
+    except ValueError:
+        return False

@@ -6,7 +6,7 @@ import re
 
 from slipway.naming import SELECTOR, TRACK
 from slipway.objects import quantity
-from slipway.rules.parts import Part
+from slipway.rules.parts import Part, Pod
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, every_object, labels_of, of
 
@@ -55,15 +55,28 @@ def quota_fits(stack: Stack) -> Violations:
         surge = 1 if pod.kind == "Deployment" and not pod.is_canary else 0
         count = stack.replicas(Part(pod.object, "", pod.object))[1] + surge if pod.is_permanent else 1
         needed["pods"] += count
-        for container in pod.containers:
-            for resource in ("requests.cpu", "requests.memory", "limits.memory"):
-                needed[resource] += count * (quantity(container.get(f"resources.{resource}")) or 0)
+        for resource in ("requests.cpu", "requests.memory", "limits.memory"):
+            needed[resource] += count * _size(pod, resource)
     for quota in stack.of("ResourceQuota"):
         for resource, given in quota.mapping("spec.hard").items():
             if (quantity(given) or 0) < needed.get(resource, 0):
                 yield quota.violation(
                     "spec.hard", f"allows {resource}: {given}; all pods at maximum scale need {needed[resource]:g}"
                 )
+
+
+def _size(pod: Pod, resource: str) -> float:
+    """Return what a whole pod counts in the quota: its containers and sidecars, or an init container that needs more.
+
+    An init container runs beside the sidecars that stand before it.
+    """
+    largest = beside = 0.0
+    for container in pod.parts("initContainers"):
+        size = quantity(container.get(f"resources.{resource}")) or 0
+        largest = max(largest, beside + size)
+        beside += size if container.get("restartPolicy") == "Always" else 0
+    serving = sum(quantity(container.get(f"resources.{resource}")) or 0 for container in pod.parts("containers"))
+    return max(largest, serving + beside)
 
 
 @RULES.each(

@@ -99,11 +99,14 @@ def probed(container: Container) -> Violations:
     reason="a pod that is only busy, or waits for a database, would be restarted",
 )
 def probes_differ(container: Container) -> Violations:
-    """Startup may check the same as liveness: it only allows for more time. The rest only if the stack file says so."""
+    """Startup may check the same as liveness: it only allows for more time. The rest only if the stack file says so.
+
+    A TCP connection may be all of them: the kernel accepts it also for a program that is busy or waits.
+    """
     handlers = {probe: {key: container.get(f"{probe}.{key}") for key in HANDLERS} for probe in PROBES}
     for probe, other in (("readinessProbe", "startupProbe"), ("livenessProbe", "readinessProbe")):
         same = container.get(probe) and container.get(other) and handlers[probe] == handlers[other]
-        if same and not is_shared(container):
+        if same and handlers[probe]["tcpSocket"] is None and not is_shared(container):
             yield container.violation(probe, f"checks the same as {other}; give it an endpoint of its own")
 
 

@@ -199,3 +199,15 @@ def pod_token(pod: Pod) -> Violations:
 def own_identity(pod: Pod) -> Violations:
     if pod.get("serviceAccountName") in (None, "", "default"):
         yield pod.wrong("serviceAccountName", "name the service's own ServiceAccount")
+
+
+@RULES.each(
+    pods,
+    "SW016",
+    title="No pod ranks with the cluster's own",
+    reason="it would drive system pods off a full node",
+    security=True,
+)
+def priority(pod: Pod) -> Violations:
+    if pod.text("priorityClassName").startswith("system-"):
+        yield pod.wrong("priorityClassName", "name a PriorityClass of your own")

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import images
+from slipway.settings.checks import addresses, apps, images
+from slipway.settings.customization import checks as customization
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
-from slipway.settings.sections.network import Tls
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stores import Mysql
@@ -32,17 +32,18 @@ MAX_FILE_BYTES = 900_000
 def check(settings: Settings) -> Iterator[InvalidSetting]:
     """Report everything in otherwise valid settings that would fail, or that the tier does not allow."""
     yield from _needs(settings)
-    yield from _addresses(settings)
+    yield from addresses.check(settings)
     yield from _namespace(settings)
     yield from _names(settings)
     yield from _cron_jobs(settings)
     yield from _canaries(settings)
+    yield from customization.check(settings)
     yield from _secret_sources(settings)
     yield from _store_images(settings)
     yield from images.check(settings)
     yield from _authorities(settings)
     yield from _connections(settings)
-    yield from _apps(settings)
+    yield from apps.check(settings)
     yield from _quota(settings)
     yield from _tier(settings)
 
@@ -65,7 +66,7 @@ def needed_mebibytes(settings: Settings) -> int:
 def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
     """Yield the maximum number of pods at the same time, with their size."""
     for service in settings.services.values():
-        yield service.pods_at_once, service.resources
+        yield service.pods_at_once, service.pod_resources
     for server in settings.servers.values():
         # The pod of a store is deleted before its successor starts.
         yield 1, server.resources
@@ -91,34 +92,6 @@ def _needs(settings: Settings) -> Iterator[InvalidSetting]:
                 near = nearest(other, known)
                 hint = f'did you mean "{near}"?' if near else f"services here: {', '.join(known)}"
                 yield InvalidSetting(at, f"no such service; {hint}", other)
-
-
-def _addresses(settings: Settings) -> Iterator[InvalidSetting]:
-    taken: dict[tuple[str, str], str] = {}
-    certificates: dict[str, tuple[str, str]] = {}
-    for name, service in settings.services.items():
-        if service.ingress is None:
-            continue
-        host, path = service.ingress.host, service.ingress.path.rstrip("/") or "/"
-        if other := taken.get((host, path)):
-            at = ("services", name, "ingress", "path")
-            yield InvalidSetting(at, f"{host}{path} is already served by {other}", service.ingress.path, f"/{name}")
-        taken[host, path] = name
-        certificate = _certificate(name, service.ingress.tls)
-        other, of_other = certificates.setdefault(host, (name, certificate)) if certificate else (name, "")
-        if certificate and certificate != of_other:
-            at = ("services", name, "ingress", "tls")
-            rule = (
-                f"{host} has a certificate already, that of {other}; one of the two would be served. Take the same one"
-            )
-            yield InvalidSetting(at, rule, None, f"{{secretName: {of_other}}}")
-
-
-def _certificate(name: str, tls: Tls | None) -> str:
-    """Return the name of the Secret with a certificate of its own; those made from `secretFiles` are all the same."""
-    if tls is None or tls.secret_files:
-        return ""
-    return tls.secret_name or f"{name}-tls"
 
 
 def _namespace(settings: Settings) -> Iterator[InvalidSetting]:
@@ -246,20 +219,6 @@ def _connections(settings: Settings) -> Iterator[InvalidSetting]:
         f"is too few: each of the {pools.pods(settings)} pods that a rollout has at the most opens {each} connections"
     )
     yield InvalidSetting(("mysql", "maxConnections"), rule, settings.mysql.max_connections, str(needed))
-
-
-def _apps(settings: Settings) -> Iterator[InvalidSetting]:
-    """Report files with variables that cannot be read, and migrations that would log in as the wrong user."""
-    for name, service in settings.services.items():
-        if service.variables and not (ROOT / service.variables).is_file():
-            rule = "there is no such file; name one that lists the variables the app reads, or take it out"
-            yield InvalidSetting(("services", name, "variables"), rule, service.variables)
-        other_user = settings.mysql and settings.mysql.migration_user and "mysql" in service.needs
-        if other_user and service.migration and not service.reads_contract:
-            rule = (
-                "with contract: none nothing tells the migration that it logs in as mysql.migrationUser; take that out"
-            )
-            yield InvalidSetting(("services", name, "migration"), rule)
 
 
 def _quota(settings: Settings) -> Iterator[InvalidSetting]:

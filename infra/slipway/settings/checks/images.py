@@ -14,6 +14,8 @@ from slipway.suggestions import nearest
 
 # Beside a canary, the images of the release in force are resources with this prefix.
 IN_FORCE = "in-force"
+# The cache of an image is a resource with this suffix, and a tag of this name.
+CACHE = "cache"
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
@@ -27,6 +29,8 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
         key = key_of(settings, name)
         if name.startswith(IN_FORCE):
             yield InvalidSetting(key, f"names that begin with {IN_FORCE} are taken; call it something else")
+        if image.cache and f"{name}-{CACHE}" in settings.images:
+            yield InvalidSetting((*key, "cache"), f"would be the resource {name}-{CACHE}, as the image of that name is")
         if image.source == "build":
             yield from _sources(key, image)
     yield from _registries(settings)

@@ -91,12 +91,14 @@ class Probes(Section):
 
     @section_rule
     def _ready_and_live_differ(self) -> Self:
-        if self.ready and self.live and self.ready.checks == self.live.checks and not self.shared:
+        if self.shared or not self.ready or self.ready.tcp:
+            return self
+        if self.live and self.ready.checks == self.live.checks:
             raise ValueError(
                 "live checks the same as ready, so a pod that is only busy would be restarted; set live: {tcp: true}, "
                 "or shared: true if that is meant"
             )
-        if self.ready and self.startup and self.ready.checks == self.startup.checks and not self.shared:
+        if self.startup and self.ready.checks == self.startup.checks:
             raise ValueError(
                 "startup checks the same as ready, so a pod that waits for a database would be restarted; leave "
                 "startup out, or set shared: true if that is meant"

@@ -38,9 +38,9 @@ class Image(Section):
     args: dict[BuildArgument, str] = Field(default={}, examples=[{"NODE_ENV": "production"}])
     """Build arguments of the Dockerfile (builder: docker). They are stored in the image: no place for a secret."""
     package: GoPackage | None = Field(default=None, examples=["./cmd/shop"])
-    """Go main package that this machine compiles to `dist/<last part of the package>` in the context, before the image
-    is built from there. Default: none; with `target: prebuilt` or `builder: daemonless` the only folder below `cmd/`,
-    else the context itself."""
+    """Go main package of the context, or of a module that its go.mod requires. This machine compiles it to `dist/<last
+    part of the package>` in the context, before the image is built from there. Default: none; with `target: prebuilt`
+    or `builder: daemonless` the only folder below `cmd/`, else the context itself."""
     files: dict[ImageFile, PathInFolder] = Field(default={}, examples=[{"etc/motd": "motd.txt"}])
     """Files and folders of the context that the image holds beside the binary, by their path in the image (builder:
     daemonless)."""

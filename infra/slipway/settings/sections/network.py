@@ -1,81 +1,24 @@
-"""Sections about connections: how clients reach a service, and what it may connect to."""
+"""Sections about the network: what a service may connect to, and where the cluster's DNS answers."""
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from typing import Literal, Self
 
 from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
-from slipway.settings.types.scalars import Cidr, DnsLabel, Host, Port, UrlPath
+from slipway.settings.types.scalars import Cidr, DnsLabel, LabelKey, LabelValue, Port
 
-
-class Tls(Section):
-    """The source of the Ingress' certificate: exactly one of the three."""
-
-    secret_name: DnsLabel | None = Field(default=None, examples=["api-tls"])
-    """An existing Secret of type kubernetes.io/tls in the stack's namespace."""
-    issuer: DnsLabel | None = Field(default=None, examples=["letsencrypt"])
-    """A cert-manager ClusterIssuer, which writes the Secret."""
-    secret_files: bool = False
-    """tls.crt and tls.key in the folder `slipway:secretFiles` (the local stack's own CA)."""
-
-    @section_rule
-    def _one_source(self) -> Self:
-        if [self.secret_name is not None, self.issuer is not None, self.secret_files].count(True) != 1:
-            raise ValueError("give just one of secretName, issuer, secretFiles: true")
-        return self
-
-
-class Gateway(Section):
-    """The Gateway (Gateway API) that routes to a service; its listener holds the certificate."""
-
-    name: DnsLabel = Field(examples=["public"])
-    """Name of the Gateway."""
-    namespace: DnsLabel = Field(examples=["ingress"])
-    """Namespace of the Gateway."""
-    listener: DnsLabel = Field(default="https", examples=["https"])
-    """The Gateway's listener."""
-
-
-class Ingress(Section):
-    """How clients outside the cluster reach a service: by an Ingress, or by an HTTPRoute if `gateway` is given."""
-
-    host: Host = Field(examples=["api.example.com"])
-    """Fully qualified host name, in lower case."""
-    path: UrlPath = Field(default="/", examples=["/v1"])
-    """Path prefix."""
-    class_name: DnsLabel | None = Field(default=None, examples=["traefik"])
-    """IngressClass. Default: the cluster's default class."""
-    tls: Tls | None = None
-    """Certificate. Default: plain HTTP; tier prod refuses that."""
-    gateway: Gateway | None = None
-    """Use an HTTPRoute of this Gateway. Default: an Ingress."""
-    await_seconds: int = Field(default=120, ge=0, le=600, examples=[120])
-    """How long `pulumi up` waits for the controller to publish an address; 0: not at all."""
-
-    @section_rule
-    def _gateway_or_ingress(self) -> Self:
-        if self.gateway and (self.tls or self.class_name):
-            raise ValueError("gateway takes the place of className and tls: the Gateway's listener decides both")
-        return self
-
-    @property
-    def secure(self) -> bool:
-        """Return whether clients use HTTPS."""
-        return self.tls is not None or (self.gateway is not None and self.gateway.listener == "https")
-
-    @property
-    def url(self) -> str:
-        """Return the address for clients."""
-        return f"{'https' if self.secure else 'http'}://{self.host}{self.path}".rstrip("/")
+# Where clouds hand out the credentials of a node or task to all who ask: EC2, GCP, Azure and others; ECS; EC2 by IPv6.
+METADATA = ("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128")
 
 
 class Egress(Section):
     """Addresses outside the stack that a service may connect to."""
 
     cidr: Cidr = Field(examples=["10.20.0.0/16"])
-    """Range of addresses."""
+    """Range of addresses. Those of a cloud's metadata inside a wider range stay closed."""
     ports: list[Port] = Field(min_length=1, examples=[[3306]])
     """Ports."""
     last_port: Port | None = Field(default=None, examples=[3310])
@@ -88,3 +31,35 @@ class Egress(Section):
         if self.last_port and (len(self.ports) != 1 or self.last_port < self.ports[0]):
             raise ValueError(f"lastPort ({self.last_port}): goes with one port in ports, and is not less than that")
         return self
+
+
+class Dns(Section):
+    """Where the pods ask for names. Default: CoreDNS or kube-dns in kube-system, on port 53."""
+
+    namespace: DnsLabel = Field(default="kube-system", examples=["openshift-dns"])
+    """Namespace of the DNS pods."""
+    pod_labels: dict[LabelKey, LabelValue] = Field(
+        default={"k8s-app": "kube-dns"}, min_length=1, examples=[{"dns.operator.openshift.io/daemonset-dns": "default"}]
+    )
+    """Labels of the DNS pods."""
+    port: Port = Field(default=53, examples=[5353])
+    """Port of the DNS pods, UDP and TCP: the one they listen on, not that of their Service."""
+    cidrs: list[Cidr] = Field(default=[], examples=[["169.254.20.10/32"]])
+    """Addresses that answer on port 53 as well, such as NodeLocal DNSCache on each node."""
+
+    @section_rule
+    def _servers_have_addresses(self) -> Self:
+        if wide := [cidr for cidr in self.cidrs if cidr.endswith("/0")]:
+            raise ValueError(f"cidrs: {wide[0]} is everybody; name the addresses of the DNS servers")
+        return self
+
+
+def metadata_in(cidr: str) -> list[str]:
+    """Return the metadata addresses inside a wider range. None are inside a range that is such an address itself."""
+    return [address for address in METADATA if address != str(ip_network(cidr)) and covers(cidr, address)]
+
+
+def covers(cidr: str, inner: str) -> bool:
+    """Return whether a range of addresses contains another one."""
+    outer, other = ip_network(cidr), ip_network(inner)
+    return outer.version == other.version and other.subnet_of(outer)  # pyright: ignore[reportArgumentType]

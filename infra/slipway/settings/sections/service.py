@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
-from slipway.settings.sections.network import Egress, Ingress
+from slipway.settings.sections.customization import (
+    InitContainer,
+    PatchKind,
+    ServiceAccount,
+    Sidecar,
+    Toleration,
+    Volume,
+    pod_resources,
+)
+from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import ServiceImage
-from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue
+from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName
 
 # Labels of pods that change with each version: a selector must not contain them.
 CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
@@ -60,9 +70,13 @@ class Service(App):
     """How a new version is tried (rollout: canary)."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
+    service_annotations: dict[LabelKey, str] = Field(
+        default={}, examples=[{"cloud.google.com/neg": '{"ingress": true}'}]
+    )
+    """Annotations of the Service, for what the controller alone knows."""
     needs: list[DnsLabel] = Field(default=[], examples=[["mysql", "api"]])
-    """Services of this stack that it connects to, mysql and redis among them: for those it also gets variables with the
-    address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
+    """Services and stores of this stack that it connects to. For mysql, postgres and redis it also gets variables with
+    the address and a file with the password. Connections that are listed neither here nor in `egress` are blocked."""
     egress: list[Egress] = Field(default=[])
     """Addresses outside the stack that it connects to."""
     migration: Job | None = None
@@ -72,6 +86,40 @@ class Service(App):
     selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"app": "api"}])
     """Labels by which an adopted Deployment selects its pods, which Kubernetes cannot change. `./slipway adopt` prints
     them. Default: those of all services."""
+    service_account: ServiceAccount = ServiceAccount()
+    """The identity of the pods, for a cloud's own access control."""
+    node_selector: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"kubernetes.io/arch": "amd64"}])
+    """Labels of the nodes that the pods run on. Default: any node."""
+    tolerations: list[Toleration] = Field(default=[], examples=[[{"key": "dedicated", "operator": "Exists"}]])
+    """Taints of nodes on which the pods may run all the same."""
+    priority_class: ObjectName | None = Field(default=None, examples=["high"])
+    """PriorityClass of the pods. Default: the cluster's default."""
+    init_containers: dict[DnsLabel, InitContainer] = Field(default={})
+    """Containers that run to their end, one after the other, before the sidecars and the app start, by name."""
+    sidecars: dict[DnsLabel, Sidecar] = Field(default={})
+    """Containers that run beside the app and its jobs, by name."""
+    volumes: dict[DnsLabel, Volume] = Field(default={})
+    """Folders of the app and its jobs beyond those of `file` and `secrets`, by name."""
+    pull_secrets: list[ObjectName] = Field(default=[], examples=[["hub"]])
+    """Existing Secrets in the stack's namespace with further registry passwords, for images of sidecars."""
+    patch: dict[PatchKind, dict[str, Any]] = Field(
+        default={}, examples=[{"Deployment": {"spec": {"template": {"spec": {"hostAliases": []}}}}}]
+    )
+    """Fields of this service's objects that no key sets, by kind, as in Kubernetes: mappings are merged, so are lists
+    of named items; other lists are replaced; `null` removes a field. The result has to keep the house rules."""
+
+    @property
+    def pod_resources(self) -> Resources:
+        """Return what a whole pod requests, with its init containers and sidecars."""
+        return pod_resources(self.resources, self.init_containers.values(), self.sidecars.values())
+
+    @property
+    def external_objects(self) -> list[str]:
+        """Return the objects that others create and the pods need, such as `ConfigMap/geo-database`."""
+        named = [("ConfigMap", volume.config_map) for volume in self.volumes.values()]
+        named += [("PersistentVolumeClaim", volume.claim) for volume in self.volumes.values()]
+        named += [("Secret", secret) for secret in self.pull_secrets]
+        return sorted({f"{kind}/{name}" for kind, name in named if name})
 
     @property
     def progress_deadline(self) -> int:
@@ -175,4 +223,9 @@ class Service(App):
                 f"selector: {', '.join(changing)} changes with each version, so it cannot be taken over. Delete the "
                 "Deployment that selects by it with `kubectl delete --cascade=orphan`, and leave selector out"
             )
+        return self
+
+    @section_rule
+    def _service_annotations_are_free(self) -> Self:
+        check_service_annotations(self.service_annotations)
         return self

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from slipway.settings.sections.network import Dns
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.scalars import (
     Cidr,
@@ -35,6 +36,8 @@ class Cluster(Section):
     their connections, too."""
     monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
     """Namespace whose pods may scrape /metrics. Default: none."""
+    dns: Dns = Dns()
+    """Where the pods ask for names. Default: CoreDNS or kube-dns in kube-system."""
 
     @section_rule
     def _load_balancers_have_a_range(self) -> Self:

@@ -1,4 +1,4 @@
-"""Sections of the stores: MySQL with its dumps, and Redis."""
+"""Sections of the stores: MySQL with its dumps, PostgreSQL, and Redis."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from slipway.settings.types.scalars import (
     Memory,
     PinnedImage,
     Port,
+    PostgresName,
     ProjectFile,
     ServerName,
     SqlName,
@@ -56,15 +57,6 @@ class StoreSection(Section):
     ca: ProjectFile | None = Field(default=None, examples=["stacks/database-ca.pem"])
     """PEM file with the certificates of the authorities to trust (source: managed). Default: the public ones of the
     app's image."""
-    image: PinnedImage | None = Field(default=None, examples=["registry.example.com/mysql@sha256:" + "0" * 64])
-    """Image of the server, by digest (source: cluster). Default: the one that the folder `slipway:imageFiles` names."""
-    storage: Memory = Field(default="1Gi", examples=["10Gi"])
-    """Size of the volume for data (source: cluster)."""
-    storage_class: DnsLabel | None = Field(default=None, examples=["fast"])
-    """StorageClass of the volumes (source: cluster). Default: the cluster's default class."""
-    resources: Resources
-    """Resources of the server (source: cluster)."""
-
     MANAGED: ClassVar = frozenset({"host", "port", "cidr", "tls", "ca"})
     """Keys that only a managed server has."""
     SHARED: ClassVar = frozenset({"source"})
@@ -85,7 +77,20 @@ class StoreSection(Section):
         return self
 
 
-class Mysql(StoreSection):
+class ServerSection(StoreSection):
+    """A store that a stack can run itself."""
+
+    image: PinnedImage | None = Field(default=None, examples=["registry.example.com/mysql@sha256:" + "0" * 64])
+    """Image of the server, by digest (source: cluster). Default: the one that the folder `slipway:imageFiles` names."""
+    storage: Memory = Field(default="1Gi", examples=["10Gi"])
+    """Size of the volume for data (source: cluster)."""
+    storage_class: DnsLabel | None = Field(default=None, examples=["fast"])
+    """StorageClass of the volumes (source: cluster). Default: the cluster's default class."""
+    resources: Resources
+    """Resources of the server (source: cluster)."""
+
+
+class Mysql(ServerSection):
     """The store of a stack, MySQL or MariaDB. The password of `user` is the secret `mysql-password`."""
 
     database: SqlName = Field(default="slipway", examples=["slipway"])
@@ -123,7 +128,29 @@ class Mysql(StoreSection):
         return self
 
 
-class Redis(StoreSection):
+class Postgres(StoreSection):
+    """A PostgreSQL server of somebody else. The password of `user` is the secret `postgres-password`."""
+
+    source: Literal["managed"] = Field(examples=["managed"])  # pyright: ignore[reportIncompatibleVariableOverride]
+    """managed: a server of somebody else at `host`. A stack runs none itself."""
+    host: ServerName | None = Field(default=None, examples=["postgres.example.com"])
+    """Host name or address of the server."""
+    port: Port = Field(default=5432, examples=[5432])
+    """TCP port."""
+    database: PostgresName = Field(examples=["shop"])
+    """Name of the database."""
+    user: PostgresName = Field(examples=["shop"])
+    """Account of the services and their migrations."""
+
+    SHARED: ClassVar = frozenset({"source", "database", "user"})
+
+    @property
+    def ssl_mode(self) -> str:
+        """Return how connections are secured, as libpq and most drivers name it."""
+        return {"verified": "verify-full", "unverified": "require", "disabled": "disable"}[self.tls]
+
+
+class Redis(ServerSection):
     """The cache, rate limiter and job queue of a stack. Its password is the secret `redis-password`."""
 
     port: Port = Field(default=6379, examples=[6379])

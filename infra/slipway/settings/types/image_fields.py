@@ -45,7 +45,12 @@ BuildArgument = Annotated[
 ]
 GoPackage = Annotated[
     str,
-    TextFormat("a Go package of the context such as ./cmd/shop, or `.`", r"\.|\./[\w.-]+(/[\w.-]+)*", _check_inside),
+    TextFormat(
+        "a Go package: of the context such as ./cmd/shop or `.`, or of a module that go.mod requires, such as "
+        "example.com/shop/cmd/shop",
+        r"\.|\./[\w.-]+(/[\w.-]+)*|[a-z0-9-]+(\.[a-z0-9-]+)+(/[\w.~-]+)+",
+        _check_inside,
+    ),
 ]
 RegistryHost = Annotated[
     str,

@@ -110,6 +110,13 @@ EnvName = Annotated[
         _check_variable,
     ),
 ]
+ObjectName = Annotated[
+    str,
+    TextFormat(
+        "the name of a Kubernetes object: lower-case letters, digits, `-` and `.`",
+        rf"{LABEL}(\.{LABEL})*",
+    ),
+]
 PortName = Annotated[
     str,
     TextFormat(
@@ -128,6 +135,10 @@ GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol s
 MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
 MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
+MountPath = Annotated[
+    str,
+    TextFormat("an absolute path without `:` such as /var/cache", r"(/[-A-Za-z0-9_.]+)+", _check_path),
+]
 Cpu = Annotated[
     str,
     TextFormat(
@@ -164,6 +175,13 @@ AclUser = Annotated[str, TextFormat("a user name without spaces, at most 64 char
 ServerName = Annotated[str, TextFormat("a host name or address such as mysql.example.com", rf"({LABEL}\.)*{LABEL}")]
 SqlName = Annotated[
     str, TextFormat("a name of lower-case letters, digits and `_`, at most 32", r"[a-z][a-z0-9_]{0,31}")
+]
+PostgresName = Annotated[
+    str,
+    TextFormat(
+        "a name of letters, digits, `_`, `-` and `.`, from a letter or `_` on, at most 63",
+        r"[A-Za-z_][A-Za-z0-9_.-]{0,62}",
+    ),
 ]
 TimeZone = Annotated[
     str, TextFormat("an IANA time zone such as Asia/Tokyo", r"[A-Z][A-Za-z0-9_+/-]*", _check_time_zone)

@@ -1,0 +1,1 @@
+"""The repositories of examples/ on the local cluster, beside the main stack."""
