@@ -15,7 +15,7 @@ import pytest
 
 from local.bootstrap import debian
 from local.node.certificates import SERVER, CertificateFolder, Leaf
-from slipway.image.source import toolchain
+from slipway.image.compiler import toolchain
 from tests.e2e.conftest import ROOT, eventually, provide, run
 from tests.plugins.watchdog import child
 
