@@ -260,6 +260,10 @@ def test_a_volume_of_others_needs_no_config_file(changed: Changed):
             {"volumes": {name: {"mountPath": "/v", "claim": "v"} for name in ("one", "two")}},
             "volumes.two.mountPath: one is mounted there already",
         ),
+        (
+            {"scratch": {"/v": "8Mi"}, "volumes": {"v": {"mountPath": "/v", "claim": "v"}}},
+            "volumes.v.mountPath: is one of the `scratch` folders already",
+        ),
         ({"tolerations": [{"operator": "Exists"}]}, "tolerations.0.key: is required"),
         ({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}, "operator: Exists takes no value"),
         ({"tolerations": [{"key": "a", "tolerationSeconds": 5}]}, "tolerationSeconds goes with effect: NoExecute"),

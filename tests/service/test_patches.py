@@ -19,6 +19,7 @@ from tests.conftest import API_ONLY, WITHOUT_STORES, Changed
 POD = ("spec", "template", "spec")
 MIGRATION: dict[str, Any] = {"services.api.migration": {"args": ["migrate"]}}
 SCHEDULE: dict[str, Any] = {"services.api.schedules": {"report": {"args": ["report"], "cron": "30 3 * * *"}}}
+WORKER: dict[str, Any] = {"services.api.kind": "worker", "services.api.ingress": None, "services.api.check": None}
 IMAGE = f"registry.example.com/proxy@sha256:{'0' * 64}"
 
 
@@ -173,6 +174,10 @@ def test_another_patch_of_a_migration_gets_another_job(changed: Changed):
                 **patch("HorizontalPodAutoscaler", "spec", to={}),
             },
             "patch.HorizontalPodAutoscaler: changes nothing: with `replicas` the service has no autoscaler",
+        ),
+        (
+            {**WORKER, **patch("Service", "spec", to={})},
+            "patch.Service: changes nothing: a worker answers no requests",
         ),
         (patch("Deployment", to={}), "patch.Deployment: changes nothing; name a field"),
         (patch("Deployments", to={}), "patch.Deployments: should be 'Deployment'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copy
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from local.node.certificates import CertificateFolder
 from slipway.ops.program.recorder import Program
 from slipway.settings import checks, settings
 from tests.conftest import Changed
+from tests.paths import PROJECT
 from tests.settings.test_settings import refusal
 from tests.stores.declared import MANAGED, env
 
@@ -24,6 +26,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with a certificate in the file ca.pem."""
     CertificateFolder(tmp_path).authority("ca", "test")
     (tmp_path / "ca.crt").rename(tmp_path / "ca.pem")
+    (tmp_path / "app").mkdir()
+    copy(PROJECT / "app" / "variables.txt", tmp_path / "app")
     for module in (settings, checks):
         monkeypatch.setattr(module, "ROOT", tmp_path)
     return tmp_path

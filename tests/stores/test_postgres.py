@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ def test_the_authority_of_a_private_certificate_reaches_the_pod_as_a_file(
     CertificateFolder(tmp_path).authority("ca", "test")
     for module in (settings, checks):
         monkeypatch.setattr(module, "ROOT", tmp_path)
-    program = changed("dev", postgres(ca="ca.crt"))
+    program = changed("dev", {**postgres(ca="ca.crt"), "services.api.variables": None})
     assert env(program)["POSTGRES_CA_FILE"] == "/etc/slipway-authorities/postgres.pem"
     authorities = program.manifests()["ConfigMap", "api-authorities"]["data"]
     assert authorities == {"postgres.pem": (tmp_path / "ca.crt").read_text()}
@@ -88,6 +89,24 @@ def test_all_three_stores_stand_side_by_side(changed: Changed):
     assert variables.keys() >= {"MYSQL_HOST", "POSTGRES_HOST", "REDIS_HOST"}
 
 
+PASSWORD = {"services.api.secretEnv": {"POSTGRES_PASSWORD": "postgres-password"}}
+URL = (
+    "postgres://$(POSTGRES_USER):$(POSTGRES_PASSWORD)@$(POSTGRES_HOST):$(POSTGRES_PORT)/$(POSTGRES_DATABASE)"
+    "?sslmode=$(POSTGRES_SSLMODE)"
+)
+
+
+def test_an_app_that_wants_a_url_gets_one_of_the_parts_and_the_password(changed: Changed):
+    """Kubernetes fills in what a ConfigMap (`envFrom`) and earlier entries hold, so the URL comes last."""
+    changes = {**postgres(), **PASSWORD, "services.api.env.DATABASE_URL": URL, "services.api.variables": None}
+    program = changed("dev", changes)
+    [container] = program.manifests()["Deployment", "api"]["spec"]["template"]["spec"]["containers"]
+    *earlier, last = container["env"]
+    assert last == {"name": "DATABASE_URL", "value": URL}
+    given = {variable["name"] for variable in earlier} | env(program).keys()
+    assert set(re.findall(r"\$\((\w+)\)", URL)) <= given
+
+
 WRONG: list[tuple[dict[str, Any], str, str]] = [
     (postgres(source="cluster"), "postgres.source", "should be 'managed'"),
     (postgres(source=None), "postgres.source", "has no value"),
@@ -99,6 +118,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
         {**API_ONLY, "services.api.needs": ["postgres"]},
         "services.api.needs.0",
         "there is none here; say under slipway:postgres where it is",
+    ),
+    (
+        {**API_ONLY, **WITHOUT_STORES, "services.api.env.URL": "postgres://$(POSTGRES_HOST)"},
+        "services.api",
+        "URL refers to $(POSTGRES_HOST), which is no variable of secretEnv",
     ),
     ({**API_ONLY, "services.api.env.POSTGRES_HOST": "db"}, "services.api", "POSTGRES_HOST is set by the program"),
 ]

@@ -1,7 +1,7 @@
 """Patches: fields of a service's objects that no setting sets, merged into what the program registers.
 
 They are merged on the way to the engine, before the house rules look at an object: a patched object has to keep them
-like any other, and `./slipway render` and `preview` show it. settings/customization/patches.py checks what can be
+like any other, and `./slipway render` and `preview` show it. settings/checks/patches.py checks what can be
 checked without the object.
 """
 

@@ -49,6 +49,12 @@ RESERVED_ENV = frozenset(
         *RUNTIME_ENV,
     ]
 )
+# The variables that each service gets that needs a store: enough for a URL, with the password by `secretEnv`.
+URL_PARTS = {
+    "mysql": ("HOST", "PORT", "DATABASE", "USER"),
+    "postgres": ("HOST", "PORT", "DATABASE", "USER", "SSLMODE"),
+    "redis": ("HOST", "PORT"),
+}
 STORE_ENV = frozenset(
     [
         "MYSQL_HOST",

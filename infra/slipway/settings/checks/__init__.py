@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import addresses, apps, images
-from slipway.settings.customization import checks as customization
+from slipway.settings.checks import addresses, apps, customization, images
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.pods import Resources

@@ -57,8 +57,8 @@ class App(Section):
     drain: Drain = Drain()
     """How a pod terminates."""
     env: dict[EnvName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
-    """Environment variables of the app. A change rolls the pods. Kubernetes fills in `$(NAME)` from `secretEnv`; write
-    `$$(NAME)` for the text itself."""
+    """Environment variables of the app. A change rolls the pods. Kubernetes fills in `$(NAME)` from `secretEnv`, and
+    parts of the URL of a store under `needs`, such as `$(POSTGRES_HOST)`; write `$$(NAME)` for the text itself."""
     secret_env: dict[EnvName, SecretName] = Field(default={}, examples=[{"DB_PASSWORD": "db-password"}])
     """Secrets that the app reads as variables, by the name of the variable. Files (`secrets`) are safer: variables show
     in dumps, child processes and /proc, and `./slipway preview` says so."""
@@ -212,8 +212,13 @@ class App(Section):
     @section_rule
     def _references_are_secret_variables(self) -> Self:
         for name, value in self.env.items():
-            if unknown := [other for other in references(value) if other not in self.secret_env]:
-                near = nearest(unknown[0], self.secret_env)
+            if unknown := [other for other in references(value) if other not in self.referable]:
+                near = nearest(unknown[0], self.referable)
                 hint = f'did you mean "{near}"?' if near else "write $$(...) for the text itself"
                 raise ValueError(f"env: {name} refers to $({unknown[0]}), which is no variable of secretEnv; {hint}")
         return self
+
+    @property
+    def referable(self) -> list[str]:
+        """Return the variables that a value under `env` may refer to."""
+        return [*self.secret_env]

@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
+from slipway.settings.names import URL_PARTS
 from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
 from slipway.settings.sections.customization import (
@@ -120,6 +121,13 @@ class Service(App):
         named += [("PersistentVolumeClaim", volume.claim) for volume in self.volumes.values()]
         named += [("Secret", secret) for secret in self.pull_secrets]
         return sorted({f"{kind}/{name}" for kind, name in named if name})
+
+    @property
+    def referable(self) -> list[str]:
+        """Return the variables that a value under `env` may refer to: secrets, and parts of the URLs of stores."""
+        stores = [store for store in self.needs if store in URL_PARTS] if self.reads_contract else []
+        parts = [f"{store.upper()}_{part}" for store in stores for part in URL_PARTS[store]]
+        return [*self.secret_env, *parts]
 
     @property
     def progress_deadline(self) -> int:

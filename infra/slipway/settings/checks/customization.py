@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.settings.customization import patches
+from slipway.settings.checks import patches
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
 
-# Volumes and folders of the app's own configuration (service/pod.py).
+# Volumes and folders of the app's own configuration (service/inputs.py).
 RESERVED_VOLUMES = frozenset({"config", "secrets", "authorities"})
 RESERVED_PATHS = ("/etc/slipway", "/etc/slipway-authorities", "/run/secrets/slipway")
 
@@ -49,12 +49,14 @@ def _volumes(at: Key, service: Service) -> Iterator[InvalidSetting]:
     """Report volumes that take the name or the folder of another one."""
     taken: dict[str, str] = {}
     for name, volume in service.volumes.items():
-        if name in RESERVED_VOLUMES:
+        if name in RESERVED_VOLUMES or name.startswith("scratch-"):
             rule = "is the name of a volume that the program declares; call it something else"
             yield InvalidSetting((*at, "volumes", name), rule)
         path = volume.mount_path
         if any(path == reserved or path.startswith(f"{reserved}/") for reserved in RESERVED_PATHS):
             rule = "is a folder of the app's own configuration; use another"
             yield InvalidSetting((*at, "volumes", name, "mountPath"), rule, path)
+        if path in service.scratch:
+            yield InvalidSetting((*at, "volumes", name, "mountPath"), "is one of the `scratch` folders already", path)
         if (other := taken.setdefault(path, name)) != name:
             yield InvalidSetting((*at, "volumes", name, "mountPath"), f"{other} is mounted there already", path)

@@ -34,7 +34,7 @@ def check(at: Key, service: Service) -> Iterator[InvalidSetting]:
         else:
             yield from _identity((*at, kind), kind, patch, service)
             # Imported late: the models of the API take half a second to load, and most stacks patch nothing.
-            from slipway.settings.customization import api_fields  # noqa: PLC0415
+            from slipway.settings.checks import api_fields  # noqa: PLC0415
 
             yield from api_fields.check((*at, kind), kind, patch)
 
@@ -46,6 +46,8 @@ def _undeclared(service: Service) -> Iterator[tuple[PatchKind, str]]:
         yield "Ingress", "its address is an HTTPRoute" if ingress else "the service has no `ingress`"
     if ingress is None or not ingress.gateway:
         yield "HTTPRoute", "its address is an Ingress" if ingress else "the service has no `ingress`"
+    if service.is_worker:
+        yield "Service", "a worker answers no requests"
     if service.replicas is not None:
         yield "HorizontalPodAutoscaler", "with `replicas` the service has no autoscaler"
     if service.migration is None:
