@@ -50,7 +50,7 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         str(wheel),
     ]
     subprocess.run(install, check=True, capture_output=True)
-    (packages / "shared.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    (packages / "shared.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
     return python
 
 
@@ -87,10 +87,10 @@ def test_a_project_of_others_renders_and_passes_its_tests_with_the_wheel_alone(p
     written = projects.slipway(shop, "init", "--yes", python=python)
     assert written.returncode == 0, written.stderr
     assert re.search(r"slipway\[test\] @ file:///\S+/slipway-\S+\.whl", (shop / "requirements.txt").read_text())
-    console = subprocess.run(
-        [python.with_name("slipway"), "render", "-s", "prod"], cwd=shop, capture_output=True, text=True, check=True
-    )
-    assert console.stdout.count("kind: Deployment") == 1
+    render = [python.with_name("slipway"), "render", "-s", "prod"]
+    bare = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    console = subprocess.run(render, cwd=shop, env=bare, capture_output=True, text=True, check=True)
+    assert console.stdout.count("\nkind: Deployment\n") == 1
     tested = projects.run(
         shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_my_stacks.py", python=python
     )

@@ -131,7 +131,8 @@ def _service_lines(app: App) -> list[str]:
     if app.is_worker:
         lines.append("kind: worker # no address and no probes")
     else:
-        probes = f"ready: {{path: {app.ready}}}" if app.ready else "ready: {tcp: true}"
+        # A connection is all that can be checked, so both probes check the same.
+        probes = f"ready: {{path: {app.ready}}}" if app.ready else "ready: {tcp: true}, shared: true"
         live = f", live: {{path: {app.live}}}" if app.live else ""
         lines += [f"ports: {{http: {app.port}}}", f"probes: {{{probes}{live}}}"]
     if app.user != 65532:
