@@ -151,6 +151,15 @@ def test_a_folder_among_the_locks_is_ignored_as_the_engine_ignores_it(monkeypatc
     assert doctor.state_locks("dev") == []
 
 
+def test_the_lock_of_another_project_with_a_stack_of_this_name_is_not_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
+    ours = damaged(tmp_path, b"")
+    ours.parent.parent.rename(ours.parent.parent.with_name("hello"))
+    assert doctor.state_locks("dev") == []
+
+
 def test_locks_are_read_from_file_backends_only(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor, "backend", lambda: "s3://bucket")
     assert doctor.state_locks("dev") == []

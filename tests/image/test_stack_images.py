@@ -311,7 +311,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"images.shop.context": "services/../.."}, "images.shop.context: should be a path without .."),
     ({"images.shop.dockerfile": "Dokerfile"}, "images.shop.dockerfile: there is no such file in services/shop/"),
     ({"images.shop.package": "./cmd/shop"}, "images.shop.context: there is no go.mod in services/shop/"),
-    ({"images.shop.package": "cmd/shop"}, "images.shop.package: should be a Go package of the context"),
+    ({"images.shop.package": "cmd/shop"}, "images.shop.package: should be a Go package: of the context"),
     ({"images.shop.files": {"etc/motd": "motd"}}, "images.shop: files needs builder: daemonless"),
     ({"images.shop.platforms": ["linux/amd64", "linux/arm64"]}, "images.shop: platforms needs builder: daemonless"),
     ({"images.shop.builder": "daemonless", "images.shop.args": {"A": "b"}}, "images.shop: args needs builder: docker"),

@@ -28,6 +28,7 @@ from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
+from slipway.project import PROJECT
 
 POLL_SECONDS = 5
 
@@ -138,7 +139,7 @@ def state_locks(stack: str) -> list[Lock]:
     address = urlsplit(backend())
     if address.scheme != "file":
         return []
-    files = Path(unquote(address.path), ".pulumi", "locks").glob(f"*/*/{stack}/*.json")
+    files = Path(unquote(address.path), ".pulumi", "locks").glob(f"*/{PROJECT}/{stack}/*.json")
     return [_read_lock(stack, file) for file in sorted(files) if not file.is_dir()]  # the engine ignores folders, too
 
 
