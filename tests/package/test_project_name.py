@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def test_nothing_else_depends_on_the_name_of_the_project(shop: dict[str, Any], p
     instance, part_of = "app.kubernetes.io/instance", "app.kubernetes.io/part-of"
     for label in (f'"{instance}": "{{}}-dev"', f'"{part_of}": "{{}}"'):
         theirs = theirs.replace(label.format("shop"), label.format("slipway"))
+    # The name of a Job is a hash of its pod's template, and the labels are in it.
+    theirs, ours = (re.sub(r"(api-migration)-[0-9a-f]{8}", r"\1-*", text) for text in (theirs, ours))
     assert json.loads(theirs) == json.loads(ours)
 
 

@@ -190,7 +190,7 @@ class _Recorder(mocks.MockMonitor):
         """Return the URN as the engine forms it: with the types of all ancestors below the stack, joined by `$`."""
         ancestors = parent.split("::")[2] if parent else ""
         chain = type_ if ancestors in ("", "pulumi:pulumi:Stack") else f"{ancestors}${type_}"
-        return f"urn:pulumi:{self._stack}::{CONFIG}::{chain}::{name}"
+        return f"urn:pulumi:{self._stack}::{PROJECT}::{chain}::{name}"
 
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
