@@ -138,7 +138,7 @@ def test_a_probe_may_use_the_grpc_health_protocol_with_its_own_times(changed: Ch
     ready = {"grpc": "shop", "port": "grpc", "periodSeconds": 5, "failureThreshold": 4, "timeoutSeconds": 1}
     program = changed("prod", settings_of({**SHOP, "ports": ports, "probes": {"ready": ready}}))
     assert container_of(program)["readinessProbe"] == {
-        "grpc": {"port": "grpc", "service": "shop"},
+        "grpc": {"port": 9999, "service": "shop"},
         "periodSeconds": 5,
         "failureThreshold": 4,
         "timeoutSeconds": 1,
