@@ -48,8 +48,8 @@ test-second:
 e2e: up ## run the end-to-end tests on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e
 
-e2e-load: up ## change a running service under 200 requests per second, without a lost one; writes docs/reference/load.md
-	@. ./activate && pytest -m e2e -s tests/load/test_zero_loss.py
+e2e-load: up ## change a running service under 200 requests per second, without a lost one; writes docs/reference/load.md and shutdown.md
+	@. ./activate && pytest -m e2e -s tests/load/test_zero_loss.py tests/load/test_shutdown.py
 
 e2e-faults: up ## put faults into the running stack: each is named, and no request is lost; writes docs/reference/faults.md
 	@. ./activate && pytest -m e2e -s tests/load/test_causes.py

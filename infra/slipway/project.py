@@ -22,7 +22,8 @@ def _root() -> Path:
     The engine runs the program in a folder of the project. Elsewhere it is the clone that this package belongs to; an
     installed package belongs to none, and then it is the working folder.
     """
-    if given := os.environ.get("SLIPWAY_PROJECT"):
+    given = os.environ.get("SLIPWAY_PROJECT")
+    if given and is_project(Path(given)):
         return Path(given).resolve()
     here, clone = Path.cwd(), Path(__file__).resolve().parents[2]
     return next((folder for folder in (here, *here.parents, clone) if is_project(folder)), here)

@@ -45,6 +45,8 @@ def _lists(key: str, node: Any) -> Iterator[str]:
     if isinstance(node, dict):
         names = node.get(key)
         yield from (str(name) for name in names) if isinstance(names, list) else ()
+        variables = node.get("secretEnv") if key == "secrets" else None
+        yield from map(str, variables.values()) if isinstance(variables, dict) else ()
         for inner in node.values():
             yield from _lists(key, inner)
 

@@ -319,6 +319,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         {"images.shop.cache": "registry.example.com/c", "images.shop-cache": IMAGES["shop"]},
         "images.shop.cache: would be the resource shop-cache",
     ),
+    ({"images.shop.args": {"NPM_TOKEN": "hunter2"}}, "images.shop.args.NPM_TOKEN: looks like a credential"),
     ({"images.in-force-x": IMAGES["shop"]}, "images.in-force-x: names that begin with in-force are taken"),
     ({"registry": {"username": "me"}}, "registry: is the login of one registry, and the images are in ghcr.io, reg"),
     ({"registry": {"username": "me"}, "registries": LOGINS}, "registries: slipway:registry is set too"),

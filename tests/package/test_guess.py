@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from slipway.ops.project import origin
 from slipway.ops.project.guess import App, name_of, of_sources
 from slipway.ops.project.sources import Dockerfile, Sources, folders_with_sources
 from tests.package import projects
@@ -92,3 +93,20 @@ def test_each_folder_with_a_dockerfile_is_a_service(tmp_path: Path):
 )
 def test_a_folder_s_name_becomes_a_dns_label(folder: str, name: str):
     assert name_of(Path("/src") / folder) == name
+
+
+@pytest.mark.parametrize(
+    ("remote", "is_written"),
+    [
+        ("https://git.example.com/acme/slipway.git", True),
+        ("https://x-access-token:hunter2@git.example.com/acme/slipway.git", False),
+        ("git@git.example.com:acme/slipway.git", False),
+    ],
+)
+def test_the_address_of_the_package_never_has_a_password(
+    remote: str, is_written: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    answers = {"remote": remote, "rev-parse": "0" * 40}
+    monkeypatch.setattr(origin, "_git", lambda _folder, verb, *_: answers[verb])
+    line = origin._of_clone(tmp_path)  # pyright: ignore[reportPrivateUsage]
+    assert line == (f"git+{remote}@{'0' * 40}" if is_written else tmp_path.as_uri())

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,12 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     done = projects.run(folder, "-c", DECLARE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def shop_folder(tmp_path: Path) -> Path:
+    """A project named shop."""
+    return projects.renamed(tmp_path / "shop", "shop")
 
 
 def test_every_urn_and_every_instance_label_has_the_name_of_the_project(shop: dict[str, Any], program: Declare):
@@ -86,3 +95,12 @@ def test_outside_of_a_project_the_message_says_how_to_make_one(tmp_path: Path):
 
 
 STACKS = "from slipway.ops.program import recorder; recorder.stacks()"
+
+
+def test_a_relative_root_is_that_of_the_project_in_each_of_its_folders(shop_folder: Path):
+    """The engine runs the program in infra/, with the variables of the shell."""
+    code = "from slipway import project; print(project.ROOT, project.PROJECT)"
+    folder = shop_folder / "infra"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(project.IMPORTED_FROM), "SLIPWAY_PROJECT": "."}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{shop_folder} shop\n"

@@ -104,6 +104,13 @@ def test_a_service_that_needs_what_the_release_does_not_run_is_not_tried(
     assert "dev: api gets no canary: it needs later, which the release in force" in capsys.readouterr().err
 
 
+def test_a_service_whose_port_changes_is_not_tried_since_the_policies_in_force_open_the_old_one(
+    planned_by: Callable[..., CanaryPlan | None], capsys: pytest.CaptureFixture[str]
+):
+    assert planned_by([rolled()], services__api__ports={"http": 3000}) is None
+    assert "dev: api gets no canary: it needs port 3000, which the release in force" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("user", "told"), [("another", "another"), (None, "slipway")])
 def test_a_migration_by_an_account_that_the_running_server_has_not_made_is_not_tried(
     planned_by: Callable[..., CanaryPlan | None], capsys: pytest.CaptureFixture[str], user: str | None, told: str

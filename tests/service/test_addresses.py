@@ -242,3 +242,15 @@ def test_an_address_that_would_not_work_is_refused_with_the_reason(changed: Chan
 def test_an_annotation_of_the_program_itself_is_refused_for_a_service_too(changed: Changed):
     with pytest.raises(pulumi.RunError, match="serviceAnnotations: slipway/selector is the program's own"):
         changed("dev", {"services.api.serviceAnnotations": {"slipway/selector": "app"}})
+
+
+def test_the_longest_prefix_is_stripped_first(changed: Changed):
+    """Traefik takes the first that the path begins with, wherever a name ends: /v10/shops begins with /v1."""
+    program = changed("dev", ingress(paths=["/v1", "/v10"], stripPrefix=True, className="traefik"))
+    assert spec(program, kind="Middleware") == {"stripPrefix": {"prefixes": ["/v10", "/v1"]}}
+
+
+def test_a_secret_of_an_issuer_is_no_certificate_for_another_host(changed: Changed):
+    other = {"host": "other.example.com", "tls": {"secretName": "api-tls"}}
+    with pytest.raises(pulumi.RunError, match="the Secret api-tls has the certificate of api, which is not for other"):
+        changed("dev", {**ingress(), "services.web": {"ingress": other}})

@@ -238,3 +238,23 @@ def test_a_stack_file_cannot_contain_a_candidate(tmp_path: Any, monkeypatch: pyt
     monkeypatch.setattr(source_files, "STACKS", tmp_path)
     with pytest.raises(pulumi.RunError, match=r"slipway:candidate: has no place in a file; `\./slipway up` gives it"):
         declare("dev", config)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"replicas": 20}, {"strategy": {"rollingUpdate": {"maxSurge": 3}}}, {"minReadySeconds": 90}],
+    ids=["replicas", "strategy", "minReadySeconds"],
+)
+def test_a_patch_does_not_decide_the_share_of_a_canary(spec: dict[str, Any]):
+    _, plain = tried("prod", {}, NEXT)
+    _, patched = tried("prod", {}, {**NEXT, "services.api.patch": {"Deployment": {"spec": spec}}})
+    key = ("Deployment", "api-canary")
+    assert {**patched.manifests()[key]["spec"], "template": {}} == {**plain.manifests()[key]["spec"], "template": {}}
+
+
+def test_a_patch_of_the_migration_reaches_that_of_a_canary():
+    container = {"name": "api-migration", "terminationMessagePolicy": "FallbackToLogsOnError"}
+    patch = {"Job": {"spec": {"template": {"spec": {"containers": [container]}}}}}
+    _, during = tried("prod", {}, {**NEXT, "services.api.patch": patch})
+    [patched] = during.manifests()["Job", "api-canary-migration"]["spec"]["template"]["spec"]["containers"]
+    assert patched["terminationMessagePolicy"] == "FallbackToLogsOnError"

@@ -236,7 +236,8 @@ def test_a_worker_may_have_probes_and_metrics_on_a_port_of_its_own(changed: Chan
         ({**SHOP, "probes": {"ready": {"path": "/", "port": "admin"}}}, "probes.ready: there is no port admin"),
         ({**SHOP, "metrics": {"port": "grpc"}}, "metrics: there is no port grpc; ports here: http"),
         ({**SHOP, "ports": {"http": 3000, "extra": {"http": {"port": 1}}}}, "extra: http is a key beside extra"),
-        ({**SHOP, "ports": {"http": 9090}}, "9090 is the number of two ports; for an app with one port"),
+        ({"ports": {"http": 9090}}, "9090 is the number of two ports; for an app with one port set admin: null"),
+        ({**SHOP, "ports": {"http": 3000, "extra": {"grpc": {"port": 3000}}}}, "3000 is the number of two ports"),
         ({**SHOP, "drain": {"delaySeconds": 1}}, "delaySeconds (1) goes with contract: slipway"),
         ({**SHOP, "drain": {"preStopSeconds": 1}}, "preStopSeconds (1) + delaySeconds (0) = 1 s is less than"),
         ({**SHOP, "env": {"A": "$(B)"}}, "env: A refers to $(B), which is no variable of secretEnv"),
@@ -252,9 +253,26 @@ def test_a_contract_that_cannot_hold_is_refused_with_the_reason(service: dict[st
     assert words in refusal(service)
 
 
+@pytest.mark.parametrize(
+    "service",
+    [{**SHOP, "ports": {"http": 9090}}, {**WORKER, "ports": {"admin": 8080}}],
+    ids=["an app without an admin port", "a worker, which has no http port"],
+)
+def test_a_port_may_have_the_number_of_one_that_the_app_does_not_have(changed: Changed, service: dict[str, Any]):
+    ports = container_of(changed("prod", settings_of(service)))["ports"]
+    assert [port["containerPort"] for port in ports] == [*service["ports"].values()]
+
+
 def test_no_service_needs_a_worker():
     with pytest.raises(pulumi.RunError, match="is a worker, which answers no requests; take it out"):
         declare("prod", with_changes("prod", {**settings_of(WORKER), "services.api.needs": ["shop", "mysql", "redis"]}))
+
+
+def test_dollars_that_refer_to_nothing_stay_as_they_are(changed: Changed):
+    program = changed("prod", settings_of({**SHOP, "env": {"A": "kill $$"}}))
+    assert "A" not in [variable["name"] for variable in container_of(program)["env"]]
+    configs = [found["data"] for found in objects_of(program, "ConfigMap").values()]
+    assert [data["A"] for data in configs if "A" in data] == ["kill $$"]
 
 
 def test_an_escaped_reference_is_text(changed: Changed):

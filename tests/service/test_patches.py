@@ -193,6 +193,11 @@ def test_another_patch_of_a_migration_gets_another_job(changed: Changed):
         (patch("Deployment", *POD, "hostname", to=5), "spec.hostname: should be text: put it in quotes"),
         (patch("Deployment", *POD, "containers", to={}), "spec.containers: should be a list"),
         (patch("Service", "spec", to=[]), "patch.Service.spec: should be a mapping"),
+        (patch("Deployment", *POD, to={"affinity": {"$patch": "delete"}}), "spec.affinity.$patch: changes nothing"),
+        (
+            patch("Deployment", *POD, to={"tolerations": [{"key": "a", "$patch": "delete"}]}),
+            "spec.tolerations.0.$patch: changes nothing",
+        ),
     ],
 )
 def test_a_patch_that_hits_nothing_is_a_mistake(changed: Changed, changes: dict[str, Any], words: str):

@@ -34,7 +34,7 @@ from slipway.rules.stack import Stack
 from slipway.settings import engine_yaml
 from slipway.settings.engine_yaml import Node
 from slipway.settings.stack_file import repeated_items
-from slipway.settings.types import scalars, units
+from slipway.settings.types import credentials, scalars, units
 from slipway.settings.types.text_format import TextFormat
 from tests.conftest import Declare
 from tests.paths import REPOSITORY
@@ -257,12 +257,12 @@ HARMLESS = [
 
 @pytest.mark.parametrize("text", CREDENTIALS)
 def test_a_credential_is_still_recognised(text: str):
-    assert configuration.SECRET_VALUES.search(text)
+    assert credentials.SECRET_VALUES.search(text)
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_what_is_no_credential_still_passes(text: str):
-    assert not configuration.SECRET_VALUES.search(text)
+    assert not credentials.SECRET_VALUES.search(text)
 
 
 @pytest.mark.parametrize(

@@ -15,23 +15,13 @@ import pulumi
 
 from slipway import engine
 from slipway.scope import Scope
+from slipway.settings.checks.api_fields import NAMED
 from slipway.settings.errors import PREFIX, dotted
 from slipway.settings.sections.customization import PatchKind
 
-# Lists whose items have names, and by which field; of several the first one that the patch's item has. Others are
-# replaced, as in a strategic merge patch of `kubectl`.
-NAMED = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "volumes": ("name",),
-    "env": ("name",),
-    "imagePullSecrets": ("name",),
-    "ports": ("name", "containerPort", "port"),
-    "volumeMounts": ("mountPath",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "hostAliases": ("ip",),
-}
 DELETE = "$patch"
+# A canary decides these itself: its share and its way of a rollout (service/canary.py).
+CANARYS_OWN = ("replicas", "strategy", "minReadySeconds")
 Path = tuple[str, ...]
 
 
@@ -49,7 +39,9 @@ def apply(scope: Scope, component: str) -> None:
     A preview ends with one `pulumi.RunError` for what a patch does not find in its object; an update ends before the
     object gets to the engine.
     """
-    patch, errors = scope.service.patch, list[str]()
+    patch, errors = dict(scope.service.patch), list[str]()
+    if scope.track and isinstance(spec := patch.get("Deployment", {}).get("spec"), dict):
+        patch["Deployment"] = {**patch["Deployment"], "spec": {k: v for k, v in spec.items() if k not in CANARYS_OWN}}
     updates = not pulumi.runtime.is_dry_run()
 
     def patched(type_: str, name: str, inputs: Any) -> Any:

@@ -73,7 +73,7 @@ def job_template(
         spec=core.v1.PodSpecArgs(
             **_identity(scope, config),
             restart_policy="Never",
-            containers=[container.of_job(name, scope, job, image, config)],
+            containers=[container.of_job(scope.name + name.removeprefix(scope.title), scope, job, image, config)],
         ),
     )
 

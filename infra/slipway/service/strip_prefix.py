@@ -45,7 +45,7 @@ def _by_middleware(scope: Scope, ingress: Ingress) -> StripPrefix:
         api_version="traefik.io/v1alpha1",
         kind="Middleware",
         metadata=scope.meta(scope.name),
-        spec={"stripPrefix": {"prefixes": [normal_path(path) for path in ingress.all_paths]}},
+        spec={"stripPrefix": {"prefixes": sorted(map(normal_path, ingress.all_paths), key=len, reverse=True)}},
         opts=scope.child(),
     )
     name = f"{scope.settings.namespace}-{scope.name}@kubernetescrd"

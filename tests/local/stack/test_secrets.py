@@ -35,3 +35,8 @@ def test_a_store_gets_its_own_password(tmp_path: Path) -> None:
 def test_migrations_get_a_password_where_they_have_an_account(tmp_path: Path) -> None:
     paths = clone(tmp_path, {"slipway:mysql": {"migrationUser": "slipway_migrator"}})
     assert secrets.create_secrets(paths) == ["passphrase", "mysql-migration-password", "mysql-password"]
+
+
+def test_a_secret_variable_gets_its_secret_too(tmp_path: Path) -> None:
+    paths = clone(tmp_path, {"slipway:services": {"api": {"secretEnv": {"API_TOKEN": "api-token"}}}})
+    assert secrets.create_secrets(paths) == ["passphrase", "api-token"]

@@ -65,8 +65,13 @@ def create(root: Path, wishes: Wishes, ask: Ask | None = None) -> list[Guess]:
     _add_lines(root / ".gitignore", templates.GITIGNORE)
     if any(app.context == "." for app in apps):
         _add_lines(root / ".dockerignore", templates.DOCKERIGNORE)
-    run_in(root, "-m", "slipway", "config", "schema", "--write")
-    record(root)
+    try:
+        run_in(root, "-m", "slipway", "config", "schema", "--write")
+        record(root)
+    except ProjectError:
+        for file in contents:  # so that it can be called again with other options
+            file.unlink()
+        raise
     return [*(found for app in apps for found in app.guesses), *_of_project(place, apps)]
 
 

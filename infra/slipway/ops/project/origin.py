@@ -6,6 +6,7 @@ Always an address, never the bare name: on PyPI `slipway` is a program of somebo
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -44,7 +45,8 @@ def is_of_this_machine(line: str) -> bool:
 def _of_clone(folder: Path) -> str:
     remote, commit = _git(folder, "remote", "get-url", "origin"), _git(folder, "rev-parse", "HEAD")
     # A remote that is a path, or one that asks for a password, is no address for others.
-    return f"git+{remote}@{commit}" if remote.startswith("https://") and commit else folder.as_uri()
+    is_public = re.match(r"https://[^/@]+/", remote)
+    return f"git+{remote}@{commit}" if is_public and commit else folder.as_uri()
 
 
 def _address(direct: dict[str, Any]) -> str:

@@ -104,4 +104,8 @@ def _missing_needs(settings: Settings, service: str, release: Release) -> str:
     migrates = section.migration and "mysql" in {*section.needs} & own & settings.servers.keys()
     if mysql and migrates and (sections["mysql"] or {}).get("migrationUser") != mysql.migration_user:
         missing.append(f"migrations as {mysql.migration_user or mysql.user}")
+    # The policies of the release in force open its own port only.
+    port = ((release.settings["services"].get(service) or {}).get("ports") or {}).get("http", 8080)
+    if section.http_port not in (None, port):
+        missing.append(f"port {section.http_port}")
     return ", ".join(missing)

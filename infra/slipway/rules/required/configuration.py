@@ -14,33 +14,10 @@ from slipway.objects import SECRET, Object
 from slipway.rules.parts import Part, known
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, every_object, of
+from slipway.settings.types.credentials import holds_secret, looks_secret
 from slipway.settings.types.references import without
 
 RULES = Rules()
-
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-SECRET_WORDS = {
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "secret",
-    "token",
-    "credential",
-    "credentials",
-    "key",
-    "apikey",
-}
-# No character may start many attempts that each read on to the end: long values would take too long.
-SECRET_VALUES = re.compile(
-    r"[a-z][0-9+.-]*://[^\s/:@]*:[^\s/@]+@"  # postgres://user:pass@host
-    r"|[^\s@/]:[^\s@/:]+:*@(tcp|unix)\("  # user:pass@tcp(host:3306)
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----"
-    r"|(?<![\w-])(?=[\w-]*+\.[\w-]{10,}+\.)[\w-]*?\beyJ[\w-]{10,}\."  # a JSON web token
-    r"|\b(AKIA[0-9A-Z]{16}|gh[pousr]_\w{36,}|xox[abprs]-[\w-]{10,})"
-    r"|-(?=\w*(password|passwd|secret|token|apikey))\w++[= ]\S"
-    r"|-\w*api-key\w*[= ]\S"
-)
 
 
 @RULES.each(
@@ -53,24 +30,23 @@ SECRET_VALUES = re.compile(
 def no_credentials(obj: Part) -> Violations:
     if obj.kind == "ConfigMap":
         is_record = obj.mapping("metadata.labels").get(COMPONENT) == RELEASE
-        # In the settings of a release, `key` names a taint or an entry; a credential is found where it ends up.
-        named = {"key"} if is_record else set[str]()
         for key, value in obj.mapping("data").items():
             declared = _secret_variables(value) if is_record else {}
             text = without(str(value), declared)
-            pairs = (pair for pair in _pairs(text) if pair not in declared.items() and pair[0] not in named)
-            if _looks_secret(key, text) or any(_looks_secret(*pair) for pair in pairs):
+            # The settings of a release name secrets, taints and annotations. What they lead to is checked itself.
+            pairs = () if is_record else _pairs(text)
+            if looks_secret(key, text) or any(looks_secret(*pair) for pair in pairs):
                 yield obj.violation(f"data.{key}", "looks like a credential; make it one of `secrets:`")
     for container in Stack([obj.object]).containers:
         secrets = [v.get("name") for v in container.parts("env") if v.get("valueFrom.secretKeyRef") is not None]
         for variable in container.parts("env"):
             # Kubernetes fills in what is secret.
-            if _looks_secret(str(variable.get("name")), without(variable.text("value"), secrets)):
+            if looks_secret(str(variable.get("name")), without(variable.text("value"), secrets)):
                 yield variable.violation(
                     "value", f"of {variable.get('name')} looks like a credential; make it one of `secrets:`"
                 )
         for key in ("args", "command"):
-            if SECRET_VALUES.search(without(" ".join(map(str, container.items(key))), secrets)):
+            if holds_secret(without(" ".join(map(str, container.items(key))), secrets)):
                 yield container.violation(key, "hold what looks like a credential; make it one of `secrets:`")
 
 
@@ -81,16 +57,9 @@ def _secret_variables(settings: Any) -> dict[str, str]:
     return {name: secret for service in services.values() for name, secret in service.get("secretEnv", {}).items()}
 
 
-def _looks_secret(key: str, value: Any) -> bool:
-    """Return whether the key or the value looks like a secret; a path only says where a secret is."""
-    words = [word.lower() for word in WORDS.findall(key)]
-    named = bool(words) and words[-1] in SECRET_WORDS and isinstance(value, str | int) and not isinstance(value, bool)
-    return bool(SECRET_VALUES.search(str(value))) or (named and str(value) != "" and not str(value).startswith("/"))
-
-
 def _pairs(text: Any) -> Iterator[tuple[str, Any]]:
     """Yield the keys and values of a YAML or JSON text at any depth."""
-    pending: list[Any] = [_parsed(str(text))] if "\n" in str(text) else []
+    pending: list[Any] = [_parsed(str(text))] if "\n" in str(text) or str(text).startswith(("{", "[")) else []
     visited: set[int] = set()
     while pending:
         value = pending.pop()

@@ -28,13 +28,14 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     """Report services without a host, and services that share an address or disagree about a certificate."""
     taken: dict[str, str] = {}
     certificates: dict[str, Certificate] = {}
+    secrets: dict[str, tuple[Certificate, set[str]]] = {}
     for name, service in settings.services.items():
         if service.ingress is None:
             continue
         if not service.ingress.all_hosts:
             yield InvalidSetting(("services", name, "ingress", "host"), "is required", example="api.example.com")
         yield from _addresses(name, service.ingress, taken)
-        yield from _certificates(name, settings, certificates)
+        yield from _certificates(name, settings, certificates, secrets)
 
 
 def _addresses(name: str, ingress: Ingress, taken: dict[str, str]) -> Iterator[InvalidSetting]:
@@ -47,12 +48,21 @@ def _addresses(name: str, ingress: Ingress, taken: dict[str, str]) -> Iterator[I
                 yield InvalidSetting(("services", name, "ingress", *at), rule, path)
 
 
-def _certificates(name: str, settings: Settings, certificates: dict[str, Certificate]) -> Iterator[InvalidSetting]:
+def _certificates(
+    name: str,
+    settings: Settings,
+    certificates: dict[str, Certificate],
+    secrets: dict[str, tuple[Certificate, set[str]]],
+) -> Iterator[InvalidSetting]:
     ingress = settings.services[name].ingress
     if ingress is None or ingress.tls is None:
         return
     for secret, hosts in settings.certificates(name).items():
         own = Certificate(name, ingress.tls, "" if ingress.tls.secret_files else secret)
+        first, first_hosts = secrets.setdefault(own.secret, (own, {*hosts}))
+        if own.secret and own.tls != first.tls and not {*hosts} <= first_hosts:
+            rule = f"the Secret {secret} has the certificate of {first.service}, which is not for {hosts[0]}"
+            yield InvalidSetting(("services", name, "ingress", "tls"), f"{rule}. Name another one")
         for host in hosts:
             other = certificates.setdefault(host, own)
             if own.is_another(other):

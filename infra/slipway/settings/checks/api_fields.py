@@ -25,6 +25,19 @@ MODELS: dict[str, type] = {
     "PodDisruptionBudget": policy_v1.PodDisruptionBudget,
     "NetworkPolicy": networking_v1.NetworkPolicy,
 }
+# Lists whose items have names, and by which field; of several the first one that the patch's item has. Others are
+# replaced, as in a strategic merge patch of `kubectl`.
+NAMED = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "ports": ("name", "containerPort", "port"),
+    "volumeMounts": ("mountPath",),
+    "topologySpreadConstraints": ("topologyKey",),
+    "hostAliases": ("ip",),
+}
 DELETE = {"$patch": "delete"}
 """In an item of a list of named items: take out the item of this name."""
 _TYPES: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -65,10 +78,15 @@ def _check_object(at: Key, model: type[msgspec.Struct], value: Any) -> Iterator[
     for key, inner in value.items():
         if key in fields:
             yield from _check((*at, key), fields[key], inner)
-        elif {key: inner} != DELETE:
+        elif {key: inner} != DELETE or not _is_named_item(at):
             near = nearest(str(key), fields)
             hint = f'did you mean "{near}"?' if near else f"known here: {', '.join(sorted(fields))}"
             yield InvalidSetting((*at, key), f"changes nothing: the API has no such field; {hint}")
+
+
+def _is_named_item(at: Key) -> bool:
+    """Return whether a key leads to an item of a list of named items, the only place of `$patch: delete`."""
+    return isinstance(at[-1], int) and at[-2] in NAMED
 
 
 def _options(expected: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from slipway.settings.names import registry_password
 from slipway.settings.sections.images import Image
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import Tier
+from slipway.settings.types.credentials import looks_secret
 from slipway.suggestions import nearest
 
 # Beside a canary, the images of the release in force are resources with this prefix.
@@ -33,6 +34,10 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
             yield InvalidSetting((*key, "cache"), f"would be the resource {name}-{CACHE}, as the image of that name is")
         if image.source == "build":
             yield from _sources(key, image)
+        for argument, value in image.args.items():
+            if looks_secret(argument, value):
+                rule = "looks like a credential; build arguments are stored in the image and in the state"
+                yield InvalidSetting((*key, "args", argument), f"{rule}. Use a secret mount of the Dockerfile")
     yield from _registries(settings)
 
 

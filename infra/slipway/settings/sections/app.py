@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal, Self
 
 from pydantic import Field
@@ -182,6 +183,10 @@ class App(Section):
     @section_rule
     def _ports_that_are_named_exist(self) -> Self:
         probes, metrics, known = self.probes_in_force, self.metrics_in_force, self.container_ports
+        if repeated := [number for number, count in Counter(known.values()).items() if count > 1]:
+            raise ValueError(
+                f"ports: {repeated[0]} is the number of two ports; for an app with one port set admin: null"
+            )
         given = {"ready": probes.ready, "live": probes.live, "startup": probes.startup}
         named = {f"probes.{key}": probe.port for key, probe in given.items() if probe}
         named |= {"metrics": metrics.port} if metrics else {}

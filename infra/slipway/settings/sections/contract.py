@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import NamedTuple, Self
 
 from pydantic import Field
@@ -39,9 +38,6 @@ class Ports(Section):
     def _ports_differ(self) -> Self:
         if taken := sorted({HTTP, ADMIN} & self.extra.keys()):
             raise ValueError(f"extra: {', '.join(taken)} is a key beside extra; set it there")
-        numbers = Counter([self.http, *([self.admin] if self.admin else []), *(p.port for p in self.extra.values())])
-        if repeated := [number for number, count in numbers.items() if count > 1]:
-            raise ValueError(f"{repeated[0]} is the number of two ports; for an app with one port set admin: null")
         return self
 
 

@@ -15,7 +15,7 @@ def references(value: str) -> list[str]:
 
 def is_expanded(value: str) -> bool:
     """Return whether Kubernetes changes a value of a container's `env`."""
-    return _PARTS.search(value) is not None
+    return "$(" in value and _PARTS.search(value) is not None
 
 
 def without(value: str, names: Container[str]) -> str:
