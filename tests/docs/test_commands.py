@@ -139,7 +139,7 @@ def test_the_map_names_what_is_there():
 @every_written_page
 def test_settings_that_are_named_exist(page: Page):
     known = set(flow.sections_of(flow.REFERENCE.read_text())) | {"service"}
-    named = {name for name in re.findall(r"slipway:([a-z][A-Za-z]*)", page.text) if name not in known}
+    named = {name for name in re.findall(r"slipway:([a-z][A-Za-z]*)(?![-\w])", page.text) if name not in known}
     assert named == set()
 
 

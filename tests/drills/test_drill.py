@@ -163,7 +163,7 @@ LACKING = [
     ("kill-pod", {"services.api.autoscaling": {"min": 1, "max": 2}}, "api may have 1 pod"),
     ("redis-down", {"redis": {"source": "managed", "host": "r.example.com", "cidr": "10.0.0.0/8"}}, "run redis itself"),
     ("expired-certificate", {}, "does not hold its certificates itself"),
-    ("leaked-secret", {}, "rotate by `pulumi config set --secret signing-key`"),
+    ("leaked-secret", {}, "rotate by `pulumi config set --secret slipway:signing-key`"),
     ("leaked-secret", {"services.api.secrets": []}, "api has no signing-key"),
     ("mysql-slow", {"services.api.check": "/health"}, "it uses the API of the reference app (check: /v1/shops)"),
 ]

@@ -82,7 +82,7 @@ def test_a_mistake_in_one_stack_fails_and_the_others_are_checked_all_the_same(sd
     done = run("check", "-s", "qa", "-s", "dev")
     assert done.exit_code == 1
     assert "qa: error: stacks/Pulumi.qa.yaml has 1 mistake" in done.stderr
-    assert "\ndev: 47 objects, in order" in done.stderr
+    assert "\ndev: 47 objects, no problem" in done.stderr
 
 
 def test_a_stack_that_promotes_the_image_of_no_stack_fails(sdk: None, project: Path):

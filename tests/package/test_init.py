@@ -50,9 +50,9 @@ def test_a_changed_object_is_seen_and_an_edit_of_the_sources_is_none(shop: Path)
     file.write_text(before)
     assert done.returncode == 1
     assert "+  maxReplicas: 3" in done.stdout
-    assert [line for line in done.stderr.splitlines() if line.endswith("objects, in order")] == [
-        "local: 13 objects, in order",
-        "prod: 14 objects, in order",
+    assert [line for line in done.stderr.splitlines() if line.endswith("objects, no problem")] == [
+        "local: 13 objects, no problem",
+        "prod: 14 objects, no problem",
     ]
 
 

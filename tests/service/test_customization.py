@@ -237,6 +237,15 @@ def test_a_volume_of_others_needs_no_config_file(changed: Changed):
     [
         ({"sidecars": {"api": PROXY}}, "sidecars.api: is the name of the app's container"),
         ({"migration": {"args": ["m"]}, "sidecars": {"api-migration": PROXY}}, "is the name of a job's container"),
+        ({"sidecars": {"a": {**PROXY, "ports": {"a": 8080}}}}, "sidecars.a.ports.a: is the app's port http already"),
+        (
+            {"sidecars": {"a": {**PROXY, "ports": {"a": 7000}}, "b": {**PROXY, "ports": {"b": 7000}}}},
+            "sidecars.b.ports.b: is a port of the sidecar a already; the containers of a pod share their ports",
+        ),
+        (
+            {"sidecars": {"a": {**PROXY, "image": "proxy@sha256:..."}}},
+            "hexadecimal digits (found: 'proxy@sha256:...')",
+        ),
         (
             {"initContainers": {"a": PROXY}, "sidecars": {"a": PROXY}},
             "sidecars.a: is the name of a container under initContainers",

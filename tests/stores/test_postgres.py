@@ -117,7 +117,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (
         {**API_ONLY, "services.api.needs": ["postgres"]},
         "services.api.needs.0",
-        "there is none here; say under slipway:postgres where it is",
+        "this stack has no postgres; declare it under slipway:postgres",
     ),
     (
         {**API_ONLY, **WITHOUT_STORES, "services.api.env.URL": "postgres://$(POSTGRES_HOST)"},

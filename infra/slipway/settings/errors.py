@@ -144,8 +144,8 @@ def _in_order(error: InvalidSetting, locate: Locate) -> tuple[tuple[str, int], s
 
 def _shown(value: object) -> str:
     if isinstance(value, str):
-        # A password in an address stands before an @.
-        return "not shown" if "@" in value else repr(_cut(value))
+        # A password in an address stands before an @; the digest of an image behind one.
+        return "not shown" if "@" in value.replace("@sha256:", "") else repr(_cut(value))
     return json.dumps(value) if isinstance(value, bool | int | float) else "not shown"
 
 

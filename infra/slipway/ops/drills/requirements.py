@@ -75,7 +75,7 @@ def own_secret(cluster: StackCluster, service: str) -> str:
         return f"{service} has no {SIGNING_KEY}"
     if not cluster.settings.secret_files:
         key = config_key(SIGNING_KEY)
-        return f"the stack has no slipway:secretFiles; rotate by `pulumi config set --secret {key}` and `up`"
+        return f"the stack has no slipway:secretFiles; rotate by `pulumi config set --secret slipway:{key}` and `up`"
     return ""
 
 

@@ -26,8 +26,8 @@ Everything `stacks/Pulumi.<stack>.yaml` may say. What holds for a stack, and whe
 3. What still is not said has the default below.
 
 Secrets are top-level values beside the sections, `slipway:<name>: {secure: ...}`, one for each name that a service
-lists under `secrets`: `pulumi config set --secret NAME -s STACK`. In the tiers staging and prod they have at least 16
-characters, and no placeholder will do. Where text is asked for, `true`, `8080` and the like stand in quotes.
+lists under `secrets`: `pulumi config set --secret slipway:NAME -s STACK`. In the tiers staging and prod they have at
+least 16 characters, and no placeholder will do. Where text is asked for, `true`, `8080` and the like stand in quotes.
 """
 
 

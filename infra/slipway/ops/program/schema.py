@@ -40,7 +40,7 @@ def _config(model: dict[str, Any]) -> dict[str, Any]:
     sections = {f"{PREFIX}{name}": _or_null(_partial(inner)) for name, inner in properties.items()}
     sections[f"{PREFIX}{SERVICE}"] = {"$ref": "#/$defs/Service", "description": "What every service starts from."}
     secret = {
-        "description": "A secret of this stack: pulumi config set --secret NAME -s STACK",
+        "description": "A secret of this stack: pulumi config set --secret slipway:NAME -s STACK",
         "type": "object",
         "properties": {"secure": {"type": "string"}},
         "required": ["secure"],

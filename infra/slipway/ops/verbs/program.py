@@ -48,7 +48,7 @@ def check(
         for error in report.errors:
             typer.echo(f"{report.stack}: error: {error}", err=True)
         if not report.errors:
-            typer.echo(f"{report.stack}: {report.objects} objects, in order", err=True)
+            typer.echo(f"{report.stack}: {report.objects} objects, no problem", err=True)
     for file in check.orphans():
         if write and not stack:
             file.unlink()

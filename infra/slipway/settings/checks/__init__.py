@@ -85,7 +85,7 @@ def _needs(settings: Settings) -> Iterator[InvalidSetting]:
             elif other in settings.services and settings.services[other].is_worker:
                 yield InvalidSetting(at, "is a worker, which answers no requests; take it out", other)
             elif other in STORES and other not in settings.stores:
-                yield InvalidSetting(at, f"there is none here; say under slipway:{other} where it is", other)
+                yield InvalidSetting(at, f"this stack has no {other}; declare it under slipway:{other}", other)
             elif other not in settings.services and other not in STORES:
                 known = [*settings.services, *settings.stores]
                 near = nearest(other, known)

@@ -19,6 +19,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     for name, service in settings.services.items():
         at: Key = ("services", name)
         yield from _container_names(at, name, service)
+        yield from _ports(at, service)
         yield from _mounts(at, service)
         yield from _volumes(at, service)
         yield from patches.check((*at, "patch"), service)
@@ -32,6 +33,17 @@ def _container_names(at: Key, name: str, service: Service) -> Iterator[InvalidSe
             if other := taken.get(container):
                 yield InvalidSetting((*at, key, container), f"is the name of {other}; call it something else")
             taken[container] = f"a container under {key}"
+
+
+def _ports(at: Key, service: Service) -> Iterator[InvalidSetting]:
+    """Report ports that two containers of a pod have: they share one network."""
+    taken = {port: f"the app's port {name}" for name, port in service.container_ports.items()}
+    for name, sidecar in service.sidecars.items():
+        for label, port in sidecar.ports.items():
+            if other := taken.get(port):
+                rule = f"is {other} already; the containers of a pod share their ports"
+                yield InvalidSetting((*at, "sidecars", name, "ports", label), rule, port)
+            taken[port] = f"a port of the sidecar {name}"
 
 
 def _mounts(at: Key, service: Service) -> Iterator[InvalidSetting]:
