@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.sources import Place, Sources
 
 # In the order of preference. The first that the program names is asked whether it takes requests.
@@ -34,6 +35,11 @@ class Guess:
     key: str
     """Where to change it: a setting, or a file."""
 
+    @property
+    def about(self) -> str:
+        """What of the service it is about: `port`."""
+        return self.what.partition(": ")[2]
+
     def __str__(self) -> str:
         return f"{self.what}: {self.value} ({self.reason}); to change it: {self.key}"
 
@@ -46,7 +52,7 @@ class App:
     context: str = ""
     """Folder of its sources, seen from the project's root; empty for an image of others."""
     image: str = ""
-    """An image of others, by digest."""
+    """An image of others, by digest, or the name of one in `slipway:images`."""
     package: str = ""
     """Go main package, if it can be compiled without Docker."""
     port: int = 0
@@ -88,6 +94,28 @@ def of_sources(sources: Sources, name: str, context: str, others: list[str]) -> 
     _guess_pod(app, sources)
     _guess_build(app, sources)
     return app
+
+
+def of_image(name: str, image: str, port: int = 0, health: str = "", *, worker: bool = False) -> App:
+    """Return a service that runs an image without sources here. Only a start shows what such an image needs."""
+    app = App(name, image=image, port=0 if worker else port or 8080, ready=health)
+    if not port and not worker:
+        app.guess("port", app.port, "the usual one", "ports.http")
+    if not health and not worker:
+        app.guess("readiness", f"a TCP connection to {app.port}", "no --health", "probes.ready")
+    app.guess("runs as", f"user {_OUR_USER}, without root", "the user of the image is not known", "user")
+    _guess_memory_and_scratch(app, "its program is not known")
+    return app
+
+
+def check_pinned(image: str, known: list[str] | None = None) -> None:
+    """Raise ProjectError unless an image is named by digest. `known` are images that could have been meant."""
+    if not re.search(r"@sha256:[0-9a-f]{64}$", image):
+        raise ProjectError(
+            f"--image {image}: name it by digest, REPOSITORY:TAG@sha256:..., so that it is the same tomorrow. "
+            "`docker buildx imagetools inspect` and `crane digest` print the digest of a tag"
+            + (f". Or name one of slipway:images: {', '.join(known)}" if known else "")
+        )
 
 
 def _guess_port(app: App, sources: Sources) -> None:
@@ -145,9 +173,13 @@ def _guess_pod(app: App, sources: Sources) -> None:
         given = f"its Dockerfile has USER {user}" if user else "its Dockerfile has no USER"
         app.guess("runs as", f"user {_OUR_USER}, without root", given, "user")
     if not sources.is_go:
-        app.memory, app.scratch = "256Mi", "/tmp"  # noqa: S108 a folder of the container
-        app.guess("memory of a pod", app.memory, "not a Go program", "resources.memory")
-        app.guess("folder it may write", f"{app.scratch}, 64Mi", "all others are read-only", "scratch")
+        _guess_memory_and_scratch(app, "not a Go program")
+
+
+def _guess_memory_and_scratch(app: App, reason: str) -> None:
+    app.memory, app.scratch = "256Mi", "/tmp"  # noqa: S108 a folder of the container
+    app.guess("memory of a pod", app.memory, reason, "resources.memory")
+    app.guess("folder it may write", f"{app.scratch}, 64Mi", "all others are read-only", "scratch")
 
 
 def _guess_build(app: App, sources: Sources) -> None:

@@ -7,69 +7,109 @@ from pathlib import Path
 
 import yaml
 
-from slipway import files
 from slipway.ops.program.recorder import stacks
-from slipway.ops.project import guess, init, templates
+from slipway.ops.project import answers, guess, init, record, stack_copy, templates
+from slipway.ops.project.answers import Wishes
+from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.guess import App, Guess
-from slipway.ops.project.init import ProjectError
 from slipway.ops.project.sources import Sources
 from slipway.project import ROOT
 from slipway.settings.stack_file import stack_tier
-from slipway.settings.tiers import TIERS
+from slipway.settings.types.scalars import StackName
 
 STACKS = ROOT / "stacks"
 IMAGES, SERVICES = "slipway:images", "slipway:services"
 
 
-def add_service(name: str, image: str, port: int, health: str) -> list[Guess]:
-    """Add a service to defaults.yaml, and its image to each file that has images. Return what was guessed."""
+def add_service(name: str, wishes: Wishes) -> list[str]:
+    """Add a service to defaults.yaml, and its image to each file that has images. Return what there is to say of it."""
     if guess.name_of(Path(name)) != name:
-        raise ProjectError(f"{name}: take lower case letters, digits and `-`, at most 30, a letter first")
+        raise ProjectError(f"{name}: {answers.NAME_RULE}")
+    answers.check(wishes)
     before = {file: file.read_text() for file in sorted(STACKS.glob("*.yaml"))}
     if used := [file.name for file, text in before.items() if name in _entries(text, SERVICES)]:
         raise ProjectError(f"stacks/{used[0]} has a service {name} already")
-    app = _app(name, before, init.Wishes(image=image, port=port, health=health))
+    app = _app(name, before, wishes)
     after = {file: _with_service(file, text, app) for file, text in before.items()}
-    _write_and_record(before, after)
-    return [
-        *app.guesses,
-        Guess(f"{name}: address", "inside the cluster only", "nobody asked", "its `ingress` in a stack"),
-    ]
+    sharing = _images_of_the_root(before) if app.context else []
+    if sharing:
+        after[ROOT / ".dockerignore"] = init.with_lines(ROOT / ".dockerignore", [app.context])
+        what, reason = f"{name}: its folder is no part of the image", "which is built from the root"
+        app.guesses.append(Guess(what, ", ".join(sharing), reason, ".dockerignore"))
+    record.write_and_record(ROOT, after)
+    return [*map(str, app.guesses), *_address(app)]
 
 
-def add_stack(name: str, like: str) -> str:
-    """Add a stack file, a copy of another one. Return its path."""
+def _address(app: App) -> list[str]:
+    if app.is_worker:
+        return []
+    inside = Guess(f"{app.name}: address", "inside the cluster only", "nobody asked", "its `ingress` in a stack")
+    return [str(inside), f"to call it: `needs: [{app.name}]` in the caller, which reaches it as http://{app.name}"]
+
+
+def _images_of_the_root(texts: dict[Path, str]) -> list[str]:
+    """Return the images whose context is the project's root, which holds the folders of all services."""
+    images = (_section(text, IMAGES).items() for text in texts.values())
+    return sorted({name for entries in images for name, image in entries if (image or {}).get("context") == "."})
+
+
+def add_stack(name: str, like: str) -> list[Guess]:
+    """Add a stack file, a copy of another one. Return what in it is a guess."""
+    if rule := answers.broken_rule(StackName, name):
+        raise ProjectError(f"{name}: {rule}")
     if like not in stacks():
         raise ProjectError(f"there is no stack {like} to copy. Give one with --like: {', '.join(stacks())}")
     file = STACKS / f"Pulumi.{name}.yaml"
     if file.exists():
         raise ProjectError(f"stacks/{file.name} is there already, and nothing is overwritten")
-    text = _copied((STACKS / f"Pulumi.{like}.yaml").read_text(), like, name)
-    _write_and_record({}, {file: text})
-    return f"stacks/{file.name}"
+    text = (STACKS / f"Pulumi.{like}.yaml").read_text()
+    copy, guesses = stack_copy.copied(text, like, name)
+    record.write_and_record(ROOT, {file: copy})
+    return guesses
 
 
-def _app(name: str, texts: dict[Path, str], wishes: init.Wishes) -> App:
-    """Return the service: from an image of others, from a folder of sources, or another program of the one image."""
+def _app(name: str, texts: dict[Path, str], wishes: Wishes) -> App:
+    """Return the service: from an image of others, another program of an image here, or from a folder of sources."""
     folders = [folder for folder in (ROOT / name, ROOT / "services" / name) if folder.is_dir()]
     if wishes.image:
-        return init.third_party(name, wishes)
+        known = sorted({image for text in texts.values() for image in _entries(text, IMAGES)})
+        is_ours = wishes.image in known
+        if not is_ours:
+            guess.check_pinned(wishes.image, known)
+        app = guess.of_image(name, wishes.image, wishes.port, wishes.health, worker=wishes.worker)
+        if is_ours:
+            app.guess("program", f"the default one of the image {wishes.image}", "nothing says which", "command")
+        return app
+    if wishes.worker:
+        raise ProjectError("--worker goes with --image; whether sources listen on a port is read from them")
     if folders:
         known = [other for text in texts.values() for other in _entries(text, SERVICES)]
         context = folders[0].relative_to(ROOT).as_posix()
-        return init.with_wishes(guess.of_sources(Sources(folders[0]), name, context, known), wishes)
+        return answers.with_wishes(guess.of_sources(Sources(folders[0]), name, context, known), wishes)
     raise ProjectError(f"there is no folder {name}/ or services/{name}/ with its sources. Make one, or give --image")
 
 
 def _with_service(file: Path, text: str, app: App) -> str:
     """Return a file of stacks/ with the service: all of it in defaults.yaml, elsewhere where its image comes from."""
     if file.name == "defaults.yaml":
-        place = templates.Place(_registry(text), "", "", "", "")
         if not app.image:
-            text = added(text, IMAGES, f"    {templates.image_of(app, place)}\n")
+            text = added(text, IMAGES, f"    {templates.image_of(app, _registry(text))}\n")
         return added(text, SERVICES, templates.service(app))
     images = _entries(text, IMAGES)
-    return text if app.image or not images else added(text, IMAGES, _like_first(text, images[0], app))
+    if images and not app.image:
+        text = added(text, IMAGES, _like_first(text, images[0], app))
+    return _with_size(file, text, app)
+
+
+def _with_size(file: Path, text: str, app: App) -> str:
+    """Return a stack's file with small numbers of pods where `slipway init` writes them: in local and dev."""
+    tier = stack_tier(file.name[len("Pulumi.") : -len(".yaml")])
+    if tier.name not in ("local", "dev"):
+        return text
+    try:
+        return added(text, SERVICES, templates.sized(app, templates.SMALL))
+    except ProjectError:  # in one line: the defaults hold, which are valid in every tier
+        return text
 
 
 def _like_first(text: str, first: str, app: App) -> str:
@@ -88,8 +128,12 @@ def _registry(text: str) -> str:
 
 
 def _entries(text: str, section: str) -> list[str]:
+    return list(_section(text, section))
+
+
+def _section(text: str, section: str) -> dict[str, dict[str, object] | None]:
     content = yaml.safe_load(text) or {}
-    return list((content.get("config") or {}).get(section) or {})
+    return (content.get("config") or {}).get(section) or {}
 
 
 def added(text: str, section: str, entry: str) -> str:
@@ -118,27 +162,3 @@ def _end_of_block(lines: list[str], head: int, indent: int) -> int:
         if line.strip():
             end = index + 1
     return end
-
-
-def _copied(text: str, like: str, name: str) -> str:
-    """Return the text of a stack's file for another stack: its own names and hosts, without encrypted values."""
-    text = re.sub(r"^(encryptionsalt|encryptedkey|secretsprovider):.*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^  [\w:-]+:\s*(\{\s*secure:.*\}|\n    secure:.*)\n", "", text, flags=re.MULTILINE)
-    renamed = re.compile(rf"(?<![\w]){re.escape(like)}(?![\w])")
-    lines = [line if "slipway:tier:" in line else renamed.sub(name, line) for line in text.splitlines(keepends=True)]
-    text = "".join(line for line in lines if name not in TIERS or "slipway:tier:" not in line)
-    if name in TIERS or "slipway:tier:" in text:
-        return text
-    return re.sub(r"^config:\n", f"config:\n  slipway:tier: {stack_tier(like).name}\n", text, flags=re.MULTILINE)
-
-
-def _write_and_record(before: dict[Path, str], after: dict[Path, str]) -> None:
-    """Write the files, and record the objects of all stacks. If the program refuses them, the former files are back."""
-    files.write(after)
-    try:
-        init.record(ROOT)
-    except ProjectError:
-        files.write(before)
-        for file in after.keys() - before.keys():
-            file.unlink()
-        raise

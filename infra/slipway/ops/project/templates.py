@@ -19,6 +19,9 @@ class Place:
     """kubeconfig context of the stack local."""
     local_registry: str
     ingress_class: str
+    ingress_namespace: str
+    """Namespace of the ingress controller in the stack local."""
+    ingress_namespace_elsewhere: str
     certificates: str
     """Folder with tls.crt and tls.key for *.slipway.localhost, seen from the project; empty for none."""
 
@@ -84,7 +87,8 @@ def test_editors_check_stack_files_with_the_schema_of_this_version():
 
 GITIGNORE = (".slipway/", ".venv/", "__pycache__/", "rendered/")
 # What is no part of an image that is built from the project's root.
-DOCKERIGNORE = ("tests/test_my_stacks.py", ".gitignore", ".dockerignore")
+DOCKERIGNORE = ("tests/test_my_stacks.py", ".gitignore", ".dockerignore", "**/__pycache__", "**/.pytest_cache")
+SMALL, LARGE = "autoscaling: {min: 1, max: 2}", "autoscaling: {min: 2, max: 10}"
 
 
 def pulumi_yaml(project: str) -> str:
@@ -105,7 +109,7 @@ def requirements(slipway: str) -> str:
 
 def defaults(apps: list[App], place: Place) -> str:
     """Return stacks/defaults.yaml."""
-    images = "".join(f"    {image_of(app, place)}\n" for app in apps if not app.image)
+    images = "".join(f"    {image_of(app, place.registry)}\n" for app in apps if not app.image)
     return (
         f"{SCHEMA_LINE}# Defaults of all stacks. Each stack's own file is merged over them; `null` removes a value.\n"
         + "config:\n"
@@ -115,9 +119,9 @@ def defaults(apps: list[App], place: Place) -> str:
     )
 
 
-def image_of(app: App, place: Place) -> str:
+def image_of(app: App, registry: str) -> str:
     """Return the entry of an image that is built here."""
-    return f"{app.name}: {{repository: {place.registry}/{app.name}, context: {app.context}}}"
+    return f"{app.name}: {{repository: {registry}/{app.name}, context: {app.context}}}"
 
 
 def service(app: App) -> str:
@@ -131,8 +135,7 @@ def _service_lines(app: App) -> list[str]:
     if app.is_worker:
         lines.append("kind: worker # no address and no probes")
     else:
-        # A connection is all that can be checked, so both probes check the same.
-        probes = f"ready: {{path: {app.ready}}}" if app.ready else "ready: {tcp: true}, shared: true"
+        probes = f"ready: {{path: {app.ready}}}" if app.ready else "ready: {tcp: true}"
         live = f", live: {{path: {app.live}}}" if app.live else ""
         lines += [f"ports: {{http: {app.port}}}", f"probes: {{{probes}{live}}}"]
     if app.user != 65532:
@@ -152,15 +155,15 @@ def _service_lines(app: App) -> list[str]:
 def local(project: str, apps: list[App], place: Place) -> str:
     """Return stacks/Pulumi.local.yaml."""
     text = f"{SCHEMA_LINE}# local: a cluster on this machine.\nconfig:\n"
-    text += f"  slipway:cluster: {{context: {place.context}}}\n  slipway:namespace: {project}-local\n"
+    text += f"  slipway:cluster: {{context: {place.context}, ingressNamespace: {place.ingress_namespace}}}\n"
+    text += f"  slipway:namespace: {project}-local\n"
     if built := [app for app in apps if not app.image]:
         text += "  slipway:images:\n" + "".join(f"    {_local_image(app, place)}\n" for app in built)
     tls = ""
     if place.certificates:
         text += f"  slipway:secretFiles: {place.certificates} # tls.crt and tls.key for *.slipway.localhost\n"
         tls = ", tls: {secretFiles: true}"
-    rows = ["autoscaling: {min: 1, max: 2}"]
-    return text + _services(apps, rows, f"host: {{host}}.slipway.localhost, className: {place.ingress_class}{tls}")
+    return text + _services(apps, SMALL, f"host: {{host}}.slipway.localhost, className: {place.ingress_class}{tls}")
 
 
 def _local_image(app: App, place: Place) -> str:
@@ -169,33 +172,41 @@ def _local_image(app: App, place: Place) -> str:
     return f"{app.name}: {{repository: {place.local_registry}/{app.name}{how}}}"
 
 
-def dev(project: str, apps: list[App]) -> str:
+def dev(project: str, apps: list[App], place: Place) -> str:
     """Return stacks/Pulumi.dev.yaml."""
-    text = f"{SCHEMA_LINE}# dev: built from source at every merge.\nconfig:\n"
-    text += f"  slipway:cluster: {{context: dev}}\n  slipway:namespace: {project}-dev\n"
-    rows = ["autoscaling: {min: 1, max: 2}"]
-    return text + _services(apps, rows, "host: {host}.dev.example.com, tls: {issuer: letsencrypt}")
+    about = "built from source at every merge" if any(not app.image for app in apps) else "small, to try changes"
+    text = f"{SCHEMA_LINE}# dev: {about}.\n"
+    text += f"config:\n  slipway:cluster: {{context: dev, ingressNamespace: {place.ingress_namespace_elsewhere}}}\n"
+    text += f"  slipway:namespace: {project}-dev\n"
+    return text + _services(apps, SMALL, "host: {host}.dev.example.com, tls: {issuer: letsencrypt}")
 
 
-def prod(project: str, apps: list[App]) -> str:
+def prod(project: str, apps: list[App], place: Place) -> str:
     """Return stacks/Pulumi.prod.yaml."""
-    text = f"{SCHEMA_LINE}# prod: the images that ran in dev. At least two pods, always TLS, a protected namespace.\n"
-    text += f"config:\n  slipway:cluster: {{context: prod}}\n  slipway:namespace: {project}-prod\n"
-    if built := [app for app in apps if not app.image]:
+    built = [app for app in apps if not app.image]
+    about = "the images that ran in dev. At least two pods" if built else "at least two pods"
+    text = f"{SCHEMA_LINE}# prod: {about}, always TLS, a protected namespace.\n"
+    text += f"config:\n  slipway:cluster: {{context: prod, ingressNamespace: {place.ingress_namespace_elsewhere}}}\n"
+    text += f"  slipway:namespace: {project}-prod\n"
+    if built:
         text += "  slipway:images:\n" + "".join(f"    {app.name}: {{source: promote, from: dev}}\n" for app in built)
-    rows = ["autoscaling: {min: 2, max: 10}"]
-    return text + _services(apps, rows, "host: {host}.example.com, tls: {issuer: letsencrypt}")
+    return text + _services(apps, LARGE, "host: {host}.example.com, tls: {issuer: letsencrypt}")
 
 
-def _services(apps: list[App], rows: list[str], ingress: str) -> str:
+def _services(apps: list[App], size: str, ingress: str) -> str:
     """Return the services of a stack's file: their size, and the address of those that clients outside reach."""
     inner = {need for app in apps for need in app.needs}
     text = "  slipway:services:\n"
     for app in apps:
-        text += f"    {app.name}:\n" + "".join(f"      {row}\n" for row in rows)
+        text += sized(app, size)
         if not app.is_worker and app.name not in inner:
             text += f"      ingress: {{{ingress.replace('{host}', app.name)}}}\n"
     return text
+
+
+def sized(app: App, size: str) -> str:
+    """Return the entry of a service in a stack's file."""
+    return f"    {app.name}:\n      {size}\n"
 
 
 def readme(project: str, requirements: str) -> str:

@@ -28,6 +28,9 @@ def init(
     context: Annotated[str, typer.Option(help="kubeconfig context of the stack local.")] = "slipway-local",
     local_registry: Annotated[str, typer.Option(help="Registry of the stack local.")] = "localhost:5000",
     ingress_class: Annotated[str, typer.Option(help="IngressClass of the stack local.")] = "traefik",
+    ingress_namespace: Annotated[
+        str, typer.Option(help="Namespace of the ingress controller. Default: the usual one of its class.")
+    ] = "",
     certificates: Annotated[
         Path | None, typer.Option(help="Folder with tls.crt and tls.key for *.slipway.localhost.")
     ] = None,
@@ -37,9 +40,21 @@ def init(
     Ports, paths and the like are asked for on a terminal, and guessed otherwise; each guess is printed with the key
     that changes it. Example: slipway init ~/src/shop --registry registry.example.com/team
     """
-    from slipway.ops.project.init import Wishes, create
+    from slipway.ops.project.answers import Wishes
+    from slipway.ops.project.init import create
 
-    wishes = Wishes(name, image, port, health, registry, context, local_registry, ingress_class, certificates)
+    wishes = Wishes(
+        name=name,
+        image=image,
+        port=port,
+        health=health,
+        registry=registry,
+        context=context,
+        local_registry=local_registry,
+        ingress_class=ingress_class,
+        ingress_namespace=ingress_namespace,
+        certificates=certificates,
+    )
     ask = (lambda text, default: str(typer.prompt(text, default=default, err=True))) if _asks(yes) else None
     for guess in create(folder, wishes, ask):
         typer.echo(guess, err=True)
@@ -47,12 +62,22 @@ def init(
 
 
 @new.command()
-def service(name: str, image: Image = "", port: Port = 0, health: Health = "") -> None:
+def service(
+    name: str,
+    image: Annotated[
+        str, typer.Option(help="Run an image that exists, REPOSITORY:TAG@sha256:..., or one of slipway:images.")
+    ] = "",
+    port: Port = 0,
+    health: Health = "",
+    *,
+    worker: Annotated[bool, typer.Option("--worker", help="With --image: it answers no requests.")] = False,
+) -> None:
     """Add a service to all stacks, from the folder NAME or services/NAME, or from an image."""
+    from slipway.ops.project.answers import Wishes
     from slipway.ops.project.new import add_service
 
-    for guess in add_service(name, image, port, health):
-        typer.echo(guess, err=True)
+    for line in add_service(name, Wishes(image=image, port=port, health=health, worker=worker)):
+        typer.echo(line, err=True)
 
 
 @new.command()
@@ -62,7 +87,10 @@ def stack(
     """Add a stack: a copy of another one's file, with its own name, namespace, context and hosts."""
     from slipway.ops.project.new import add_stack
 
-    typer.echo(f"wrote {add_stack(name, like)}. Read it; a secret is set by `pulumi config set --secret`", err=True)
+    for guess in add_stack(name, like):
+        typer.echo(guess, err=True)
+    secret = f"`pulumi config set --secret slipway:NAME -s {name}`"
+    typer.echo(f"wrote stacks/Pulumi.{name}.yaml. Read it; a secret is set by {secret}", err=True)
 
 
 def _asks(yes: bool) -> bool:
