@@ -185,8 +185,8 @@ def test_a_rollout_that_the_provider_has_not_waited_for_fails_the_update_all_the
     former = in_force()
     edit(
         "infra/slipway/service/web_service.py",
-        "scope.selector_annotation),",
-        'scope.selector_annotation | {"pulumi.com/skipAwait": "true"}),',
+        "{**scope.selector_annotation, **scope.external_annotation}),",
+        '{**scope.selector_annotation, "pulumi.com/skipAwait": "true"}),',
     )
     edit(LOCAL, SERVICES, IMPATIENT)
     edit(LOCAL, NEEDS, f"{NEEDS}      migration: null\n      args: [nothing-of-the-kind]\n")
