@@ -102,9 +102,9 @@ def _with_service(file: Path, text: str, app: App) -> str:
 
 
 def _with_size(file: Path, text: str, app: App) -> str:
-    """Return a stack's file with small numbers of pods where `slipway init` writes them: in local and dev."""
+    """Return a stack's file with small numbers of pods where `slipway init` writes them: where rules are advice."""
     tier = stack_tier(file.name[len("Pulumi.") : -len(".yaml")])
-    if tier.name not in ("local", "dev"):
+    if tier.rules == "mandatory":
         return text
     try:
         return added(text, SERVICES, templates.sized(app, templates.SMALL))
