@@ -85,7 +85,11 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"mysql": {"image": "mysql:8.4"}}, "mysql.image", "should be an image by digest"),
     ({"mysql": {"image": IMAGE, "backup": {"cron": "daily"}}}, "mysql.backup.cron", "fields instead of 5"),
     ({"redis": {"source": "cluster"}}, "redis.image", "is required with source: cluster"),
-    ({"mysql": None, "services.api.needs": ["mysql"]}, "services.api.needs.0", "this stack has no mysql; declare it under slipway:mysql"),
+    (
+        {"mysql": None, "services.api.needs": ["mysql"]},
+        "services.api.needs.0",
+        "this stack has no mysql; declare it under",
+    ),
     ({"redis": CLUSTER["redis"], "services.api.needs": ["reddis"]}, "services.api.needs.0", 'did you mean "redis"'),
     ({"services.mysql": {}}, "services.mysql", "is the name of a store"),
     ({"services.api.env.REDIS_HOST": "x"}, "services.api", "REDIS_HOST is set by the program"),
