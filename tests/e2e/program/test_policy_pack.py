@@ -60,7 +60,7 @@ def _edit(file: Path, *changes: tuple[str, str]) -> None:
 def privileged(copy_of_project: Path) -> None:
     """Make every pod privileged."""
     hardened = "allow_privilege_escalation=False,"
-    _edit(copy_of_project / "infra/slipway/service/pod.py", (hardened, f"{hardened} privileged=True,"))
+    _edit(copy_of_project / "infra/slipway/service/container.py", (hardened, f"{hardened} privileged=True,"))
 
 
 @pytest.fixture
