@@ -97,6 +97,16 @@ def test_wrong_options_of_a_new_service_are_refused(shop: Path, options: list[st
     assert (shop / "stacks" / "defaults.yaml").read_text() == before
 
 
+def test_what_is_refused_in_one_stack_is_told_without_the_stacks_that_have_no_problem(shop: Path):
+    file = shop / "stacks" / "Pulumi.prod.yaml"
+    file.write_text(file.read_text().replace("min: 2", "min: 1"))
+    projects.go_service(shop / "prices")
+    first, *others = projects.slipway(shop, "new", "service", "prices").stderr.splitlines()
+    assert first == "error: what these options give is refused; nothing was kept:"
+    assert others
+    assert [line for line in others if "prod needs at least 2 replicas" not in line] == []
+
+
 def test_a_service_that_is_there_and_a_stack_that_is_not_are_refused(shop: Path):
     assert "has a service shop already" in projects.slipway(shop, "new", "service", "shop").stderr
     assert "there is no stack test to copy" in projects.slipway(shop, "new", "stack", "qa", "--like", "test").stderr

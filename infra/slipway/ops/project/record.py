@@ -12,8 +12,8 @@ from slipway import files
 from slipway.ops.project.errors import ProjectError
 from slipway.project import IMPORTED_FROM
 
-# Lines of `slipway check` about stacks that are in order, and the heading above the mistakes of each stack.
-_NOT_AN_ERROR = re.compile(r"hint: |: \d+ objects, in order$|; nothing was changed\.$")
+# Lines of `slipway check` about stacks without a problem, and the heading above the mistakes of each stack.
+_NOT_AN_ERROR = re.compile(r"hint: |: \d+ objects, no problem$|; nothing was changed\.$")
 
 
 def write_and_record(root: Path, contents: dict[Path, str], *, with_schema: bool = False) -> None:
