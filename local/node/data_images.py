@@ -295,12 +295,15 @@ def push(folder: Path, repository: str, tag: str) -> bool:
 
     from slipway.image import registry  # noqa: PLC0415
 
-    manifest = (folder / "manifest.json").read_bytes()
-    parsed: dict[str, Any] = json.loads(manifest)
+    manifest = Blob(MANIFEST, (folder / "manifest.json").read_bytes())
+    parsed: dict[str, Any] = json.loads(manifest.content)
     named = [*parsed["layers"], parsed["config"]]
-    blobs = [Blob(blob["mediaType"], (folder / blob["digest"].partition(":")[2]).read_bytes()) for blob in named]
     try:
-        return registry.push(OciImage(Blob(MANIFEST, manifest), tuple(blobs)), repository, tag)
+        # Asked before the layers are read, which have a hundred megabytes.
+        if registry.has(manifest, repository, tag):
+            return False
+        blobs = [Blob(blob["mediaType"], (folder / blob["digest"].partition(":")[2]).read_bytes()) for blob in named]
+        return registry.push(OciImage(manifest, tuple(blobs)), repository, tag)
     except pulumi.RunError as error:
         native = repository.startswith(f"{LOCAL_REPOSITORIES}/")
         fix = "make down && make up" if native else "correct that, then run `make up` again"

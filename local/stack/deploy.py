@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -159,7 +160,7 @@ class StackDeployment:
             raise SetupError(f"{url}{path} answers: {last}", fix) from error
         return f"{url}{path} answers {last}"
 
-    @property
+    @functools.cached_property
     def check_path(self) -> str:
         """Return the path that answers 200 to anybody, of the service at the first URL."""
         # Brings pydantic along, which no other step needs.

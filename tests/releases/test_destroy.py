@@ -25,7 +25,7 @@ NAMESPACE = "urn:pulumi:dev::slipway::slipway:index:Environment$kubernetes:core/
 
 
 def state(server: str = URL, protect: bool = False) -> State:
-    """Of a stack that was last updated on a server."""
+    """Return the state of a stack that was last updated on a server."""
     inputs = {"context": "dev", "kubeconfig": pinned(Access("dev", {"server": server}))}
     provider = {"urn": PROVIDER, "type": "pulumi:providers:kubernetes", "inputs": inputs, "outputs": dict(inputs)}
     namespace = {"urn": NAMESPACE, "type": "kubernetes:core/v1:Namespace", "protect": protect}

@@ -90,7 +90,7 @@ def test_a_failed_update_and_the_way_back_are_told_with_the_newest_first():
 
 
 def test_a_release_gone_back_to_is_in_force_and_its_first_time_is_told_without_a_revision():
-    """Its record bears the time of the rollback; which release an older update made is not guessed."""
+    """The record bears the time of the rollback; which release an older update made is not guessed."""
     known = [release("229815e7", "09:05:45"), release("aee1ac53", "09:05:20", "warn")]
     assert lines(known, [ROLLBACK, OTHER, FIRST], "229815e7") == [
         ("229815e7", "succeeded", True),

@@ -12,6 +12,7 @@ import json
 import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -28,7 +29,7 @@ class Blob:
     media_type: str
     content: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """`sha256:` and 64 hex digits."""
         return f"sha256:{hashlib.sha256(self.content).hexdigest()}"

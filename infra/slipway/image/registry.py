@@ -53,6 +53,11 @@ def push(image: OciImage, repository: str, tag: str) -> bool:
     return True
 
 
+def has(manifest: Blob, repository: str, tag: str) -> bool:
+    """Return whether the registry has this manifest under the tag. Raises `pulumi.RunError` as `push` does."""
+    return _Registry(repository).has(f"manifests/{tag}", manifest)
+
+
 def unreachable(repository: str) -> str:
     """Return why the registry of a repository does not answer this machine; empty if it does."""
     return _Registry(repository).unreachable()

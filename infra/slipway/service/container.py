@@ -16,7 +16,7 @@ from slipway.settings.sections.pods import Job, Resources
 from slipway.settings.sections.service import Service
 from slipway.settings.types.units import mebibytes
 
-# What logs and the image's own writable layer may take on the node's disk, besides scratch folders.
+# What logs and the image's own writable layer may take on the node's disk, besides the folders that the app may write.
 EPHEMERAL_MEBIBYTES = 64
 # Seconds between two checks, and how many in a row may fail.
 READY_PERIOD, READY_FAILURES = 2, 2
@@ -50,12 +50,12 @@ def restricted_container() -> core.v1.SecurityContextArgs:
     )
 
 
-def resource_requirements(resources: Resources, scratch_mebibytes: int = 0) -> core.v1.ResourceRequirementsArgs:
-    """Return requests and limits of a container. What is in its scratch folders counts as its own."""
+def resource_requirements(resources: Resources, writable_mebibytes: int = 0) -> core.v1.ResourceRequirementsArgs:
+    """Return requests and limits of a container. What is in its folders on disk counts as its own."""
     # Memory request == limit: a running pod is never evicted because a neighbour needs more.
     shared = {
         "memory": resources.memory,
-        "ephemeral-storage": f"{EPHEMERAL_MEBIBYTES + scratch_mebibytes}Mi",
+        "ephemeral-storage": f"{EPHEMERAL_MEBIBYTES + writable_mebibytes}Mi",
     }
     return core.v1.ResourceRequirementsArgs(
         requests={"cpu": resources.cpu, **shared}, limits={"cpu": resources.effective_cpu_limit, **shared}
@@ -73,9 +73,15 @@ def _shared(name: str, scope: Scope, image: ImageReference, config: Config) -> d
         "command": service.command,
         **inputs.variables(service, config),
         "volume_mounts": inputs.mounts(scope, config),
-        "resources": resource_requirements(service.resources, sum(map(mebibytes, service.scratch.values()))),
+        "resources": resource_requirements(service.resources, _writable_mebibytes(service)),
         "security_context": restricted_container(),
     }
+
+
+def _writable_mebibytes(service: Service) -> int:
+    """Return the size of the folders on the node's disk. Beyond the limits of its containers a pod is evicted."""
+    empty_dirs = [volume.empty_dir for volume in service.volumes.values() if volume.empty_dir]
+    return sum(map(mebibytes, [*service.scratch.values(), *empty_dirs]))
 
 
 def _ports(service: Service) -> list[core.v1.ContainerPortArgs] | None:

@@ -13,9 +13,6 @@ from slipway.scope import Scope
 from slipway.service.container import resource_requirements, restricted_container
 from slipway.settings.sections.customization import InitContainer, Sidecar, SidecarProbe, Toleration, Volume
 from slipway.settings.sections.service import Service
-from slipway.settings.types.units import mebibytes
-
-DISK = "ephemeral-storage"
 
 
 def added(scope: Scope, template: core.v1.PodTemplateSpecArgs) -> core.v1.PodTemplateSpecArgs:
@@ -29,7 +26,6 @@ def added(scope: Scope, template: core.v1.PodTemplateSpecArgs) -> core.v1.PodTem
         volumes = [_volume(name, volume) for name, volume in service.volumes.items()]
         spec.volumes = [*cast("list[core.v1.VolumeArgs]", spec.volumes or []), *volumes]
         app.volume_mounts = [*cast("list[core.v1.VolumeMountArgs]", app.volume_mounts or []), *_mounts(service)]
-        _reserve_disk(app, service)
     if any(volume.claim for volume in service.volumes.values()):
         # Not file by file at each start: a volume full of data would take minutes.
         cast("core.v1.PodSecurityContextArgs", spec.security_context).fs_group_change_policy = "OnRootMismatch"
@@ -126,12 +122,3 @@ def _mounts(service: Service) -> list[core.v1.VolumeMountArgs]:
 
 def _mount(name: str, path: str, read_only: bool) -> core.v1.VolumeMountArgs:
     return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only or None)
-
-
-def _reserve_disk(app: core.v1.ContainerArgs, service: Service) -> None:
-    """Let the app fill its emptyDirs: beyond the limits of its containers the kubelet evicts a pod."""
-    resources = cast("core.v1.ResourceRequirementsArgs", app.resources)
-    size = sum(mebibytes(volume.empty_dir) for volume in service.volumes.values() if volume.empty_dir)
-    requests, limits = (cast("dict[str, str]", side) for side in (resources.requests, resources.limits))
-    resources.requests = {**requests, DISK: f"{mebibytes(requests[DISK]) + size}Mi"}
-    resources.limits = {**limits, DISK: f"{mebibytes(limits[DISK]) + size}Mi"}

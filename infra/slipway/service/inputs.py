@@ -13,15 +13,12 @@ from pulumi_kubernetes import core
 
 from slipway.scope import Scope
 from slipway.settings import pools
+from slipway.settings.names import AUTHORITIES_DIR, CONFIG_DIR, SECRETS_DIR
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stores import Mysql, Postgres, Redis
 from slipway.settings.types.references import is_expanded
 from slipway.settings.types.units import mebibytes, millicores
-
-CONFIG_DIR = "/etc/slipway"
-SECRETS_DIR = "/run/secrets/slipway"
-AUTHORITIES_DIR = "/etc/slipway-authorities"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def migration(
         return None
     name = f"{scope.title}-migration"
     template = customization.added(
-        scope, pod.job_template(name, scope, job, image, configuration.for_migration(scope, config))
+        scope, pod.job_template("migration", scope, job, image, configuration.for_migration(scope, config))
     )
     hooks = engine.hooks(before_update=_retry(scope, name))
     text = pulumi.Output.json_dumps(template, default=vars, sort_keys=True)
@@ -90,7 +90,7 @@ def schedules(scope: Scope, image: ImageReference, config: Config, account: core
     """Declare a CronJob for each schedule of the service."""
     for key, schedule in scope.service.schedules.items():
         name = f"{scope.name}-{key}"
-        spec = _spec(schedule, customization.added(scope, pod.job_template(name, scope, schedule, image, config)))
+        spec = _spec(schedule, customization.added(scope, pod.job_template(key, scope, schedule, image, config)))
         cron_job(scope, name, schedule, spec, account)
 
 

@@ -62,18 +62,21 @@ def template(scope: Scope, image: ImageReference, config: Config) -> core.v1.Pod
 
 
 def job_template(
-    name: str, scope: Scope, job: Job, image: ImageReference, config: Config
+    key: str, scope: Scope, job: Job, image: ImageReference, config: Config
 ) -> core.v1.PodTemplateSpecArgs:
-    """Return the template of a pod that runs one command. It is named after the job, so no Service selects it."""
+    """Return the template of a pod that runs one command. It is labelled with the job, so no Service selects it.
+
+    Its container has the same name in a canary, so that a patch finds it there too.
+    """
     return core.v1.PodTemplateSpecArgs(
         metadata=meta.v1.ObjectMetaArgs(
             annotations=_annotations(scope),
-            labels={**labels(name, "job"), **network_labels(scope.name), **scope.track_labels},
+            labels={**labels(f"{scope.title}-{key}", "job"), **network_labels(scope.name), **scope.track_labels},
         ),
         spec=core.v1.PodSpecArgs(
             **_identity(scope, config),
             restart_policy="Never",
-            containers=[container.of_job(scope.name + name.removeprefix(scope.title), scope, job, image, config)],
+            containers=[container.of_job(f"{scope.name}-{key}", scope, job, image, config)],
         ),
     )
 

@@ -22,6 +22,13 @@ UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files")
 SHORT_FORM = "api"
 
 
+# Folders of a container that the program fills: the app's config file, its secrets, the authorities of its stores.
+CONFIG_DIR = "/etc/slipway"
+SECRETS_DIR = "/run/secrets/slipway"
+AUTHORITIES_DIR = "/etc/slipway-authorities"
+FILLED_FOLDERS = (CONFIG_DIR, AUTHORITIES_DIR, SECRETS_DIR)
+
+
 def password_of(store: str) -> str:
     """Return the name of the secret with the password of a store."""
     return f"{store}-password"

@@ -135,15 +135,15 @@ def _check_names(stack: str, tree: Node) -> Iterator[InvalidSetting]:
 
 def _check_stack_name(stack: str) -> Iterator[InvalidSetting]:
     """Report an invalid stack name once. Each object has it in a label, and would be refused for it."""
-    if rule := _broken_rule(StackName, stack):
+    if rule := broken_rule(StackName, stack):
         length = f"this one has {len(stack)} characters. Rename it: pulumi stack rename"
         yield InvalidSetting((), f"the stack's name {rule}; {length}")
-    elif rule := _broken_rule(LabelValue, instance(stack)):
+    elif rule := broken_rule(LabelValue, instance(stack)):
         yield InvalidSetting((), f"{instance(stack)} {rule}. Shorten `name` in Pulumi.yaml, or the stack's name")
 
 
-def _broken_rule(type_: Any, value: str) -> str:
-    """Return what is wrong with a value; empty for a valid one."""
+def broken_rule(type_: Any, value: str) -> str:
+    """Return what a value of a stack file should be; empty if it is that."""
     try:
         TypeAdapter(type_).validate_python(value)
     except ValidationError as error:

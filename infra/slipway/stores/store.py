@@ -18,10 +18,11 @@ from slipway.naming import content_name, labels, network_labels, selector
 from slipway.scope import Scope
 from slipway.service import configuration, inputs, pod, scaling
 from slipway.service.container import resource_requirements, restricted_container
+from slipway.settings.names import CONFIG_DIR, SECRETS_DIR
 from slipway.settings.sections.stores import Mysql, Redis
 from slipway.settings.tiers import TIERS
 
-FILES_DIR = inputs.CONFIG_DIR
+FILES_DIR = CONFIG_DIR
 DATA = "data"
 # A server may have to repair its data, or read much of it, before it answers.
 STARTUP_SECONDS = 600
@@ -161,10 +162,7 @@ def mounts(claims: dict[str, str], scratch: tuple[str, ...]) -> list[core.v1.Vol
 
 def variables(env: dict[str, str]) -> list[core.v1.EnvVarArgs]:
     """Return the environment of a container, with the folder of its passwords."""
-    return [
-        core.v1.EnvVarArgs(name=name, value=value)
-        for name, value in {**env, "PASSWORD_DIR": inputs.SECRETS_DIR}.items()
-    ]
+    return [core.v1.EnvVarArgs(name=name, value=value) for name, value in {**env, "PASSWORD_DIR": SECRETS_DIR}.items()]
 
 
 def script(name: str) -> str:

@@ -6,13 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from slipway.ops.project import guess
 from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.guess import App
+from slipway.settings.stack_file import broken_rule
 from slipway.settings.types.scalars import DnsLabel, Repository, UrlPath
 
 Ask = Callable[[str, str], str]
@@ -65,15 +63,6 @@ def _problems(wishes: Wishes) -> Iterator[str]:
     }.items():
         if value and (rule := broken_rule(DnsLabel, value)):
             yield f"{option} {value}: {rule}"
-
-
-def broken_rule(kind: Any, value: str) -> str:
-    """Return what a value of a stack file should be; empty if it is that."""
-    try:
-        TypeAdapter(kind).validate_python(value)
-    except ValidationError as error:
-        return error.errors()[0]["msg"].removeprefix("Value error, ")
-    return ""
 
 
 def asked(app: App, ask: Ask) -> App:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.sources import Place, Sources
+from slipway.settings.sections.app import USER_ID
 
 # In the order of preference. The first that the program names is asked whether it takes requests.
 READY_PATHS = (
@@ -22,7 +23,7 @@ _LISTENS = (
 _PORT = r"""(?:["'`][\w.]*:|\.listen\(\s*|[Pp]ort\s*[:=]+\s*|PORT["'`)\]]*\s*(?:,|\|\||\?\?)\s*["']?)(\d{4,5})\b"""
 # Without a port, the port of the usual framework of a language.
 _USUAL_PORT = {"node": 3000, "python": 8000}
-_MIN_USER, _OUR_USER = 10000, 65532
+_MIN_USER = 10000
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class App:
     ready: str = ""
     """Path of the readiness probe; empty: a TCP connection."""
     live: str = ""
-    user: int = _OUR_USER
+    user: int = USER_ID
     memory: str = ""
     scratch: str = ""
     env: dict[str, str] = field(default_factory=dict[str, str])
@@ -103,7 +104,7 @@ def of_image(name: str, image: str, port: int = 0, health: str = "", *, worker: 
         app.guess("port", app.port, "the usual one", "ports.http")
     if not health and not worker:
         app.guess("readiness", f"a TCP connection to {app.port}", "no --health", "probes.ready")
-    app.guess("runs as", f"user {_OUR_USER}, without root", "the user of the image is not known", "user")
+    app.guess("runs as", f"user {USER_ID}, without root", "the user of the image is not known", "user")
     _guess_memory_and_scratch(app, "its program is not known")
     return app
 
@@ -171,7 +172,7 @@ def _guess_pod(app: App, sources: Sources) -> None:
         app.user = int(user)
     elif sources.dockerfile:
         given = f"its Dockerfile has USER {user}" if user else "its Dockerfile has no USER"
-        app.guess("runs as", f"user {_OUR_USER}, without root", given, "user")
+        app.guess("runs as", f"user {USER_ID}, without root", given, "user")
     if not sources.is_go:
         _guess_memory_and_scratch(app, "not a Go program")
 

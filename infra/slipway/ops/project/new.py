@@ -14,7 +14,7 @@ from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.guess import App, Guess
 from slipway.ops.project.sources import Sources
 from slipway.project import ROOT
-from slipway.settings.stack_file import stack_tier
+from slipway.settings.stack_file import broken_rule, stack_tier
 from slipway.settings.types.scalars import StackName
 
 STACKS = ROOT / "stacks"
@@ -55,7 +55,7 @@ def _images_of_the_root(texts: dict[Path, str]) -> list[str]:
 
 def add_stack(name: str, like: str) -> list[Guess]:
     """Add a stack file, a copy of another one. Return what in it is a guess."""
-    if rule := answers.broken_rule(StackName, name):
+    if rule := broken_rule(StackName, name):
         raise ProjectError(f"{name}: {rule}")
     if like not in stacks():
         raise ProjectError(f"there is no stack {like} to copy. Give one with --like: {', '.join(stacks())}")

@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.image.dockerfile import Stage, stages
+
 # Folders that hold the work of others, or what a build makes.
 _FOREIGN = {"node_modules", "vendor", "dist", "build", "target", "testdata", "venv", "__pycache__"}
 _OF_THE_PROJECT = {"infra", "stacks", "tests", "test", "docs"}
@@ -28,33 +30,25 @@ class Place:
 
 @dataclass(frozen=True)
 class Dockerfile:
-    """What the last stage of a Dockerfile says, and what of it comes from the stages before."""
+    """What a Dockerfile says about the pod of its image."""
 
     text: str
 
     @property
-    def lines(self) -> list[str]:
-        """The instructions, each in one line."""
-        joined = re.sub(r"\\\n", " ", self.text)
-        return [line.strip() for line in joined.splitlines() if line.strip() and not line.strip().startswith("#")]
-
-    @property
     def ports(self) -> list[int]:
         """The ports of EXPOSE, in their order."""
-        exposed = [word for words in self._all("EXPOSE") for word in words.split()]
+        exposed = [word for stage in stages(self.text) for words in _texts(stage, "EXPOSE") for word in words.split()]
         return [int(word.partition("/")[0]) for word in exposed if re.fullmatch(r"\d+(/tcp)?", word)]
 
     @property
     def user(self) -> str:
-        """The last USER, without its group; empty for none."""
-        users = self._all("USER", of_last_stage=True)
+        """The last USER of the last stage, without its group; empty for none."""
+        users = [user for stage in stages(self.text)[-1:] for user in _texts(stage, "USER")]
         return users[-1].partition(":")[0] if users else ""
 
-    def _all(self, keyword: str, *, of_last_stage: bool = False) -> list[str]:
-        lines = self.lines
-        starts = [index for index, line in enumerate(lines) if line.upper().startswith("FROM ")]
-        inside = lines[starts[-1] :] if of_last_stage and starts else lines
-        return [line.split(None, 1)[1] for line in inside if line.upper().startswith(f"{keyword} ")]
+
+def _texts(stage: Stage, keyword: str) -> list[str]:
+    return [instruction.text for instruction in stage.instructions if instruction.keyword == keyword]
 
 
 class Sources:

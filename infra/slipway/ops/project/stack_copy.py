@@ -9,10 +9,9 @@ from typing import Any
 import yaml
 
 from slipway.ops.project.guess import Guess
+from slipway.settings.names import STORES
 from slipway.settings.stack_file import stack_tier
 from slipway.settings.tiers import TIERS
-
-STORES = ("mysql", "postgres", "redis")
 
 
 def copied(text: str, like: str, name: str) -> tuple[str, list[Guess]]:

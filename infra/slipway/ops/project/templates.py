@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slipway.ops.project.guess import App
+from slipway.settings.sections.app import USER_ID
 
 SCHEMA_LINE = "# yaml-language-server: $schema=schema.json\n"
 
@@ -138,7 +139,7 @@ def _service_lines(app: App) -> list[str]:
         probes = f"ready: {{path: {app.ready}}}" if app.ready else "ready: {tcp: true}"
         live = f", live: {{path: {app.live}}}" if app.live else ""
         lines += [f"ports: {{http: {app.port}}}", f"probes: {{{probes}{live}}}"]
-    if app.user != 65532:
+    if app.user != USER_ID:
         lines.append(f"user: {app.user}")
     if app.memory:
         lines.append(f"resources: {{memory: {app.memory}}}")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from slipway.settings.checks import patches
 from slipway.settings.errors import InvalidSetting, Key
+from slipway.settings.names import FILLED_FOLDERS
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
 
-# Volumes and folders of the app's own configuration (service/inputs.py).
+# Volumes of the app's own configuration (service/inputs.py).
 RESERVED_VOLUMES = frozenset({"config", "secrets", "authorities"})
-RESERVED_PATHS = ("/etc/slipway", "/etc/slipway-authorities", "/run/secrets/slipway")
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
@@ -65,7 +65,7 @@ def _volumes(at: Key, service: Service) -> Iterator[InvalidSetting]:
             rule = "is the name of a volume that the program declares; call it something else"
             yield InvalidSetting((*at, "volumes", name), rule)
         path = volume.mount_path
-        if any(path == reserved or path.startswith(f"{reserved}/") for reserved in RESERVED_PATHS):
+        if any(path == reserved or path.startswith(f"{reserved}/") for reserved in FILLED_FOLDERS):
             rule = "is a folder of the app's own configuration; use another"
             yield InvalidSetting((*at, "volumes", name, "mountPath"), rule, path)
         if path in service.scratch:

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from slipway.settings.names import RESERVED_ENV, RUNTIME_ENV, STORE_ENV
+from slipway.settings.names import FILLED_FOLDERS, RESERVED_ENV, RUNTIME_ENV, STORE_ENV
 from slipway.settings.sections.contract import ADMIN, HTTP, Metrics, Ports, Probes, ProbeSet, probe_set
 from slipway.settings.sections.pods import PROXY_UPDATE_SECONDS, Drain
 from slipway.settings.sections.section import Section, section_rule
@@ -21,7 +21,7 @@ DEFAULT_WRITE_TIMEOUT = "15s"
 # The user of distroless images. Numeric, because the kubelet cannot check a name against runAsNonRoot.
 USER_ID = 65532
 # Folders of a container that hold something already, or that the program fills.
-TAKEN_FOLDERS = ("/proc", "/sys", "/dev", "/etc/slipway", "/etc/slipway-authorities", "/run/secrets/slipway")
+TAKEN_FOLDERS = ("/proc", "/sys", "/dev", *FILLED_FOLDERS)
 
 
 class App(Section):
