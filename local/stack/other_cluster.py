@@ -7,6 +7,7 @@ list is not checked: a shared cluster may forbid it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx2
@@ -50,7 +51,8 @@ def read_settings() -> Settings:
 
 def check(task: Task, settings: Settings) -> None:
     """Raise SetupFailedError with everything that the cluster, the registry or this machine lacks for the stack."""
-    with connect(settings.cluster, task) as server:
+    # Not `with connect(...)`: a client that has sent a request cannot be entered any more.
+    with closing(connect(settings.cluster, task)) as server:
         errors = list(missing(settings, lambda path: listed(server, path)))
     raise_errors([*errors, *unreachable_registry(settings), *missing_builder(settings)])
 

@@ -252,6 +252,21 @@ def test_credentials_that_have_expired_are_named(tmp_path: Path, task: Task, mon
             other_cluster.connect(Cluster(context="kind-kind"), task)
 
 
+def test_one_check_asks_the_cluster_of_the_kubeconfig_and_the_registry(
+    tmp_path: Path,
+    task: Task,
+    monkeypatch: pytest.MonkeyPatch,
+    local: Callable[..., Settings],
+    registry: FakeRegistry,
+):
+    settings = local(image={"repository": f"{registry.host}/mine/api"})
+    for url in answering(200, '{"items": []}'):
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", "kind-kind", url)))
+        with pytest.raises(SetupFailedError) as caught:
+            other_cluster.check(task, settings)
+    assert "slipway:cluster.ingressNamespace: ingress-nginx: the cluster has no such namespace" in str(caught.value)
+
+
 def test_a_list_that_is_forbidden_is_not_known():
     def answer(request: httpx2.Request) -> httpx2.Response:
         there = request.url.path == "/api/v1/namespaces"
