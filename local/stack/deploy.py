@@ -156,7 +156,8 @@ class StackDeployment:
             task.wait_until(answers, "no answer", 120)
         except SetupError as error:
             look = f"kubectl -n {namespace} get pods,ingress"
-            fix = f"{self.paths.bin / look}" if native else first_request.unreached(look, self.context, addresses)
+            foreign = first_request.unreached(last, look, self.context, addresses)
+            fix = f"{self.paths.bin / look}" if native else foreign
             raise SetupError(f"{url}{path} answers: {last}", fix) from error
         return f"{url}{path} answers {last}"
 

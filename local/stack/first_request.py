@@ -54,8 +54,15 @@ def _trusting(ca: Path) -> ssl.SSLContext:
     return context
 
 
-def unreached(look: str, context: str, addresses: Sequence[str]) -> str:
+def unreached(answer: str, look: str, context: str, addresses: Sequence[str]) -> str:
     """Return the fix where the ingress of a cluster that is not ours does not serve the stack to this machine."""
+    if "CERTIFICATE_VERIFY_FAILED" in answer:
+        # Ingress controllers look for a certificate among those of all namespaces.
+        return (
+            "the stack is up, but the ingress controller has answered with a certificate of somebody else: its own "
+            f"default, or that of another stack for the same hosts. Look at both: {look},secrets --context {context}; "
+            "take hosts of your own with tls: {secretName: NAME} or an issuer"
+        )
     return (
         f"{look} --context {context}; the stack is up, but this machine does not reach it at {', '.join(addresses)}: "
         "forward ports 80 and 443 of the ingress controller to this machine (kind: extraPortMappings, k3d: --port)"

@@ -307,3 +307,12 @@ def test_the_first_request_takes_the_first_address_that_answers_and_says_why_oth
         assert found == (200, "200")
         status, reason = first_request.get(wanted, "/version", tmp_path / "ca", ["192.0.2.1.invalid"])
         assert (status, reason.startswith("192.0.2.1.invalid: ")) == (0, True)
+
+
+def test_a_certificate_of_somebody_else_is_told_from_a_cluster_that_is_out_of_reach():
+    answers = {
+        "127.0.0.1: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed": "certificate of somebody else",
+        "127.0.0.1: [Errno 111] Connection refused": "forward ports 80 and 443",
+    }
+    for answer, fix in answers.items():
+        assert fix in first_request.unreached(answer, "kubectl get ingress", "kind-kind", ["127.0.0.1"])
