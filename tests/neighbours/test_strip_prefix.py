@@ -37,7 +37,7 @@ def traefik_kinds() -> Generator[None]:
     files = [f"--filename={file}" for file in definitions()]
     ingress_kubectl("apply", "--server-side", *files)
     try:
-        kinds = [f"{file.stem.removeprefix(f'{GROUP}_')}.{GROUP}" for file in definitions()]
+        kinds = ["configmaps", *(f"{file.stem.removeprefix(f'{GROUP}_')}.{GROUP}" for file in definitions())]
         ingress_kubectl("create", "clusterrole", ROLE, "--verb=get,list,watch", f"--resource={','.join(kinds)}")
         account = "--serviceaccount=ingress:traefik"
         ingress_kubectl("create", "clusterrolebinding", ROLE, f"--clusterrole={ROLE}", account)
