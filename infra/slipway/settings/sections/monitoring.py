@@ -60,9 +60,9 @@ class Receiver(Section):
     agent_id: RecipientName | None = Field(default=None, examples=["1000002"])
     """Id of the app (kind: wecom)."""
     to_user: RecipientName | None = Field(default=None, examples=["@all"])
-    """Users, separated by `|`, or `@all` (kind: wecom)."""
+    """Users, with vertical bars between them, or `@all` (kind: wecom)."""
     to_party: RecipientName | None = Field(default=None, examples=["2"])
-    """Departments, separated by `|` (kind: wecom)."""
+    """Departments, with vertical bars between them (kind: wecom)."""
 
     OF_KIND: ClassVar = {
         "webhook": frozenset[str](),
