@@ -25,7 +25,7 @@ from slipway.environment import Environment
 from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
 from slipway.project import ROOT
 from slipway.rollout import completion
-from slipway.settings.names import SHORT_FORM, UNRECORDED
+from slipway.settings.names import SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.settings import Settings
 
 KEPT = 10
@@ -113,7 +113,7 @@ def content(settings: Settings) -> dict[str, Any]:
     left_out: dict[str, Any] = dict.fromkeys(
         ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
     )
-    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check"}}
+    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *UNRECORDED_OF_SERVICES}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)
