@@ -17,6 +17,7 @@ from slipway.naming import content_hash
 from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
+from slipway.settings.sections.network import Tracing
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
@@ -70,6 +71,8 @@ class Settings(Section):
     """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
+    tracing: Tracing | None = None
+    """Where the services send their traces. Default: nowhere."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
     release: RecordedRelease | None = None
@@ -141,6 +144,10 @@ class Settings(Section):
         owner = next(name for name, ingress in issued.items() if host in ingress.all_hosts)
         is_first = issued[owner].all_hosts[0] == host
         return f"{owner}-tls" if is_first else f"{owner}-tls-{content_hash({'host': host})}"
+
+    def tracing_of(self, service: str) -> Tracing | None:
+        """Return where a service sends its traces; None if it sends none."""
+        return self.tracing if self.services[service].sends_traces else None
 
     def stores_of(self, service: str) -> dict[str, Mysql | Postgres | Redis]:
         """Return the stores that a service needs."""
