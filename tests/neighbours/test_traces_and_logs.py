@@ -69,6 +69,11 @@ def lines(query: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in answer.splitlines()]
 
 
+def containers(query: str) -> set[str]:
+    """Return the containers whose log lines a query finds."""
+    return {line["kubernetes.container_name"] for line in lines(query)}
+
+
 def wait_for(found: Callable[[], bool], what: str) -> None:
     eventually(found, 60, what)
 
@@ -99,7 +104,7 @@ def test_one_query_finds_the_lines_of_both_services_and_no_line_holds_a_password
     api: urllib3.HTTPSConnectionPool,
 ) -> None:
     trace, password = visit("/leaders"), secrets.token_hex(12)
-    wait_for(lambda: len(lines(f'traceId:="{trace}"')) == 2, "VictoriaLogs has a line of each service")
+    wait_for(lambda: containers(f'traceId:="{trace}"') == {"api", "web"}, "VictoriaLogs has lines of both services")
     by_service = {line["service"]: line for line in lines(f'traceId:="{trace}"')}
     assert {service: line["route"] for service, line in by_service.items()} == {
         "web": "/leaders",
@@ -125,7 +130,7 @@ def test_one_query_finds_the_lines_of_both_services_and_no_line_holds_a_password
 def test_without_the_setting_the_lines_in_text_are_found_by_the_trace_too() -> None:
     up()
     trace = visit("/leaders")
-    wait_for(lambda: len(lines(f'"{trace}"')) == 2, "VictoriaLogs has a line of each service")
+    wait_for(lambda: containers(f'"{trace}"') == {"api", "web"}, "VictoriaLogs has lines of both services")
     assert spans(trace) == []
 
 
