@@ -8,13 +8,16 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
 
 up: ## set up everything, and deploy the app over HTTPS to a local cluster (PLUGINS=DIR: use these provider plugins)
 	@$(PYTHON) -m local up
+
+observability: venv ## start Jaeger and VictoriaLogs beside the local stack, for its traces and log lines (needs make up)
+	@.venv/bin/python -m local observability
 
 down: ## stop the local cluster, and keep its data
 	@$(PYTHON) -m local down
@@ -60,7 +63,7 @@ e2e-drills: up ## run every `./slipway drill`: each has its effect, and everythi
 e2e-state: up ## kill, stop, disconnect and overlap updates: `doctor --fix` repairs the state
 	@. ./activate && pytest -m e2e -s tests/load/test_state_under_fire.py
 
-e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm
+e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit

@@ -1,4 +1,4 @@
-"""The command line behind `make up`, `make down`, `make clean` and `make venv`."""
+"""The command line behind `make up`, `make observability`, `make down`, `make clean` and `make venv`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from local.paths import ClonePaths, clone_paths
 from local.progress import Screen
 from local.up import fetch, fetch_python, finish
 
-VERBS = ("up", "down", "clean", "status", "venv")
+VERBS = ("up", "observability", "down", "clean", "status", "venv")
 INTERRUPTED = 130
 # Errors of the machine, not bugs of ours.
 FIXES = {
@@ -69,6 +69,12 @@ def run(verb: str, where: ClonePaths, screen: Screen, *, continued: bool) -> int
     if verb == "up":
         fetch(where, screen)
         continue_with_packages(where, screen, lock)
+    if verb == "observability":
+        # Imported late: it needs the packages of .venv, which other commands do without.
+        from local.observability import start  # noqa: PLC0415
+
+        sys.stdout.write(start.run(where, screen))
+        return 0
     {"down": down, "clean": clean, "venv": fetch_python}[verb](where, screen)
     return 0
 

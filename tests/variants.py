@@ -63,6 +63,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "registry": ("staging", {"registry": {"username": "robot$puller"}}),
     "fixed-replicas": ("staging", {"services.api.autoscaling": None, "services.api.replicas": 3}),
     "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),
+    "tracing": (
+        "prod",
+        {"tracing": {"endpoint": "https://otlp.example.com", "ratio": 0.1, "cidr": "10.20.0.7/32"}},
+    ),
     "customized-pods": (
         "prod",
         {

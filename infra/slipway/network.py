@@ -11,7 +11,7 @@ from pulumi_kubernetes import meta, networking
 from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
 from slipway.settings.sections.monitoring import ALERTMANAGER, PROMETHEUS
-from slipway.settings.sections.network import Dns, Egress, metadata_in
+from slipway.settings.sections.network import Dns, Egress, Tracing, metadata_in
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.sections.stores import StoreSection
@@ -187,7 +187,17 @@ def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
     needed = [name for name in scope.service.needs if name not in stores]
     to_services = [_inside(name, *_client_ports(scope.settings, name)) for name in needed]
     to_stores = [_to_store(name, stores[name]) for name in scope.service.needs if name in stores]
-    return [*to_services, *to_stores, *(_outside(egress) for egress in scope.service.egress)]
+    tracing = scope.settings.tracing_of(scope.name)
+    to_collector = [_to_collector(tracing)] if tracing else []
+    return [*to_services, *to_stores, *to_collector, *(_outside(egress) for egress in scope.service.egress)]
+
+
+def _to_collector(tracing: Tracing) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    if tracing.cidr:
+        return _outside(Egress(cidr=tracing.cidr, ports=[tracing.collector_port]))
+    pods = meta.v1.LabelSelectorArgs(match_labels=tracing.pod_labels) if tracing.pod_labels else None
+    peer = Peer(namespace_selector=_namespace(str(tracing.namespace)), pod_selector=pods)
+    return networking.v1.NetworkPolicyEgressRuleArgs(to=[peer], ports=[_port(tracing.collector_port)])
 
 
 def _to_store(name: str, store: StoreSection) -> networking.v1.NetworkPolicyEgressRuleArgs:

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from local.bootstrap.debian import cni_folder, system_path, which
@@ -94,17 +94,20 @@ class LocalCluster:
         return f"started {', '.join(started)}" if started else None
 
     def import_images(self, task: Task) -> str | None:
-        """Import the images of the cluster's own programs, which are named by their content."""
+        """Import the images of the cluster's own programs."""
+        return self.import_programs(task, {name: self.program(name) for name in ("pause", "cluster", "traefik")})
+
+    def import_programs(self, task: Task, programs: Mapping[str, Path]) -> str | None:
+        """Import an image for each program, named by its content, and remove those of earlier builds."""
         present = network.run(*self.images, "list", "-q", check=True).split()
-        wanted = {name: self.image(name) for name in ("pause", "cluster", "traefik")}
+        wanted = {name: image_reference(name, program) for name, program in programs.items()}
         missing = [name for name, reference in wanted.items() if reference not in present]
         for name in missing:
-            archive = self.paths.cluster / "data" / f"{name}.tar"
-            program = self.program(name)
+            archive, program = self.paths.cluster / "data" / f"{name}.tar", programs[name]
             write_archive(archive, wanted[name], {f"/{program.name}": program}, [f"/{program.name}"])
             task.run([*self.images, "import", archive], env=self.env)
             archive.unlink()
-        if stale := [name for name in present if name.startswith("slipway.local/") and name not in wanted.values()]:
+        if stale := superseded(present, wanted.values()):
             task.run([*self.images, "remove", *stale], env=self.env)
         return f"imported {', '.join(missing)}" if missing else None
 
@@ -112,8 +115,8 @@ class LocalCluster:
         return {"pause": self.binary.with_name("pause"), "cluster": self.binary, "traefik": self.traefik}[image]
 
     def image(self, name: str) -> str:
-        """Return the image reference: its tag is the hash in the name of the cache folder."""
-        return f"slipway.local/{name}:{self.program(name).parent.name.rpartition('-')[2]}"
+        """Return the image reference of one of the cluster's own programs."""
+        return image_reference(name, self.program(name))
 
     # Control plane
 
@@ -234,12 +237,24 @@ class LocalCluster:
         return done.returncode == 0
 
 
-def render(text: str, values: Mapping[str, str]) -> str:
-    """Replace each @NAME@ in the text by its value."""
+def image_reference(name: str, program: Path) -> str:
+    """Return the reference of a program's image: its tag is the hash in the name of the cache folder."""
+    return f"slipway.local/{name}:{program.parent.name.rpartition('-')[2]}"
+
+
+def superseded(present: Iterable[str], wanted: Iterable[str]) -> list[str]:
+    """Return the images that are earlier builds of the wanted ones."""
+    current = set(wanted)
+    names = {reference.rpartition(":")[0] for reference in current}
+    return [reference for reference in present if reference.rpartition(":")[0] in names and reference not in current]
+
+
+def render(text: str, values: Mapping[str, str], source: str = "local/addons.yaml") -> str:
+    """Replace each @NAME@ in the text of a file by its value."""
 
     def value(match: re.Match[str]) -> str:
         if match[1] not in values:
-            raise SetupError(f"local/addons.yaml uses @{match[1]}@, known: {', '.join(values)}", "use one of these")
+            raise SetupError(f"{source} uses @{match[1]}@, known: {', '.join(values)}", "use one of these")
         return values[match[1]]
 
     return re.sub(r"@([A-Z_]+)@", value, text)

@@ -22,7 +22,7 @@ from slipway.objects import Object
 from slipway.ops.cluster.connection import RefusedError
 from slipway.ops.cluster.masking import Mask
 from slipway.ops.diagnosis import logs
-from slipway.ops.diagnosis.logs import Line, LogRequest
+from slipway.ops.diagnosis.logs import Line, LogRequest, NoSuchTraceError
 from slipway.ops.errors import UnknownServiceError
 from tests import namespace as ns
 from tests.api_server import ApiServer, cluster, settings
@@ -106,6 +106,58 @@ def test_without_the_right_to_read_logs_it_fails_with_that_reason(read: Callable
     server.forbidden = ("log",)
     with pytest.raises(RefusedError, match=r"cannot get pods/log api-.* in namespace slipway-dev: HTTP 403"):
         list(read(cluster(server), LogRequest(["api"])))
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+OTHER = "0af7651916cd43dd8448eb211c80319c"
+
+
+def request(second: float, name: str, trace: str) -> str:
+    return at(second, json.dumps({"msg": "request", "name": name, "traceId": trace}))
+
+
+def of_two_services() -> ApiServer:
+    """One request to web, which calls the API, between requests of other traces."""
+    page = f"web-{HASH}-bbbbb"
+    web = ns.owned_pod(page, ("ReplicaSet", f"web-{HASH}", "set-web"), ns.labels("web", "v2"))
+    pods = [ns.pod("aaaaa"), web]
+    return ApiServer(
+        {"pods": pods},
+        {
+            f"{A}/api": at(1, "serving") + request(2, "api", TRACE) + request(4, "other", OTHER),
+            f"{page}/web": request(1.5, "other", OTHER) + at(3, f"msg=request name=web traceId={TRACE}"),
+        },
+    )
+
+
+@pytest.mark.feature("H7", part="the lines of one trace, of all services")
+@pytest.mark.parametrize("given", [TRACE, TRACE.upper(), f"00-{TRACE}-00f067aa0ba902b7-01"])
+def test_the_lines_of_a_trace_are_shown_of_all_services_in_the_order_of_time(run: Any, given: str):
+    code, out, err = run(of_two_services(), "logs", "--trace", given)
+    assert (code, err) == (0, "")
+    assert [line.partition(" ")[0] for line in out.splitlines()] == ["api-aaaaa", "web-bbbbb"]
+    assert OTHER not in out
+
+
+def test_lines_of_a_trace_can_be_followed():
+    server = of_two_services()
+    deadline = time.monotonic() + 20
+    lines = logs.follow_lines(cluster(server), LogRequest(["api", "web"]), lambda: time.monotonic() > deadline)
+    traced = logs.with_trace(lines, TRACE)
+    assert [next(traced).service, next(traced).service] == ["api", "web"]
+
+
+def test_a_trace_that_no_line_carries_is_an_error_that_says_what_may_be_the_cause():
+    lines = logs.read_lines(cluster(of_two_services()), LogRequest(["api", "web"]))
+    with pytest.raises(NoSuchTraceError, match=rf"no log line carries the trace {'f' * 32}.*--previous"):
+        list(logs.with_trace(lines, "f" * 32))
+
+
+@pytest.mark.parametrize("text", ["", "abc", "g" * 32, f"{TRACE}-1", f"{TRACE}{TRACE}"])
+def test_an_invalid_trace_id_is_a_usage_error(run: Any, text: str):
+    code, out, err = run(served(), "logs", "--trace", text)
+    assert (code, out) == (2, "")
+    assert "32 hexadecimal digits" in " ".join(err.replace("│", " ").split())
 
 
 def test_since_and_previous_are_passed_to_the_api_server():

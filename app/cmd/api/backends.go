@@ -80,13 +80,13 @@ func (b *backends) openMySQL(cfg config.Config, m *metrics.Metrics) (requests, b
 		return nil, nil, err
 	}
 	options.Connections = int(cfg.Env.MySQLConnections) - taskConnections
-	options.Slow, options.OnSlow = time.Duration(cfg.Env.MySQLSlowQuery), m.Slow.WithLabelValues(metrics.RequestPool).Inc
+	options.SlowQuery, options.OnSlowQuery = time.Duration(cfg.Env.MySQLSlowQuery), m.Slow.WithLabelValues(metrics.RequestPool).Inc
 	if requests, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}
 	b.closers = append(b.closers, requests.Close)
 	options.Connections, options.Timeout = taskConnections, taskTimeout
-	options.OnSlow = m.Slow.WithLabelValues(metrics.BackgroundPool).Inc
+	options.OnSlowQuery = m.Slow.WithLabelValues(metrics.BackgroundPool).Inc
 	if background, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}

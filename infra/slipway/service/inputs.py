@@ -35,6 +35,7 @@ def environment(scope: Scope) -> dict[str, str]:
     """Return the variables of a ConfigMap: those of the stack file, and those by which the app learns its contract."""
     service = scope.service
     given = {name: value for name, value in service.env.items() if not is_expanded(value)}
+    given = {**_tracing(scope), **given}
     return {**given, **_contract(scope)} if service.reads_contract else given
 
 
@@ -78,6 +79,22 @@ def _contract(scope: Scope) -> dict[str, str]:
         "SHUTDOWN_TIMEOUT": f"{drain.shutdown_seconds}s",
         "CONFIG_FILE": f"{CONFIG_DIR}/config.yaml" if service.file else "",
         "SECRETS_DIR": SECRETS_DIR if scope.settings.mounted_secrets_of(scope.name) else "",
+    }
+
+
+def _tracing(scope: Scope) -> dict[str, str]:
+    """Return the variables of OpenTelemetry's SDKs for a service that sends traces; `env` of the service wins."""
+    tracing = scope.settings.tracing_of(scope.name)
+    if tracing is None:
+        return {}
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": scope.name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={pulumi.get_stack()}",
+        # Requests that arrive with a trace keep their caller's decision, so that no trace has holes.
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": f"{tracing.ratio:g}",
     }
 
 

@@ -116,6 +116,7 @@ _RULES = {
     "list_type": "should be a list",
     "int_type": "should be a whole number",
     "int_from_float": "should be a whole number",
+    "float_type": "should be a number",
     "bool_type": "should be true or false",
     "string_type": "should be text",
     "string_pattern_mismatch": "has not the form of the example",
@@ -129,7 +130,12 @@ def _rule(kind: str, message: str, value: object) -> str:
         kind = ""
     rule = _RULES.get(kind, re.sub(r"^(Value error, |(Input|String|List|Dictionary) (?=should))", "", message))
     rule = rule.partition(" after validation")[0]
-    quoted = isinstance(value, str) and {"int_type": value.isdigit(), "bool_type": value in ("true", "false")}.get(kind)
+    is_quoted = {
+        "int_type": str(value).isdigit(),
+        "float_type": str(value).replace(".", "", 1).isdigit(),
+        "bool_type": value in ("true", "false"),
+    }
+    quoted = isinstance(value, str) and is_quoted.get(kind)
     lacks_quotes = kind == "string_type" and isinstance(value, int | float)
     return f"{rule}, without quotes" if quoted else f"{rule}: put it in quotes" if lacks_quotes else rule
 

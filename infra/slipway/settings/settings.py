@@ -26,6 +26,7 @@ from slipway.settings.names import (
 from slipway.settings.sections.contract import Metrics
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
 from slipway.settings.sections.monitoring import Monitoring
+from slipway.settings.sections.network import Tracing
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
@@ -80,6 +81,8 @@ class Settings(Section):
     """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
+    tracing: Tracing | None = None
+    """Where the services send their traces. Default: nowhere."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
     monitoring: Monitoring = Monitoring()
@@ -167,6 +170,10 @@ class Settings(Section):
         """Return the secrets of the receivers of alerts."""
         receivers = self.monitoring.receivers
         return [receiver_secret(name) for name, receiver in receivers.items() if receiver.needs_secret]
+
+    def tracing_of(self, service: str) -> Tracing | None:
+        """Return where a service sends its traces; None if it sends none."""
+        return self.tracing if self.services[service].sends_traces else None
 
     def stores_of(self, service: str) -> dict[str, Mysql | Postgres | Redis]:
         """Return the stores that a service needs."""

@@ -88,8 +88,8 @@ func (s *Store) attempt(ctx context.Context, do func(context.Context, *sql.Conn)
 	defer conn.Close()
 	started := time.Now() // the wait for a connection is not part of a query; the pool has a metric for it
 	err = do(ctx, conn)
-	if time.Since(started) > s.slow {
-		s.onSlow()
+	if time.Since(started) > s.slowQuery {
+		s.onSlowQuery()
 	}
 	if serverUnusable(err) {
 		conn.Raw(func(any) error { return driver.ErrBadConn }) // database/sql closes such a connection

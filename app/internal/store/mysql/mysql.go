@@ -32,8 +32,8 @@ type Options struct {
 	Timeout     time.Duration // of one call; 0 stands for callTimeout
 	Connections int           // at most; 0 stands for defaultConnections
 
-	Slow   time.Duration // a statement or transaction that takes longer is slow
-	OnSlow func()        // called for each slow one; may be nil
+	SlowQuery   time.Duration // a statement or transaction that takes longer is slow
+	OnSlowQuery func()        // called for each slow one; may be nil
 }
 
 const (
@@ -81,18 +81,18 @@ type Store struct {
 	ids         store.IDs
 	timeout     time.Duration
 	connections int
-	slow        time.Duration
-	onSlow      func()
+	slowQuery   time.Duration
+	onSlowQuery func()
 }
 
 // Open returns a store without connecting: a server that is unavailable now may come back.
 func Open(options Options) (*Store, error) {
 	s := &Store{
 		timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, defaultConnections),
-		slow: options.Slow, onSlow: options.OnSlow,
+		slowQuery: options.SlowQuery, onSlowQuery: options.OnSlowQuery,
 	}
-	if s.onSlow == nil {
-		s.onSlow = func() {}
+	if s.onSlowQuery == nil {
+		s.onSlowQuery = func() {}
 	}
 	connector, err := options.connector(s.timeout)
 	if err != nil {

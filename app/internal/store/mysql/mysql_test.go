@@ -55,12 +55,12 @@ func TestTheMySQLStoreFulfilsTheStoreContract(t *testing.T) {
 func TestOnlySlowStatementsAreReported(t *testing.T) {
 	_, options := migrated(t)
 	reported := 0
-	options.OnSlow = func() { reported++ }
+	options.OnSlowQuery = func() { reported++ }
 	for _, test := range []struct {
 		slow time.Duration
 		want int
 	}{{time.Minute, 0}, {time.Nanosecond, 1}} {
-		reported, options.Slow = 0, test.slow
+		reported, options.SlowQuery = 0, test.slow
 		if err := open(t, options).Check(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
@@ -16,7 +17,7 @@ from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, dig, items, name_of
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster, service_of
 from slipway.ops.cluster.masking import Mask, secret_values
-from slipway.ops.errors import UnknownServiceError
+from slipway.ops.errors import UnknownServiceError, UserError
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
@@ -24,6 +25,12 @@ from slipway.settings.settings import Settings
 LOOK_SECONDS = 2
 # Lines that arrive within this time are sorted.
 GATHER_SECONDS = 0.3
+# A trace id, alone or in a `traceparent` header (W3C Trace Context).
+_TRACE = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})(?:-[0-9a-f]{16}-[0-9a-f]{2})?")
+
+
+class NoSuchTraceError(UserError):
+    """No log line that is left carries the id of a trace."""
 
 
 @dataclass(frozen=True, order=True)
@@ -75,6 +82,31 @@ def parse_period(period: str) -> int:
     return int(period[:-1]) * units[period[-1]]
 
 
+def parse_trace(text: str) -> str:
+    """Return the trace id in a text: the id itself, or a `traceparent` header. Raises ValueError for anything else."""
+    match = _TRACE.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is no trace id: 32 hexadecimal digits, as in the traceId of a log line")
+    return match[1]
+
+
+def with_trace(lines: Iterable[Line], trace: str) -> Iterator[Line]:
+    """Yield the lines that carry a trace id, under whatever key an app logs it.
+
+    Raises `NoSuchTraceError` at the end if there is none.
+    """
+    found = False
+    for line in lines:
+        if trace in line.text.lower():
+            found = True
+            yield line
+    if not found:
+        raise NoSuchTraceError(
+            f"no log line carries the trace {trace}; the logs of pods that are gone are gone as well, and --previous "
+            "reads those of containers that were restarted"
+        )
+
+
 def secret_mask(cluster: StackCluster) -> Mask:
     """Return a mask with the secrets of the namespace; without the right to read them, only what looks like one."""
     try:
@@ -113,7 +145,7 @@ def follow_lines(
         yield from sorted(followers.gather())
 
 
-def show(lines: Iterator[Line] | list[Line], mask: Mask, *, as_json: bool) -> None:
+def show(lines: Iterable[Line], mask: Mask, *, as_json: bool) -> None:
     """Print lines, with secrets masked."""
     for line in lines:
         text = mask.line(line.text)

@@ -46,11 +46,14 @@ def logs(  # noqa: PLR0917 - options, which nobody gives by position
     previous: Annotated[
         bool, typer.Option("--previous", help="Logs of the run before a container was restarted.")
     ] = False,
+    trace: Annotated[
+        str | None, typer.Option(help="Only lines of one request: a trace id, or a traceparent header.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Show the logs of a stack's pods in the order of time, with secrets as ***.
 
-    Example: ./slipway logs -s dev api -f
+    Exit code: 1 if no line carries the trace. Example: ./slipway logs -s dev api -f
     """
     from slipway.ops.cluster import connection
     from slipway.ops.diagnosis import logs
@@ -62,11 +65,17 @@ def logs(  # noqa: PLR0917 - options, which nobody gives by position
         seconds = logs.parse_period(since) if since is not None else None
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--since") from None
+    try:
+        trace_id = logs.parse_trace(trace) if trace is not None else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--trace") from None
     settings = config.settings(stack)
     asked = logs.LogRequest(logs.select_services(settings, service), seconds, previous)
     cluster = connection.connect(stack, settings)
     mask = logs.secret_mask(cluster)
     lines = logs.follow_lines(cluster, asked) if follow else logs.read_lines(cluster, asked)
+    if trace_id is not None:
+        lines = logs.with_trace(lines, trace_id)
     try:
         logs.show(lines, mask, as_json=as_json)
     except (KeyboardInterrupt, BrokenPipeError):

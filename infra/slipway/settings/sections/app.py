@@ -43,6 +43,9 @@ class App(Section):
     With `contract: none` they are required; a worker has none unless they are given."""
     metrics: Metrics | None = Metrics()
     """The app's metrics; `null`: it has none. With `contract: none` and for a worker there are none unless given."""
+    tracing: bool | None = Field(default=None, examples=[True])
+    """Whether the app sends traces to the collector of `slipway:tracing`: it gets OpenTelemetry's own variables
+    (`OTEL_...`), and may connect to it. Default: yes, and with `contract: none` no."""
     check: UrlPath | None = Field(default=None, examples=["/v1/shops"])
     """Path that answers 200 to anybody: drills measure requests to it. Default: the path of `probes.ready` on the http
     port, else `/`."""
@@ -79,6 +82,11 @@ class App(Section):
     def reads_contract(self) -> bool:
         """Return whether the app is told its ports, times and files by variables."""
         return self.contract == "slipway"
+
+    @property
+    def sends_traces(self) -> bool:
+        """Return whether the app sends traces, in a stack that has a collector."""
+        return self.reads_contract if self.tracing is None else self.tracing
 
     @property
     def http_port(self) -> int | None:

@@ -1,14 +1,15 @@
-"""Sections about the network: what a service may connect to, and where the cluster's DNS answers."""
+"""Sections about the network: what a service may connect to, where the cluster's DNS answers, where traces go."""
 
 from __future__ import annotations
 
 from ipaddress import ip_network
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
-from slipway.settings.types.scalars import Cidr, DnsLabel, LabelKey, LabelValue, Port
+from slipway.settings.types.scalars import Cidr, DnsLabel, HttpUrl, LabelKey, LabelValue, Port
 
 # Where clouds hand out the credentials of a node or task to all who ask: EC2, GCP, Azure and others; ECS; EC2 by IPv6.
 METADATA = ("169.254.169.254/32", "169.254.170.2/32", "fd00:ec2::254/128")
@@ -52,6 +53,40 @@ class Dns(Section):
         if wide := [cidr for cidr in self.cidrs if cidr.endswith("/0")]:
             raise ValueError(f"cidrs: {wide[0]} is everybody; name the addresses of the DNS servers")
         return self
+
+
+class Tracing(Section):
+    """Where the services send their traces: a collector that takes OTLP over HTTP. Either `cidr` or `namespace` says
+    where its pods are, because a connection that is not declared is blocked."""
+
+    endpoint: HttpUrl = Field(examples=["http://jaeger.observability:4318"])
+    """URL of the collector, as pods see it, without `/v1/traces`."""
+    ratio: float = Field(default=1, ge=0, le=1, examples=[0.1])
+    """Share of the requests that are traced. A request that arrives with a trace follows the decision of its caller."""
+    cidr: Cidr | None = Field(default=None, examples=["10.20.0.7/32"])
+    """Addresses of a collector outside the cluster."""
+    namespace: DnsLabel | None = Field(default=None, examples=["observability"])
+    """Namespace of a collector in the cluster."""
+    pod_labels: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"app.kubernetes.io/name": "jaeger"}])
+    """Labels of its pods. Default: all pods of that namespace."""
+    port: Port | None = Field(default=None, examples=[4318])
+    """Port that the collector listens on, if its Service has another one. Default: the port of `endpoint`."""
+
+    @section_rule
+    def _the_collector_has_one_place(self) -> Self:
+        if (self.cidr is None) == (self.namespace is None):
+            raise ValueError("give either cidr or namespace: it says where the collector is that pods may connect to")
+        if self.cidr and self.pod_labels:
+            raise ValueError("podLabels goes with namespace; addresses have no labels")
+        if self.cidr and self.cidr.endswith("/0"):
+            raise ValueError(f"cidr: {self.cidr} is everybody; name the addresses of the collector")
+        return self
+
+    @property
+    def collector_port(self) -> int:
+        """Return the port that the collector's pods or addresses listen on."""
+        url = urlsplit(self.endpoint)
+        return self.port or url.port or (443 if url.scheme == "https" else 80)
 
 
 def metadata_in(cidr: str) -> list[str]:
