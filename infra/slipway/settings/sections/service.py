@@ -9,6 +9,7 @@ from pydantic import Field
 from slipway.settings.names import URL_PARTS
 from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
+from slipway.settings.sections.contract import Panel
 from slipway.settings.sections.customization import (
     InitContainer,
     PatchKind,
@@ -22,7 +23,7 @@ from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import ServiceImage
-from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName
+from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName, PanelTitle
 
 # Labels of pods that change with each version: a selector must not contain them.
 CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
@@ -69,6 +70,8 @@ class Service(App):
     """Way of a rollout: rolling: pod by pod · canary: `./slipway up` first tries it beside the old one."""
     canary: Canary = Canary()
     """How a new version is tried (rollout: canary)."""
+    panels: dict[PanelTitle, Panel] = Field(default={})
+    """Diagrams of the app's own metrics on the dashboard, by title."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
     service_annotations: dict[LabelKey, str] = Field(

@@ -134,6 +134,7 @@ AppProtocol = Annotated[
 GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol such as shop.v1.Shop", r"[\w./-]*")]
 MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
 MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
+PanelTitle = Annotated[str, TextFormat("a title such as Cache hits: one line, at most 60", r"[^\s](.{0,58}[^\s])?")]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
 MountPath = Annotated[
     str,
