@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Self, TypeAlias
+from itertools import pairwise
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field
 
@@ -12,6 +13,8 @@ from slipway.settings.types.scalars import AppProtocol, GrpcService, MetricLabel
 HTTP, ADMIN = "http", "admin"
 # As Grafana names them.
 Unit: TypeAlias = Literal["short", "percentunit", "s", "bytes", "reqps"]
+# Those of the reference app (app/internal/metrics/metrics.go).
+BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 
 class ExtraPort(Section):
@@ -126,6 +129,15 @@ class Metrics(Section):
     none."""
     go_runtime: bool = True
     """Whether the app has the series of the Go runtime, such as `go_goroutines`: the dashboard shows them."""
+    buckets: list[Annotated[float, Field(gt=0)]] = Field(default=BUCKETS, min_length=1, examples=[[0.1, 0.25, 0.5, 1]])
+    """Upper bounds of the histogram in seconds, in ascending order, without the infinite one. Targets under
+    `slo.latency` are among them."""
+
+    @section_rule
+    def _buckets_ascend(self) -> Self:
+        if any(lower >= upper for lower, upper in pairwise(self.buckets)):
+            raise ValueError("buckets: should be in ascending order, each bound once")
+        return self
 
 
 class Panel(Section):

@@ -134,6 +134,14 @@ AppProtocol = Annotated[
 GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol such as shop.v1.Shop", r"[\w./-]*")]
 MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
 MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
+AlertName = Annotated[
+    str,
+    TextFormat("the name of an alert such as CacheMisses: letters and digits, from a letter on", r"[A-Z][A-Za-z0-9]*"),
+]
+LatencyQuantile = Annotated[str, TextFormat("one of p50, p90, p95, p99, p99.9", r"p(50|90|95|99(\.9)?)")]
+Duration = Annotated[
+    str, TextFormat("a duration such as 250ms, 1s or 5m", r"[1-9][0-9]{0,5}(ms|s|m|h)|[0-9]{1,3}\.[0-9]{1,3}s")
+]
 PanelTitle = Annotated[str, TextFormat("a title such as Cache hits: one line, at most 60", r"[^\s](.{0,58}[^\s])?")]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
 MountPath = Annotated[
@@ -191,6 +199,8 @@ Cidr = Annotated[
     str, TextFormat("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _check_network)
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# A whole number stays one, so that the records of releases keep their text.
+Percent = Annotated[int, Field(ge=0, le=100)] | Annotated[float, Field(ge=0, le=100)]
 Length = Annotated[int, Field(ge=1, le=4096)]
 Day = Annotated[date, BeforeValidator(_parse_day)]
 Tag = Annotated[
