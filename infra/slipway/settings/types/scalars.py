@@ -221,5 +221,14 @@ HttpUrl = Annotated[
         r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./~]*)?",
     ),
 ]
+MailAddress = Annotated[
+    str, TextFormat("a mail address such as oncall@example.com", r"[-A-Za-z0-9._%+]+@[-A-Za-z0-9.]+", max_length=254)
+]
+RecipientName = Annotated[
+    str, TextFormat("a name or number without spaces, such as #alerts or @all", r"[-\w#@|.]{1,128}")
+]
+PrometheusDuration = Annotated[
+    str, TextFormat("a time of one unit, h, d, w or y, such as 35d", r"[1-9][0-9]{0,4}[hdwy]")
+]
 RuleId = Annotated[str, TextFormat("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, TextFormat("a schedule of five fields such as 30 3 * * *", check=check_cron)]
