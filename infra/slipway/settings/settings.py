@@ -80,10 +80,10 @@ class Settings(Section):
     """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
-    monitoring: Monitoring = Monitoring()
-    """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
+    monitoring: Monitoring = Monitoring()
+    """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     release: RecordedRelease | None = None
     """Only `./slipway rollback` sets it, with all settings of a former release. They are used as they are, without the
     stack file and defaults.yaml."""

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from slipway.settings.errors import InvalidSetting
 from slipway.settings.names import MONITORING, metrics_address
 from slipway.settings.sections.monitoring import PROMETHEUS
+from slipway.settings.sections.slo import WINDOW_DAYS
 from slipway.settings.settings import Settings
+from slipway.settings.types.units import hours
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
@@ -22,6 +24,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     if source == "cluster":
         yield from _images(settings)
         yield from _names(settings)
+        yield from _retention(settings)
 
 
 def _images(settings: Settings) -> Iterator[InvalidSetting]:
@@ -31,6 +34,17 @@ def _images(settings: Settings) -> Iterator[InvalidSetting]:
             example = f"docker.io/prom/{name}@sha256:..."
             rule = "is required with source: cluster" if name == PROMETHEUS else "is required with receivers"
             yield InvalidSetting(("monitoring", key), rule, example=example)
+
+
+def _retention(settings: Settings) -> Iterator[InvalidSetting]:
+    """Report a retention that is shorter than the window of an objective, whose budget would be judged by less."""
+    retention = settings.monitoring.retention
+    for name, service in settings.services.items():
+        if service.slo and hours(retention) < (days := WINDOW_DAYS[service.slo.window]) * 24:
+            rule = (
+                f"is less than services.{name}.slo.window ({service.slo.window}), by which its error budget is judged"
+            )
+            yield InvalidSetting(("monitoring", "retention"), rule, retention, f"{days + 5}d")
 
 
 def _names(settings: Settings) -> Iterator[InvalidSetting]:

@@ -11,6 +11,7 @@ from slipway.settings.names import MONITORING
 from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.sections.slo import Severity
 from slipway.settings.types.scalars import (
     AclUser,
     DnsLabel,
@@ -27,7 +28,6 @@ from slipway.settings.types.scalars import (
 )
 
 PROMETHEUS, ALERTMANAGER = MONITORING
-Severity = Literal["page", "ticket"]
 
 
 class Receiver(Section):
@@ -39,7 +39,8 @@ class Receiver(Section):
     """webhook: a POST in Alertmanager's own form · mail: SMTP with STARTTLS · slack: an incoming webhook of Slack or of
     a server that understands the same · wecom: an app of WeCom."""
     severities: list[Severity] = Field(default=["page", "ticket"], min_length=1, examples=[["page"]])
-    """Which alerts: page: somebody has to act now; reported at once · ticket: it can wait for working hours; grouped."""
+    """Which alerts: page: somebody has to act now; each is reported at once · ticket: it can wait for working hours;
+    those of a service are grouped."""
     egress: list[Egress] = Field(min_length=1)
     """Addresses of the receiver, to which Alertmanager may connect."""
     channel: RecipientName | None = Field(default=None, examples=["#alerts"])
@@ -59,9 +60,9 @@ class Receiver(Section):
     agent_id: RecipientName | None = Field(default=None, examples=["1000002"])
     """Id of the app (kind: wecom)."""
     to_user: RecipientName | None = Field(default=None, examples=["@all"])
-    """Users, separated by `|`, or `@all` (kind: wecom)."""
+    """Users, with vertical bars between them, or `@all` (kind: wecom)."""
     to_party: RecipientName | None = Field(default=None, examples=["2"])
-    """Departments, separated by `|` (kind: wecom)."""
+    """Departments, with vertical bars between them (kind: wecom)."""
 
     OF_KIND: ClassVar = {
         "webhook": frozenset[str](),
