@@ -9,18 +9,18 @@ import pulumi
 import pytest
 
 from slipway.monitoring.burn_rate import groups
-from slipway.monitoring.panels import Panel, Row, releases, rows
+from slipway.monitoring.panels import Panel, releases, rows
 from slipway.monitoring.slo import objectives
 from slipway.settings.sections.contract import Unit
 from slipway.settings.settings import Settings
 from tests.monitoring import metric_names
-from tests.monitoring.conftest import SLO, settings_of
+from tests.monitoring.conftest import SLO, panels_of_the_reference_app, settings_of
 from tests.monitoring.test_expressions import selectors
 from tests.reference_app import only_with_the_reference_app
 
 SLOS = {"services.api.slo": SLO, "services.web.slo": SLO}
 OWN = {"services.api.panels": {"Misses": {"expr": "sum(rate(misses_total{$(selector)}[5m]))", "unit": "reqps"}}}
-WITHOUT_METRICS = {"services.api.contract": "none", "services.api.probes": {"ready": {"tcp": True}}}
+WITHOUT_METRICS = {"services.web.contract": "none", "services.web.probes": {"ready": {"tcp": True}}}
 
 
 def panels_of(settings: Settings, service: str = "api") -> dict[str, Panel]:
@@ -44,14 +44,10 @@ def problems(expr: str, known: dict[str, set[str]]) -> Iterator[str]:
 
 
 def known_of(settings: Settings, service: str) -> dict[str, set[str]]:
-    recorded = [
-        rule["record"] for item in objectives(settings) for group in groups(item) for rule in group["rules"][:9]
-    ]
-    return {
-        **metric_names.OF_PROMETHEUS,
-        **metric_names.of_app(service),
-        **{name: {"slo", "window"} for name in recorded if name},
-    }
+    """Return the series of a fresh pod of the reference app and of the rules, with their labels."""
+    rules = [rule for item in objectives(settings) for group in groups(item) for rule in group["rules"]]
+    recorded = {rule["record"]: {"slo", "window"} for rule in rules if "record" in rule}
+    return {**metric_names.OF_PROMETHEUS, **metric_names.of_app(service), **recorded}
 
 
 def expressions(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -65,7 +61,7 @@ def expressions(settings: Settings) -> Iterator[tuple[str, str]]:
 @pytest.mark.feature("H4")
 @only_with_the_reference_app
 def test_every_expression_parses_and_its_series_exist_in_a_fresh_pod_or_among_the_rules(stack: str):
-    settings = settings_of(stack, SLOS)
+    settings = settings_of(stack, SLOS | panels_of_the_reference_app())
     found = list(expressions(settings))
     assert len(found) > 60
     known = {service: known_of(settings, service) for service in settings.services}
@@ -125,21 +121,19 @@ def test_series_have_the_names_that_the_app_gives_them():
 def test_what_an_app_does_not_have_is_not_drawn():
     metrics = {"inFlight": None, "goRuntime": False, "buildInfo": None}
     settings = settings_of("dev", {"services.api.metrics": metrics, "services.web.metrics": metrics})
-    assert titles(settings) == ["requests", "saturation"]
-    assert "Requests in flight" not in panels_of(settings)
+    assert titles(settings, "web") == ["requests", "saturation"]
+    assert "Requests in flight" not in panels_of(settings, "web")
     assert releases(settings) is None
 
 
 def test_a_service_without_metrics_has_no_row():
-    reduced = {**WITHOUT_METRICS, "services.api.alerts": None, "services.api.panels": None}
-    assert titles(settings_of("dev", reduced)) == []
+    assert titles(settings_of("dev", WITHOUT_METRICS), "web") == []
 
 
 def test_a_worker_has_no_requests_to_show():
-    worker = {"services.api": {"kind": "worker", "metrics": {}, "ports": {"admin": 9090}}, "services.web": None}
-    settings = settings_of("dev", {**worker, "mysql": None, "redis": None})
-    assert "requests" not in titles(settings)
-    assert "saturation" in titles(settings)
+    settings = settings_of("dev", {"services.counter": {"kind": "worker", "metrics": {}, "ports": {"admin": 9090}}})
+    assert titles(settings, "counter") == ["saturation", "Go runtime"]
+    assert "Requests in flight" not in panels_of(settings, "counter")
 
 
 def test_limits_are_those_of_the_settings():
@@ -160,9 +154,7 @@ def test_a_quantile_that_only_an_objective_names_is_shown_too():
 
 
 def test_the_apps_own_panels_see_the_series_of_their_service_alone():
-    [row] = [row for row in rows(settings_of("dev", OWN)) if row.subject == "the app's own"]
-    assert isinstance(row, Row)
-    [panel] = row.panels
+    panel = panels_of(settings_of("dev", OWN))["Misses"]
     assert panel.unit == "reqps"
     assert panel.queries[0].expr == 'sum(rate(misses_total{namespace="slipway-dev",service="api"}[5m]))'
 
@@ -174,8 +166,8 @@ def test_the_apps_own_panels_see_the_series_of_their_service_alone():
         ({"services.api.panels": {"Misses": {"expr": "x{$(selector)}", "unit": "ms"}}}, "panels.Misses.unit"),
         ({"services.api.panels": {" ": {"expr": "x{$(selector)}"}}}, "a title such as Cache hits"),
         (
-            {**WITHOUT_METRICS, **OWN, "services.api.alerts": None},
-            "services.api.panels: is judged by the app's metrics",
+            {**WITHOUT_METRICS, "services.web.panels": {"Misses": {"expr": "x{$(selector)}"}}},
+            "services.web.panels: is judged by the app's metrics",
         ),
     ],
     ids=["of all services", "unknown unit", "no title", "no metrics"],
