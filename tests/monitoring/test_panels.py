@@ -39,7 +39,7 @@ def problems(expr: str, known: dict[str, set[str]]) -> Iterator[str]:
             yield f"nobody serves {name}"
         elif foreign := labels - known[name] - metric_names.ADDED:
             yield f"{name} has no label {', '.join(sorted(foreign))}"
-        if not metric_names.ADDED <= labels:
+        if not labels >= metric_names.ADDED:
             yield f"{name} is read of other stacks or services"
 
 

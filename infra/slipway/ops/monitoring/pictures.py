@@ -140,10 +140,10 @@ def _scale(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
         is_near = limit <= max(top, 0) * _MAX_HEADROOM or top <= 0
         label = f"{name}: {text(limit)}{'' if is_near else ' (far above)'}"
         if is_near:
-            axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=1, label=label)
+            axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=1.4, label=label)
             top, bottom = max(top, limit), min(bottom, limit)
         else:
-            axes.plot([], [], color=_LIMIT, linestyle="--", linewidth=1, label=label)
+            axes.plot([], [], color=_LIMIT, linestyle="--", linewidth=1.4, label=label)
     floor = min(bottom, 0)
     axes.set_ylim(floor * 1.05, top + 0.08 * (top - floor) if top > floor else floor + 1)
     if panel.unit == "bytes" and top > floor:
