@@ -113,11 +113,16 @@ def test_thresholds_make_an_alert_of_each():
     assert {rule["annotations"]["runbook_url"] for rule in found} == {"https://example.com"}
 
 
-def test_a_release_of_a_stack_that_is_not_monitored_records_no_alerts():
-    """Their change would be a new release that changes nothing."""
-    settings = settings_of("prod", {"services.api.alerts": {"Busy": OWN}})
-    assert groups(settings) == []
-    assert "alerts" not in releases.content(settings)["services"]["api"]
+def test_a_release_records_neither_objectives_nor_alerts():
+    """After a rollback those of today's stack file apply."""
+    settings = settings_of("prod", {"services.api.alerts": {"Busy": OWN}, "services.api.slo": SLO})
+    assert not {"alerts", "slo"} & releases.content(settings)["services"]["api"].keys()
+
+
+def test_nothing_is_evaluated_unless_monitoring_names_a_source():
+    operator = {"monitoring": {"source": "operator"}, "cluster.monitoringNamespace": "monitoring"}
+    assert groups(settings_of("prod", {})) == []
+    assert groups(settings_of("prod", operator)) == groups_of(settings_of("prod", {}), "operator")
 
 
 @pytest.mark.parametrize(("availability", "percent"), [(99.99, 0.144), (99.95, 0.72), (99.9, 1), (99, 1), (95, 5)])
@@ -125,12 +130,6 @@ def test_a_canary_may_fail_as_often_as_would_page_but_not_above_1_percent(availa
     service = Service(slo=Slo(availability=availability))
     assert service.canary_in_force.error_percent == percent
     assert service.canary_in_force.p99_milliseconds == 1000
-
-
-@pytest.mark.feature("H5", part="the canary's limits")
-def test_one_changed_target_moves_the_canary():
-    before, after = (Service(slo=Slo(availability=99.95, latency={"p99": p99})) for p99 in ("250ms", "2.5s"))
-    assert (before.canary_in_force.p99_milliseconds, after.canary_in_force.p99_milliseconds) == (250, 2500)
 
 
 def test_limits_of_the_canary_that_are_given_stay():

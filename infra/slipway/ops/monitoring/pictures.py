@@ -105,20 +105,10 @@ def _frame(axes: Axes, panel: Panel, span: TimeSpan) -> None:
     axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel(_AXIS[panel.unit], fontsize=9, color=_TEXT)
     axes.set_xlim(_time(span.start), _time(span.end))  # pyright: ignore[reportArgumentType] - takes times, too
-    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=8)
+    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=12)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
-    axes.annotate(
-        "UTC",
-        (0, 0),
-        xycoords="axes fraction",
-        xytext=(-8, -9),
-        textcoords="offset points",
-        ha="right",
-        va="center",
-        fontsize=8,
-        color=_TEXT,
-    )
+    axes.set_title("UTC", loc="right", fontsize=8, color=_TEXT)
     axes.xaxis.get_offset_text().set_visible(False)
     text = text_of(panel.unit)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
