@@ -63,13 +63,13 @@ def _budget(objective: Objective) -> Iterator[Rule]:
     yield record(ERROR_BUDGET, f"vector(1-{objective.target:.12g})", labels)
     yield record(PERIOD_DAYS, f"vector({WINDOW_DAYS[objective.window]})", labels)
     for name, window in ((CURRENT_BURN_RATE, objective.windows[0].short), (PERIOD_BURN_RATE, objective.window)):
-        expr = f"{error_ratio_metric(window)}{own}\n/ on(namespace, service, slo) group_left\n{ERROR_BUDGET}{own}"
+        expr = f"{error_ratio_metric(window)}{own}\n/ on(namespace, slo, service) group_left\n{ERROR_BUDGET}{own}"
         yield record(name, expr, labels)
     yield record(BUDGET_REMAINING, f"1 - {PERIOD_BURN_RATE}{own}", labels)
 
 
 def _alerts(objective: Objective) -> Iterator[Rule]:
-    spent = f"of {objective.service}'s requests were not {objective.meaning}"
+    spent = f"of {objective.service}'s requests {objective.symptom}"
     allowed = f"the objective allows {100 * objective.budget:.6g} % in {objective.window}"
     both: tuple[tuple[str, Severity], ...] = ((FAST, "page"), (SLOW, "ticket"))
     for name, severity in both:
