@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from slipway.monitoring.groups import groups_of
 from slipway.rules import house_rules
 from tests.conftest import Changed
 from tests.monitoring_objects.declared import OPERATOR
@@ -40,7 +41,6 @@ def test_all_rules_of_the_stack_are_one_prometheus_rule(changed: Changed):
     names = [group["name"] for group in rules["spec"]["groups"]]
     assert "slo-api-availability-alerts" in names
     assert rules["metadata"]["name"] == "slipway"
-    assert groups_of.__doc__
 
 
 def test_the_prometheus_of_the_operator_selects_the_objects_by_the_labels_of_the_stack_file(changed: Changed):
@@ -49,6 +49,12 @@ def test_the_prometheus_of_the_operator_selects_the_objects_by_the_labels_of_the
         labels = manifests[key]["metadata"]["labels"]
         assert labels["release"] == "prometheus"
         assert labels["app.kubernetes.io/managed-by"] == "pulumi"
+
+
+def test_the_dashboard_is_a_config_map_that_the_sidecar_of_grafana_finds(changed: Changed):
+    manifest = changed("dev", {**OPERATOR, **SLO}).manifests()["ConfigMap", "dashboard"]
+    assert manifest["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(manifest["data"]["slipway-dev.json"])["title"] == "slipway: slipway-dev"
 
 
 def test_no_server_is_declared_and_the_rules_are_kept(changed: Changed):
