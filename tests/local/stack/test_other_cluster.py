@@ -137,6 +137,23 @@ def test_images_from_packages_of_another_processor_are_refused_but_not_named_one
     assert error.fix == "set slipway:redis.image in stacks/Pulumi.local.yaml to a pinned image"
 
 
+def test_the_servers_of_monitoring_are_checked_under_keys_of_their_own(
+    local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(other_cluster, "architecture", lambda: "arm64")
+    receiver = {"kind": "webhook", "egress": [{"cidr": "10.40.0.0/24", "ports": [443]}]}
+    own = local(
+        mysql={"image": IMAGE}, redis={"image": IMAGE}, monitoring={"source": "cluster", "receivers": {"a": receiver}}
+    )
+    fixes = [error.fix for error in missing(own, storageclasses=[of_class("slow")])]
+    assert fixes[-2:] == [
+        "set slipway:monitoring.image in stacks/Pulumi.local.yaml to a pinned image",
+        "set slipway:monitoring.alertmanagerImage in stacks/Pulumi.local.yaml to a pinned image",
+    ]
+    causes = [error.cause for error in missing(own, storageclasses=[of_class("slow")])]
+    assert "slipway:monitoring.storageClass is not set, and the cluster has no default StorageClass" in str(causes)
+
+
 def test_images_of_stores_are_pushed_beside_the_image_of_the_app(local: Callable[..., Settings]):
     assert (
         other_cluster.repositories(local(image={"repository": "r.example.com/team/shop/api"}))
