@@ -46,7 +46,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sett
         content = yaml.safe_load((PROJECT / "stacks" / "Pulumi.local.yaml").read_text())
         content["config"]["slipway:cluster"] = {"context": "kind-kind", "ingressNamespace": "ingress-nginx"}
         for name, keys in sections.items():
-            section: dict[str, Any] = content["config"][f"slipway:{name}"]
+            section: dict[str, Any] = content["config"].setdefault(f"slipway:{name}", {})
             for key, value in keys.items():
                 section.pop(key, None) if value is None else section.update({key: value})
         (tmp_path / "Pulumi.local.yaml").write_text(yaml.safe_dump(content))
