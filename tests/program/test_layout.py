@@ -27,6 +27,7 @@ ORDER = [
     "image",
     "rules",
     "network",
+    "monitoring",
     "environment",
     "rollout",
     "service",

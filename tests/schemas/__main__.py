@@ -12,18 +12,26 @@ import yaml
 
 from slipway.schemas import CUSTOM, custom_file
 
-DEFINITIONS = {
-    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
-    "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_externalsecrets.yaml",
-    "github.com/traefik/traefik/v3@v3.7.13": (
-        "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml"
+KEDA = "github.com/kedacore/keda/v2@v2.21.0"
+# Module and path of each definition.
+DEFINITIONS = [
+    ("sigs.k8s.io/gateway-api@v1.5.1", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
+    (
+        "github.com/external-secrets/external-secrets@v1.3.2",
+        "config/crds/bases/external-secrets.io_externalsecrets.yaml",
     ),
-}
+    (
+        "github.com/traefik/traefik/v3@v3.7.13",
+        "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml",
+    ),
+    (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+]
 
 
 def main() -> None:
     """Write one file per kind, for the version that is stored: v1 where there is one."""
-    for module, path in DEFINITIONS.items():
+    for module, path in DEFINITIONS:
         downloaded = subprocess.run(
             ["go", "mod", "download", "-json", module],
             env={**os.environ, "GOFLAGS": "-mod=mod"},

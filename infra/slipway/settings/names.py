@@ -16,7 +16,7 @@ MIGRATION_PASSWORD = "mysql-migration-password"
 CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply.
-UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files")
+UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "monitoring")
 
 # The name of the image of `slipway:image`, which is also that of its resources.
 SHORT_FORM = "api"

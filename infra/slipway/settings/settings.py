@@ -17,6 +17,7 @@ from slipway.naming import content_hash
 from slipway.project import CONFIG, ROOT
 from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
+from slipway.settings.sections.monitoring import Monitoring
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
@@ -70,6 +71,8 @@ class Settings(Section):
     """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
+    monitoring: Monitoring = Monitoring()
+    """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
     release: RecordedRelease | None = None

@@ -45,23 +45,6 @@ class Resources(Section):
         return self
 
 
-class Autoscaling(Section):
-    """Bounds and target of the HorizontalPodAutoscaler, which owns the number of replicas."""
-
-    min: int = Field(default=2, ge=1, le=100, examples=[2])
-    """Minimum number of pods."""
-    max: int = Field(default=10, ge=1, le=100, examples=[10])
-    """Maximum number of pods."""
-    cpu_percent: int = Field(default=80, ge=10, le=95, examples=[80])
-    """Target CPU utilization, in percent of the CPU request."""
-
-    @section_rule
-    def _min_fits_max(self) -> Self:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is more than max ({self.max})")
-        return self
-
-
 class Drain(Section):
     """How a pod terminates without losing a request. Its grace period is the sum of the three and a margin."""
 

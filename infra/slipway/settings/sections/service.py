@@ -9,6 +9,7 @@ from pydantic import Field
 from slipway.settings.names import URL_PARTS
 from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
+from slipway.settings.sections.autoscaling import Autoscaling
 from slipway.settings.sections.customization import (
     InitContainer,
     PatchKind,
@@ -19,7 +20,7 @@ from slipway.settings.sections.customization import (
     pod_resources,
 )
 from slipway.settings.sections.network import Egress
-from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
+from slipway.settings.sections.pods import Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import ServiceImage
 from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName
@@ -163,6 +164,20 @@ class Service(App):
         return [*(["migration"] if self.migration else []), *self.schedules]
 
     @property
+    def is_scaled_by_keda(self) -> bool:
+        """Return whether KEDA owns the autoscaler."""
+        return self.replicas is None and self.autoscaling.by == "keda"
+
+    @property
+    def read_by_keda(self) -> frozenset[str]:
+        """Return the servers of this stack that KEDA connects to, to scale the service: redis, prometheus."""
+        if not self.is_scaled_by_keda:
+            return frozenset()
+        bounds = self.autoscaling
+        own = {"redis": bounds.backlog is not None, "prometheus": bounds.rps is not None and bounds.prometheus is None}
+        return frozenset(name for name, is_read in own.items() if is_read)
+
+    @property
     def is_routed(self) -> bool:
         """Return whether a Gateway divides the requests from outside by weight."""
         return self.ingress is not None and self.ingress.gateway is not None
@@ -193,6 +208,20 @@ class Service(App):
     def _replicas_exclude_autoscaling(self) -> Self:
         if self.replicas is not None and "autoscaling" in self.model_fields_set:
             raise ValueError("replicas and autoscaling exclude each other; take one out")
+        return self
+
+    @section_rule
+    def _what_it_scales_by_exists(self) -> Self:
+        if self.autoscaling.rps is not None and self.is_worker:
+            raise ValueError(
+                "autoscaling.rps goes with kind: web; a worker answers no requests, and scales by a backlog"
+            )
+        if self.autoscaling.rps is not None and self.metrics_in_force is None:
+            raise ValueError(
+                "autoscaling.rps reads the app's counter of requests; say under metrics where it is served"
+            )
+        if self.autoscaling.backlog and "redis" not in self.needs:
+            raise ValueError("autoscaling.backlog reads a stream in Redis; name redis under needs")
         return self
 
     @section_rule

@@ -1,0 +1,1 @@
+"""What follows from the objectives of services: recording rules, alerts and dashboards."""
