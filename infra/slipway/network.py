@@ -10,6 +10,7 @@ from pulumi_kubernetes import meta, networking
 
 from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
+from slipway.settings.sections.monitoring import ALERTMANAGER, PROMETHEUS
 from slipway.settings.sections.network import Dns, Egress, metadata_in
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster
@@ -112,6 +113,27 @@ def keda(settings: Settings, server: str) -> list[networking.v1.NetworkPolicyPee
     return [Peer(namespace_selector=_namespace(settings.cluster.keda_namespace))] if is_read else []
 
 
+def allow_prometheus(scope: Scope, port: int, alertmanager_port: int) -> None:
+    """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring and KEDA may query it."""
+    monitoring = scope.settings.cluster.monitoring_namespace
+    readers = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
+    readers += keda(scope.settings, PROMETHEUS)
+    queries = [_from(readers, port)] if readers else []
+    services = scope.settings.monitored_services
+    scraped = [
+        _inside(name, scope.settings.services[name].container_ports[str(services[name].port)]) for name in services
+    ]
+    alerts = [_inside(ALERTMANAGER, alertmanager_port)] if scope.settings.monitoring.receivers else []
+    _policy(scope, scope.name, queries, [*scraped, *alerts])
+
+
+def allow_alertmanager(scope: Scope, port: int) -> None:
+    """Let Prometheus reach Alertmanager, and Alertmanager the receivers of alerts."""
+    receivers = scope.settings.monitoring.receivers.values()
+    outgoing = [_outside(egress) for receiver in receivers for egress in receiver.egress]
+    _policy(scope, scope.name, [_from([Peer(pod_selector=_pods(PROMETHEUS))], port)], outgoing)
+
+
 def _policy(
     scope: Scope,
     name: str,
@@ -146,11 +168,18 @@ def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
         rules.append(_from(callers, scope.service.http_port))
     if extra := [port for port in scope.service.client_ports if port != scope.service.http_port]:
         rules += [_from(clients, *extra)] if clients else []
-    monitoring, metrics = scope.settings.cluster.monitoring_namespace, scope.service.metrics_in_force
-    if monitoring and metrics:
-        scraper = Peer(namespace_selector=_namespace(monitoring))
-        rules.append(_from([scraper], scope.service.container_ports[str(metrics.port)]))
+    metrics = scope.service.metrics_in_force
+    if metrics and (scrapers := _scrapers(scope.settings)):
+        rules.append(_from(scrapers, scope.service.container_ports[str(metrics.port)]))
     return rules
+
+
+def _scrapers(settings: Settings) -> list[networking.v1.NetworkPolicyPeerArgs]:
+    """Return the peers that read metrics: those of the cluster's monitoring, and the stack's own Prometheus."""
+    monitoring = settings.cluster.monitoring_namespace
+    cluster = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
+    own = [Peer(pod_selector=_pods(PROMETHEUS))] if settings.monitoring.source == "cluster" else []
+    return [*cluster, *own]
 
 
 def _from(peers: list[networking.v1.NetworkPolicyPeerArgs], *ports: int) -> networking.v1.NetworkPolicyIngressRuleArgs:

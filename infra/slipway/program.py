@@ -10,6 +10,7 @@ environment   the one cluster this stack may touch, and a namespace that enforce
 stores        MySQL and Redis, where the stack runs them itself
 canaries      the new version that `./slipway up` tries beside the release in force
 services      configuration, pods, address and autoscaling of each service
+monitoring    Prometheus and Alertmanager of this stack, or objects for the operator of the cluster
 release       the record to roll back to, made when everything above is complete
 outputs       what CI, ops/ and the end-to-end tests read
 """
@@ -23,6 +24,7 @@ from slipway.cluster.connection import connect
 from slipway.environment import Environment
 from slipway.image.reference import version_of
 from slipway.image.stack_images import StackImages
+from slipway.monitoring_objects import monitor
 from slipway.rollout import adoption, verification
 from slipway.rules.enforcement import watch
 from slipway.service import canary
@@ -67,6 +69,8 @@ def run() -> None:
         )
         for name in settings.services
     }
+    monitor.declare(settings, environment, on_cluster)
+
     urls = {name: service.url for name, service in services.items() if service.url}
     recorded = releases.declare(settings, images.references, environment, [*stores.values(), *services.values()])
 

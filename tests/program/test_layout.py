@@ -32,6 +32,7 @@ ORDER = [
     "rollout",
     "service",
     "stores",
+    "monitoring_objects",
     "releases",
     "retention",
     "program",

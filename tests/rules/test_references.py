@@ -14,6 +14,7 @@ POD = "Deployment/api spec.template.spec"
 CONTAINER = f"{POD}.containers[0]"
 JOB = "Job/api-migration spec.template.spec"
 LABELS = {"app.kubernetes.io/name": "other", "app.kubernetes.io/instance": "slipway-prod"}
+OWN = {"matchLabels": {**LABELS, "app.kubernetes.io/name": "api"}}
 NOBODY = {"matchLabels": {"slipway/service": "nobody"}}
 
 
@@ -49,6 +50,8 @@ FAULTS: list[tuple[str, Fault]] = [
     ("SR021", add("TriggerAuthentication", "api", spec={"secretTargetRef": [{"name": "gone", "key": "password"}]})),
     ("SR008", put("PodDisruptionBudget/api spec.selector.matchLabels", LABELS)),
     ("SR008", put("PodDisruptionBudget/api spec.selector", {})),
+    ("SR009", add("PodMonitor", "api", spec={"selector": {"matchLabels": LABELS}})),
+    ("SR009", add("PodMonitor", "api", spec={"selector": OWN, "podMetricsEndpoints": [{"port": "http-admin"}]})),
     ("SR011", put("Ingress/api spec.rules[0].http.paths[0].backend.service.name", "apii")),
     ("SR011", put("Ingress/api spec.rules[0].http.paths[0].backend.service.port", {"name": "https"})),
     ("SR011", put("Ingress/api spec.rules[0].http.paths[0].backend.service.port", {"number": 8080})),

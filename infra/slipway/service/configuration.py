@@ -7,8 +7,9 @@ and running pods reload it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pulumi
 import yaml
@@ -54,6 +55,26 @@ def secret(scope: Scope, title: str, keys: Mapping[str, str], opts: pulumi.Resou
     if scope.settings.secret_store:
         return external_secrets.declare(scope, title, keys, scope.settings.secret_store, opts)
     values = pulumi.Output.all(**{key: scope.settings.secret(name) for key, name in keys.items()})
+    return _secret(scope, title, values, opts)
+
+
+def secret_file(
+    scope: Scope, title: str, file: str, names: Sequence[str], text: Callable[[Mapping[str, str]], str]
+) -> pulumi.Input[str]:
+    """Declare an object with one file that holds secrets among other text, which `text` returns for their values.
+
+    Return its name, which changes with its content.
+    """
+    if scope.settings.secret_store and names:
+        keys = {name: name for name in names}
+        template = {file: external_secrets.template(names, text)}
+        return external_secrets.declare(scope, title, keys, scope.settings.secret_store, scope.child(), template)
+    values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
+    content = pulumi.Output.secret(values.apply(lambda values: {file: text(values)}))
+    return _secret(scope, title, content, scope.child())
+
+
+def _secret(scope: Scope, title: str, values: pulumi.Output[Any], opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
     # The name reveals that the content changed, not the content: 8 digits of a SHA-256 over all values.
     name = pulumi.Output.unsecret(values.apply(lambda data: content_name(title, data)))
     declared = core.v1.Secret(

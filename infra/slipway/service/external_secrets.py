@@ -8,7 +8,7 @@ value into the store and change `versions` or `rotation` in the stack file: the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2
@@ -28,11 +28,22 @@ _NAMED_BY_CONTENT = re.compile(rf".+-secret-[0-9a-f]{{{HASH_LENGTH}}}")
 _NO_OBJECTS = (FORBIDDEN, NOT_FOUND)
 
 
-def declare(scope: Scope, title: str, keys: Mapping[str, str], store: SecretStore, opts: pulumi.ResourceOptions) -> str:
-    """Declare an ExternalSecret. Return the name of its Secret, which changes with the references, not the values."""
+def declare(  # noqa: PLR0917 - as in configuration.py, and one more
+    scope: Scope,
+    title: str,
+    keys: Mapping[str, str],
+    store: SecretStore,
+    opts: pulumi.ResourceOptions,
+    files: Mapping[str, str] | None = None,
+) -> str:
+    """Declare an ExternalSecret. Return the name of its Secret, which changes with the references, not the values.
+
+    `files` are templates of the operator, by key, which the Secret has in place of the values.
+    """
     references = {key: _reference(store, name) for key, name in keys.items()}
     flat = {f"{key}.{part}": value for key, reference in references.items() for part, value in reference.items()}
-    name = content_name(title, {**flat, "rotation": store.rotation})
+    name = content_name(title, {**flat, "rotation": store.rotation, **(files or {})})
+    form: dict[str, Any] = {"type": "Opaque", **({"data": dict(files)} if files else {})}
     CustomResource(
         title,
         api_version=f"{GROUP}/{VERSION}",
@@ -41,12 +52,25 @@ def declare(scope: Scope, title: str, keys: Mapping[str, str], store: SecretStor
         spec={
             "secretStoreRef": {"kind": store.kind, "name": store.name},
             "refreshPolicy": "CreatedOnce",
-            "target": {"name": name, "creationPolicy": "Owner", "immutable": True, "template": {"type": "Opaque"}},
+            "target": {"name": name, "creationPolicy": "Owner", "immutable": True, "template": form},
             "data": [{"secretKey": key, "remoteRef": reference} for key, reference in references.items()],
         },
         opts=opts,
     )
     return name
+
+
+def template(names: Sequence[str], text: Callable[[Mapping[str, str]], str]) -> str:
+    """Return a YAML text with secrets as a template that the operator fills in.
+
+    Each value has to be a whole scalar of the text. JSON stands in its place, which is YAML as well.
+    """
+    markers = {name: f"@{name}@" for name in names}
+    # Braces of the text's own templates are for whoever reads it.
+    filled = text(markers).replace("{{", "{{ `{{` }}")
+    for name, marker in markers.items():
+        filled = filled.replace(f"'{marker}'", f"{{{{ index . `{name}` | toJson }}}}")
+    return filled
 
 
 def _reference(store: SecretStore, name: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ def variables(service: Service, config: Config) -> dict[str, Any]:
     shared = core.v1.ConfigMapEnvSourceArgs(name=config.env) if config.env is not None else None
     return {
         "env_from": [core.v1.EnvFromSourceArgs(config_map_ref=shared)] if shared else None,
-        "env": [*_runtime(service.resources), *secrets, *after],
+        "env": [*runtime_limits(service.resources), *secrets, *after],
     }
 
 
@@ -58,7 +58,7 @@ def _secret(name: str, key: str, secret: pulumi.Input[str]) -> core.v1.EnvVarArg
     return core.v1.EnvVarArgs(name=name, value_from=core.v1.EnvVarSourceArgs(secret_key_ref=selector))
 
 
-def _runtime(resources: Resources) -> list[core.v1.EnvVarArgs]:
+def runtime_limits(resources: Resources) -> list[core.v1.EnvVarArgs]:
     """Return the limits of the Go runtime, which would otherwise assume all cores and memory of the node."""
     cpu = millicores(resources.effective_cpu_limit)
     return [

@@ -8,6 +8,8 @@ import re
 STORES = ("mysql", "postgres", "redis")
 SERVERS = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
+# The servers of `slipway:monitoring`.
+MONITORING = ("prometheus", "alertmanager")
 
 # The secrets of `slipway:registry` and of `migrationUser`.
 REGISTRY_PASSWORD = "registry-password"
@@ -37,6 +39,16 @@ def password_of(store: str) -> str:
 def registry_password(host: str) -> str:
     """Return the name of the secret with the password of one of `slipway:registries`."""
     return f"{REGISTRY_PASSWORD}-{re.sub('[^a-z0-9]', '-', host)}"
+
+
+def receiver_secret(receiver: str) -> str:
+    """Return the name of the secret of one of `slipway:monitoring.receivers`."""
+    return f"receiver-{receiver}"
+
+
+def metrics_address(service: str) -> str:
+    """Return the name of the Service by which Prometheus finds the pods of a service."""
+    return f"{service}-metrics"
 
 
 # The limits of the Go runtime, which every container gets (service/inputs.py); other runtimes ignore them.

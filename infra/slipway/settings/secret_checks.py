@@ -13,10 +13,12 @@ from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import (
     CERTIFICATE_FILES,
     MIGRATION_PASSWORD,
+    MONITORING,
     REGISTRY_PASSWORD,
     SERVERS,
     STORES,
     password_of,
+    receiver_secret,
     registry_password,
 )
 from slipway.settings.settings import RELEASE, SECTIONS, SERVICE
@@ -40,6 +42,7 @@ def required_secrets(tree: Node) -> set[str]:
     listed |= {password_of(name) for name in STORES if values.get(name) is not None}
     mysql = values.get("mysql")
     listed |= {MIGRATION_PASSWORD} if isinstance(mysql, dict) and mysql.get("migrationUser") else set()
+    listed |= {receiver_secret(name) for name in _receivers_with_secret(tree)}
     hosts = values.get("registries")
     logins = (
         {registry_password(host) for host in hosts if isinstance(host, str)} if isinstance(hosts, dict) else set[str]()
@@ -102,8 +105,20 @@ def _check_secret_files(tree: Node, folder: str) -> Iterator[InvalidSetting]:
             yield InvalidSetting(("secretFiles",), rule)
 
 
+def _receivers_with_secret(tree: Node) -> list[str]:
+    """Return the receivers of alerts that have a secret; of those by mail only the ones that log in."""
+    receivers = _monitoring(tree).get("receivers", Node({})).items()
+    keys = {name: receiver.items() for name, receiver in receivers.items()}
+    return [name for name, given in keys.items() if given.get("kind", Node("")).value != "mail" or "username" in given]
+
+
+def _monitoring(tree: Node) -> dict[str, Node]:
+    """Return the settings of `slipway:monitoring`, as far as they can be read."""
+    return tree.items().get("monitoring", Node({})).items()
+
+
 def check_image_files(tree: Node) -> Iterator[InvalidSetting]:
-    """Report stores whose image is neither given nor in the folder `slipway:imageFiles`."""
+    """Report servers whose image is neither given nor in the folder `slipway:imageFiles`."""
     folder = tree.items().get("imageFiles", Node(None)).value
     stores = {name: tree.items()[name] for name in SERVERS if name in tree.items()}
     for name, store in stores.items() if isinstance(folder, str) else ():
@@ -111,13 +126,20 @@ def check_image_files(tree: Node) -> Iterator[InvalidSetting]:
         runs_here = store.value is not None and settings.get("source", Node("cluster")).value == "cluster"
         if runs_here and "image" not in settings:
             yield from _missing_files("imageFiles", str(folder), [name])
+    monitoring = _monitoring(tree)
+    if isinstance(folder, str) and monitoring.get("source", Node(None)).value == "cluster":
+        keys = dict(zip(MONITORING, ("image", "alertmanagerImage"), strict=True))
+        needed = MONITORING if monitoring.get("receivers", Node({})).items() else MONITORING[:1]
+        yield from _missing_files("imageFiles", folder, [name for name in needed if keys[name] not in monitoring])
 
 
 def _missing_files(key: str, folder: str, names: Iterable[str]) -> Iterator[InvalidSetting]:
     for name in names:
         file = ROOT / folder / name
         if not file.is_file() or not files.read_text(file).strip():
-            yield InvalidSetting((key,), f"{folder}/{name} is missing or empty; `make up` makes it")
+            # Only its owner knows the address of a receiver.
+            fix = "write its secret there" if name.startswith(receiver_secret("")) else "`make up` makes it"
+            yield InvalidSetting((key,), f"{folder}/{name} is missing or empty; {fix}")
 
 
 def _encrypted(node: Node, at: Key) -> Iterator[Key]:

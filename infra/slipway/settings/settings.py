@@ -15,7 +15,15 @@ from pydantic import Field
 from slipway import files
 from slipway.naming import content_hash
 from slipway.project import CONFIG, ROOT
-from slipway.settings.names import MIGRATION_PASSWORD, REGISTRY_PASSWORD, SHORT_FORM, password_of, registry_password
+from slipway.settings.names import (
+    MIGRATION_PASSWORD,
+    REGISTRY_PASSWORD,
+    SHORT_FORM,
+    password_of,
+    receiver_secret,
+    registry_password,
+)
+from slipway.settings.sections.contract import Metrics
 from slipway.settings.sections.images import Image, Registry, RegistryLogin
 from slipway.settings.sections.monitoring import Monitoring
 from slipway.settings.sections.section import Section
@@ -64,7 +72,8 @@ class Settings(Section):
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])
     """Folder with the secrets as files, relative to the project. Local stack only. Default: `secure:` values."""
     image_files: str | None = Field(default=None, examples=[".slipway/images"])
-    """Folder whose files `mysql` and `redis` each name an image, relative to the project. Local stack only."""
+    """Folder whose files `mysql`, `redis`, `prometheus` and `alertmanager` each name an image, relative to the project.
+    Local stack only."""
     mysql: Mysql | None = None
     """The store. Default: none, the app keeps its data in memory."""
     postgres: Postgres | None = None
@@ -75,6 +84,8 @@ class Settings(Section):
     """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
+    monitoring: Monitoring = Monitoring()
+    """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     release: RecordedRelease | None = None
     """Only `./slipway rollback` sets it, with all settings of a former release. They are used as they are, without the
     stack file and defaults.yaml."""
@@ -145,6 +156,20 @@ class Settings(Section):
         is_first = issued[owner].all_hosts[0] == host
         return f"{owner}-tls" if is_first else f"{owner}-tls-{content_hash({'host': host})}"
 
+    @property
+    def monitored_services(self) -> dict[str, Metrics]:
+        """Return the services that are scraped, with their metrics."""
+        if self.monitoring.source == "none":
+            return {}
+        named = {name: service.metrics_in_force for name, service in self.services.items()}
+        return {name: metrics for name, metrics in named.items() if metrics}
+
+    @property
+    def receiver_secrets(self) -> list[str]:
+        """Return the secrets of the receivers of alerts."""
+        receivers = self.monitoring.receivers
+        return [receiver_secret(name) for name, receiver in receivers.items() if receiver.needs_secret]
+
     def stores_of(self, service: str) -> dict[str, Mysql | Postgres | Redis]:
         """Return the stores that a service needs."""
         needs = self.services[service].needs
@@ -178,8 +203,9 @@ class Settings(Section):
         return [password_of(store), *([MIGRATION_PASSWORD] if migrates else [])]
 
     def server_image(self, name: str) -> str:
-        """Return the image of a store that the stack runs itself."""
-        return self.servers[name].image or files.read_text(ROOT / str(self.image_files) / name).strip()
+        """Return the image of a store or of a server for monitoring that the stack runs itself."""
+        images = {**{store: section.image for store, section in self.servers.items()}, **self.monitoring.images}
+        return images[name] or files.read_text(ROOT / str(self.image_files) / name).strip()
 
     def secret(self, name: str) -> pulumi.Output[str]:
         """Return the value of a secret as a secret output, which the engine encrypts in the state."""

@@ -19,7 +19,7 @@ from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.sections.stores import Backup, Mysql
 from slipway.settings.settings import Settings
 from slipway.settings.types.units import mebibytes
-from slipway.stores import store
+from slipway.stores import one_pod, store
 
 RUN = "/run/mysqld"
 BACKUPS = "/backup"
@@ -95,7 +95,7 @@ def _backups(
     if backup is None:
         return
     account = pod.account(scope, environment.pull_secret, MYSQL_BACKUP)
-    volume = store.claim(scope, MYSQL_BACKUP, backup.storage, section.storage_class)
+    volume = one_pod.claim(scope, MYSQL_BACKUP, backup.storage, section.storage_class)
     spec = batch.v1.JobSpecArgs(
         backoff_limit=2,
         active_deadline_seconds=BACKUP_SECONDS,

@@ -10,22 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes import core
 
 from slipway import network
 from slipway.environment import Environment
-from slipway.naming import content_name, labels, network_labels, selector
 from slipway.scope import Scope
-from slipway.service import configuration, inputs, pod, scaling
+from slipway.service import configuration, inputs, pod
 from slipway.service.container import resource_requirements, restricted_container
 from slipway.settings.names import CONFIG_DIR, SECRETS_DIR
 from slipway.settings.sections.stores import Mysql, Redis
-from slipway.settings.tiers import TIERS
+from slipway.stores import one_pod
 
 FILES_DIR = CONFIG_DIR
 DATA = "data"
-# A server may have to repair its data, or read much of it, before it answers.
-STARTUP_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -66,16 +63,9 @@ class Store(pulumi.ComponentResource):
 
 def config(scope: Scope, files: dict[str, str]) -> Config:
     """Declare the server's files and passwords, named by their content, so that a change restarts the pod."""
-    declared = core.v1.ConfigMap(
-        f"{scope.name}-files",
-        metadata=scope.meta(content_name(f"{scope.name}-files", files)),
-        data=files,
-        immutable=True,
-        opts=scope.child(),
-    )
     passwords = {name: name for name in scope.settings.passwords_of(scope.name)}
     secret = configuration.secret(scope, f"{scope.name}-secret", passwords, scope.child())
-    return Config(declared.metadata.name, secret)
+    return Config(one_pod.files(scope, files), secret)
 
 
 def run(
@@ -84,50 +74,8 @@ def run(
     """Declare the server. Return its address, to which its `helper` may connect as well as the services."""
     account = pod.account(scope, environment.pull_secret)
     network.allow_clients(scope, server.section.port, helper)
-    data = claim(scope, f"{scope.name}-{DATA}", server.section.storage, server.section.storage_class)
-    server_set = apps.v1.StatefulSet(
-        scope.name,
-        metadata=scope.meta(scope.name),
-        spec=apps.v1.StatefulSetSpecArgs(
-            replicas=1,
-            service_name=scope.name,
-            selector=meta.v1.LabelSelectorArgs(match_labels=selector(scope.name)),
-            # OrderedReady would wait for a pod that cannot start instead of replacing it.
-            pod_management_policy="Parallel",
-            template=_template(scope, server, config),
-        ),
-        opts=scope.child(account, data),
-    )
-    scaling.disruption_budget(scope)
-    return core.v1.Service(
-        scope.name,
-        metadata=scope.meta(scope.name),
-        spec=core.v1.ServiceSpecArgs(
-            # Not headless: clients would keep using the address of a pod that is gone.
-            type="ClusterIP",
-            selector=selector(scope.name),
-            ports=[core.v1.ServicePortArgs(name=scope.name, port=server.section.port, target_port=scope.name)],
-        ),
-        opts=scope.child(server_set),
-    )
-
-
-def claim(scope: Scope, name: str, storage: str, storage_class: str | None) -> core.v1.PersistentVolumeClaim:
-    """Declare a volume. In prod it is protected, and stays in the cluster when it is removed from the program."""
-    protected = TIERS[scope.settings.tier].protects_data
-    return core.v1.PersistentVolumeClaim(
-        name,
-        # It is bound when its first pod is scheduled, and the pod waits for it, so Pulumi need not.
-        metadata=scope.meta(name, {"pulumi.com/skipAwait": "true"}),
-        spec=core.v1.PersistentVolumeClaimSpecArgs(
-            access_modes=["ReadWriteOnce"],
-            storage_class_name=storage_class,
-            resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage}),
-        ),
-        opts=pulumi.ResourceOptions.merge(
-            scope.child(), pulumi.ResourceOptions(protect=protected, retain_on_delete=protected)
-        ),
-    )
+    data = one_pod.claim(scope, f"{scope.name}-{DATA}", server.section.storage, server.section.storage_class)
+    return one_pod.run(scope, _template(scope, server, config), server.section.port, account, data)
 
 
 def volumes(config: Config, claims: dict[str, str], scratch: tuple[str, ...]) -> list[core.v1.VolumeArgs]:
@@ -181,7 +129,7 @@ def _template(scope: Scope, server: Server, config: Config) -> core.v1.PodTempla
         startup_probe=core.v1.ProbeArgs(
             tcp_socket=core.v1.TCPSocketActionArgs(port=scope.name),
             period_seconds=1,
-            failure_threshold=STARTUP_SECONDS,
+            failure_threshold=one_pod.STARTUP_SECONDS,
         ),
         readiness_probe=_probe(server.ready, period_seconds=5, failure_threshold=3),
         liveness_probe=_probe(server.alive, period_seconds=10, failure_threshold=6),
@@ -189,16 +137,8 @@ def _template(scope: Scope, server: Server, config: Config) -> core.v1.PodTempla
         resources=resource_requirements(server.section.resources),
         security_context=restricted_container(),
     )
-    return core.v1.PodTemplateSpecArgs(
-        metadata=meta.v1.ObjectMetaArgs(labels={**labels(scope.name, scope.component), **network_labels(scope.name)}),
-        spec=core.v1.PodSpecArgs(
-            # Not file by file at each start: a volume full of data would take minutes.
-            **pod.restricted_pod(scope.name, fs_group_change_policy="OnRootMismatch"),
-            termination_grace_period_seconds=server.grace_seconds,
-            containers=[container],
-            volumes=volumes(config, {DATA: f"{scope.name}-{DATA}"}, server.scratch),
-        ),
-    )
+    files = volumes(config, {DATA: f"{scope.name}-{DATA}"}, server.scratch)
+    return one_pod.template(scope, container, files, server.grace_seconds)
 
 
 def _probe(command: list[str], *, period_seconds: int, failure_threshold: int) -> core.v1.ProbeArgs:

@@ -41,7 +41,7 @@ from slipway.project import CONFIG, INFRA, PROJECT, ROOT, is_project
 from slipway.settings.engine_values import engine_text
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.names import SERVERS, SHORT_FORM
+from slipway.settings.names import MONITORING, SERVERS, SHORT_FORM
 from slipway.settings.secret_checks import min_secret_length, required_secrets
 from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
@@ -239,7 +239,7 @@ def _as_engine(values: dict[str, Any]) -> Generator[tuple[dict[str, str], list[s
     texts = {key: engine_text(_decrypted(value)) for key, value in values.items()}
     with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
         if isinstance(values.get(f"{CONFIG}:imageFiles"), str):
-            for name in SERVERS:
+            for name in (*SERVERS, *MONITORING):
                 (Path(folder) / name).write_text(f"localhost:5000/slipway/{name}@{NO_DIGEST}")
             texts[f"{CONFIG}:imageFiles"] = folder
         if isinstance(values.get(f"{CONFIG}:secretFiles"), str):

@@ -83,19 +83,28 @@ def _kind(key: str, schema: dict[str, Any]) -> str:
 
 
 def _words(schema: dict[str, Any]) -> str:
-    inner = next((part for part in schema.get("anyOf", []) if part.get("type") != "null"), schema)
+    kinds = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
+    # Whole numbers are numbers, too.
+    inner = next((part for part in kinds if part.get("type") == "number"), kinds[0])
     if "patternErrorMessage" in inner:
         return inner["patternErrorMessage"].removeprefix("should be ")
     if "enum" in inner:
         return "one of " + ", ".join(f"`{value}`" for value in inner["enum"])
-    if "minimum" in inner:
-        return f"whole number, {inner['minimum']} to {inner['maximum']}"
+    if inner.get("type") in ("integer", "number"):
+        return f"{'whole ' if inner['type'] == 'integer' else ''}number, {_range(inner)}"
     if "items" in inner:
         return f"list: {_words(inner['items'])}"
     if "patternProperties" in inner:
         return "mapping of names to: " + ", ".join(map(_words, inner["patternProperties"].values()))
-    kinds = {"boolean": "`true` or `false`", "object": "mapping", "string": "text", "date": "day, as 2027-01-31"}
-    return kinds[inner.get("format") or inner.get("type", "object")]
+    words = {"boolean": "`true` or `false`", "object": "mapping", "string": "text", "date": "day, as 2027-01-31"}
+    return words[inner.get("format") or inner.get("type", "object")]
+
+
+def _range(schema: dict[str, Any]) -> str:
+    """Return the range of a number: `1 to 100`, `50 to less than 100`, `more than 0`."""
+    lower = f"{schema['minimum']:g}" if "minimum" in schema else f"more than {schema['exclusiveMinimum']:g}"
+    upper = f" to {schema['maximum']}" if "maximum" in schema else ""
+    return lower + (f" to less than {schema['exclusiveMaximum']:g}" if "exclusiveMaximum" in schema else upper)
 
 
 def _default(key: str, schema: dict[str, Any], required: list[str]) -> str:

@@ -75,7 +75,7 @@ class CanaryWatch:
         return verdict
 
     def _verdict(self, cluster: StackCluster, current: ClusterSnapshot, elapsed: float) -> CanaryVerdict | None:
-        limits, pods = self.service.canary, _pods(current, self.name)
+        limits, pods = self.service.canary_in_force, _pods(current, self.name)
         if problem := _pod_problem(cluster, current, self.name, pods):
             failed = f"{self.name}: a pod of the canary does not run well after {elapsed:.0f} s"
             return CanaryVerdict(False, f"{failed}\n{problem}")
@@ -85,7 +85,7 @@ class CanaryWatch:
             self.first.setdefault(pod, self.last[pod] if elapsed == 0 else Sample())
         if exceeded := _exceeded_limit(self.total, limits, elapsed):
             measured = f"  measured for {elapsed:.0f} s by {self.metrics.name}"
-            where = f"limits: slipway:services.{self.name}.canary"
+            where = f"limits: slipway:services.{self.name}.canary{' and .slo' if self.service.slo else ''}"
             return CanaryVerdict(False, f"{self.name}: {exceeded}\n{measured}; {where}")
         is_over = elapsed >= limits.seconds
         return CanaryVerdict(True, f"{self.name}: {_good(self.total, limits)}") if is_over else None

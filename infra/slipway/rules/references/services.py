@@ -111,6 +111,20 @@ def budget_pods(stack: Stack) -> Violations:
             yield budget.wrong("spec.selector.matchLabels", "no pod has these labels")
 
 
+@RULES.together(
+    "SR009", title="A PodMonitor selects pods, and names a port they have", reason="nothing would be scraped"
+)
+def scraped_pods(stack: Stack) -> Violations:
+    for monitor in stack.of("PodMonitor"):
+        pods = stack.selected(monitor.get("spec.selector.matchLabels"))
+        if not pods:
+            yield monitor.wrong("spec.selector.matchLabels", "no pod has these labels")
+        for endpoint in monitor.parts("spec.podMetricsEndpoints"):
+            for pod in pods:
+                if endpoint.get("port") not in [port.get("name") for port in pod.ports]:
+                    yield endpoint.wrong("port", f"{pod.owner} has {list_ports(pod.ports)}; use one of those by name")
+
+
 # Addresses from outside.
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import addresses, apps, autoscaling, customization, images
+from slipway.settings.checks import addresses, apps, autoscaling, customization, images, monitoring, objectives
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.pods import Resources
@@ -41,9 +41,11 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _store_images(settings)
     yield from images.check(settings)
     yield from _authorities(settings)
+    yield from monitoring.check(settings)
     yield from _connections(settings)
     yield from apps.check(settings)
     yield from autoscaling.check(settings)
+    yield from objectives.check(settings)
     yield from _quota(settings)
     yield from _tier(settings)
 
@@ -73,6 +75,9 @@ def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
         if isinstance(server, Mysql) and server.backup:
             # A scheduled one, and one by `./slipway backup`.
             yield 2, server.backup.resources
+    for resources in settings.monitoring.servers.values():
+        # As for stores.
+        yield 1, resources
     # Pods by which cert-manager answers challenges, with their default requests.
     yield len(settings.challenge_hosts), Resources(cpu="10m", memory="64Mi")
 
@@ -166,7 +171,9 @@ def _secret_sources(settings: Settings) -> Iterator[InvalidSetting]:
         yield InvalidSetting(("secretStore",), "secretFiles is set too; the secrets come from one place")
     for name in settings.secret_store.versions if settings.secret_store else ():
         passwords = [password for store in settings.stores for password in settings.passwords_of(store)]
-        if name not in passwords and all(name not in settings.secrets_of(service) for service in settings.services):
+        if name not in [*passwords, *settings.receiver_secrets] and all(
+            name not in settings.secrets_of(service) for service in settings.services
+        ):
             yield InvalidSetting(("secretStore", "versions", name), "no service reads a secret of this name")
     for name, service in settings.services.items():
         for at in (at for at, secret in _secrets(service) if secret == MIGRATION_PASSWORD):

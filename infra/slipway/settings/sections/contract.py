@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from itertools import pairwise
+from typing import Annotated, NamedTuple, Self
 
 from pydantic import Field
 
@@ -10,6 +11,8 @@ from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.scalars import AppProtocol, GrpcService, MetricLabel, MetricName, Port, PortName, UrlPath
 
 HTTP, ADMIN = "http", "admin"
+# Those of the reference app (app/internal/metrics/metrics.go).
+BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
 
 class ExtraPort(Section):
@@ -115,6 +118,15 @@ class Metrics(Section):
     """Label of that counter with the status code; 5xx are errors."""
     durations: MetricName = Field(default="http_request_duration_seconds", examples=["http_request_duration_seconds"])
     """Histogram of the response times in seconds, without `_bucket`."""
+    buckets: list[Annotated[float, Field(gt=0)]] = Field(default=BUCKETS, min_length=1, examples=[[0.1, 0.25, 0.5, 1]])
+    """Upper bounds of the histogram in seconds, in ascending order, without the infinite one. Targets under
+    `slo.latency` are among them."""
+
+    @section_rule
+    def _buckets_ascend(self) -> Self:
+        if any(lower >= upper for lower, upper in pairwise(self.buckets)):
+            raise ValueError("buckets: should be in ascending order, each bound once")
+        return self
 
 
 class ProbeSet(NamedTuple):

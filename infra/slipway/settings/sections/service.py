@@ -22,8 +22,9 @@ from slipway.settings.sections.customization import (
 from slipway.settings.sections.network import Egress
 from slipway.settings.sections.pods import Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
+from slipway.settings.sections.slo import Alert, Slo
 from slipway.settings.types.image_fields import ServiceImage
-from slipway.settings.types.scalars import DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName
+from slipway.settings.types.scalars import AlertName, DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName, Percent
 
 # Labels of pods that change with each version: a selector must not contain them.
 CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
@@ -40,11 +41,12 @@ class Canary(Section):
     """How long it is watched."""
     requests: int = Field(default=20, ge=1, le=1000000, examples=[20])
     """Minimum number of requests it has to answer in that time. With fewer there is no result, and it is withdrawn."""
-    error_percent: int = Field(default=1, ge=0, le=100, examples=[1])
-    """Maximum share of its responses that may be errors (5xx)."""
+    error_percent: Percent = Field(default=1, examples=[1])
+    """Maximum share of its responses that may be errors (5xx). Default with an `slo`: the share that would page, at the
+    most 1, unless the slo allows more."""
     # The largest bucket of most histograms ends at 10 s: longer times cannot be measured.
     p99_milliseconds: int = Field(default=1000, ge=1, le=9999, examples=[1000])
-    """Maximum 99th percentile of its response times."""
+    """Maximum 99th percentile of its response times. Default with an `slo`: its `latency.p99`."""
     prometheus: HttpUrl | None = Field(default=None, examples=["http://prometheus.example.com:9090"])
     """Prometheus with the errors and response times, as seen from where `./slipway up` runs. Default: the pods' own
     metrics, read through the API server."""
@@ -70,6 +72,10 @@ class Service(App):
     """Way of a rollout: rolling: pod by pod · canary: `./slipway up` first tries it beside the old one."""
     canary: Canary = Canary()
     """How a new version is tried (rollout: canary)."""
+    slo: Slo | None = None
+    """What users may rely on. Default: nothing is promised, and no alert speaks of it."""
+    alerts: dict[AlertName, Alert] = Field(default={})
+    """Alerts on the app's own metrics, by name."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
     service_annotations: dict[LabelKey, str] = Field(
@@ -176,6 +182,13 @@ class Service(App):
         bounds = self.autoscaling
         own = {"redis": bounds.backlog is not None, "prometheus": bounds.rps is not None and bounds.prometheus is None}
         return frozenset(name for name, is_read in own.items() if is_read)
+
+    @property
+    def canary_in_force(self) -> Canary:
+        """Return the canary; limits that are not given follow from the slo."""
+        limits = self.slo.canary_limits if self.slo else {}
+        given = self.canary.model_fields_set
+        return self.canary.model_copy(update={key: limit for key, limit in limits.items() if key not in given})
 
     @property
     def is_routed(self) -> bool:

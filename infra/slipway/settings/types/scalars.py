@@ -138,6 +138,14 @@ LeadTime = Annotated[str, TextFormat("minutes from 5m to 60m, such as 15m", r"([
 StreamName = Annotated[
     str, TextFormat("the name of a stream or group: up to 128 of A-Za-z0-9:._-", r"[A-Za-z0-9:._-]{1,128}")
 ]
+AlertName = Annotated[
+    str,
+    TextFormat("the name of an alert such as CacheMisses: letters and digits, from a letter on", r"[A-Z][A-Za-z0-9]*"),
+]
+LatencyQuantile = Annotated[str, TextFormat("one of p50, p90, p95, p99, p99.9", r"p(50|90|95|99(\.9)?)")]
+Duration = Annotated[
+    str, TextFormat("a duration such as 250ms, 1s or 5m", r"[1-9][0-9]{0,5}(ms|s|m|h)|[0-9]{1,3}\.[0-9]{1,3}s")
+]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
 MountPath = Annotated[
     str,
@@ -194,6 +202,8 @@ Cidr = Annotated[
     str, TextFormat("a range of addresses such as 10.20.0.0/16", r"[0-9a-fA-F:.]+/[0-9]{1,3}", _check_network)
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+# A whole number stays one, so that the records of releases keep their text.
+Percent = Annotated[int, Field(ge=0, le=100)] | Annotated[float, Field(ge=0, le=100)]
 Length = Annotated[int, Field(ge=1, le=4096)]
 Day = Annotated[date, BeforeValidator(_parse_day)]
 Tag = Annotated[
@@ -213,6 +223,15 @@ HttpUrl = Annotated[
         "an address such as http://prometheus.example.com:9090",
         r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./~]*)?",
     ),
+]
+MailAddress = Annotated[
+    str, TextFormat("a mail address such as oncall@example.com", r"[-A-Za-z0-9._%+]+@[-A-Za-z0-9.]+", max_length=254)
+]
+RecipientName = Annotated[
+    str, TextFormat("a name or number without spaces, such as #alerts or @all", r"[-\w#@|.]{1,128}")
+]
+PrometheusDuration = Annotated[
+    str, TextFormat("a time of one unit, h, d, w or y, such as 35d", r"[1-9][0-9]{0,4}[hdwy]")
 ]
 RuleId = Annotated[str, TextFormat("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
 Cron = Annotated[str, TextFormat("a schedule of five fields such as 30 3 * * *", check=check_cron)]

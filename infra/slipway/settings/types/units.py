@@ -12,6 +12,16 @@ def seconds(duration: str) -> float:
     return sum(float(number) * units[unit] for number, unit in numbers)
 
 
+def duration(length: float) -> str:
+    """Return seconds as a text: 0.25 -> `"250ms"`, 2.5 -> `"2.5s"`."""
+    return f"{length:g}s" if length >= 1 else f"{1000 * length:g}ms"
+
+
+def hours(duration: str) -> int:
+    """Parse a time of one unit as Prometheus takes it: `"35d"` -> 840."""
+    return int(duration[:-1]) * {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}[duration[-1]]
+
+
 def millicores(cpu: str) -> int:
     """Parse an amount of CPU: `"250m"` -> 250, `"1"` -> 1000, `"0.5"` -> 500."""
     return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)

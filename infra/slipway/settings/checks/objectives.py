@@ -1,0 +1,52 @@
+"""Rules about service level objectives and alerts, which need metrics to be judged by."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Iterator
+
+from slipway.settings.errors import InvalidSetting, Key
+from slipway.settings.sections.service import Service
+from slipway.settings.settings import Settings
+from slipway.settings.types.units import duration, seconds
+
+SELECTOR = "$(selector)"
+
+
+def check(settings: Settings) -> Iterator[InvalidSetting]:
+    """Report objectives that cannot be measured, and alerts that would see the series of others."""
+    for name, service in settings.services.items():
+        at: Key = ("services", name)
+        yield from _measurable(at, service)
+        yield from _latencies((*at, "slo", "latency"), service)
+        for alert, section in service.alerts.items():
+            if SELECTOR not in section.expr:
+                rule = f"has no {SELECTOR}: it would see the series of all services and stacks that Prometheus has"
+                example = f'"sum(rate(app_panics_total{{{SELECTOR}}}[5m])) > 0"'
+                yield InvalidSetting((*at, "alerts", alert, "expr"), rule, example=example)
+
+
+def _measurable(at: Key, service: Service) -> Iterator[InvalidSetting]:
+    """Report objectives of a service that answers no requests, and those without metrics."""
+    if service.slo and service.is_worker:
+        yield InvalidSetting((*at, "slo"), "goes with kind: web; a worker answers no requests")
+    elif service.metrics_in_force is None:
+        for key in ("slo", "alerts"):
+            if getattr(service, key):
+                rule = "is judged by the app's metrics, and there are none here; say under metrics where it serves them"
+                yield InvalidSetting((*at, key), rule)
+
+
+def _latencies(at: Key, service: Service) -> Iterator[InvalidSetting]:
+    """Report times that no bucket of the histogram ends at, with those that come nearest."""
+    metrics = service.metrics_in_force
+    for quantile, target in service.slo.latency.items() if service.slo and metrics else ():
+        bounds = metrics.buckets if metrics else []
+        length = seconds(target)
+        if length not in bounds:
+            above = bisect(bounds, length)
+            near = bounds[max(above - 1, 0) : above + 1]
+            rule = (
+                f"is no bound of metrics.buckets, so it cannot be measured; nearest: {', '.join(map(duration, near))}"
+            )
+            yield InvalidSetting((*at, quantile), rule, target)
