@@ -22,6 +22,7 @@ from pulumi_kubernetes import core, meta
 
 from slipway import engine
 from slipway.environment import Environment
+from slipway.monitoring.groups import source_of
 from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
 from slipway.project import ROOT
 from slipway.rollout import completion
@@ -113,7 +114,9 @@ def content(settings: Settings) -> dict[str, Any]:
     left_out: dict[str, Any] = dict.fromkeys(
         ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
     )
-    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check"}}
+    # Nobody evaluates the alerts of a stack that is not monitored.
+    alerts = {"alerts"} if source_of(settings) == "none" else set[str]()
+    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *alerts}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)

@@ -47,12 +47,14 @@ func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b
 		logger.Warn("MYSQL_HOST is not set: all data is kept in memory and lost when this process ends")
 		b.store = &store.Memory{}
 		b.announce, b.limiter = b.store.Recount, limit.New(nil, m)
+		m.ExportPools(nil, nil)
 		return b, nil
 	}
-	requests, background, err := b.openMySQL(cfg)
+	requests, background, err := b.openMySQL(cfg, m)
 	if err != nil {
 		return b, err
 	}
+	m.ExportPools(requests.Pool(), background.Pool())
 	b.tasks = append(b.tasks, func(ctx context.Context) { removeExpiredKeys(ctx, background, logger) })
 	if cfg.Env.RedisHost == "" {
 		b.store, b.announce, b.limiter = requests, requests.Recount, limit.New(nil, m)
@@ -66,23 +68,25 @@ func openBackends(cfg config.Config, logger *slog.Logger, m *metrics.Metrics) (b
 	cached, counter := cache.New(requests, client, m), cache.New(background, client, m)
 	queue := recount.New(client, counter, cached, m, logger)
 	b.store, b.announce, b.limiter = cached, queue.Announce, limit.New(client, m)
-	b.tasks = append(b.tasks, queue.Work, recount.NewSweeper(background, counter, m, logger).Work)
+	b.tasks = append(b.tasks, queue.Work, queue.MeasureBacklog, recount.NewSweeper(background, counter, m, logger).Work)
 	return b, nil
 }
 
 // openMySQL opens one connection pool for requests and one for background tasks, which may take longer and must not take
 // connections from requests.
-func (b *backends) openMySQL(cfg config.Config) (requests, background *mysql.Store, err error) {
+func (b *backends) openMySQL(cfg config.Config, m *metrics.Metrics) (requests, background *mysql.Store, err error) {
 	options, err := mysqlOptions(cfg)
 	if err != nil {
 		return nil, nil, err
 	}
 	options.Connections = int(cfg.Env.MySQLConnections) - taskConnections
+	options.Slow, options.OnSlow = time.Duration(cfg.Env.MySQLSlowQuery), m.Slow.WithLabelValues(metrics.RequestPool).Inc
 	if requests, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}
 	b.closers = append(b.closers, requests.Close)
 	options.Connections, options.Timeout = taskConnections, taskTimeout
+	options.OnSlow = m.Slow.WithLabelValues(metrics.BackgroundPool).Inc
 	if background, err = mysql.Open(options); err != nil {
 		return nil, nil, err
 	}
@@ -130,7 +134,7 @@ func migrate(ctx context.Context, getenv func(string) string, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	logger := logging.New(stdout, string(cfg.Env.LogFormat), cfg.File.LogLevel.Slog())
+	logger := logging.New(stdout, string(cfg.Env.LogFormat), cfg.File.LogLevel.Slog(), processName(apiService, cfg))
 	return mysql.Migrate(ctx, options, mysql.Migrations(), migrateWait, logger)
 }
 

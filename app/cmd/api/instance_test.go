@@ -32,8 +32,16 @@ func startAPI(t *testing.T, environment ...string) *instance {
 
 func startCommand(t *testing.T, args, environment []string) *instance {
 	t.Helper()
-	ctx, stop := context.WithCancel(t.Context())
-	r := &instance{t: t, stop: stop, done: make(chan error, 1), log: newLogBuffer()}
+	r := &instance{t: t, log: newLogBuffer()}
+	r.start(args, environment)
+	r.waitUntilServing()
+	return r
+}
+
+// start runs a command in this process until the test ends.
+func (r *instance) start(args, environment []string) {
+	ctx, stop := context.WithCancel(r.t.Context())
+	r.stop, r.done = stop, make(chan error, 1)
 	environment = append(environment, "HTTP_PORT=0", "ADMIN_PORT=0")
 	getenv := func(name string) string {
 		for _, variable := range environment {
@@ -45,10 +53,8 @@ func startCommand(t *testing.T, args, environment []string) *instance {
 	}
 	var finished sync.WaitGroup
 	finished.Go(func() { r.done <- run(ctx, args, getenv, r.log) })
-	t.Cleanup(finished.Wait)
-	t.Cleanup(stop)
-	r.waitUntilServing()
-	return r
+	r.t.Cleanup(finished.Wait)
+	r.t.Cleanup(stop)
 }
 
 // waitUntilServing reads the addresses from the log, and checks that the server is ready.

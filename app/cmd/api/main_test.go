@@ -128,6 +128,47 @@ func TestMetricsIncludeTheRuntimeAndTheBuild(t *testing.T) {
 	}
 }
 
+func TestAFreshProcessExportsAllSeriesWithAndWithoutStores(t *testing.T) {
+	for name, environment := range map[string]func(t *testing.T) []string{
+		"in memory": func(*testing.T) []string { return nil },
+		"MySQL":     func(t *testing.T) []string { return newBackends(t).environment },
+		"MySQL and Redis": func(t *testing.T) []string {
+			b := newBackends(t)
+			b.addRedis()
+			return b.environment
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			variables := environment(t)
+			process := &instance{t: t, log: newLogBuffer()}
+			process.start([]string{"api"}, variables)
+			process.admin = localhost(process.log.waitFor(t, "serving")["admin"])
+			body, _ := process.get(process.admin, "/metrics")
+			for _, series := range []string{
+				`go_sql_max_open_connections{db_name="requests"}`,
+				`go_sql_open_connections{db_name="requests"}`,
+				`go_sql_in_use_connections{db_name="background"}`,
+				`go_sql_idle_connections{db_name="requests"}`,
+				`go_sql_wait_count_total{db_name="requests"} 0`,
+				`go_sql_wait_duration_seconds_total{db_name="background"} 0`,
+				`app_slow_queries_total{db_name="requests"}`,
+				`app_slow_queries_total{db_name="background"}`,
+				`app_recount_backlog 0`,
+				`app_request_body_bytes 0`,
+				`app_request_body_budget_bytes 3`,
+				`app_build_info{`,
+				`http_requests_total{code="500",method="GET",route="/v1/shops"} 0`,
+				`http_request_duration_seconds_bucket{code="200",method="GET",route="/v1/shops",le="0.25"} 0`,
+				`http_request_duration_seconds_count{code="200",method="GET",route="/v1/shops"} 0`,
+			} {
+				if !strings.Contains(body, "\n"+series) {
+					t.Errorf("%s is missing", series)
+				}
+			}
+		})
+	}
+}
+
 func TestAPortInUseIsAnErrorAtStartup(t *testing.T) {
 	taken, err := net.Listen("tcp", ":0")
 	if err != nil {

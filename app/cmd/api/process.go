@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,14 +42,20 @@ type process struct {
 	stopTracing func()
 }
 
-// newProcess creates the common parts of a server.
+// newProcess creates the common parts of a server. The service is its name in log lines and traces, unless the
+// environment gives another one.
 func newProcess(ctx context.Context, service string, cfg config.Config, stdout io.Writer) (*process, error) {
 	var level slog.LevelVar
-	logger := logging.New(stdout, string(cfg.Env.LogFormat), &level)
+	name := processName(service, cfg)
+	logger := logging.New(stdout, string(cfg.Env.LogFormat), &level, name)
 	counters := metrics.New(version)
 	live := reload.New(cfg, func(file config.File) { level.Set(file.LogLevel.Slog()) }, logger, counters)
-	traces, stopTracing, err := tracing.Start(ctx, string(cfg.Env.TracesEndpoint), service, version, cfg.Env.Environment, logger)
+	traces, stopTracing, err := tracing.Start(ctx, string(cfg.Env.TracesEndpoint), float64(cfg.Env.TracesRatio), name, logger)
 	return &process{cfg, logger, counters, live, &admin.Health{}, traces, stopTracing}, err
+}
+
+func processName(service string, cfg config.Config) logging.Process {
+	return logging.Process{Service: cmp.Or(cfg.Env.ServiceName, service), Environment: cfg.Env.Environment, Version: version}
 }
 
 // file returns the reloadable configuration in force.
@@ -98,7 +105,7 @@ func serveUntil(ctx context.Context, public, adminServer *http.Server, health *a
 	}
 	defer public.Close()
 	health.Ready()
-	logger.Info("serving", "version", version, "environment", env.Environment, "http", publicAddress, "admin", adminAddress)
+	logger.Info("serving", "http", publicAddress, "admin", adminAddress)
 
 	select {
 	case err := <-failed:

@@ -10,13 +10,16 @@ import (
 	"slipway/app/internal/config"
 )
 
+// apiService is the name of the API in log lines and traces.
+const apiService = "slipway-api"
+
 // serve runs the API until ctx ends.
 func serve(ctx context.Context, getenv func(string) string, stdout io.Writer) error {
 	cfg, err := loadConfig(getenv)
 	if err != nil {
 		return err
 	}
-	p, err := newProcess(ctx, "slipway-api", cfg, stdout)
+	p, err := newProcess(ctx, apiService, cfg, stdout)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,40 @@ func TestATraceContinuesToTheStoreAndIsLogged(t *testing.T) {
 	}
 }
 
+func TestEveryLogLineNamesTheProcess(t *testing.T) {
+	r := startAPI(t, "ENVIRONMENT=staging")
+	named := startWeb(t, "ENVIRONMENT=staging", "API_URL=http://"+r.api, "OTEL_SERVICE_NAME=pages")
+	named.status("/")
+	r.log.waitFor(t, "request")
+	named.log.waitFor(t, "request")
+	for service, process := range map[string]*instance{"slipway-api": r, "pages": named} {
+		process.stop()
+		if err := process.wait(); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range process.log.lines {
+			if line["service"] != service || line["environment"] != "staging" || line["version"] != version {
+				t.Errorf("%s logged %v", service, line)
+			}
+		}
+	}
+}
+
+func TestNoTraceIsExportedWithRatioZeroUnlessTheCallerExportsIt(t *testing.T) {
+	c := newCollector(t)
+	r := startAPI(t, "OTEL_EXPORTER_OTLP_ENDPOINT="+c.URL, "OTEL_TRACES_SAMPLER_ARG=0", "OTEL_SERVICE_NAME=reviews")
+	r.status("/v1/shops")
+	r.sendTraced("GET", "/version", "")
+	r.stop()
+	if err := r.wait(); err != nil {
+		t.Fatal(err)
+	}
+	sent := c.sent.String()
+	if strings.Contains(sent, "/v1/shops") || !strings.Contains(sent, "/version") || !strings.Contains(sent, "reviews") {
+		t.Errorf("sent %q", sent)
+	}
+}
+
 func TestTheTraceOfACallerIsLoggedWithoutACollector(t *testing.T) {
 	r := startAPI(t)
 	r.sendTraced("GET", "/version", "")

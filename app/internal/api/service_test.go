@@ -50,7 +50,7 @@ func (s *service) options() api.Options {
 			Draining:     func() bool { return false },
 			MaxBodyBytes: 1000,
 			Tracing:      noop.NewTracerProvider(),
-			Logger:       logging.New(&s.log, "json", slog.LevelInfo),
+			Logger:       logging.New(&s.log, "json", slog.LevelInfo, logging.Process{}),
 			Metrics:      s.metrics,
 		},
 		Store:       s.store,

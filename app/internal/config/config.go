@@ -38,6 +38,7 @@ type Env struct {
 	MySQLDatabase     string   `json:"MYSQL_DATABASE"`
 	MySQLUser         string   `json:"MYSQL_USER"`
 	MySQLConnections  Count    `json:"MYSQL_CONNECTIONS"`
+	MySQLSlowQuery    Duration `json:"MYSQL_SLOW_QUERY"`
 	MySQLTLSMode      TLSMode  `json:"MYSQL_TLS"`
 	MySQLCAFile       string   `json:"MYSQL_CA_FILE"`
 	RedisHost         string   `json:"REDIS_HOST"`
@@ -47,6 +48,8 @@ type Env struct {
 	RedisCAFile       string   `json:"REDIS_CA_FILE"`
 	TrustedProxies    Proxies  `json:"TRUSTED_PROXIES"`
 	TracesEndpoint    URL      `json:"OTEL_EXPORTER_OTLP_ENDPOINT"`
+	TracesRatio       Ratio    `json:"OTEL_TRACES_SAMPLER_ARG"`
+	ServiceName       string   `json:"OTEL_SERVICE_NAME"`
 	APIURL            URL      `json:"API_URL"`
 }
 
@@ -77,6 +80,7 @@ var Variables = []Variable{
 	{"MYSQL_DATABASE", "slipway", "database with the schema that `api migrate` creates"},
 	{"MYSQL_USER", "slipway", "user with rights to read and write, and for `api migrate` to change the schema"},
 	{"MYSQL_CONNECTIONS", "10", "maximum connections of this process; all replicas together have to stay below max_connections of the server"},
+	{"MYSQL_SLOW_QUERY", "200ms", "statements and transactions that take longer are counted as slow"},
 	{"MYSQL_TLS", "disabled", "disabled, unverified (encrypted only) or verified (by certificate and host name)"},
 	{"MYSQL_CA_FILE", "", "PEM file of the trusted certificate authorities; without one those of the system"},
 	{"REDIS_HOST", "", "server of the cache, the rate limits and the recount queue that replicas share; optional"},
@@ -86,6 +90,8 @@ var Variables = []Variable{
 	{"REDIS_CA_FILE", "", "as MYSQL_CA_FILE"},
 	{"TRUSTED_PROXIES", "0", "number of proxies in front, or their networks (10.42.0.0/16, 192.0.2.7): their X-Forwarded-For is trusted"},
 	{"OTEL_EXPORTER_OTLP_ENDPOINT", "", "URL of a collector of traces (OTLP over HTTP), for example http://collector:4318"},
+	{"OTEL_TRACES_SAMPLER_ARG", "1", "share of the traces that is exported, from 0 to 1; a trace that a caller began follows the caller"},
+	{"OTEL_SERVICE_NAME", "", "name of this service in traces and log lines instead of slipway-api, or slipway-web for `api web`"},
 	{"API_URL", "", "address of the API for `api web`, for example http://api:80; required by `api web` only"},
 }
 

@@ -41,8 +41,8 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		ReadHeaderTimeout: config.Duration(5 * time.Second), ReadTimeout: config.Duration(10 * time.Second),
 		WriteTimeout: config.Duration(15 * time.Second), IdleTimeout: config.Duration(120 * time.Second),
 		MaxBodyBytes: 16 << 10, ShutdownTimeout: config.Duration(20 * time.Second),
-		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLConnections: 10, MySQLTLSMode: "disabled",
-		RedisPort: 6379, RedisTLSMode: "disabled", TrustedProxies: "0",
+		MySQLPort: 3306, MySQLDatabase: "slipway", MySQLUser: "slipway", MySQLConnections: 10, MySQLSlowQuery: config.Duration(200 * time.Millisecond), MySQLTLSMode: "disabled",
+		RedisPort: 6379, RedisTLSMode: "disabled", TrustedProxies: "0", TracesRatio: 1,
 	}
 	if cfg.Env != want {
 		t.Errorf("got %+v, want %+v", cfg.Env, want)
@@ -90,7 +90,7 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	_, err := config.Load(getenv(map[string]string{
 		"LOG_LEVEL": "loud", "LOG_FORMAT": "xml", "HTTP_PORT": "65536", "ADMIN_PORT": "eighty",
 		"HTTP_READ_HEADER_TIMEOUT": "5", "HTTP_READ_TIMEOUT": "0s", "HTTP_WRITE_TIMEOUT": "1s", "HTTP_IDLE_TIMEOUT": "soon",
-		"HTTP_MAX_BODY_BYTES": "1MB", "DRAIN_DELAY": "-5s", "SHUTDOWN_TIMEOUT": "0s",
+		"HTTP_MAX_BODY_BYTES": "1MB", "MYSQL_SLOW_QUERY": "200", "OTEL_TRACES_SAMPLER_ARG": "2", "DRAIN_DELAY": "-5s", "SHUTDOWN_TIMEOUT": "0s",
 		"SECRETS_DIR": "/does/not/exist",
 		"CONFIG_FILE": write(t, "config.yaml", "logLevel: trace\npageSize: {default: ten, max: 1.5}\nnotice: \"two\\nlines\"\n"),
 	}))
@@ -101,14 +101,14 @@ func TestAllMistakesAreReportedAtOnce(t *testing.T) {
 	for _, mistake := range []string{
 		"LOG_LEVEL: \"loud\"", "LOG_FORMAT: \"xml\"", "HTTP_PORT: \"65536\"", "ADMIN_PORT: \"eighty\"",
 		"HTTP_READ_HEADER_TIMEOUT: \"5\"", "HTTP_READ_TIMEOUT: 0s", "HTTP_IDLE_TIMEOUT: \"soon\"",
-		"HTTP_MAX_BODY_BYTES: \"1MB\"", "DRAIN_DELAY: \"-5s\"", "SHUTDOWN_TIMEOUT: 0s", "SECRETS_DIR: ",
+		"HTTP_MAX_BODY_BYTES: \"1MB\"", "MYSQL_SLOW_QUERY: \"200\"", "OTEL_TRACES_SAMPLER_ARG: \"2\"", "DRAIN_DELAY: \"-5s\"", "SHUTDOWN_TIMEOUT: 0s", "SECRETS_DIR: ",
 		"logLevel: \"trace\"", "pageSize.default: \"ten\"", "pageSize.max: 1.5", "notice: \"two\\nlines\"",
 	} {
 		if !strings.Contains(err.Error(), mistake) {
 			t.Errorf("%s is not reported", mistake)
 		}
 	}
-	if want := 15; len(lines) != want {
+	if want := 17; len(lines) != want {
 		t.Errorf("%d lines for %d mistakes:\n%v", len(lines), want, err)
 	}
 }

@@ -99,6 +99,18 @@ func (c *Count) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Ratio is a share from 0 to 1.
+type Ratio float64
+
+func (r *Ratio) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(number >= 0 && number <= 1) {
+		return fmt.Errorf("%q is not a share: use a number from 0 to 1, for example 0.1", text)
+	}
+	*r = Ratio(number)
+	return nil
+}
+
 // Bytes is a size of at least one byte.
 type Bytes int64
 

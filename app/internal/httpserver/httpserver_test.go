@@ -22,7 +22,7 @@ func newHandler(t *testing.T, trusted string) http.Handler {
 	}
 	options := Options{
 		TrustedProxies: proxies, Draining: func() bool { return false }, MaxBodyBytes: 100,
-		Tracing: noop.NewTracerProvider(), Logger: logging.New(io.Discard, "json", nil), Metrics: metrics.New("test"),
+		Tracing: noop.NewTracerProvider(), Logger: logging.New(io.Discard, "json", nil, logging.Process{}), Metrics: metrics.New("test"),
 	}
 	return options.Wrap(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), func(http.Header) {},
 		func(w http.ResponseWriter, _ *http.Request, status int) { w.WriteHeader(status) })

@@ -1,5 +1,5 @@
-// Package logging writes one structured line per event, with the IDs of its request and trace. What every line carries
-// belongs here; packages log through the *slog.Logger they are given.
+// Package logging writes one structured line per event, with the process that wrote it and the IDs of its request and
+// trace. What every line carries belongs here; packages log through the *slog.Logger they are given.
 package logging
 
 import (
@@ -10,13 +10,17 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
+// Process names the running program. Its values are on every log line and span.
+type Process struct{ Service, Environment, Version string }
+
 // New returns a logger that writes to w as "json" or "text". The level may change at any time.
-func New(w io.Writer, format string, level slog.Leveler) *slog.Logger {
+func New(w io.Writer, format string, level slog.Leveler, process Process) *slog.Logger {
 	options := &slog.HandlerOptions{Level: level}
+	var lines slog.Handler = slog.NewJSONHandler(w, options)
 	if format == "text" {
-		return slog.New(handler{slog.NewTextHandler(w, options)})
+		lines = slog.NewTextHandler(w, options)
 	}
-	return slog.New(handler{slog.NewJSONHandler(w, options)})
+	return slog.New(handler{lines}).With("service", process.Service, "environment", process.Environment, "version", process.Version)
 }
 
 type requestIDKey struct{}

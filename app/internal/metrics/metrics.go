@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"database/sql"
 	"net/http"
 	"runtime"
 	"slices"
@@ -29,6 +30,10 @@ type Metrics struct {
 	Recounts   *prometheus.CounterVec // by result: queued, direct, overdue, done, failed
 	Logins     *prometheus.CounterVec // by result: succeeded, failed, throttled
 	Overloads  *prometheus.CounterVec // by what was overloaded: bodies, passwords
+	BodyBytes  prometheus.Gauge
+	BodyBudget prometheus.Gauge
+	Slow       *prometheus.CounterVec // by db_name: requests, background
+	Backlog    prometheus.Gauge
 }
 
 // New registers all series, so that those at zero are exported as well.
@@ -77,6 +82,18 @@ func New(version string) *Metrics {
 	m.Overloads = factory.NewCounterVec(prometheus.CounterOpts{
 		Name: "app_overloads_total", Help: "Requests refused with 503 because too many bodies were being read or passwords hashed.",
 	}, []string{"what"})
+	m.BodyBytes = factory.NewGauge(prometheus.GaugeOpts{
+		Name: "app_request_body_bytes", Help: "Bytes of request bodies that running requests have read.",
+	})
+	m.BodyBudget = factory.NewGauge(prometheus.GaugeOpts{
+		Name: "app_request_body_budget_bytes", Help: "Value of app_request_body_bytes above which requests are refused with 503.",
+	})
+	m.Slow = factory.NewCounterVec(prometheus.CounterOpts{
+		Name: "app_slow_queries_total", Help: "Statements and transactions that took longer than MYSQL_SLOW_QUERY, by pool.",
+	}, []string{"db_name"})
+	m.Backlog = factory.NewGauge(prometheus.GaugeOpts{
+		Name: "app_recount_backlog", Help: "Changes in the queue that are not recounted yet. Replicas share the queue: take the maximum, not the sum.",
+	})
 	m.declareKnown()
 	factory.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "app_build_info", Help: "Always 1; the labels name the running version.",
@@ -95,6 +112,7 @@ func (m *Metrics) declareKnown() {
 	declare(m.Recounts, nil, "queued", "direct", "done", "failed", "overdue")
 	declare(m.Logins, nil, "succeeded", "failed", "throttled")
 	declare(m.Overloads, nil, "bodies", "passwords")
+	declare(m.Slow, nil, RequestPool, BackgroundPool)
 }
 
 // declare creates a series for each value of the last label.
@@ -113,6 +131,22 @@ func (m *Metrics) DeclareRoute(pattern string, codes ...string) {
 		if code < "400" {
 			m.Durations.WithLabelValues(method, route, code)
 		}
+	}
+}
+
+// The label db_name of the pools of connections to MySQL.
+const (
+	RequestPool    = "requests"
+	BackgroundPool = "background"
+)
+
+// ExportPools exports the go_sql_* series of both pools. A nil pool, of a process without MySQL, exports zeros.
+func (m *Metrics) ExportPools(requests, background *sql.DB) {
+	for name, pool := range map[string]*sql.DB{RequestPool: requests, BackgroundPool: background} {
+		if pool == nil {
+			pool = &sql.DB{} // its statistics are all zero
+		}
+		m.registry.MustRegister(collectors.NewDBStatsCollector(pool, name))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 func TestSeriesWithKnownLabelsExistBeforeTheirFirstUse(t *testing.T) {
 	m := metrics.New("test")
 	m.DeclareRoute("GET /version", "200", "500")
+	m.ExportPools(nil, nil)
 	response := httptest.NewRecorder()
 	m.Handler().ServeHTTP(response, httptest.NewRequest("GET", "/metrics", nil))
 	for _, series := range []string{
@@ -25,6 +26,12 @@ func TestSeriesWithKnownLabelsExistBeforeTheirFirstUse(t *testing.T) {
 		`app_overloads_total{what="bodies"} 0`,
 		`app_overloads_total{what="passwords"} 0`,
 		`app_panics_total 0`,
+		`app_request_body_bytes 0`,
+		`app_slow_queries_total{db_name="requests"} 0`,
+		`app_slow_queries_total{db_name="background"} 0`,
+		`app_recount_backlog 0`,
+		`go_sql_in_use_connections{db_name="requests"} 0`,
+		`go_sql_wait_count_total{db_name="background"} 0`,
 		`http_requests_total{code="500",method="GET",route="/version"} 0`,
 		`http_request_duration_seconds_count{code="200",method="GET",route="/version"} 0`,
 	} {

@@ -105,6 +105,30 @@ func TestAnAnnouncedChangeIsRecountedAndRemovedFromTheQueue(t *testing.T) {
 	eventually(t, "the queue is empty", 5*time.Second, empty(t, client))
 }
 
+func TestTheBacklogIsTheNumberOfChangesThatAreNotRecounted(t *testing.T) {
+	client, _ := redistest.Client(t)
+	m := metrics.New("test")
+	queue := recount.New(client, &counter{}, &counter{}, m, slog.New(slog.DiscardHandler))
+	exported := func(line string) func() bool {
+		return func() bool {
+			page := httptest.NewRecorder()
+			m.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+			return strings.Contains(page.Body.String(), "\n"+line+"\n")
+		}
+	}
+	for range 3 {
+		announce(t, queue, newChange())
+	}
+	var measuring sync.WaitGroup
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(measuring.Wait)
+	t.Cleanup(stop)
+	measuring.Go(func() { queue.MeasureBacklog(ctx) })
+	eventually(t, "three are reported", 5*time.Second, exported("app_recount_backlog 3"))
+	work(t, queue)
+	eventually(t, "none is reported", 20*time.Second, exported("app_recount_backlog 0"))
+}
+
 func TestRepeatedChangesAreRecountedTogether(t *testing.T) {
 	client, _ := redistest.Client(t)
 	c, change := &counter{}, newChange()

@@ -17,6 +17,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+
+	"slipway/app/internal/logging"
 )
 
 const (
@@ -25,9 +27,9 @@ const (
 	stopTimeout = 3 * time.Second
 )
 
-// Start exports the spans of this service to the collector at url (OTLP over HTTP) until stop is called. Without a URL it
-// exports nothing.
-func Start(ctx context.Context, url, service, version, environment string, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
+// Start exports the spans of this process to the collector at url (OTLP over HTTP) until stop is called: this ratio of
+// the traces that begin here, and those that their caller exports. Without a URL it exports nothing.
+func Start(ctx context.Context, url string, ratio float64, process logging.Process, logger *slog.Logger) (provider trace.TracerProvider, stop func(), err error) {
 	if url == "" {
 		// Trace IDs are created anyway: they connect the log lines of one request across services.
 		return sdk.NewTracerProvider(sdk.WithSampler(sdk.ParentBased(sdk.NeverSample()))), func() {}, nil
@@ -37,10 +39,10 @@ func Start(ctx context.Context, url, service, version, environment string, logge
 		return nil, nil, err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("traces are lost", "error", err) }))
-	exporting := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithResource(resource.NewSchemaless(
-		attribute.String("service.name", service),
-		attribute.String("service.version", version),
-		attribute.String("deployment.environment.name", environment),
+	exporting := sdk.NewTracerProvider(sdk.WithBatcher(exporter), sdk.WithSampler(sdk.ParentBased(sdk.TraceIDRatioBased(ratio))), sdk.WithResource(resource.NewSchemaless(
+		attribute.String("service.name", process.Service),
+		attribute.String("service.version", process.Version),
+		attribute.String("deployment.environment.name", process.Environment),
 	)))
 	return exporting, func() {
 		ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)

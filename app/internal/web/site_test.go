@@ -101,7 +101,7 @@ func options(log io.Writer, counters *metrics.Metrics, trustedProxies int) https
 		Draining:       func() bool { return false },
 		MaxBodyBytes:   10_000,
 		Tracing:        noop.NewTracerProvider(),
-		Logger:         logging.New(log, "json", slog.LevelDebug),
+		Logger:         logging.New(log, "json", slog.LevelDebug, logging.Process{}),
 		Metrics:        counters,
 	}
 }

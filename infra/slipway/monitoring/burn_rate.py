@@ -69,7 +69,7 @@ def _budget(objective: Objective) -> Iterator[Rule]:
 
 
 def _alerts(objective: Objective) -> Iterator[Rule]:
-    spent = f"of {objective.service}'s requests were not {objective.meaning}"
+    spent = f"of {objective.service}'s requests {objective.symptom}"
     allowed = f"the objective allows {100 * objective.budget:.6g} % in {objective.window}"
     both: tuple[tuple[str, Severity], ...] = ((FAST, "page"), (SLOW, "ticket"))
     for name, severity in both:

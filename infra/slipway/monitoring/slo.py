@@ -32,6 +32,8 @@ class Objective:
     """Windows and burn rates of its alerts."""
     meaning: str
     """What a good request is, for people: `answered without an error`, `answered within 250ms`."""
+    symptom: str
+    """What a bad request has done, for people: `failed`, `took longer than 250ms`."""
     bad: str
     """PromQL of the rate of bad requests, with RANGE in place of the range."""
     total: str
@@ -84,15 +86,15 @@ def _of_service(settings: Settings, name: str, service: Service) -> Iterator[Obj
         return
     own = selector(settings, name)
 
-    def objective(kind: str, percent: float, meaning: str, bad: str, total: str) -> Objective:
+    def objective(kind: str, percent: float, words: tuple[str, str], bad: str, total: str) -> Objective:
         target = round(percent / 100, 11)
         windows = tuple(slo.burn_windows)
-        return Objective(settings.namespace, name, kind, target, slo.window, windows, meaning, bad, total)
+        return Objective(settings.namespace, name, kind, target, slo.window, windows, *words, bad, total)
 
     yield objective(
         AVAILABILITY,
         slo.availability,
-        "answered without an error",
+        ("answered without an error", "failed"),
         f"sum(rate({errors(metrics, own)}[{RANGE}])) or vector(0)",
         f"sum(rate({metrics.requests}{{{own}}}[{RANGE}])) > 0",
     )
@@ -101,7 +103,7 @@ def _of_service(settings: Settings, name: str, service: Service) -> Iterator[Obj
         yield objective(
             f"{LATENCY}-{quantile}",
             float(quantile.removeprefix("p")),
-            f"answered within {target}",
+            (f"answered within {target}", f"took longer than {target}"),
             f"{total} - sum(rate({bucket(metrics, own, seconds(target))}[{RANGE}]))",
             f"{total} > 0",
         )

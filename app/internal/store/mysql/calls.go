@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"time"
 
 	"slipway/app/internal/store"
 	"slipway/app/internal/tracing"
@@ -85,7 +86,11 @@ func (s *Store) attempt(ctx context.Context, do func(context.Context, *sql.Conn)
 		return err
 	}
 	defer conn.Close()
+	started := time.Now() // the wait for a connection is not part of a query; the pool has a metric for it
 	err = do(ctx, conn)
+	if time.Since(started) > s.slow {
+		s.onSlow()
+	}
 	if serverUnusable(err) {
 		conn.Raw(func(any) error { return driver.ErrBadConn }) // database/sql closes such a connection
 		s.db.SetMaxIdleConns(0)                                // closes the idle connections

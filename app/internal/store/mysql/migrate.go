@@ -59,7 +59,7 @@ func Migrate(ctx context.Context, options Options, migrations fs.FS, wait time.D
 	if err != nil {
 		return fmt.Errorf("read the version of the schema: %w", err)
 	}
-	logger.Info("schema is up to date", "version", version, "steps", len(done))
+	logger.Info("schema is up to date", "schema", version, "steps", len(done))
 	return nil
 }
 

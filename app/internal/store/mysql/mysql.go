@@ -31,6 +31,9 @@ type Options struct {
 
 	Timeout     time.Duration // of one call; 0 stands for callTimeout
 	Connections int           // at most; 0 stands for defaultConnections
+
+	Slow   time.Duration // a statement or transaction that takes longer is slow
+	OnSlow func()        // called for each slow one; may be nil
 }
 
 const (
@@ -78,11 +81,19 @@ type Store struct {
 	ids         store.IDs
 	timeout     time.Duration
 	connections int
+	slow        time.Duration
+	onSlow      func()
 }
 
 // Open returns a store without connecting: a server that is unavailable now may come back.
 func Open(options Options) (*Store, error) {
-	s := &Store{timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, defaultConnections)}
+	s := &Store{
+		timeout: cmp.Or(options.Timeout, callTimeout), connections: cmp.Or(options.Connections, defaultConnections),
+		slow: options.Slow, onSlow: options.OnSlow,
+	}
+	if s.onSlow == nil {
+		s.onSlow = func() {}
+	}
 	connector, err := options.connector(s.timeout)
 	if err != nil {
 		return nil, err
@@ -93,6 +104,9 @@ func Open(options Options) (*Store, error) {
 	s.db.SetConnMaxLifetime(connectionLifetime)
 	return s, nil
 }
+
+// Pool returns the connection pool, for its metrics.
+func (s *Store) Pool() *sql.DB { return s.db }
 
 // Close closes all connections.
 func (s *Store) Close() error { return s.db.Close() }

@@ -52,6 +52,24 @@ func TestTheMySQLStoreFulfilsTheStoreContract(t *testing.T) {
 	})
 }
 
+func TestOnlySlowStatementsAreReported(t *testing.T) {
+	_, options := migrated(t)
+	reported := 0
+	options.OnSlow = func() { reported++ }
+	for _, test := range []struct {
+		slow time.Duration
+		want int
+	}{{time.Minute, 0}, {time.Nanosecond, 1}} {
+		reported, options.Slow = 0, test.slow
+		if err := open(t, options).Check(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if reported != test.want {
+			t.Errorf("%d statements took longer than %s, want %d", reported, test.slow, test.want)
+		}
+	}
+}
+
 func TestReuseOfARefreshTokenAfterTheGracePeriodEndsTheSession(t *testing.T) {
 	s, options := migrated(t)
 	user, err := s.AddUser(t.Context(), store.UserDraft{Email: "ada@example.org"})

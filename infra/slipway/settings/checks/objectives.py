@@ -10,7 +10,7 @@ from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
 from slipway.settings.types.units import duration, seconds
 
-SELECTOR = "$(selector)"
+SELECTOR, THRESHOLD = "$(selector)", "$(threshold)"
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
@@ -24,6 +24,9 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
                 rule = f"has no {SELECTOR}: it would see the series of all services and stacks that Prometheus has"
                 example = f'"sum(rate(app_panics_total{{{SELECTOR}}}[5m])) > 0"'
                 yield InvalidSetting((*at, "alerts", alert, "expr"), rule, example=example)
+            if (THRESHOLD in section.expr) != bool(section.thresholds):
+                rule = f"{THRESHOLD} in expr and thresholds go together; take one out, or add the other"
+                yield InvalidSetting((*at, "alerts", alert, "thresholds"), rule)
 
 
 def _measurable(at: Key, service: Service) -> Iterator[InvalidSetting]:

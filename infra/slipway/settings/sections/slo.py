@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from slipway.settings.sections.section import Section
-from slipway.settings.types.scalars import Duration, LatencyQuantile
+from slipway.settings.types.scalars import Duration, LatencyQuantile, Percent
 from slipway.settings.types.units import seconds
 
 Window = Literal["7d", "28d", "30d"]
@@ -83,11 +83,14 @@ class Alert(Section):
 
     expr: str = Field(min_length=1, max_length=2000, examples=["sum(increase(app_panics_total{$(selector)}[5m])) > 0"])
     """Condition in PromQL. `$(selector)` stands for the labels of this service's series: `namespace` and `service`."""
+    thresholds: list[Percent] = Field(default=[], examples=[[70, 85, 95]])
+    """Make one alert of each of these numbers, which stands in `expr` as `$(threshold)`, and in its label `threshold`.
+    Default: one alert."""
     hold: Duration = Field(default="5m", alias="for", examples=["5m"])
     """How long it has to be true."""
     severity: Severity = "ticket"
     """Who is told: page: somebody is woken up · ticket: somebody looks at it in working hours."""
     summary: str = Field(min_length=1, max_length=200, examples=["A request ended in a panic."])
     """What has happened, in one sentence."""
-    runbook: str | None = Field(default=None, min_length=1, max_length=253, examples=["docs/runbooks/Panics.md"])
+    runbook: str | None = Field(default=None, min_length=1, max_length=253, examples=["docs/runbooks/CacheMisses.md"])
     """File or address that says what to do. Default: docs/runbooks/NAME.md."""
