@@ -114,7 +114,7 @@ def keda(settings: Settings, server: str) -> list[networking.v1.NetworkPolicyPee
 
 
 def allow_prometheus(scope: Scope, port: int, alertmanager_port: int) -> None:
-    """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring and KEDA may query it."""
+    """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring and KEDA may ask it."""
     monitoring = scope.settings.cluster.monitoring_namespace
     readers = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
     readers += keda(scope.settings, PROMETHEUS)

@@ -20,16 +20,19 @@ from tests.monitoring.promql import Store
 
 SCRAPE = 15
 KEDA = {"by": "keda"}
+OPERATOR = {"monitoring": {"source": "operator"}, "cluster.monitoringNamespace": "monitoring"}
+OWN = {"monitoring": {"source": "cluster", "image": f"registry.example.com/prometheus@sha256:{'0' * 64}"}}
 
 
 def stack(**autoscaling: Any) -> Settings:
-    source = "cluster" if autoscaling.get("by") == "keda" else "operator"
     bounds = {"min": 2, "max": 10, "rps": 50, **autoscaling}
-    return settings("dev", {"monitoring": {"source": source}, "services.api.autoscaling": bounds})
+    return settings(
+        "dev", {**(OWN if autoscaling.get("by") == "keda" else OPERATOR), "services.api.autoscaling": bounds}
+    )
 
 
 def rules(found: Settings) -> dict[str, str]:
-    [group] = scaling.rules(found)
+    [group] = scaling.groups(found)
     return {rule["record"]: rule["expr"] for rule in group["rules"]}
 
 
@@ -150,7 +153,7 @@ def test_a_restarted_pod_does_not_look_like_fewer_requests():
 
 def test_the_counter_is_the_one_that_the_stack_file_names():
     changes = {
-        "monitoring": {"source": "operator"},
+        **OPERATOR,
         "services.api.autoscaling": {"rps": 50},
         "services.api.metrics": {"requests": "requests_served"},
     }
@@ -165,7 +168,7 @@ def test_every_expression_parses(keda: dict[str, Any]):
 
 
 def test_a_stack_that_scales_by_cpu_alone_records_nothing():
-    assert scaling.rules(settings("dev")) == []
+    assert scaling.groups(settings("dev")) == []
 
 
 @pytest.mark.parametrize("ahead", ["5m", "15m"])

@@ -11,7 +11,7 @@ from slipway.ops.program.recorder import Program
 from slipway.rules.house_rules import check
 from tests.conftest import API_ONLY, Changed
 
-OPERATOR = {"monitoring": {"source": "operator"}}
+OPERATOR = {"monitoring": {"source": "operator"}, "cluster.monitoringNamespace": "monitoring"}
 PROMETHEUS = "http://prometheus-operated.monitoring.svc:9090"
 QUEUE = {"stream": "orders", "group": "workers", "perPod": 100}
 REDIS = {"redis": {"source": "cluster", "image": f"registry.example.com/redis@sha256:{'0' * 64}"}}

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from slipway.monitoring.selectors import selector
+from slipway.settings.sections.monitoring import PROMETHEUS
 from slipway.settings.settings import Settings
 
 POD_METRIC, FORECAST_METRIC = "http_requests_per_second", "http_requests_per_second_forecast"
@@ -25,8 +27,6 @@ EXPECTED_ERROR = "slipway:http_requests_per_second_expected_error"
 FORECAST = "slipway:http_requests_per_second_forecast"
 """The series that a stack records, with the labels `namespace` and `service`; POD_REQUESTS has `pod` as well."""
 
-# The Service of the Prometheus that a stack runs itself (slipway:monitoring, source: cluster).
-PROMETHEUS = "prometheus"
 # The autoscaler compares every 15 s. A rate needs two scrapes: with one every 15 s, a single lost one is no gap.
 INTERVAL, RATE_WINDOW = "15s", "1m"
 # A pod that answered in this time and does not now still counts. One that never answered is starting, and does not:
@@ -62,12 +62,23 @@ class ForecastModel:
         return self.ahead + self.smoothing // 2
 
 
+def history_query(settings: Settings, service: str) -> str:
+    """Return the requests per second of a service, also for times at which nothing was recorded yet.
+
+    Raises ValueError for a service without metrics.
+    """
+    metrics = settings.services[service].metrics_in_force
+    if metrics is None:
+        raise ValueError(f"{service} has no metrics")
+    return f"sum(rate({metrics.requests}{{{selector(settings, service)}}}[{RATE_WINDOW}]))"
+
+
 def forecast_model(ahead: str) -> ForecastModel:
     """Return the model for a time such as `15m`."""
     return ForecastModel(ahead=int(ahead.removesuffix("m")))
 
 
-def rules(settings: Settings) -> list[dict[str, Any]]:
+def groups(settings: Settings) -> list[dict[str, Any]]:
     """Return the rule groups of a stack with the metrics by which its services scale; [] if there are none."""
     recorded = [rule for name in settings.services for rule in _rules(settings, name)]
     return [{"name": f"{settings.namespace}-scaling", "interval": INTERVAL, "rules": recorded}] if recorded else []
@@ -116,11 +127,6 @@ def _forecast_rules(own: str, model: ForecastModel) -> Iterator[dict[str, str]]:
         "record": FORECAST,
         "expr": f"({expected} and avg_over_time({error}[{level}]) < {model.tolerance:g})\nor {requests} * 0",
     }
-
-
-def selector(settings: Settings, service: str) -> str:
-    """Return the labels by which the series of a service are found."""
-    return f'namespace="{settings.namespace}",service="{service}"'
 
 
 def requests_query(settings: Settings, service: str) -> str:
