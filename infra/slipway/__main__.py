@@ -10,11 +10,19 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, program, project, releases
+from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, monitoring, program, project, releases
 
 VERBS = (
     *(program.stacks, program.check, program.render, changes.diff, changes.preview),
-    *(diagnosis.status, diagnosis.logs, cluster.port_forward, releases.backup, releases.restore),
+    *(
+        diagnosis.status,
+        monitoring.slo,
+        monitoring.dashboards,
+        diagnosis.logs,
+        cluster.port_forward,
+        releases.backup,
+        releases.restore,
+    ),
     *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
     *(program.policies, project.init),

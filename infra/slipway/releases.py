@@ -32,6 +32,9 @@ from slipway.settings.settings import Settings
 KEPT = 10
 """The number of releases to roll back to."""
 BY, COMMIT, AT = "slipway/by", "slipway/commit", "slipway/at"
+OVERRIDE = "slipway/budget-override"
+OVERRIDE_VARIABLE = "SLIPWAY_BUDGET_OVERRIDE"
+"""Environment variable with the reason to deploy although an error budget is burnt (ops/monitoring/gate.py)."""
 # `image` is that of `slipway:image`; a stack with `slipway:images` records all of them by name.
 _SETTINGS, _IMAGE, _IMAGES = "settings.yaml", "image", "images.yaml"
 
@@ -51,13 +54,16 @@ class Release:
     """Commit of the program and the stack files, with `-dirty` if they had uncommitted changes."""
     at: str = ""
     """When it was last deployed, in UTC."""
+    override: str = ""
+    """Why it was deployed although an error budget was burnt; empty if none was."""
     named_images: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those of a stack with several images, by name."""
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, str], annotations: Mapping[str, str]) -> Self:
         """Read a release from the name, data and annotations of its ConfigMap."""
-        who = {field: annotations.get(key, "") for field, key in (("by", BY), ("commit", COMMIT), ("at", AT))}
+        keys = (("by", BY), ("commit", COMMIT), ("at", AT), ("override", OVERRIDE))
+        who = {field: annotations.get(key, "") for field, key in keys}
         named: dict[str, str] = yaml.safe_load(data.get(_IMAGES, "{}"))
         revision, settings = name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS])
         return cls(revision, settings, data.get(_IMAGE, ""), named_images=named, **who)
@@ -114,9 +120,9 @@ def content(settings: Settings) -> dict[str, Any]:
     left_out: dict[str, Any] = dict.fromkeys(
         ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
     )
-    # Nobody evaluates the alerts of a stack that is not monitored.
-    alerts = {"alerts"} if source_of(settings) == "none" else set[str]()
-    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *alerts}}
+    # Nobody evaluates the alerts of a stack that is not monitored, or draws its panels.
+    unused = {"alerts", "panels"} if source_of(settings) == "none" else set[str]()
+    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *unused}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)
@@ -153,7 +159,9 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     by = _git("config", "user.name") or os.environ.get("USER", "")
     # A release that is deployed again updates its old record, whose fields belong to another field manager.
-    return {BY: by, COMMIT: commit, AT: now, "pulumi.com/patchForce": "true"}
+    reason = os.environ.get(OVERRIDE_VARIABLE, "")
+    override = {OVERRIDE: reason} if reason else {}
+    return {BY: by, COMMIT: commit, AT: now, **override, "pulumi.com/patchForce": "true"}
 
 
 def _git(*arguments: str) -> str:

@@ -157,6 +157,11 @@ class StackCluster:
         """Return the body that a pod serves at a path of a port, requested through the API server's proxy."""
         return self._request("GET", f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/{path}").text
 
+    def service_get(self, service: str, port: int, path: str) -> str:
+        """Return the body that a Service answers at a path of a port, requested through the API server's proxy."""
+        path = f"/api/v1/namespaces/{self.namespace}/services/{service}:{port}/proxy/{path}"
+        return self._request("GET", path).text
+
     def _patch(self, path: str, patch_type: str, change: Object | list[Object], **query: str) -> None:
         headers = {"Content-Type": f"application/{patch_type}+json"}
         self._request("PATCH", path, params=query, content=json.dumps(change), headers=headers)

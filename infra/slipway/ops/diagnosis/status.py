@@ -11,6 +11,7 @@ from slipway.ops.cluster.connection import StackCluster, service_of
 from slipway.ops.cluster.snapshot import ClusterSnapshot, age, is_ready
 from slipway.ops.diagnosis.cause import Cause, StackLocation
 from slipway.ops.diagnosis.causes import causes, newest_jobs
+from slipway.ops.monitoring.prometheus import Alert
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
@@ -80,6 +81,8 @@ class Status:
     """Kinds that we may not read, so that their causes are missing."""
     notes: Sequence[str] = ()
     """Remarks that do not count as unhealthy."""
+    alerts: Sequence[Alert] = ()
+    """What is firing. It does not count as unhealthy: burn rates look back for hours after the cause is gone."""
 
     @property
     def lacking(self) -> list[str]:
@@ -238,11 +241,13 @@ def screen(status: Status, snapshot: ClusterSnapshot) -> str:
     services += [_service_row(service, snapshot) for service in status.services]
     stores = [["store", "where", "pods", "volumes"], *map(_store_row, status.stores)]
     runs = [["job", "last run", "when"], *([run.job, run.state, _ago(run.at, snapshot)] for run in status.jobs)]
-    tables = [_columns(table) for table in (services, stores, runs) if len(table) > 1]
+    tables = [columns(table) for table in (services, stores, runs) if len(table) > 1]
     unread = [f"not readable with these rights: {', '.join(status.unread)}\n"] if status.unread else []
     stack = f"stack {status.stack}, namespace {status.namespace}, context {status.context}\n"
     notes = [f"note: {note}\n" for note in status.notes]
-    return "\n".join([f"{headline(status)}\n{stack}", *map(describe, status.causes), *tables, *unread, *notes])
+    alerts = ["".join(f"{_alert(alert, snapshot)}\n" for alert in status.alerts)] if status.alerts else []
+    about = f"{headline(status)}\n{stack}"
+    return "\n".join([about, *alerts, *map(describe, status.causes), *tables, *unread, *notes])
 
 
 def headline(status: Status) -> str:
@@ -262,6 +267,12 @@ def describe(cause: Cause) -> str:
     lines = [f"{cause.label}: {cause.object}", *(f"  {line}" for line in cause.evidence)]
     lines += [f"  so: {line}" for line in cause.consequences]
     return "\n".join([*lines, f"  next: {cause.next}", ""])
+
+
+def _alert(alert: Alert, snapshot: ClusterSnapshot) -> str:
+    """Return `firing for 12m: page ErrorBudgetFastBurn: api spends its error budget too fast.`"""
+    since = f" for {age(snapshot.seconds_since(alert.since))}" if alert.since else ""
+    return f"firing{since}: {alert.severity} {alert.name}: {alert.summary or alert.service}".rstrip(": ")
 
 
 def _service_row(service: ServiceStatus, snapshot: ClusterSnapshot) -> list[str]:
@@ -290,7 +301,8 @@ def _ago(time: str | None, snapshot: ClusterSnapshot) -> str:
     return f"{age(snapshot.seconds_since(time))} ago" if time else "-"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> str:
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as a table for people, of which the first is the head."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines) + "\n"

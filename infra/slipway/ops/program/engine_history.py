@@ -12,6 +12,9 @@ from slipway.ops.program import engine_state
 from slipway.project import CONFIG
 from slipway.settings.settings import CANDIDATE, RELEASE
 
+OVERRIDDEN = "error budget overridden: "
+"""Begins the message of an update that was made although an error budget was burnt; the reason follows."""
+
 
 @dataclass(frozen=True)
 class Update:
@@ -28,6 +31,11 @@ class Update:
     changed: bool
     is_canary: bool = False
     """Whether it only started a canary beside the release in force."""
+
+    @property
+    def override(self) -> str:
+        """The reason to make it although an error budget was burnt; empty if none was."""
+        return self.message.removeprefix(OVERRIDDEN) if self.message.startswith(OVERRIDDEN) else ""
 
 
 def updates(stack: str) -> list[Update]:

@@ -15,7 +15,8 @@ that the engine remembers, failed ones too. Where one cannot be read, the other 
       "image": "repository:tag@sha256:...",              "" for a stack with several
       "images": {"api": "repository:tag@sha256:..."},    all of them by name
       "config": "4e5f6a7b",           the same for two releases that differ in the image alone
-      "message": "rollback to release 0a1b2c3d"
+      "message": "rollback to release 0a1b2c3d",
+      "override": ""                  why it was deployed although an error budget was burnt
     }]}
 """
 
@@ -35,7 +36,7 @@ from rich.table import Table
 
 from slipway.image.reference import parts
 from slipway.ops.program import engine_history, engine_state
-from slipway.ops.program.engine_history import Update, moment
+from slipway.ops.program.engine_history import OVERRIDDEN, Update, moment
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases.rollback import UnknownReleaseError, recorded
@@ -58,10 +59,11 @@ class HistoryRow:
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     config: str = ""
     message: str = ""
+    override: str = ""
 
     def data(self) -> dict[str, Any]:
         """Return the row as `--json` prints it."""
-        facts = ("revision", "result", "by", "commit", "image", "images", "config", "message")
+        facts = ("revision", "result", "by", "commit", "image", "images", "config", "message", "override")
         return {"at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}", "inForce": self.in_force, **{f: getattr(self, f) for f in facts}}
 
 
@@ -140,10 +142,19 @@ def _with_withdrawn(updates: Sequence[Update]) -> Iterator[Update]:
 def _row(update: Update, release: Release | None) -> HistoryRow:
     if release is None:
         return HistoryRow(
-            update.begin, update.result, update.revision, by=update.by, commit=update.commit, message=update.message
+            update.begin,
+            update.result,
+            update.revision,
+            by=update.by,
+            commit=update.commit,
+            message=update.message,
+            override=update.override,
         )
     row = _of_record(release)
-    return replace(row, at=update.begin, result=update.result, by=row.by or update.by, message=update.message)
+    override = row.override or update.override
+    return replace(
+        row, at=update.begin, result=update.result, by=row.by or update.by, message=update.message, override=override
+    )
 
 
 def _of_record(release: Release) -> HistoryRow:
@@ -155,6 +166,8 @@ def _of_record(release: Release) -> HistoryRow:
         image=release.image,
         images=release.images,
         config=release.config_hash,
+        message=f"{OVERRIDDEN}{release.override}" if release.override else "",
+        override=release.override,
     )
 
 

@@ -14,10 +14,13 @@ import httpx2
 import pulumi
 import typer
 
+from slipway import releases
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
 from slipway.ops.diagnosis import doctor, status
+from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
+from slipway.ops.program.engine_history import OVERRIDDEN
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
@@ -37,6 +40,8 @@ class Fallback:
     """None for a stack that has none yet."""
     rolls_back: bool
     """Whether a failed rollout is rolled back at once; otherwise only the command for it is shown."""
+    override: str = ""
+    """Why the update is made although an error budget is burnt; empty if none is."""
 
     @property
     def release(self) -> Release | None:
@@ -75,23 +80,32 @@ class Fallback:
         )
 
 
-def command(stack: str, *, yes: bool, rolls_back: bool) -> int:
-    """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed."""
+def command(stack: str, *, yes: bool, rolls_back: bool, override: str = "") -> int:
+    """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed.
+
+    Raises BudgetBurntError, unless `override` says why the update is made all the same.
+    """
     stack_config(stack)  # an unknown stack is refused before anything is done
     state = _state_before(stack)
-    fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back)
+    # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
+    reason = gate.check(stack, override)
+    fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back, reason)
     plan = canary_plan.plan(stack, fallback.release) if fallback.release else None
     if plan:
         if not yes:
             _confirm(plan)
         if not (_start_canary(plan, fallback) and _watch_canary(plan, fallback)):
             return 1
-    return 0 if _update(fallback, ["--yes"] if yes or plan else []) else 1
+    options = ["--yes"] if yes or plan else []
+    if reason:
+        options += ["--message", f"{OVERRIDDEN}{reason}"]
+    return 0 if _update(fallback, options) else 1
 
 
 def _update(fallback: Fallback, options: Sequence[str]) -> bool:
     """Run `pulumi up`; return whether it succeeded. After a failed rollout, show the cause and use the fallback."""
-    outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options])
+    variables = {releases.OVERRIDE_VARIABLE: fallback.override} if fallback.override else {}
+    outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options], variables=variables)
     if outcome.needs_rollback:
         typer.echo(f"\nThe rollout failed:\n{cause(fallback.stack, outcome)}\n", err=True)
         fallback.use()

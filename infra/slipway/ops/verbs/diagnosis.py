@@ -23,6 +23,7 @@ def status(stack: Stack, as_json: Json = False) -> None:
 
     from slipway.ops.cluster import connection, snapshot
     from slipway.ops.diagnosis import certificates, status
+    from slipway.ops.monitoring import firing
     from slipway.ops.program import config
 
     try:
@@ -30,7 +31,8 @@ def status(stack: Stack, as_json: Json = False) -> None:
         served = certificates.ServedCertificates(settings)
         cluster = connection.connect(stack, settings)
         now = snapshot.take_snapshot(cluster)
-        report = replace(status.read(cluster, now), notes=served.notes(cluster))
+        alerts, unknown = firing.alerts(cluster)
+        report = replace(status.read(cluster, now), notes=[*served.notes(cluster), *unknown], alerts=alerts)
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(status.CANNOT_TELL)

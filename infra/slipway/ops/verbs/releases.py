@@ -14,16 +14,20 @@ def up(
     stack: Stack,
     yes: Yes = False,
     no_return: Annotated[bool, typer.Option("--no-return", help="Leave a failed rollout as it is.")] = False,
+    override_budget: Annotated[
+        str, typer.Option(metavar="REASON", help="Update although an error budget is burnt; `history` shows why.")
+    ] = "",
 ) -> None:
     """Run `pulumi up`; if the rollout fails, show the cause and roll back to the release in force before.
 
     With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or are slow.
+    A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why.
     Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
     an error that was found before anything changed.
     """
     from slipway.ops.releases.up import command
 
-    sys.exit(command(stack, yes=yes, rolls_back=not no_return))
+    sys.exit(command(stack, yes=yes, rolls_back=not no_return, override=override_budget.strip()))
 
 
 def refresh(stack: Stack, yes: Yes = False) -> None:

@@ -14,16 +14,18 @@ SELECTOR, THRESHOLD = "$(selector)", "$(threshold)"
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
-    """Report objectives that cannot be measured, and alerts that would see the series of others."""
+    """Report objectives that cannot be measured, and alerts and panels that would see the series of others."""
     for name, service in settings.services.items():
         at: Key = ("services", name)
         yield from _measurable(at, service)
         yield from _latencies((*at, "slo", "latency"), service)
+        for key, sections in (("alerts", service.alerts), ("panels", service.panels)):
+            for title, section in sections.items():
+                if SELECTOR not in section.expr:
+                    rule = f"has no {SELECTOR}: it would see the series of all services and stacks that Prometheus has"
+                    example = f'"sum(rate(app_panics_total{{{SELECTOR}}}[5m])) > 0"'
+                    yield InvalidSetting((*at, key, title, "expr"), rule, example=example)
         for alert, section in service.alerts.items():
-            if SELECTOR not in section.expr:
-                rule = f"has no {SELECTOR}: it would see the series of all services and stacks that Prometheus has"
-                example = f'"sum(rate(app_panics_total{{{SELECTOR}}}[5m])) > 0"'
-                yield InvalidSetting((*at, "alerts", alert, "expr"), rule, example=example)
             if (THRESHOLD in section.expr) != bool(section.thresholds):
                 rule = f"{THRESHOLD} in expr and thresholds go together; take one out, or add the other"
                 yield InvalidSetting((*at, "alerts", alert, "thresholds"), rule)
@@ -34,7 +36,7 @@ def _measurable(at: Key, service: Service) -> Iterator[InvalidSetting]:
     if service.slo and service.is_worker:
         yield InvalidSetting((*at, "slo"), "goes with kind: web; a worker answers no requests")
     elif service.metrics_in_force is None:
-        for key in ("slo", "alerts"):
+        for key in ("slo", "alerts", "panels"):
             if getattr(service, key):
                 rule = "is judged by the app's metrics, and there are none here; say under metrics where it serves them"
                 yield InvalidSetting((*at, key), rule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import Field
 
@@ -11,6 +11,8 @@ from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.scalars import AppProtocol, GrpcService, MetricLabel, MetricName, Port, PortName, UrlPath
 
 HTTP, ADMIN = "http", "admin"
+# As Grafana names them.
+Unit: TypeAlias = Literal["short", "percentunit", "s", "bytes", "reqps"]
 # Those of the reference app (app/internal/metrics/metrics.go).
 BUCKETS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
@@ -118,6 +120,15 @@ class Metrics(Section):
     """Label of that counter with the status code; 5xx are errors."""
     durations: MetricName = Field(default="http_request_duration_seconds", examples=["http_request_duration_seconds"])
     """Histogram of the response times in seconds, without `_bucket`."""
+    route_label: MetricLabel = Field(default="route", examples=["path"])
+    """Label of both with the route of a request: the dashboard has a line for each."""
+    in_flight: MetricName | None = Field(default="http_requests_in_flight", examples=["http_requests_in_flight"])
+    """Gauge of the requests that are running now; `null`: the app has none."""
+    build_info: MetricName | None = Field(default="app_build_info", examples=["app_build_info"])
+    """Gauge whose label `version` names the running version: the dashboard marks releases by it; `null`: the app has
+    none."""
+    go_runtime: bool = True
+    """Whether the app has the series of the Go runtime, such as `go_goroutines`: the dashboard shows them."""
     buckets: list[Annotated[float, Field(gt=0)]] = Field(default=BUCKETS, min_length=1, examples=[[0.1, 0.25, 0.5, 1]])
     """Upper bounds of the histogram in seconds, in ascending order, without the infinite one. Targets under
     `slo.latency` are among them."""
@@ -127,6 +138,22 @@ class Metrics(Section):
         if any(lower >= upper for lower, upper in pairwise(self.buckets)):
             raise ValueError("buckets: should be in ascending order, each bound once")
         return self
+
+
+class Panel(Section):
+    """A diagram of the app's own metrics on the dashboard."""
+
+    expr: str = Field(
+        min_length=1, max_length=2000, examples=["sum by (result) (rate(app_cache_operations_total{$(selector)}[5m]))"]
+    )
+    """Expression in PromQL. `$(selector)` stands for the labels of this service's series: `namespace` and `service`."""
+    unit: Unit = "short"
+    """Unit of the values: short: a number · percentunit: a share, 1 is 100 % · s: seconds · bytes · reqps: a rate per
+    second."""
+    legend: str = Field(default="", max_length=100, examples=["{{result}}"])
+    """Name of each line, with labels in braces. Default: all labels."""
+    description: str = Field(default="", max_length=200, examples=["What Redis has answered."])
+    """What it shows, in a sentence."""
 
 
 class ProbeSet(NamedTuple):

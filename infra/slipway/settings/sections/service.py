@@ -10,6 +10,7 @@ from slipway.settings.names import URL_PARTS
 from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
 from slipway.settings.sections.autoscaling import Autoscaling
+from slipway.settings.sections.contract import Panel
 from slipway.settings.sections.customization import (
     InitContainer,
     PatchKind,
@@ -24,7 +25,16 @@ from slipway.settings.sections.pods import Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.sections.slo import Alert, Slo
 from slipway.settings.types.image_fields import ServiceImage
-from slipway.settings.types.scalars import AlertName, DnsLabel, HttpUrl, LabelKey, LabelValue, ObjectName, Percent
+from slipway.settings.types.scalars import (
+    AlertName,
+    DnsLabel,
+    HttpUrl,
+    LabelKey,
+    LabelValue,
+    ObjectName,
+    PanelTitle,
+    Percent,
+)
 
 # Labels of pods that change with each version: a selector must not contain them.
 CHANGING_LABELS = frozenset({"app.kubernetes.io/version", "pod-template-hash"})
@@ -76,6 +86,8 @@ class Service(App):
     """What users may rely on. Default: nothing is promised, and no alert speaks of it."""
     alerts: dict[AlertName, Alert] = Field(default={})
     """Alerts on the app's own metrics, by name."""
+    panels: dict[PanelTitle, Panel] = Field(default={})
+    """Diagrams of the app's own metrics on the dashboard, by title."""
     ingress: Ingress | None = None
     """Address from outside. Default: reachable inside the cluster only."""
     service_annotations: dict[LabelKey, str] = Field(

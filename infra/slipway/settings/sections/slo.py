@@ -51,6 +51,8 @@ class Slo(Section):
     p90, p95, p99, p99.9. Each time is one of `metrics.buckets`, since a histogram counts nothing in between."""
     window: Window = "30d"
     """Time over which both are judged, until now."""
+    gate: bool = True
+    """Whether `./slipway up` refuses to update the service while nothing is left of an error budget."""
 
     @property
     def error_budget(self) -> float:

@@ -146,6 +146,7 @@ LatencyQuantile = Annotated[str, TextFormat("one of p50, p90, p95, p99, p99.9", 
 Duration = Annotated[
     str, TextFormat("a duration such as 250ms, 1s or 5m", r"[1-9][0-9]{0,5}(ms|s|m|h)|[0-9]{1,3}\.[0-9]{1,3}s")
 ]
+PanelTitle = Annotated[str, TextFormat("a title such as Cache hits: one line, at most 60", r"[^\s](.{0,58}[^\s])?")]
 FolderPath = Annotated[str, TextFormat("the path of a folder such as /tmp", r"(/[A-Za-z0-9._-]+)+", _check_path)]
 MountPath = Annotated[
     str,
