@@ -44,7 +44,7 @@ FAULTS: list[tuple[str, Fault]] = [
     ("SR007", add("ScaledObject", "jobs", spec={"scaleTargetRef": {"name": "jobs"}})),
     ("SR007", add("ScaledObject", "web", spec={"scaleTargetRef": {"name": "api"}})),
     (
-        "SR009",
+        "SR010",
         add("ScaledObject", "api", spec={"triggers": [{"type": "redis", "authenticationRef": {"name": "gone"}}]}),
     ),
     ("SR021", add("TriggerAuthentication", "api", spec={"secretTargetRef": [{"name": "gone", "key": "password"}]})),

@@ -15,7 +15,7 @@ from slipway.ops.monitoring.backtest import Backtest, Scaler
 from slipway.settings.sections.autoscaling import Forecast
 from slipway.settings.settings import Settings
 
-WINS, ERROR, LOSES = 0, 1, 2
+WINS, LOSES, CANNOT_TELL = 0, 1, 2
 """Exit codes."""
 STEP_SECONDS = 60
 DAY_MINUTES = 24 * 60

@@ -92,7 +92,7 @@ def scaler_target(stack: Stack) -> Violations:
 
 
 @RULES.together(
-    "SR009", title="A trigger's authentication exists", reason="KEDA could not log in, and nothing would scale"
+    "SR010", title="A trigger's authentication exists", reason="KEDA could not log in, and nothing would scale"
 )
 def trigger_authentication(stack: Stack) -> Violations:
     for scaler in stack.of("ScaledObject"):
