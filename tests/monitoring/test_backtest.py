@@ -19,7 +19,7 @@ def replayed(load: list[float], scaler: Scaler = SCALER) -> Backtest:
     return run(load, scaler, MODEL)
 
 
-@pytest.mark.feature("P4", part="fewer minutes beyond the target, at most 10 % more pod-hours")
+@pytest.mark.feature("P4")
 @pytest.mark.parametrize(("seed", "start_seconds"), [(1, 15), (2, 30), (3, 120)])
 def test_load_that_returns_every_week_finds_more_pods_for_little_money(seed: int, start_seconds: int):
     result = replayed(shop(3, seed=seed), Scaler(target=50, min=2, max=60, start_seconds=start_seconds))

@@ -9,14 +9,17 @@ from typing import Any
 
 import promql_parser
 import pytest
+import yaml
 
 from slipway.monitoring import scaling
 from slipway.monitoring.scaling import ADAPTER_CONFIG, ForecastModel
 from slipway.ops.monitoring import backtest
 from slipway.settings.settings import Settings
 from tests.api_server import settings
+from tests.docs.pages import Page
 from tests.monitoring.load import WEEK, shop
 from tests.monitoring.promql import Store
+from tests.paths import REPOSITORY
 
 SCRAPE = 15
 KEDA = {"by": "keda"}
@@ -113,6 +116,11 @@ def test_the_adapter_serves_each_metric_under_the_name_that_the_autoscaler_asks_
         "slipway:http_requests_per_second_forecast": scaling.FORECAST_METRIC,
     }
     assert set(served) <= set(rules(stack(forecast={})))
+
+
+def test_the_page_about_scaling_has_the_rules_of_the_adapter():
+    [block] = [yaml.safe_load(text) for text in Page(REPOSITORY / "docs/scaling.md").blocks("yaml") if "rules:" in text]
+    assert block == ADAPTER_CONFIG
 
 
 def test_only_series_of_pods_and_namespaces_are_served():
