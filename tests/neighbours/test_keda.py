@@ -126,8 +126,9 @@ def by_requests(keda: None, edit: Edit) -> Generator[None]:
 @pytest.mark.feature("F2")
 def test_load_adds_pods_and_its_end_takes_them_away(by_requests: None, api: urllib3.HTTPSConnectionPool):
     eventually(lambda: wanted("api") == MIN, DOWN_SECONDS, "the API has its minimum")
+    load = TimedLoad(api, "/v1/shops", rate=RATE)
     with Timeline() as timeline:
-        with TimedLoad(api, "/v1/shops", rate=RATE) as load:
+        with load:
             eventually(lambda: ready("api") == MAX, 180, "the API has its maximum")
             time.sleep(60)
         ended = time.monotonic()

@@ -16,7 +16,7 @@ from slipway.releases import Release
 from slipway.settings import source_files
 from slipway.settings.engine_yaml import Node
 from slipway.settings.layers import effective
-from slipway.settings.sections.autoscaling import Autoscaling
+from slipway.settings.sections.pods import Autoscaling
 from slipway.settings.sections.service import Canary, Service
 from slipway.settings.source_files import read_defaults
 from slipway.settings.stack_file import validated_settings

@@ -80,8 +80,6 @@ class Settings(Section):
     """A managed PostgreSQL. Default: none."""
     redis: Redis | None = None
     """The cache. Default: none, each pod has its own."""
-    monitoring: Monitoring = Monitoring()
-    """Who scrapes the services and evaluates their alerts. Default: nobody. A release does not record it."""
     services: dict[DnsLabel, Service] = Field(min_length=1, examples=[{"api": {}}])
     """The services, by name."""
     monitoring: Monitoring = Monitoring()

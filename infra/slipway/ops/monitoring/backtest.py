@@ -22,7 +22,7 @@ STABLE_TICKS = 300 // TICK_SECONDS
 # A rate over the last minute, of a scrape that is up to 15 s old.
 SEEN_TICKS = range(2, 6)
 # A forecast is worth it if a tenth of the time short of pods is gone, for at most a tenth more pod-hours.
-FEWER_SHORT, MOST_EXPENSIVE = 0.9, 1.10
+MAX_SHORT, MAX_PRICE = 0.9, 1.10
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,8 @@ class Backtest:
     @property
     def wins(self) -> bool:
         """Return whether the forecast is worth it."""
-        is_better = self.forecast.short_minutes < FEWER_SHORT * self.reaction.short_minutes
-        return is_better and self.price <= MOST_EXPENSIVE
+        is_better = self.forecast.short_minutes < MAX_SHORT * self.reaction.short_minutes
+        return is_better and self.price <= MAX_PRICE
 
 
 def run(load: Sequence[float], scaler: Scaler, model: ForecastModel) -> Backtest:

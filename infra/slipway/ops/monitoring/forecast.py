@@ -12,7 +12,7 @@ from slipway.monitoring.scaling import WEEK_MINUTES
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import backtest
 from slipway.ops.monitoring.backtest import Backtest, Scaler
-from slipway.settings.sections.autoscaling import Forecast
+from slipway.settings.sections.pods import Forecast
 from slipway.settings.settings import Settings
 
 WINS, LOSES, CANNOT_TELL = 0, 1, 2
@@ -22,7 +22,7 @@ DAY_MINUTES = 24 * 60
 # Prometheus answers with 11,000 points of a series at the most.
 POINTS = 7 * DAY_MINUTES
 # A shorter replay would be decided by a single day.
-FEWEST_DAYS = 7
+MIN_DAYS = 7
 
 
 class NoHistoryError(UserError):
@@ -111,10 +111,10 @@ def _report(settings: Settings, name: str, history: History, now: float, days: i
     assert bounds.rps  # noqa: S101 - only services with it are asked about
     load = read(history, scaling.history_query(settings, name), now, WEEK_MINUTES + days * DAY_MINUTES)
     replayed = (len(load) - WEEK_MINUTES) / DAY_MINUTES
-    if replayed < FEWEST_DAYS:
+    if replayed < MIN_DAYS:
         raise NoHistoryError(
             f"{name}: Prometheus has stored {len(load) / DAY_MINUTES:.1f} days of its requests, and a backtest takes "
-            f"{FEWEST_DAYS + 7}: a week to learn from, and {FEWEST_DAYS} days to replay. Wait, or have Prometheus keep "
+            f"{MIN_DAYS + 7}: a week to learn from, and {MIN_DAYS} days to replay. Wait, or have Prometheus keep "
             "more"
         )
     ahead = (bounds.forecast or Forecast()).ahead

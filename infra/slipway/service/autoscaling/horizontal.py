@@ -12,7 +12,7 @@ from slipway.monitoring.scaling import FORECAST_METRIC, POD_METRIC
 from slipway.rollout import handover
 from slipway.scope import Scope
 from slipway.service.autoscaling.behavior import DOWN, UP, Pace
-from slipway.settings.sections.autoscaling import Autoscaling
+from slipway.settings.sections.pods import Autoscaling
 
 MetricSpec = autoscaling.v2.MetricSpecArgs
 MetricTarget = autoscaling.v2.MetricTargetArgs

@@ -19,7 +19,7 @@ from slipway.scope import Scope
 from slipway.service.autoscaling.behavior import DOWN, UP, Pace
 from slipway.service.inputs import Config
 from slipway.settings.names import password_of
-from slipway.settings.sections.autoscaling import Autoscaling, Backlog
+from slipway.settings.sections.pods import Autoscaling, Backlog
 from slipway.settings.sections.stores import Redis
 
 API_VERSION = "keda.sh/v1alpha1"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.settings.errors import InvalidSetting
-from slipway.settings.sections.autoscaling import Autoscaling
+from slipway.settings.sections.pods import Autoscaling
 from slipway.settings.settings import Settings
 
 

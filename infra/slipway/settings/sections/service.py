@@ -9,7 +9,6 @@ from pydantic import Field
 from slipway.settings.names import URL_PARTS
 from slipway.settings.sections.addresses import Ingress, check_service_annotations
 from slipway.settings.sections.app import App
-from slipway.settings.sections.autoscaling import Autoscaling
 from slipway.settings.sections.contract import Panel
 from slipway.settings.sections.customization import (
     InitContainer,
@@ -21,7 +20,7 @@ from slipway.settings.sections.customization import (
     pod_resources,
 )
 from slipway.settings.sections.network import Egress
-from slipway.settings.sections.pods import Job, Resources, Schedule
+from slipway.settings.sections.pods import Autoscaling, Job, Resources, Schedule
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.sections.slo import Alert, Slo
 from slipway.settings.types.image_fields import ServiceImage
