@@ -1,8 +1,8 @@
-"""Build images of MySQL and Redis for the local cluster from Debian packages, without pulling from a registry.
+"""Build images of servers for the local cluster from Debian packages (recipes.py), without pulling from a registry.
 
-MariaDB replaces MySQL, which Debian does not have. An image contains the programs listed here, the libraries they load
-and the data they read. It is cached under the versions of its packages, and pushed to the registry of the stack. The
-files in .slipway/images contain the resulting references (`slipway:imageFiles` in the stack file).
+An image contains the programs of its recipe, the libraries they load and the data they read. It is cached under the
+versions of its packages, and pushed to the registry of the stack. The files in .slipway/images contain the resulting
+references (`slipway:imageFiles` in the stack file).
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import re
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -27,9 +26,11 @@ from local.bootstrap.downloads import architecture, cached_folder
 from local.errors import SetupError
 from local.node.images import add_bytes
 from local.node.names import LOCAL_REPOSITORIES
+from local.node.recipes import RECIPES, Recipe
 from local.paths import ClonePaths, write
 from local.progress import Task
 from slipway.image.oci import CONFIG, MANIFEST, Blob, OciImage
+from slipway.settings.names import MONITORING, SERVERS
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 # The user of every pod of the stack.
@@ -40,62 +41,24 @@ LISTS = Path("/var/lib/apt/lists")
 RULES = "1"
 # Folders in Debian 12 and older, links to /usr in newer versions.
 UNMERGED = ("bin", "sbin", "lib", "lib64")
-# Packages for maintainer scripts, which are not run here, and for Perl scripts, which images do not contain.
+# Packages for maintainer scripts, which are not run here, and for Perl scripts and pages, which images do not contain.
 EXCLUDED_PACKAGES = re.compile(
     r"(adduser|debconf|debianutils|dpkg|init-system-helpers|lib(audit|db|gdbm|pam|perl|semanage|sepol)|lib.+-perl_"
-    r"|lsb-base|passwd|perl|sysvinit-utils|tar_|usrmerge)"
+    r"|lsb-base|passwd|perl|sysvinit-utils|tar_|usrmerge|fonts-|javascript-common|libjs-|openssl_|tzdata_)"
 )
 LIBRARIES = re.compile(
     r"usr/lib/[^/]+-linux-gnu/(?!gconv/|perl).+|usr/lib(64)?/ld-linux[^/]*|usr/share/doc/[^/]+/copyright"
 )
-SHELL = {"sh": "dash"}
-COMMANDS = (
-    "dash", "basename", "cat", "chmod", "chown", "cut", "date", "dirname", "gzip", "head", "ls", "mkdir", "mktemp",
-    "mv", "rm", "sed", "sha256sum", "sort", "tail", "touch", "tr", "uname", "uniq",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One image: its packages, and which of their files it contains."""
-
-    name: str
-    title: str
-    packages: tuple[str, ...]
-    programs: tuple[str, ...]
-    links: Mapping[str, str]
-    """Names of symlinks in /usr/bin, with their targets."""
-    data: str
-    """A regular expression for the data files that the programs read."""
-
-
-RECIPES = {
-    "mysql": Recipe(
-        name="mariadb", title="MariaDB from Debian packages, in place of MySQL",
-        packages=("mariadb-server-core", "mariadb-client", "dash", "coreutils", "sed", "gzip"),
-        programs=("mariadbd", "mariadb-install-db", "my_print_defaults", "resolveip", "mariadb", "mariadb-admin",
-                  "mariadb-dump", *COMMANDS),
-        links={"mysqld": "../sbin/mariadbd", "mysql": "mariadb", "mysqladmin": "mariadb-admin",
-               "mysqldump": "mariadb-dump", **SHELL},
-        data=r"usr/(share/mysql|lib/mysql)/.+",
-    ),
-    "redis": Recipe(
-        name="redis", title="Redis from Debian packages",
-        packages=("redis-server", "redis-tools", "dash", "coreutils"),
-        programs=("redis-server", "redis-check-rdb", "redis-cli", "dash", "cat", "cut", "sha256sum"), links=SHELL,
-        data=r"(?!)",
-    ),
-}  # fmt: skip
 
 
 def provide(task: Task, paths: ClonePaths, repositories: str = LOCAL_REPOSITORIES) -> str | None:
     """Build missing images, push them to repositories below a path, and write their references for the program."""
-    messages = [_provide_image(task, paths, store, repositories) for store in stores_to_build(paths.stack_file)]
+    messages = [_provide_image(task, paths, server, repositories) for server in servers_to_build(paths.stack_file)]
     return "; ".join(message for message in messages if message) or None
 
 
-def _provide_image(task: Task, paths: ClonePaths, store: str, repositories: str) -> str | None:
-    recipe = RECIPES[store]
+def _provide_image(task: Task, paths: ClonePaths, server: str, repositories: str) -> str | None:
+    recipe = RECIPES[server]
     repository = f"{repositories}/{recipe.name}"
     tag = tag_of(recipe, resolve(task, recipe, paths))
     folder = paths.cache / f"image-{recipe.name}-{tag}"
@@ -105,20 +68,33 @@ def _provide_image(task: Task, paths: ClonePaths, store: str, repositories: str)
     cached_folder(folder, partial(build, task, recipe))
     pushed = push(folder, repository, tag)
     digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
-    changed = write(paths.images / store, f"{repository}:{tag}@sha256:{digest}")
+    changed = write(paths.images / server, f"{repository}:{tag}@sha256:{digest}")
     done = "built" if is_new else "pushed" if pushed else "recorded" if changed else ""
     return f"{done} {recipe.name} {tag} ({recipe.title})" if done else None
 
 
-def stores_to_build(stack_file: Path) -> list[str]:
-    """Return the stores that a stack file runs in the cluster without naming their image."""
+def servers_to_build(stack_file: Path) -> list[str]:
+    """Return the servers that a stack file runs in the cluster without naming their image."""
     config: dict[str, Any] = (yaml.safe_load(stack_file.read_text()) or {}).get("config") or {}
-    sections = {store: config.get(f"slipway:{store}") for store in RECIPES if "slipway:imageFiles" in config}
-    return [
-        store
-        for store, section in sections.items()
-        if isinstance(section, dict) and section.get("source", "cluster") == "cluster" and not section.get("image")
-    ]
+    if "slipway:imageFiles" not in config:
+        return []
+    sections = {store: config.get(f"slipway:{store}") for store in SERVERS}
+    stores = [name for name, section in sections.items() if _runs_here(section, "cluster") and not section.get("image")]
+    return stores + _monitoring_to_build(config.get("slipway:monitoring"))
+
+
+def _monitoring_to_build(section: Any) -> list[str]:
+    """Return the servers of `slipway:monitoring` whose image it does not name."""
+    if not _runs_here(section, "none"):
+        return []
+    prometheus, alertmanager = MONITORING
+    keys = {prometheus: "image", **({alertmanager: "alertmanagerImage"} if section.get("receivers") else {})}
+    return [name for name, key in keys.items() if not section.get(key)]
+
+
+def _runs_here(section: Any, default: str) -> bool:
+    """Return whether the stack itself runs the servers of a section."""
+    return isinstance(section, dict) and section.get("source", default) == "cluster"
 
 
 # --- packages
@@ -129,7 +105,8 @@ def resolve(task: Task, recipe: Recipe, paths: ClonePaths) -> list[str]:
     if not which("apt-get") or not which("dpkg-deb"):
         raise SetupError(
             f"the image of {recipe.title} is built with apt-get and dpkg-deb, which are missing",
-            "name an image under slipway:mysql and slipway:redis in stacks/Pulumi.local.yaml, or remove both",
+            "name images under slipway:mysql, slipway:redis and slipway:monitoring in stacks/Pulumi.local.yaml, or "
+            "remove these sections",
         )
     folder = paths.cache / "apt"
     command = apt(folder, "--print-uris", "install", *recipe.packages)
@@ -161,7 +138,7 @@ def package_files(uris: str) -> list[str]:
 
 def tag_of(recipe: Recipe, packages: list[str]) -> str:
     """Return the server's version and a hash of everything else, as `10.11.19-1f2e3d4c5b6a`."""
-    server = next(name for name in packages if re.match("mariadb-server-core|redis-server", name))
+    server = next(name for name in packages if name.startswith(recipe.packages[0]))
     version = re.sub(r"^\d+%3a", "", server.split("_")[1])
     content = hashlib.sha256("\n".join([RULES, repr(recipe), *packages]).encode()).hexdigest()
     return f"{re.split('[-+~]', version)[0]}-{content[:12]}"
@@ -222,7 +199,7 @@ def _blob(file: Path, media_type: str) -> dict[str, Any]:
 
 def pack(tar: Path, recipe: Recipe, packages: list[Path]) -> None:
     """Write the root file system: the files of the recipe, all owned by root and with one date."""
-    links = {f"usr/bin/{name}": target for name, target in recipe.links.items()}
+    links = {name if "/" in name else f"usr/bin/{name}": target for name, target in recipe.links.items()}
     links |= {name: f"usr/{name}" for name in UNMERGED}
     added = set(links)
     with tarfile.open(tar, "w", format=tarfile.GNU_FORMAT) as image:

@@ -23,6 +23,7 @@ from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kubeconfig import KubeconfigError
 from slipway.image import registry
 from slipway.ops.program import config
+from slipway.settings.names import MONITORING
 from slipway.settings.sections.images import Image
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.settings import Settings
@@ -94,10 +95,12 @@ def missing(settings: Settings, list_: Lister) -> Iterator[SetupError]:
         if not route.gateway:
             key = f"slipway:services.{name}.ingress.className"
             yield from missing_class(key, route.class_name, "IngressClass", classes or [], DEFAULT_CLASS)
-    storage = list_(STORAGE_CLASSES) if settings.servers else None
-    for name, store in settings.servers.items() if storage is not None else ():
-        key = f"slipway:{name}.storageClass"
-        yield from missing_class(key, store.storage_class, "StorageClass", storage or [], DEFAULT_STORAGE)
+    classes_of_volumes = {name: store.storage_class for name, store in settings.servers.items()}
+    classes_of_volumes |= {"monitoring": settings.monitoring.storage_class} if settings.monitoring.servers else {}
+    storage = list_(STORAGE_CLASSES) if classes_of_volumes else None
+    for section, name in classes_of_volumes.items() if storage is not None else ():
+        key = f"slipway:{section}.storageClass"
+        yield from missing_class(key, name, "StorageClass", storage or [], DEFAULT_STORAGE)
     yield from other_architecture(settings, list_("/api/v1/nodes"))
 
 
@@ -136,7 +139,7 @@ def other_architecture(settings: Settings, nodes: Listed) -> Iterator[SetupError
         if architecture() not in have:
             own = f"{architecture()}, the processor of this machine"
             cause = f"the image of {name} would be built for {own}; {nodes_are}"
-            yield SetupError(cause, f"set slipway:{name}.image in {STACK_FILE} to a pinned image")
+            yield SetupError(cause, f"set {image_key(name)} in {STACK_FILE} to a pinned image")
 
 
 def built(settings: Settings) -> dict[str, Image]:
@@ -159,8 +162,15 @@ def ingress_addresses(context: str, namespace: str) -> list[str]:
 
 
 def from_packages(settings: Settings) -> list[str]:
-    """Return the stores whose images `make up` builds from Debian packages: those that name none."""
-    return [name for name, store in settings.servers.items() if settings.image_files and not store.image]
+    """Return the servers whose images `make up` builds from Debian packages: those that name none."""
+    images = {**{name: store.image for name, store in settings.servers.items()}, **settings.monitoring.images}
+    return [name for name, image in images.items() if settings.image_files and not image]
+
+
+def image_key(server: str) -> str:
+    """Return the key of the stack file that names the image of a server."""
+    monitoring = dict(zip(MONITORING, ("monitoring.image", "monitoring.alertmanagerImage"), strict=True))
+    return f"slipway:{monitoring.get(server, f'{server}.image')}"
 
 
 def unreachable_registry(settings: Settings) -> Iterator[SetupError]:
@@ -171,7 +181,7 @@ def unreachable_registry(settings: Settings) -> Iterator[SetupError]:
             yield SetupError(f"{STACK_FILE}: {key}.repository: {image.repository}: {reason}", fix)
     if not settings.images and (stores := from_packages(settings)):
         cause = f"{STACK_FILE}: there is no repository to push the images of {' and '.join(stores)} to"
-        yield SetupError(cause, f"set {' and '.join(f'slipway:{name}.image' for name in stores)} to a pinned image")
+        yield SetupError(cause, f"set {' and '.join(map(image_key, stores))} to a pinned image")
 
 
 def missing_builder(settings: Settings) -> Iterator[SetupError]:

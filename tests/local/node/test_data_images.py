@@ -26,7 +26,7 @@ from local.node.data_images import (
     package_files,
     provide,
     push,
-    stores_to_build,
+    servers_to_build,
     tag_of,
 )
 from local.paths import ClonePaths
@@ -145,7 +145,7 @@ STACKS = [
 @pytest.mark.parametrize(("text", "stores"), STACKS)
 def test_images_are_built_for_stores_that_name_none(tmp_path: Path, text: str, stores: list[str]) -> None:
     (tmp_path / "stack.yaml").write_text(text)
-    assert stores_to_build(tmp_path / "stack.yaml") == stores
+    assert servers_to_build(tmp_path / "stack.yaml") == stores
 
 
 def test_apt_resolves_packages_again_only_after_its_lists_changed(
