@@ -22,11 +22,10 @@ from pulumi_kubernetes import core, meta
 
 from slipway import engine
 from slipway.environment import Environment
-from slipway.monitoring.groups import source_of
 from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
 from slipway.project import ROOT
 from slipway.rollout import completion
-from slipway.settings.names import SHORT_FORM, UNRECORDED
+from slipway.settings.names import SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.settings import Settings
 
 KEPT = 10
@@ -120,9 +119,7 @@ def content(settings: Settings) -> dict[str, Any]:
     left_out: dict[str, Any] = dict.fromkeys(
         ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
     )
-    # Nobody evaluates the alerts of a stack that is not monitored, or draws its panels.
-    unused = {"alerts", "panels"} if source_of(settings) == "none" else set[str]()
-    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *unused}}
+    left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *UNRECORDED_OF_SERVICES}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
         given[name]["image"] = settings.server_image(name)

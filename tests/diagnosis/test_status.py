@@ -18,6 +18,8 @@ from slipway.ops.cluster import connection as clusters
 from slipway.ops.cluster.connection import ClusterError, StackCluster
 from slipway.ops.cluster.snapshot import take_snapshot
 from slipway.ops.diagnosis import certificates, status
+from slipway.ops.monitoring import firing
+from slipway.ops.monitoring.prometheus import Alert
 from tests import namespace as ns
 from tests.api_server import URL, ApiServer, cluster
 from tests.namespace import condition
@@ -127,6 +129,28 @@ def test_a_stack_that_is_not_well_says_so_first_and_why():
     assert "  so: Deployment/api: ProgressDeadlineExceeded: timed out progressing" in rest
     assert "v2 (serving: v1) sha256:111111111111" in screen
     assert " failed " in screen
+
+
+@pytest.mark.feature("H3", part="`status` shows what is firing")
+def test_firing_alerts_are_shown_before_all_else_and_do_not_make_a_stack_unhealthy():
+    stack = cluster(well())
+    snapshot = replace(take_snapshot(stack), now=ns.NOW)
+    since = ns.ago(720)
+    alert = Alert("ErrorBudgetFastBurn", "firing", "page", "api", "api spends its error budget too fast.", since)
+    result = replace(status.read(stack, snapshot), alerts=[alert])
+    lines = status.screen(result, snapshot).splitlines()
+    assert lines[0] == "healthy"
+    assert lines[3] == "firing for 12m: page ErrorBudgetFastBurn: api spends its error budget too fast."
+    assert json.loads(status.as_json(result))["alerts"][0]["name"] == "ErrorBudgetFastBurn"
+
+
+def test_the_verb_asks_the_prometheus_of_a_monitored_stack(run: Any, monkeypatch: pytest.MonkeyPatch):
+    alert = Alert("InstanceDown", "firing", "page", "api", "A pod of api does not answer.", "2026-11-21T11:58:00Z")
+    monkeypatch.setattr(firing, "alerts", lambda _: ([alert], ["firing alerts are not known: refused"]))
+    code, out, _ = run(well(), "status")
+    assert code == 0
+    assert "page InstanceDown: A pod of api does not answer." in out
+    assert "note: firing alerts are not known: refused\n" in out
 
 
 def test_the_exit_code_is_the_health(run: Any):

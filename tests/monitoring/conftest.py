@@ -26,5 +26,14 @@ def settings_of(stack: str, changes: dict[str, Any]) -> Settings:
 
 def alerts_of_the_reference_app() -> dict[str, Any]:
     """Return the change by which the API has the alerts that stacks/defaults.yaml gives it."""
+    return _shipped("alerts")
+
+
+def panels_of_the_reference_app() -> dict[str, Any]:
+    """Return the change by which the API has the panels that stacks/defaults.yaml gives it."""
+    return _shipped("panels")
+
+
+def _shipped(key: str) -> dict[str, Any]:
     shipped = yaml.safe_load((REPOSITORY / "stacks" / "defaults.yaml").read_text())["config"]
-    return {"services.api.alerts": shipped["slipway:services"]["api"]["alerts"]}
+    return {f"services.api.{key}": shipped["slipway:services"]["api"][key]}

@@ -33,7 +33,7 @@ PAGE = REPOSITORY / "app" / "metrics.txt"
 
 
 def of_app(service: str, page: Path = PAGE) -> dict[str, set[str]]:
-    """Return the series that a fresh pod of the reference app serves, with their labels. A test of the app wrote them."""
+    """Return the series of a fresh pod of the reference app, with their labels; a test of the app wrote them."""
     api, web = page.read_text().split("\n\n")[:2]
     lines = (api if service == "api" else web).splitlines()
     return {line.split()[0].rstrip(":"): set(line.partition(":")[0].split()[1:]) for line in lines}

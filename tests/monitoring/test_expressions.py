@@ -42,7 +42,7 @@ def unknown(rule: dict[str, Any], source: Source, recorded: set[str], stack: str
     known = dict(metric_names.OF_PROMETHEUS)
     known |= metric_names.of_app(service) if service in ("api", "web") else {}
     known |= metric_names.OF_CLUSTER if source == "operator" else {}
-    known |= dict.fromkeys(recorded, {"slo", "window"})
+    known |= {name: {"slo", "window"} for name in recorded}
     for selector in selectors(rule["expr"]):
         name = str(selector.name)
         labels = {matcher.name for matcher in selector.matchers.matchers}

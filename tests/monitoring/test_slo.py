@@ -100,10 +100,23 @@ def test_burn_rates_follow_from_the_window(window: Any, rates: list[float]):
 
 
 @pytest.mark.feature("H5")
-def test_one_changed_target_moves_its_rules_and_no_others():
-    before, after = rules(WITH_SLO), rules({"services.api.slo": {**SLO, "availability": 99.9}})
-    changed = {key for key in before if before[key] != after[key]}
+def test_one_changed_target_moves_its_rules_its_alerts_and_the_canary():
+    before, after = {**WITH_SLO}, {"services.api.slo": {**SLO, "availability": 99.99}}
+    rules_before, rules_after = rules(before), rules(after)
+    changed = {key for key in rules_before if rules_before[key] != rules_after[key]}
     assert {key.partition(" ")[0] for key in changed} == {"availability"}
-    assert f"availability {burn_rate.FAST}" in changed
-    assert "14.4 * 0.001)" in after[f"availability {burn_rate.FAST}"]["expr"]
-    assert after["availability slo:error_budget:ratio"]["expr"] == "vector(1-0.999)"
+    assert {f"availability {burn_rate.FAST}", f"availability {burn_rate.SLOW}"} <= changed
+    assert "14.4 * 0.0001)" in rules_after[f"availability {burn_rate.FAST}"]["expr"]
+    assert rules_after[f"availability {burn_rate.ERROR_BUDGET}"]["expr"] == "vector(1-0.9999)"
+    canaries = [settings_of("dev", changes).services["api"].canary_in_force for changes in (before, after)]
+    assert [canary.error_percent for canary in canaries] == [0.72, 0.144]
+
+
+def test_one_changed_latency_moves_its_rules_the_alert_on_its_p99_and_the_canary():
+    before, after = {**WITH_SLO}, {"services.api.slo": {**SLO, "latency": {"p99": "500ms", "p50": "1s"}}}
+    rules_before, rules_after = rules(before), rules(after)
+    changed = {key for key in rules_before if rules_before[key] != rules_after[key]}
+    assert {key.partition(" ")[0] for key in changed} == {"latency-p99"}
+    assert 'le="0.5"' in rules_after["latency-p99 slo:sli_error:ratio_rate5m"]["expr"]
+    canaries = [settings_of("dev", changes).services["api"].canary_in_force for changes in (before, after)]
+    assert [canary.p99_milliseconds for canary in canaries] == [250, 500]

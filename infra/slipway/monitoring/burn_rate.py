@@ -63,7 +63,7 @@ def _budget(objective: Objective) -> Iterator[Rule]:
     yield record(ERROR_BUDGET, f"vector(1-{objective.target:.12g})", labels)
     yield record(PERIOD_DAYS, f"vector({WINDOW_DAYS[objective.window]})", labels)
     for name, window in ((CURRENT_BURN_RATE, objective.windows[0].short), (PERIOD_BURN_RATE, objective.window)):
-        expr = f"{error_ratio_metric(window)}{own}\n/ on(namespace, service, slo) group_left\n{ERROR_BUDGET}{own}"
+        expr = f"{error_ratio_metric(window)}{own}\n/ on(namespace, slo, service) group_left\n{ERROR_BUDGET}{own}"
         yield record(name, expr, labels)
     yield record(BUDGET_REMAINING, f"1 - {PERIOD_BURN_RATE}{own}", labels)
 

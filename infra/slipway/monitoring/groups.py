@@ -13,12 +13,7 @@ Source = Literal["operator", "cluster", "none"]
 
 def groups(settings: Settings) -> list[dict[str, Any]]:
     """Return the rule groups of a stack: recording rules and alerts. Empty if nothing is monitored."""
-    return groups_of(settings, source_of(settings))
-
-
-def source_of(settings: Settings) -> Source:
-    """Return who scrapes the services and evaluates the rules."""
-    return getattr(getattr(settings, "monitoring", None), "source", "none")
+    return groups_of(settings, settings.monitoring.source)
 
 
 def groups_of(settings: Settings, source: Source) -> list[dict[str, Any]]:

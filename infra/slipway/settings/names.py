@@ -19,6 +19,8 @@ CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply.
 UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "monitoring")
+# The same of each service: what users may rely on, and who is told, does not change with the version that runs.
+UNRECORDED_OF_SERVICES = ("slo", "alerts", "panels")
 
 # The name of the image of `slipway:image`, which is also that of its resources.
 SHORT_FORM = "api"

@@ -51,8 +51,9 @@ def test_a_picture_is_a_png_that_fits_a_page_and_is_the_same_each_time(tmp_path:
 
 def test_lines_limits_and_releases_are_in_the_picture_in_colors_of_their_own(tmp_path: Path):
     def has(color: str, png: bytes) -> bool:
-        wanted = tuple(int(color[index : index + 2], 16) for index in (1, 3, 5))
-        found = {pixel for _, pixel in pixels(png, tmp_path).convert("RGB").getcolors(10**6) or ()}
+        wanted = [int(color[index : index + 2], 16) for index in (1, 3, 5)]
+        image = pixels(png, tmp_path).convert("RGB").tobytes()
+        found = {image[index : index + 3] for index in range(0, len(image), 3)}
         # Thin lines are drawn with lighter pixels beside them.
         return any(all(abs(a - b) < 40 for a, b in zip(pixel, wanted, strict=True)) for pixel in found)
 

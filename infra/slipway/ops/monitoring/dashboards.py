@@ -70,7 +70,8 @@ def _pictures(settings: Settings, prometheus: Prometheus, start: float, end: flo
     for row in panels.rows(settings):
         for panel in row.panels:
             lines = [line for query in panel.queries for line in _lines(prometheus, query, span)]
-            png = draw(replace(panel, title=f"{row.service}: {panel.title}"), lines, releases, span)
+            own = [(start, version) for start, service, version in releases if service == row.service]
+            png = draw(replace(panel, title=f"{row.service}: {panel.title}"), lines, own, span)
             yield Picture(row.title, panel, _file(row.title, panel), png, not any(line.values for line in lines))
 
 
@@ -89,10 +90,15 @@ def legend(query: Query, series: Series) -> str:
     return re.sub(r"\{\{ *(\w+) *\}\}", lambda match: labels.get(match[1], ""), query.legend).strip() or "all"
 
 
-def _starts(prometheus: Prometheus, query: Query, span: TimeSpan) -> list[tuple[float, str]]:
-    """Return when each new version was first seen. What was there at the start of the span is not new."""
-    found = prometheus.query_range(query.expr, span.start, span.end, MIN_STEP)
-    starts = [(series.points[0][0], legend(query, series)) for series in found if series.points]
+def _starts(prometheus: Prometheus, query: Query, span: TimeSpan) -> list[tuple[float, str, str]]:
+    """Return when each new version was first seen, with its service. What was there at the start is not new."""
+    # A version is new for a minute. Prometheus returns 11,000 values at most.
+    step = max(min(span.step, 60), (span.end - span.start) / 10_000)
+    starts = [
+        (series.points[0][0], series.labels.get("service", ""), series.labels.get("version", ""))
+        for series in prometheus.query_range(query.expr, span.start, span.end, step)
+        if series.points
+    ]
     return sorted(start for start in starts if start[0] > span.start)
 
 

@@ -33,6 +33,7 @@ _AXIS = {
     "bytes": "bytes",
     "reqps": "per second",
 }
+_LEGEND_COLUMNS, _MAX_NAME = 2, 34
 # A limit further above the values than this would press them to the floor; the legend has it all the same.
 _MAX_HEADROOM = 4
 
@@ -63,16 +64,27 @@ class TimeSpan:
 
 def draw(panel: Panel, lines: Sequence[Line], releases: Sequence[tuple[float, str]], span: TimeSpan) -> bytes:
     """Return a panel as PNG; without a value it says "no data". `releases` are times and names of new versions."""
-    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH, layout="constrained")
+    figure = Figure(figsize=INCHES, dpi=DOTS_PER_INCH)
     axes = figure.add_subplot()
     _frame(axes, panel, span)
     shown = highest(lines)
+    legend_rows = math.ceil((len(shown) + len(panel.limits)) / _LEGEND_COLUMNS) if shown else 0
+    # The same width for all: an automatic layout would narrow the diagram by the longest name.
+    figure.subplots_adjust(left=0.125, right=0.985, top=0.925, bottom=(0.45 + 0.165 * legend_rows) / INCHES[1])
     if shown:
         for line, color in zip(shown, _COLORS, strict=False):
             _line(axes, line, color, span, text_of(panel.unit))
         _scale(axes, panel, shown)
         _releases(axes, releases)
-        axes.legend(loc="upper left", bbox_to_anchor=(0, -0.13), ncols=2, fontsize=8, frameon=False, borderaxespad=0.3)
+        figure.legend(
+            *axes.get_legend_handles_labels(),
+            loc="lower left",
+            bbox_to_anchor=(0.02, 0),
+            ncols=_LEGEND_COLUMNS,
+            fontsize=8,
+            frameon=False,
+            borderaxespad=0.2,
+        )
     else:
         axes.text(0.5, 0.5, "no data", transform=axes.transAxes, ha="center", va="center", fontsize=20, color="#a0a0a0")
         axes.set_yticks([])
@@ -93,10 +105,10 @@ def _frame(axes: Axes, panel: Panel, span: TimeSpan) -> None:
     axes.set_title(panel.title, loc="left", fontsize=11, fontweight="bold")
     axes.set_ylabel(_AXIS[panel.unit], fontsize=9, color=_TEXT)
     axes.set_xlim(_time(span.start), _time(span.end))  # pyright: ignore[reportArgumentType] - takes times, too
-    locator = AutoDateLocator(tz=UTC, maxticks=8)
+    locator = AutoDateLocator(tz=UTC, minticks=4, maxticks=12)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
-    axes.text(1, -0.1, "UTC", transform=axes.transAxes, ha="right", va="top", fontsize=8, color=_TEXT)
+    axes.set_title("UTC", loc="right", fontsize=8, color=_TEXT)
     axes.xaxis.get_offset_text().set_visible(False)
     text = text_of(panel.unit)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
@@ -110,7 +122,8 @@ def _frame(axes: Axes, panel: Panel, span: TimeSpan) -> None:
 def _line(axes: Axes, line: Line, color: str, span: TimeSpan, text: Callable[[float], str]) -> None:
     points = with_gaps(line.points, span.step)
     times, values = [_time(time) for time, _ in points], [value for _, value in points]
-    label = f"{line.name or 'value'} (last {text(line.values[-1])}, highest {text(max(line.values))})"
+    name = line.name if len(line.name) <= _MAX_NAME else f"{line.name[: _MAX_NAME - 1]}…"
+    label = f"{name or 'value'}: {text(line.values[-1])} (max {text(max(line.values))})"
     is_short = len(line.values) < 3
     axes.plot(
         times,  # pyright: ignore[reportArgumentType] - takes times, too
@@ -140,10 +153,10 @@ def _scale(axes: Axes, panel: Panel, lines: Sequence[Line]) -> None:
         is_near = limit <= max(top, 0) * _MAX_HEADROOM or top <= 0
         label = f"{name}: {text(limit)}{'' if is_near else ' (far above)'}"
         if is_near:
-            axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=1, label=label)
+            axes.axhline(limit, color=_LIMIT, linestyle="--", linewidth=1.4, label=label)
             top, bottom = max(top, limit), min(bottom, limit)
         else:
-            axes.plot([], [], color=_LIMIT, linestyle="--", linewidth=1, label=label)
+            axes.plot([], [], color=_LIMIT, linestyle="--", linewidth=1.4, label=label)
     floor = min(bottom, 0)
     axes.set_ylim(floor * 1.05, top + 0.08 * (top - floor) if top > floor else floor + 1)
     if panel.unit == "bytes" and top > floor:
@@ -191,7 +204,7 @@ def _rounded(value: float) -> float:
 
 
 def _percent(value: float) -> str:
-    return f"{100 * value:.3g} %"
+    return f"{100 * value:.0f} %" if abs(value) >= 1 else f"{100 * value:.3g} %"
 
 
 def _bytes(value: float) -> str:

@@ -194,4 +194,4 @@ def _spent(found: Sequence[ObjectiveState]) -> Iterator[str]:
 
 def percent(share: float) -> str:
     """Return a share as people read it: `99.95 %`, `-37 %`."""
-    return f"{100 * share:.4g} %"
+    return f"{100 * share:.0f} %" if abs(share) > 1 else f"{100 * share:.4g} %"

@@ -33,8 +33,9 @@ from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
-from slipway.settings.names import UNRECORDED
+from slipway.settings.names import UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.secret_checks import required_secrets
+from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings
 from slipway.settings.source_files import STACKS, read_files
@@ -157,7 +158,7 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     today = effective(own.settings, shared.settings).plain()
     sources = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
     tree = {**release.settings, **sources, **_images(release), RELEASE: _name(release)}
-    tree |= {"waivers": _waivers(today)}
+    tree |= {"waivers": _waivers(today), "services": _services(release, today)}
     tree |= {CANDIDATE: candidate} if candidate else {}
     config: dict[str, Any] = own.config.plain()
     trees = [Node.of(tree), candidate_in(tree) or Node({})]
@@ -165,6 +166,27 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     kept = {key: value for key, value in config.items() if key in secrets or not key.startswith(PREFIX)}
     encryption = {key: value for key, value in root.plain().items() if key != "config"}
     return {**encryption, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}
+
+
+def _services(release: Release, today: dict[str, Any]) -> dict[str, Any]:
+    """Return the services of a release with today's objectives and alerts, without invalid ones."""
+    services: dict[str, Any] = release.settings["services"]
+    current = today.get("services")
+    return {name: {**section, **_unrecorded(current, name)} for name, section in services.items()}
+
+
+def _unrecorded(services: Any, name: str) -> dict[str, Any]:
+    section: Any = services.get(name) if isinstance(services, dict) else None
+    given = {key: section[key] for key in UNRECORDED_OF_SERVICES if isinstance(section, dict) and key in section}
+    return {key: value for key, value in given.items() if _is_valid(key, value)}
+
+
+def _is_valid(key: str, value: Any) -> bool:
+    try:
+        Service.model_validate({key: value})
+    except ValidationError:
+        return False
+    return True
 
 
 def _waivers(today: dict[str, Any]) -> list[Any]:
