@@ -143,6 +143,17 @@ def test_keda_may_connect_to_redis_only_where_a_service_scales_by_it(changed: Ch
     assert namespaces(worker(changed, {"cluster.kedaNamespace": "autoscaling"})) == ["autoscaling"]
 
 
+def test_keda_asks_the_prometheus_of_the_stack_where_it_runs_one_and_may_connect_to_it(changed: Changed):
+    own = {"monitoring": {"source": "cluster", "image": f"registry.example.com/prometheus@sha256:{'0' * 64}"}}
+    program = changed("staging", {**own, "services.api.autoscaling": {"by": "keda", "rps": 50}})
+    namespace = program.manifests()["ScaledObject", "api"]["metadata"]["namespace"]
+    assert triggers(program)["requests"]["metadata"]["serverAddress"] == f"http://prometheus.{namespace}.svc:9090"
+    [rule] = spec(program, "NetworkPolicy", "prometheus")["ingress"]
+    [peer] = rule["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "keda"}
+    assert check(list(program.manifests().values()), "prod") == []
+
+
 def test_keda_verifies_a_managed_redis_as_the_worker_does(changed: Changed):
     managed = {"source": "managed", "host": "redis.example.com", "cidr": "10.20.0.0/24", "user": "jobs"}
 
