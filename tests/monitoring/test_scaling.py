@@ -179,10 +179,13 @@ def test_a_stack_that_scales_by_cpu_alone_records_nothing():
     assert scaling.groups(settings("dev")) == []
 
 
-@pytest.mark.parametrize("ahead", ["5m", "15m"])
-def test_the_recorded_forecast_is_the_one_that_the_backtest_replays(ahead: str):
-    """Both are evaluated minute by minute over the first hours of a second week, with noise and a mailing."""
-    load = shop(2, noise=0.02)
+@pytest.mark.parametrize(("ahead", "level"), [("5m", 1.0), ("15m", 1.0), ("15m", 0.45), ("15m", 2.2)])
+def test_the_recorded_forecast_is_the_one_that_the_backtest_replays(ahead: str, level: float):
+    """Both are evaluated minute by minute over some hours of a second week, with noise and a mailing.
+
+    Load beyond the bounds of what a forecast expects is within them here.
+    """
+    load = shop(2, noise=0.02, bad=lambda minute, value: value * level if minute >= WEEK else value)
     found = stack(forecast={"ahead": ahead}, **KEDA)
     recorded, model = rules(found), scaling.forecast_model(ahead)
     begin, end = WEEK + 7 * 60, WEEK + 9 * 60
@@ -211,3 +214,4 @@ def test_without_a_week_of_history_the_forecast_is_zero_and_not_missing():
 def test_the_model_ends_its_averages_around_the_time_that_is_expected():
     model = ForecastModel(ahead=15)
     assert (model.last_week, model.checked_after) == (7 * 24 * 60 - 20, 20)
+    assert rules(stack(forecast={}))[scaling.EXPECTED_ERROR].count(" offset 20m") == 1
