@@ -63,7 +63,7 @@ e2e-drills: up ## run every `./slipway drill`: each has its effect, and everythi
 e2e-state: up ## kill, stop, disconnect and overlap updates: `doctor --fix` repairs the state
 	@. ./activate && pytest -m e2e -s tests/load/test_state_under_fire.py
 
-e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs
+e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit

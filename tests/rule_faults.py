@@ -19,6 +19,7 @@ CRON = "CronJob/api-report spec"
 SCALER = "HorizontalPodAutoscaler/api spec"
 BUDGET = "PodDisruptionBudget/api spec"
 OPEN = "NetworkPolicy/api spec"
+KEEPS = {"failureThreshold": 3, "replicas": 2, "behavior": "currentReplicasIfHigher"}
 DIGEST = f"registry.example.com/api@sha256:{'0' * 64}"
 LABELS = "app.kubernetes.io"
 NGINX, TRAEFIK = "nginx.ingress.kubernetes.io", "traefik.ingress.kubernetes.io"
@@ -130,7 +131,17 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW303", put(f"{SCALER}.behavior.scaleDown.stabilizationWindowSeconds", 0)),
     ("SW304", put(f"{SCALER}.metrics", [])),
     ("SW304", put(f"{SCALER}.metrics[0].resource.target", {})),
+    ("SW303", add("ScaledObject", "jobs", spec={"advanced": {"horizontalPodAutoscalerConfig": {"name": "jobs"}}})),
+    ("SW304", add("ScaledObject", "jobs", spec={"triggers": []})),
     ("SW305", put("Deployment/api spec.replicas", 2)),
+    (
+        "SW305",
+        both(
+            drop("HorizontalPodAutoscaler/api"),
+            add("ScaledObject", "api", spec={"scaleTargetRef": {"name": "api"}, "minReplicaCount": 2}),
+            put("Deployment/api spec.replicas", 2),
+        ),
+    ),
     ("SW306", drop("PodDisruptionBudget/api")),
     ("SW306", add("PodDisruptionBudget", "again", spec={"maxUnavailable": 1, "selector": {}})),
     ("SW306", put(f"{BUDGET}.maxUnavailable", 0)),
@@ -139,6 +150,13 @@ RULE_FAULTS: list[tuple[str, Fault]] = [
     ("SW306", both(put(f"{BUDGET}.minAvailable", "100%"), put(f"{BUDGET}.maxUnavailable", GONE))),
     ("SW306", put(f"{BUDGET}.maxUnavailable", GONE)),
     ("SW306", put(f"{BUDGET}.unhealthyPodEvictionPolicy", GONE)),
+    ("SW307", add("ScaledObject", "jobs", spec={})),
+    ("SW307", add("ScaledObject", "jobs", spec={"fallback": {"behavior": "static"}})),
+    (
+        "SW307",
+        add("ScaledObject", "jobs", spec={"fallback": KEEPS, "triggers": [{"type": "prometheus", "metadata": {}}]}),
+    ),
+    ("SW307", add("ScaledObject", "jobs", spec={"fallback": KEEPS, "idleReplicaCount": 0})),
     ("SW401", drop("NetworkPolicy/default-deny")),
     ("SW401", put("NetworkPolicy/default-deny spec.policyTypes", ["Ingress"])),
     ("SW401", put("NetworkPolicy/default-deny spec.podSelector", {"matchLabels": {"slipway/service": "api"}})),

@@ -18,6 +18,7 @@ VERBS = (
         diagnosis.status,
         monitoring.slo,
         monitoring.dashboards,
+        monitoring.forecast,
         diagnosis.logs,
         cluster.port_forward,
         releases.backup,

@@ -99,17 +99,26 @@ def allow_canary(scope: Scope, in_force: Service) -> None:
 def allow_clients(scope: Scope, port: int, helper: str | None) -> None:
     """Allow connections to a store from the services that need it, and from its helper. It opens none itself."""
     clients = [name for name in scope.settings.services if scope.name in scope.settings.services[name].needs]
-    pods = [Peer(pod_selector=_pods(name)) for name in (*clients, *([helper] if helper else []))]
-    incoming = networking.v1.NetworkPolicyIngressRuleArgs(from_=pods, ports=[_port(port)])
-    _policy(scope, scope.name, [incoming] if pods else [], [])
+    peers = [Peer(pod_selector=_pods(name)) for name in (*clients, *([helper] if helper else []))]
+    peers += keda(scope.settings, scope.name)
+    incoming = networking.v1.NetworkPolicyIngressRuleArgs(from_=peers, ports=[_port(port)])
+    _policy(scope, scope.name, [incoming] if peers else [], [])
     if helper:
         _policy(scope, helper, [], [_inside(scope.name, port)])
 
 
+def keda(settings: Settings, server: str) -> list[networking.v1.NetworkPolicyPeerArgs]:
+    """Return KEDA's pods as the peers of a server of this stack, if a service scales by what it answers."""
+    is_read = any(server in service.read_by_keda for service in settings.services.values())
+    return [Peer(namespace_selector=_namespace(settings.cluster.keda_namespace))] if is_read else []
+
+
 def allow_prometheus(scope: Scope, port: int, alertmanager_port: int) -> None:
-    """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring may query it."""
+    """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring and KEDA may ask it."""
     monitoring = scope.settings.cluster.monitoring_namespace
-    queries = [_from([Peer(namespace_selector=_namespace(monitoring))], port)] if monitoring else []
+    readers = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
+    readers += keda(scope.settings, PROMETHEUS)
+    queries = [_from(readers, port)] if readers else []
     services = scope.settings.monitored_services
     scraped = [
         _inside(name, scope.settings.services[name].container_ports[str(services[name].port)]) for name in services

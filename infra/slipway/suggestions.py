@@ -51,7 +51,7 @@ _VARIABLES = (
     "variables stand in `env`, secret ones in `secretEnv`, the config file in `file`, names of secret files in "
     "`secrets`"
 )
-_SCALING = "`autoscaling` has `min`, `max` and `cpuPercent`"
+_SCALING = "`autoscaling` has `min`, `max`, `cpuPercent` and `rps`; `by: keda` adds `schedule` and `backlog`"
 _ROLLOUT = "a rollout starts a new pod before an old one goes; `rollout: canary` tries a new version first"
 _LABELS = "labels and annotations are the program's own"
 _ANNOTATIONS = "`ingress.annotations` and `serviceAnnotations` are there; all others are the program's own"

@@ -7,6 +7,7 @@ from typing import Any, cast
 from unittest.mock import MagicMock
 
 import httpx2
+import pulumi
 import pytest
 from lightkube import ApiError
 
@@ -79,6 +80,61 @@ def test_a_handover_that_keeps_failing_raises_the_error(client: MagicMock, code:
     with pytest.raises(ApiError):
         update(FIXED, SCALED)
     assert client.patch.call_count == times
+
+
+class Keda:
+    """An API server with KEDA: a deleted ScaledObject takes its autoscaler along, after some questions."""
+
+    def __init__(self, *, questions: int = 2, owner: str | None = "slipway-dev", code: int = 404) -> None:
+        self.questions, self.owner, self.code = questions, owner, code
+        self.deleted: list[str] = []
+
+    def get(self, kind: Any, name: str) -> dict[str, Any]:
+        if kind._api_info.resource.kind == "ScaledObject":
+            if self.owner is None:
+                raise refusal(self.code)
+            return {"metadata": {"name": name, "labels": {"app.kubernetes.io/instance": self.owner}}}
+        self.questions -= 1
+        if self.questions < 0:
+            raise refusal(404)
+        return {"metadata": {"name": name}}
+
+    def delete(self, kind: Any, name: str) -> None:
+        self.deleted.append(f"{kind._api_info.resource.kind}/{name}")
+
+
+def take_back(server: Keda, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(handover, "client", lambda _: server)
+    monkeypatch.setattr(handover, "POLL_SECONDS", 0)
+    monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
+    name, hook = handover.before_autoscaler(cast("Any", SimpleNamespace(name="api", settings=MagicMock())))
+    assert name == "api-take-back"
+    hook(cast("Any", SimpleNamespace()))
+    return server.deleted
+
+
+@pytest.mark.feature("F6", part="from KEDA to an HPA")
+def test_an_autoscaler_of_keda_is_gone_before_the_one_that_takes_its_name(monkeypatch: pytest.MonkeyPatch):
+    server = Keda(questions=3)
+    assert take_back(server, monkeypatch) == ["ScaledObject/api"]
+    assert server.questions == -1
+
+
+@pytest.mark.parametrize("code", [403, 404], ids=["may not be read", "no KEDA"])
+def test_a_cluster_without_keda_is_left_alone(monkeypatch: pytest.MonkeyPatch, code: int):
+    server = Keda(owner=None, code=code)
+    assert take_back(server, monkeypatch) == []
+    assert server.questions == 2
+
+
+def test_a_scaled_object_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch):
+    assert take_back(Keda(owner="slipway-prod"), monkeypatch) == []
+
+
+def test_an_operator_that_does_not_run_ends_the_update_with_what_to_do(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(handover, "RELEASE_SECONDS", 0)
+    with pytest.raises(pulumi.RunError, match=r"KEDA has not given up .*/api .* repeat the update"):
+        take_back(Keda(questions=10**6), monkeypatch)
 
 
 @pytest.mark.parametrize("inputs", [FIXED, SCALED], ids=["the stack's", "the autoscaler's"])

@@ -41,6 +41,13 @@ FAULTS: list[tuple[str, Fault]] = [
     ("SR007", put("HorizontalPodAutoscaler/api spec.scaleTargetRef.name", "apii")),
     ("SR007", put("HorizontalPodAutoscaler/api spec.scaleTargetRef.kind", "StatefulSet")),
     ("SR007", put("HorizontalPodAutoscaler/web spec.scaleTargetRef.name", "api")),
+    ("SR007", add("ScaledObject", "jobs", spec={"scaleTargetRef": {"name": "jobs"}})),
+    ("SR007", add("ScaledObject", "web", spec={"scaleTargetRef": {"name": "api"}})),
+    (
+        "SR010",
+        add("ScaledObject", "api", spec={"triggers": [{"type": "redis", "authenticationRef": {"name": "gone"}}]}),
+    ),
+    ("SR021", add("TriggerAuthentication", "api", spec={"secretTargetRef": [{"name": "gone", "key": "password"}]})),
     ("SR008", put("PodDisruptionBudget/api spec.selector.matchLabels", LABELS)),
     ("SR008", put("PodDisruptionBudget/api spec.selector", {})),
     ("SR009", add("PodMonitor", "api", spec={"selector": {"matchLabels": LABELS}})),

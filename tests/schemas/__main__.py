@@ -14,13 +14,21 @@ import yaml
 
 from slipway.schemas import CUSTOM, custom_file
 
-DEFINITIONS = {
-    "sigs.k8s.io/gateway-api@v1.5.1": "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
-    "github.com/external-secrets/external-secrets@v1.3.2": "config/crds/bases/external-secrets.io_externalsecrets.yaml",
-    "github.com/traefik/traefik/v3@v3.7.13": (
-        "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml"
+KEDA = "github.com/kedacore/keda/v2@v2.21.0"
+# Module and path of each definition.
+DEFINITIONS = [
+    ("sigs.k8s.io/gateway-api@v1.5.1", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
+    (
+        "github.com/external-secrets/external-secrets@v1.3.2",
+        "config/crds/bases/external-secrets.io_externalsecrets.yaml",
     ),
-}
+    (
+        "github.com/traefik/traefik/v3@v3.7.13",
+        "docs/content/reference/dynamic-configuration/traefik.io_middlewares.yaml",
+    ),
+    (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
+    (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+]
 # A module that has the types only. Its definitions are made from them as its project makes them, by controller-gen.
 TYPES = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.95.2"
 CONTROLLER_GEN = "sigs.k8s.io/controller-tools/cmd/controller-gen@v0.19.0"
@@ -29,7 +37,7 @@ KINDS_OF_TYPES = ("podmonitors", "prometheusrules")
 
 def main() -> None:
     """Write one file per kind, for the version that is stored: v1 where there is one."""
-    for module, path in DEFINITIONS.items():
+    for module, path in DEFINITIONS:
         _write(_downloaded(module) / path, f"{path} of Go module {module}")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"

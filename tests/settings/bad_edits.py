@@ -10,6 +10,8 @@ Row = tuple[str, str, str, str]
 API = "      autoscaling:"
 HOST = "host: api.dev.example.com"
 CRON = "cron: 30 3 * * *"
+TIMES = "{cron: 0 8 * * *, until: 0 22 * * *"
+BACKLOG = "backlog: {stream: orders, group: workers, perPod: 10}"
 
 
 EDITS: dict[str, list[Row]] = {
@@ -269,6 +271,46 @@ EDITS: dict[str, list[Row]] = {
             f"    web: {{ingress: {{{HOST}, path: /v1/}}}}\n    api:\n",
             "services.web.ingress.path",
             "already served by api",
+        ),
+    ],
+    "autoscaling": [
+        ("max: 2}", "max: 2, rps: 50}", "services.api.autoscaling.rps", "nobody records the requests per second here"),
+        ("max: 2}", "max: 2, rps: 0}", "services.api.autoscaling.rps", "greater than or equal to 1"),
+        ("max: 2}", "max: 2, by: keda}", "services.api.autoscaling", "by: keda has nothing to do"),
+        ("max: 2}", "max: 2, by: kdea}", "services.api.autoscaling.by", "'hpa' or 'keda'"),
+        ("max: 2}", "max: 2, forecast: {}}", "services.api.autoscaling", "forecast: needs rps"),
+        ("max: 2}", f"max: 2, schedule: [{TIMES}, min: 2}}]}}", "services.api.autoscaling", "needs by: keda"),
+        (
+            "max: 2}",
+            f"max: 2, by: keda, schedule: [{TIMES}, min: 3}}]}}",
+            "services.api.autoscaling",
+            "at most max (2)",
+        ),
+        ("max: 2}", f"max: 2, {BACKLOG}}}", "services.api.autoscaling", "backlog: needs by: keda"),
+        ("max: 2}", f"max: 2, by: keda, {BACKLOG}}}", "services.api", "name redis under needs"),
+        (
+            "max: 2}",
+            "max: 2, prometheus: 'http://a:9090'}",
+            "services.api.autoscaling",
+            "prometheus: goes with by: keda",
+        ),
+        (
+            "max: 2}",
+            "max: 2, by: keda, schedule: [{cron: 0 8 * * *, until: 0 8 * * *, min: 2}]}",
+            "services.api.autoscaling.schedule.0",
+            "is when it begins",
+        ),
+        (
+            f"{API} {{min: 1, max: 2}}",
+            f"      kind: worker\n{API} {{min: 1, max: 2, rps: 50}}",
+            "services.api",
+            "a worker answers no requests",
+        ),
+        (
+            "      autoscaling: {min: 1, max: 2}",
+            "      autoscaling: {rps: 5, forecast: {ahead: 2h}}",
+            "services.api.autoscaling.forecast.ahead",
+            "minutes from 5m to 60m",
         ),
     ],
     "typo and unknown": [

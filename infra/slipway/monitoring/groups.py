@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from slipway.monitoring import burn_rate, capacity, service_alerts
+from slipway.monitoring import burn_rate, capacity, scaling, service_alerts
 from slipway.monitoring.slo import objectives
 from slipway.settings.settings import Settings
 
@@ -24,4 +24,5 @@ def groups_of(settings: Settings, source: Source) -> list[dict[str, Any]]:
         *(group for objective in objectives(settings) for group in burn_rate.groups(objective)),
         *(group for name in settings.services for group in service_alerts.groups(settings, name)),
         *capacity.groups(settings, cluster_metrics=source == "operator"),
+        *scaling.groups(settings),
     ]

@@ -1,23 +1,32 @@
-"""Hands over the number of pods from the stack to the autoscaler, or back, without changing the number.
+"""Hands over the number of pods from the stack to the autoscaler, from one autoscaler to another, or back.
+
+The number of pods stays what it is.
 
 With server-side apply a field is reset when its only owner drops it: a Deployment with 5 pods would have 1 until the
 autoscaler acts. And an update conflicts if it sets a field that the autoscaler owns. So the ownership of the field is
 removed before such an update.
+
+An autoscaler made by KEDA has the name of the one that takes its place, and KEDA would go on writing it. So KEDA gives
+it up first. Until the other one exists nothing scales, and the pods stay. The other way round KEDA makes a new one.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+import httpx2
 import pulumi
 from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
 
-from slipway.cluster.api_retry import give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
 from slipway.cluster.connection import client
+from slipway.cluster.kinds import resource
 from slipway.engine import Hook
+from slipway.naming import INSTANCE, instance
 from slipway.scope import Scope
 
 Entry: TypeAlias = dict[str, Any]
@@ -26,6 +35,10 @@ Entry: TypeAlias = dict[str, Any]
 TRIES = 5
 # The API server's answers when the object has changed since it was read.
 CHANGED = (409, 422)
+# KEDA is not installed, or this user may not read its objects: then it owns no autoscaler of this stack.
+ABSENT = (FORBIDDEN, NOT_FOUND)
+# KEDA takes its mark off a ScaledObject, and the garbage collector then deletes the autoscaler.
+RELEASE_SECONDS, POLL_SECONDS = 120.0, 1.0
 
 
 def before_update(scope: Scope) -> Hook:
@@ -37,6 +50,46 @@ def before_update(scope: Scope) -> Hook:
             _disown(client(settings), name)
 
     return f"{name}-hand-over", hand_over
+
+
+def before_autoscaler(scope: Scope) -> Hook:
+    """Return the hook that runs before the HorizontalPodAutoscaler of a service is created."""
+    name, settings = scope.name, scope.settings
+    return f"{name}-take-back", lambda _: _take_back(client(settings), name)
+
+
+def _take_back(api: Client, name: str) -> None:
+    """Delete the ScaledObject of a service, and wait until the autoscaler that KEDA made from it is gone."""
+    kind, until = resource("keda.sh/v1alpha1", "ScaledObject"), give_up_at()
+    try:
+        found = retried(lambda: api.get(kind, name), until)
+        if (found["metadata"].get("labels") or {}).get(INSTANCE) != instance(pulumi.get_stack()):
+            return
+        retried(lambda: api.delete(kind, name), until)
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) not in ABSENT:
+            raise
+        return
+    end = time.monotonic() + RELEASE_SECONDS
+    while _exists(api, name):
+        if time.monotonic() > end:
+            raise pulumi.RunError(
+                f"KEDA has not given up HorizontalPodAutoscaler/{name} within {RELEASE_SECONDS:.0f} s. The pods of "
+                f"{name} run on. Start KEDA's operator, which has to take its finalizer off the ScaledObject, and "
+                "repeat the update"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _exists(api: Client, name: str) -> bool:
+    kind = resource("autoscaling/v2", "HorizontalPodAutoscaler")
+    try:
+        retried(lambda: api.get(kind, name), give_up_at())
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) != NOT_FOUND:
+            raise
+        return False
+    return True
 
 
 def _disown(api: Client, name: str) -> None:

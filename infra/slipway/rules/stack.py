@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from slipway.objects import UNKNOWN, Object
+from slipway.rules.autoscalers import AUTOSCALERS, max_replicas, min_replicas, target_of
 from slipway.rules.parts import SERVING, Container, Part, Pod, known
 
 _TEMPLATES = {
@@ -73,17 +74,14 @@ class Stack:
         return variables | {entry.text("name"): entry.text("value") for entry in container.parts("env")}
 
     def autoscaler(self, kind: str, name: str) -> Part | None:
-        """Return the HorizontalPodAutoscaler of a workload."""
+        """Return the autoscaler of a workload, a HorizontalPodAutoscaler or a ScaledObject."""
         target = (kind, known(name))
-        for scaler in self.of("HorizontalPodAutoscaler"):
-            if (scaler.get("spec.scaleTargetRef.kind"), scaler.get("spec.scaleTargetRef.name")) == target:
-                return scaler
-        return None
+        return next((scaler for scaler in self.of(*AUTOSCALERS) if target_of(scaler) == target), None)
 
     def replicas(self, workload: Part) -> tuple[int, int]:
         """Return the minimum and maximum number of pods of a workload."""
         if scaler := self.autoscaler(workload.kind, workload.name):
-            return scaler.count("spec.minReplicas", 1), scaler.count("spec.maxReplicas", 1)
+            return min_replicas(scaler), max_replicas(scaler)
         return workload.count("spec.replicas", 1), workload.count("spec.replicas", 1)
 
     @cached_property

@@ -47,7 +47,7 @@ class WebService(pulumi.ComponentResource):
         migrated = jobs.migration(scope, image, config, ready)
         deployment = _deployment(scope, image, config, [*ready, *([migrated] if migrated else [])])
         jobs.schedules(scope, image, config, account)
-        scaling.autoscaler(scope, deployment)
+        scaling.autoscaler(scope, deployment, config)
         scaling.disruption_budget(scope)
         self.url = None
         if not scope.service.is_worker:

@@ -63,7 +63,8 @@ _HOLDS_DATA = {
 }
 # Custom kinds that hold no data. Any other one may be a database, whose data is deleted with the object.
 _WITHOUT_DATA = {
-    *("HTTPRoute", "Middleware", "ExternalSecret", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule")
+    *("HTTPRoute", "Middleware", "ExternalSecret", "Certificate", "ServiceMonitor", "PodMonitor", "PrometheusRule"),
+    *("ScaledObject", "TriggerAuthentication"),
 }
 _DELETES = re.compile(
     r"^spec\.persistentVolumeReclaimPolicy$|^spec\.persistentVolumeClaimRetentionPolicy\.when(Deleted|Scaled)$"

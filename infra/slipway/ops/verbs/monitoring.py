@@ -1,4 +1,4 @@
-"""What Prometheus knows of a stack: slo, dashboards."""
+"""What Prometheus knows of a stack: slo, dashboards, forecast."""
 
 from __future__ import annotations
 
@@ -72,3 +72,29 @@ def dashboards(
         if picture.is_empty:
             typer.echo(f"no data: {picture.title}", err=True)
     typer.echo(f"{len(drawn)} panels: {page}", err=True)
+
+
+def forecast(
+    stack: Stack,
+    days: Annotated[int, typer.Option(min=7, max=90, help="How many days to replay.")] = 14,
+    as_json: Json = False,
+) -> None:
+    """Replay the last weeks with pods ahead of load, and without: minutes beyond the target, and pod-hours.
+
+    Exit code: 0 it pays, 1 it does not, 2 unknown. It changes nothing. Example: ./slipway forecast -s prod
+    """
+    import time
+
+    import pulumi
+
+    from slipway.ops.monitoring import forecast, prometheus
+    from slipway.ops.program import config
+
+    try:
+        settings = config.settings(stack)
+        found = forecast.reports(settings, prometheus.connect(stack, settings), time.time(), days)
+    except (UserError, pulumi.RunError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(forecast.CANNOT_TELL)
+    sys.stdout.write(forecast.as_json(found) if as_json else "".join(f"{report.text}\n" for report in found))
+    sys.exit(forecast.exit_code(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slipway.rules.api_server.forms import QUANTITY, matches_form
+from slipway.rules.autoscalers import AUTOSCALERS, fields
 from slipway.rules.parts import Part, Pod
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, of, selects
@@ -53,15 +54,16 @@ def schedule_times(schedule: Part) -> Violations:
 
 
 @RULES.each(
-    of("HorizontalPodAutoscaler"),
+    of(*AUTOSCALERS),
     "SA024",
     title="An autoscaler's bounds leave room",
     reason="the API server refuses a minimum above the maximum",
 )
 def bounds(scaler: Part) -> Violations:
-    minimum, maximum = scaler.get("spec.minReplicas"), scaler.get("spec.maxReplicas")
+    at = fields(scaler)
+    minimum, maximum = scaler.get(at.minimum), scaler.get(at.maximum)
     if not isinstance(minimum, int) or not isinstance(maximum, int) or not 1 <= minimum <= maximum:
-        yield scaler.wrong("spec.minReplicas", f"give a number from 1 to maxReplicas ({maximum})")
+        yield scaler.wrong(at.minimum, f"give a number from 1 to {at.maximum.rpartition('.')[2]} ({maximum})")
 
 
 @RULES.each(

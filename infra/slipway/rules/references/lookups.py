@@ -26,7 +26,7 @@ Source = tuple[Part, str, str, Any, list[tuple[str, Any]]]
 
 
 def sources(stack: Stack) -> Iterator[Source]:
-    """Yield every ConfigMap and Secret that a pod reads."""
+    """Yield every ConfigMap and Secret that a pod reads, or KEDA for one."""
     for container in stack.containers:
         for source in container.parts("envFrom"):
             for kind, key in (("ConfigMap", "configMapRef"), ("Secret", "secretRef")):
@@ -41,6 +41,15 @@ def sources(stack: Stack) -> Iterator[Source]:
         for volume in pod.parts("volumes"):
             for part in (volume, *volume.parts("projected.sources")):
                 yield from _volume_sources(part)
+    yield from _login_sources(stack)
+
+
+def _login_sources(stack: Stack) -> Iterator[Source]:
+    """Yield what KEDA reads to log in."""
+    for login in stack.of("TriggerAuthentication"):
+        for kind, key in (("Secret", "secretTargetRef"), ("ConfigMap", "configMapTargetRef")):
+            for part in login.parts(f"spec.{key}"):
+                yield part, "name", kind, part.get("name"), [("key", part.get("key"))]
 
 
 def _volume_sources(volume: Part) -> Iterator[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway.naming import SERVICE_LABEL
+from slipway.rules.autoscalers import AUTOSCALERS, target_of
 from slipway.rules.parts import SERVING, Part, dig
 from slipway.rules.references.lookups import keys_of, list_names, same_label
 from slipway.rules.rule import Rules, Violations
@@ -82,12 +83,24 @@ def same_ports(stack: Stack) -> Violations:
 @RULES.together("SR007", title="An autoscaler's target exists", reason="nothing would ever be scaled")
 def scaler_target(stack: Stack) -> Violations:
     taken: dict[tuple[str, str], str] = {}
-    for scaler in stack.of("HorizontalPodAutoscaler"):
-        target = scaler.part("spec.scaleTargetRef")
-        if not stack.named(target.text("kind"), target.get("name")):
-            yield target.wrong("name", f"there is no {target.get('kind')} of this name")
-        if taken.setdefault((target.text("kind"), target.text("name")), scaler.name) != scaler.name:
-            yield target.wrong("name", "another HorizontalPodAutoscaler scales it already")
+    for scaler in stack.of(*AUTOSCALERS):
+        target, (kind, name) = scaler.part("spec.scaleTargetRef"), target_of(scaler)
+        if not stack.named(kind, name):
+            yield target.wrong("name", f"there is no {kind} of this name")
+        if taken.setdefault((kind, name), f"{scaler.kind}/{scaler.name}") != f"{scaler.kind}/{scaler.name}":
+            yield target.wrong("name", f"{taken[kind, name]} scales it already")
+
+
+@RULES.together(
+    "SR010", title="A trigger's authentication exists", reason="KEDA could not log in, and nothing would scale"
+)
+def trigger_authentication(stack: Stack) -> Violations:
+    for scaler in stack.of("ScaledObject"):
+        for trigger in scaler.parts("spec.triggers"):
+            name = trigger.get("authenticationRef.name")
+            is_cluster_wide = trigger.get("authenticationRef.kind") == "ClusterTriggerAuthentication"
+            if name and not is_cluster_wide and not stack.named("TriggerAuthentication", name):
+                yield trigger.wrong("authenticationRef.name", "there is no TriggerAuthentication of this name")
 
 
 @RULES.together("SR008", title="A disruption budget selects pods", reason="it would protect none")

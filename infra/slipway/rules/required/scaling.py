@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway.rules.autoscalers import AUTOSCALERS, KEDA, fields
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
 from slipway.rules.stack import Stack, of
@@ -23,35 +24,36 @@ def two_replicas(stack: Stack) -> Violations:
         scaler = stack.autoscaler(workload.kind, workload.name)
         if min_replicas < 2:
             yield (
-                scaler.wrong("spec.minReplicas", "at least 2")
+                scaler.wrong(fields(scaler).minimum, "at least 2")
                 if scaler
                 else workload.wrong("spec.replicas", "at least 2")
             )
 
 
 @RULES.each(
-    of("HorizontalPodAutoscaler"),
+    of(*AUTOSCALERS),
     "SW303",
     title="Scaling up is quick and scaling down slow",
     reason="a short lull would remove the pods that the next peak needs",
 )
 def behavior(scaler: Part) -> Violations:
+    at = fields(scaler).behavior
     for direction in ("scaleUp", "scaleDown"):
-        if not scaler.items(f"spec.behavior.{direction}.policies"):
-            yield scaler.wrong(f"spec.behavior.{direction}.policies", "say how fast")
-    if scaler.count("spec.behavior.scaleDown.stabilizationWindowSeconds") < 60:
-        yield scaler.wrong("spec.behavior.scaleDown.stabilizationWindowSeconds", "at least 60")
+        if not scaler.items(f"{at}.{direction}.policies"):
+            yield scaler.wrong(f"{at}.{direction}.policies", "say how fast")
+    if scaler.count(f"{at}.scaleDown.stabilizationWindowSeconds") < 60:
+        yield scaler.wrong(f"{at}.scaleDown.stabilizationWindowSeconds", "at least 60")
 
 
 @RULES.each(
-    of("HorizontalPodAutoscaler"),
+    of(*AUTOSCALERS),
     "SW304",
     title="An autoscaler has a metric",
     reason="without one it would never scale",
 )
 def metrics(scaler: Part) -> Violations:
-    if not scaler.items("spec.metrics"):
-        yield scaler.wrong("spec.metrics", "give one")
+    if not scaler.items(fields(scaler).metrics):
+        yield scaler.wrong(fields(scaler).metrics, "give one")
     for metric in scaler.parts("spec.metrics"):
         kind = metric.text("type")
         target = metric.part(f"{kind[:1].lower()}{kind[1:]}.target")
@@ -65,7 +67,7 @@ def metrics(scaler: Part) -> Violations:
 def replicas_belong_to_the_autoscaler(stack: Stack) -> Violations:
     for workload in stack.of("Deployment", "StatefulSet"):
         if stack.autoscaler(workload.kind, workload.name) and workload.get("spec.replicas") is not None:
-            yield workload.wrong("spec.replicas", "take it out: there is a HorizontalPodAutoscaler")
+            yield workload.wrong("spec.replicas", "take it out: there is an autoscaler")
 
 
 @RULES.together(
@@ -86,6 +88,22 @@ def disruption(stack: Stack) -> Violations:
             )
         for budget in budgets:
             yield from _budget(budget, stack.replicas(workload)[0])
+
+
+@RULES.each(
+    of(KEDA),
+    "SW307",
+    title="An outage of metrics takes no pod away",
+    reason="the pods would go just when nobody sees how much they are needed",
+)
+def outage(scaler: Part) -> Violations:
+    if scaler.get("spec.fallback.behavior") not in ("currentReplicas", "currentReplicasIfHigher"):
+        yield scaler.wrong("spec.fallback.behavior", "set it to currentReplicasIfHigher")
+    for trigger in scaler.parts("spec.triggers"):
+        if trigger.get("type") == "prometheus" and trigger.text("metadata.ignoreNullValues") != "false":
+            yield trigger.wrong("metadata.ignoreNullValues", 'set it to "false": nothing found is not zero requests')
+    if scaler.get("spec.idleReplicaCount") is not None:
+        yield scaler.wrong("spec.idleReplicaCount", "take it out: KEDA goes there when no trigger is active")
 
 
 def _budget(budget: Part, pods: int) -> Violations:

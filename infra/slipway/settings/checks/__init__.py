@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import addresses, apps, customization, images, monitoring, objectives
+from slipway.settings.checks import addresses, apps, autoscaling, customization, images, monitoring, objectives
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.pods import Resources
@@ -44,6 +44,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from monitoring.check(settings)
     yield from _connections(settings)
     yield from apps.check(settings)
+    yield from autoscaling.check(settings)
     yield from objectives.check(settings)
     yield from _quota(settings)
     yield from _tier(settings)

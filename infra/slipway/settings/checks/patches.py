@@ -19,6 +19,7 @@ IDENTITY = {
     "PodDisruptionBudget": "selector",
     "NetworkPolicy": "podSelector",
     "HorizontalPodAutoscaler": "scaleTargetRef",
+    "ScaledObject": "scaleTargetRef",
 }
 METADATA = ("labels", "annotations")
 
@@ -50,6 +51,10 @@ def _undeclared(service: Service) -> Iterator[tuple[PatchKind, str]]:
         yield "Service", "a worker answers no requests"
     if service.replicas is not None:
         yield "HorizontalPodAutoscaler", "with `replicas` the service has no autoscaler"
+    elif service.is_scaled_by_keda:
+        yield "HorizontalPodAutoscaler", "with by: keda its autoscaler is a ScaledObject"
+    if not service.is_scaled_by_keda:
+        yield "ScaledObject", "the service has no autoscaling.by: keda"
     if service.migration is None:
         yield "Job", "the service has no `migration`"
     if not service.schedules:

@@ -33,6 +33,7 @@ PatchKind = Literal[
     "Ingress",
     "HTTPRoute",
     "HorizontalPodAutoscaler",
+    "ScaledObject",
     "PodDisruptionBudget",
     "NetworkPolicy",
 ]

@@ -181,6 +181,20 @@ class Service(App):
         return [*(["migration"] if self.migration else []), *self.schedules]
 
     @property
+    def is_scaled_by_keda(self) -> bool:
+        """Return whether KEDA owns the autoscaler."""
+        return self.replicas is None and self.autoscaling.by == "keda"
+
+    @property
+    def read_by_keda(self) -> frozenset[str]:
+        """Return the servers of this stack that KEDA connects to, to scale the service: redis, prometheus."""
+        if not self.is_scaled_by_keda:
+            return frozenset()
+        bounds = self.autoscaling
+        own = {"redis": bounds.backlog is not None, "prometheus": bounds.rps is not None and bounds.prometheus is None}
+        return frozenset(name for name, is_read in own.items() if is_read)
+
+    @property
     def canary_in_force(self) -> Canary:
         """Return the canary; limits that are not given follow from the slo."""
         limits = self.slo.canary_limits if self.slo else {}
@@ -218,6 +232,20 @@ class Service(App):
     def _replicas_exclude_autoscaling(self) -> Self:
         if self.replicas is not None and "autoscaling" in self.model_fields_set:
             raise ValueError("replicas and autoscaling exclude each other; take one out")
+        return self
+
+    @section_rule
+    def _what_it_scales_by_exists(self) -> Self:
+        if self.autoscaling.rps is not None and self.is_worker:
+            raise ValueError(
+                "autoscaling.rps goes with kind: web; a worker answers no requests, and scales by a backlog"
+            )
+        if self.autoscaling.rps is not None and self.metrics_in_force is None:
+            raise ValueError(
+                "autoscaling.rps reads the app's counter of requests; say under metrics where it is served"
+            )
+        if self.autoscaling.backlog and "redis" not in self.needs:
+            raise ValueError("autoscaling.backlog reads a stream in Redis; name redis under needs")
         return self
 
     @section_rule

@@ -36,6 +36,8 @@ class Cluster(Section):
     their connections, too."""
     monitoring_namespace: DnsLabel | None = Field(default=None, examples=["monitoring"])
     """Namespace whose pods may scrape /metrics. Default: none."""
+    keda_namespace: DnsLabel = Field(default="keda", examples=["keda"])
+    """Namespace of KEDA. Its pods may connect to the stack's own Redis and Prometheus if a service scales by them."""
     dns: Dns = Dns()
     """Where the pods ask for names. Default: CoreDNS or kube-dns in kube-system."""
 

@@ -134,6 +134,10 @@ AppProtocol = Annotated[
 GrpcService = Annotated[str, TextFormat("a service of the gRPC health protocol such as shop.v1.Shop", r"[\w./-]*")]
 MetricName = Annotated[str, TextFormat("the name of a metric such as http_requests_total", r"[a-zA-Z_:][a-zA-Z0-9_:]*")]
 MetricLabel = Annotated[str, TextFormat("the name of a metric's label such as code", r"[a-zA-Z_][a-zA-Z0-9_]*")]
+LeadTime = Annotated[str, TextFormat("minutes from 5m to 60m, such as 15m", r"([5-9]|[1-5][0-9]|60)m")]
+StreamName = Annotated[
+    str, TextFormat("the name of a stream or group: up to 128 of A-Za-z0-9:._-", r"[A-Za-z0-9:._-]{1,128}")
+]
 AlertName = Annotated[
     str,
     TextFormat(

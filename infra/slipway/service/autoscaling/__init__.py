@@ -1,0 +1,1 @@
+"""The autoscaler of a service: a HorizontalPodAutoscaler, or a ScaledObject from which KEDA makes one."""

@@ -1,0 +1,37 @@
+"""Rules about the metrics of autoscalers that need more than their own section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from slipway.settings.errors import InvalidSetting
+from slipway.settings.sections.pods import Autoscaling
+from slipway.settings.settings import Settings
+
+
+def check(settings: Settings) -> Iterator[InvalidSetting]:
+    """Report metrics that nobody records, or that the autoscaler cannot read: it would never remove a pod again."""
+    for name, service in settings.services.items():
+        bounds, at = service.autoscaling, ("services", name, "autoscaling")
+        if service.replicas is not None or bounds.rps is None:
+            continue
+        for key, rule in _unreadable(bounds, settings.monitoring.source):
+            yield InvalidSetting((*at, key), rule)
+
+
+def _unreadable(bounds: Autoscaling, source: str) -> Iterator[tuple[str, str]]:
+    """Yield why a metric cannot be read, each with the key that is wrong."""
+    if source == "none":
+        yield (
+            "rps",
+            "nobody records the requests per second here; set slipway:monitoring.source to operator, or to cluster "
+            "with by: keda",
+        )
+    elif source == "cluster" and bounds.by == "hpa":
+        yield (
+            "by",
+            "should be keda: an HPA asks the one adapter of its cluster, which does not read the Prometheus of this "
+            "stack (slipway:monitoring.source: cluster)",
+        )
+    elif source == "operator" and bounds.by == "keda" and bounds.prometheus is None:
+        yield "prometheus", "is required: with slipway:monitoring.source: operator KEDA has to be told where it is"
