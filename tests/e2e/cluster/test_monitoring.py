@@ -41,7 +41,7 @@ class Webhook:
     def has(self, status: str) -> bool:
         """Return whether it was told that the alert has this status."""
         alerts = [alert for notification in self.notifications for alert in notification["alerts"]]
-        return any(alert["labels"]["alertname"] == ALERT and alert["status"] == status for alert in alerts)
+        return (ALERT, status) in {(alert["labels"]["alertname"], alert["status"]) for alert in alerts}
 
 
 def serve(address: str) -> Webhook:
