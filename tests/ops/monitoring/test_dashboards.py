@@ -115,7 +115,12 @@ def test_a_line_is_named_as_grafana_would_name_it(legend: str, name: str):
 def drawn() -> list[Picture]:
     """The pictures of a stack that had requests and nothing else."""
     versions: Result = [({"service": "api", "version": "src-2"}, 1)]
-    server = FakePrometheus({"sum by (route) (rate(http_requests_total": RATES, "app_build_info": versions})
+    values = {
+        "sum by (route) (rate(http_requests_total": RATES,
+        "app_build_info": versions,
+        "sum by (route, le)": math.nan,
+    }
+    server = FakePrometheus(values)
     return dashboards.pictures(monitored(), server.client, 600, NOW)
 
 
@@ -130,6 +135,7 @@ def test_a_picture_without_data_is_known_as_such(drawn: list[Picture]):
     empty = {picture.title: picture.is_empty for picture in drawn}
     assert not empty["api: requests: Requests by route"]
     assert empty["api: saturation: Requests in flight"]
+    assert empty["api: requests: Response times by route, p50"]  # 0/0 is a value, and no number
 
 
 def test_the_page_shows_every_picture_with_its_expression(drawn: list[Picture], tmp_path: Path):
