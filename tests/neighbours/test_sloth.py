@@ -65,9 +65,13 @@ def rules_of_sloth(program: Path, windows: Path, objective: Objective, folder: P
     options += ["--slo-period-windows-path", str(windows)] if objective.window == "7d" else []
     run(str(program), "generate", "-i", str(source), "-o", str(target), *options)
     groups = yaml.safe_load(target.read_text())["groups"]
-    rules = {name_of(rule): normalized(in_our_labels(rule["expr"], objective)) for g in groups for rule in g["rules"]}
+    rules = {
+        in_our_names(name_of(rule), objective): normalized(in_our_names(rule["expr"], objective))
+        for group in groups
+        for rule in group["rules"]
+    }
     # It says which version of sloth made the rules.
-    del rules["sloth_slo_info"]
+    del rules["slo_info"]
     return rules
 
 
@@ -82,10 +86,13 @@ def name_of(rule: dict[str, Any]) -> str:
     return rule.get("record") or rule["labels"]["severity"]
 
 
-def in_our_labels(expr: str, objective: Objective) -> str:
-    """Return an expression of sloth with our names of labels. Ours tell objectives apart by their namespace, too."""
+def in_our_names(expr: str, objective: Objective) -> str:
+    """Return an expression or series of sloth in our names. Ours tell objectives apart by their namespace, too."""
     own = f'sloth_id="{objective.service}-{objective.name}"'
     renamed = expr.replace(own, f'namespace="{objective.namespace}"').replace("sloth_id", "namespace")
+    # It writes windows in the largest unit.
+    for weeks, days in (("1w", "7d"), ("4w", "28d")):
+        renamed = re.sub(rf"(?<=ratio_rate){weeks}|(?<=\[){weeks}(?=\])", days, renamed)
     return re.sub(r"sloth_(service|slo|window)", r"\1", renamed)
 
 

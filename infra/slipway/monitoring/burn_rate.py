@@ -90,7 +90,7 @@ def _alerts(objective: Objective) -> Iterator[Rule]:
 def _burns(objective: Objective, pair: BurnWindows) -> str:
     """Return the condition that the budget burns faster than allowed, in the long window and still in the short one."""
     sides = [
-        f"    max({error_ratio_metric(window)}{objective.selector} > ({pair.rate:g} * {objective.budget:.12g})) "
+        f"    max({error_ratio_metric(window)}{objective.selector} > ({pair.rate:.12g} * {objective.budget:.12g})) "
         f"without (window)"
         for window in (pair.short, pair.long)
     ]

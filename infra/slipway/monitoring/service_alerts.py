@@ -121,7 +121,7 @@ def _resources(settings: Settings, name: str) -> Iterator[Rule]:
         f"avg(rate(process_cpu_seconds_total{{{own}}}[5m])) / {cores:g} > {share:g}",
         "ticket",
         labels,
-        f"{name} uses more CPU than it requests.",
+        f"{name} uses most of the CPU that it requests.",
         f"Its pods have used more than {100 * share:g} % of their CPU request ({resources.cpu}) for 15 minutes; it is "
         "{{ $value | humanizePercentage }}.",
         hold="15m",

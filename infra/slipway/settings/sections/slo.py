@@ -94,5 +94,5 @@ class Alert(Section):
     """Who is told: page: somebody is woken up · ticket: somebody looks at it in working hours."""
     summary: str = Field(min_length=1, max_length=200, examples=["A request ended in a panic."])
     """What has happened, in one sentence."""
-    runbook: str | None = Field(default=None, min_length=1, max_length=253, examples=["docs/runbooks/CacheMisses.md"])
-    """File or address that says what to do. Default: docs/runbooks/NAME.md."""
+    runbook: str | None = Field(default=None, min_length=1, max_length=253, examples=["https://wiki.example.com/cache"])
+    """File or address that says what to do. Default: the page docs/runbooks/<name of the alert>.md."""

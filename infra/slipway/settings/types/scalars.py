@@ -140,7 +140,9 @@ StreamName = Annotated[
 ]
 AlertName = Annotated[
     str,
-    TextFormat("the name of an alert such as CacheMisses: letters and digits, from a letter on", r"[A-Z][A-Za-z0-9]*"),
+    TextFormat(
+        "the name of an alert such as CacheMisses: letters and digits, a capital letter first", r"[A-Z][A-Za-z0-9]*"
+    ),
 ]
 LatencyQuantile = Annotated[str, TextFormat("one of p50, p90, p95, p99, p99.9", r"p(50|90|95|99(\.9)?)")]
 Duration = Annotated[
