@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway.ops.program.recorder import Program, stacks
-from tests.conftest import recorded
+from tests.conftest import WITHOUT_STORES, recorded
 
 JOB = {"args": ["migrate"]}
 SCHEDULE = {"args": ["report", "--day"], "cron": "30 3 * * *", "timeZone": "Asia/Tokyo"}
@@ -63,6 +63,35 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "registry": ("staging", {"registry": {"username": "robot$puller"}}),
     "fixed-replicas": ("staging", {"services.api.autoscaling": None, "services.api.replicas": 3}),
     "monitoring": ("dev", {"cluster.monitoringNamespace": "monitoring"}),
+    "operator": (
+        "prod",
+        {
+            "cluster.monitoringNamespace": "monitoring",
+            "monitoring": {"source": "operator", "labels": {"release": "prometheus"}},
+            "services.api.slo": {"availability": 99.9},
+            "services.web": None,
+        },
+    ),
+    "prometheus": (
+        "dev",
+        {
+            **WITHOUT_STORES,
+            "services.web": None,
+            "services.api.slo": {"availability": 99.9},
+            "monitoring": {
+                "source": "cluster",
+                "image": IMAGE,
+                "alertmanagerImage": IMAGE,
+                "receivers": {
+                    "pager": {
+                        "kind": "webhook",
+                        "severities": ["page"],
+                        "egress": [{"cidr": "10.40.0.0/24", "ports": [443]}],
+                    }
+                },
+            },
+        },
+    ),
     "customized-pods": (
         "prod",
         {

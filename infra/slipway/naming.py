@@ -19,6 +19,8 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 # The component of the records of releases, which only people and ./slipway read.
 RELEASE = "release"
+# The label of ConfigMaps that the sidecar of Grafana reads.
+DASHBOARD = "grafana_dashboard"
 # By it the pods of a service and those of its jobs belong together.
 SERVICE_LABEL = "slipway/service"
 # Separates the pods of a canary from those of the release in force (service/canary.py).

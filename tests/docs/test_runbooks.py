@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from slipway.monitoring.groups import groups_of
+from slipway.monitoring_objects import self_alerts
 from slipway.ops.drills.catalogue import DRILLS
 from tests.docs.pages import Page
 from tests.monitoring.conftest import SLO, alerts_of_the_reference_app, settings_of
+from tests.monitoring_objects.declared import CLUSTER
 from tests.paths import HAS_REFERENCE_APP, REPOSITORY
 from tests.reference_app import only_with_the_reference_app
 
@@ -48,7 +50,8 @@ def alerts() -> dict[str, set[str]]:
     """Return the severities of all alerts that there are, by name."""
     changes = {"services.api.slo": SLO, **(alerts_of_the_reference_app() if HAS_REFERENCE_APP else {})}
     found: dict[str, set[str]] = {}
-    for group in groups_of(settings_of("prod", changes), "operator"):
+    own = settings_of("prod", CLUSTER)
+    for group in [*groups_of(settings_of("prod", changes), "operator"), self_alerts.group(own)]:
         for rule in group["rules"]:
             if "alert" in rule:
                 found.setdefault(rule["alert"], set()).add(rule["labels"]["severity"])

@@ -1,7 +1,7 @@
 """The reviewed objects of every stack: rendered as YAML, and the identity of each live object.
 
 `make golden` rewrites both, and the diff of a commit shows the change. The folder `options` is a stack that uses all
-settings.
+settings but those of monitoring, which `operator` and `prometheus` have.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.variants import VARIANTS
 
 FOLDER = Path(__file__).parent
 URNS = FOLDER / "urns.txt"
-NAMES = [*stacks(), "options"]
+NAMES = [*stacks(), "options", "operator", "prometheus"]
 
 
 @functools.cache

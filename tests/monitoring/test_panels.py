@@ -109,7 +109,7 @@ def test_series_have_the_names_that_the_app_gives_them():
     own = 'namespace="slipway-dev",service="api"'
     assert found["Requests by route"].queries[0].expr == (f"topk(10, sum by (path) (rate(hits_total{{{own}}}[2m])))")
     assert found["Share of errors by route"].queries[0].expr == (
-        f'sum(rate(hits_total{{{own},status=~"5.."}}[2m])) / sum(rate(hits_total{{{own}}}[2m]))'
+        f'(sum(rate(hits_total{{{own},status=~"5.."}}[2m])) or vector(0)) / sum(rate(hits_total{{{own}}}[2m]))'
     )
     assert found["Response times"].queries[-1].expr == (
         f"histogram_quantile(0.99, sum by (le) (rate(took_seconds_bucket{{{own}}}[2m])))"

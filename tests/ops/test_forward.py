@@ -12,6 +12,7 @@ from slipway.ops.cluster.port_forward import PortForwardError
 from slipway.ops.errors import UnknownServiceError
 from tests.api_server import ApiServer, cluster
 from tests.diagnosis.test_status import run
+from tests.monitoring_objects.declared import IMAGE
 
 __all__ = ["run"]
 
@@ -42,6 +43,13 @@ def test_a_port_of_this_machine_leads_to_a_pod(run: Any, monkeypatch: pytest.Mon
 def test_only_what_the_stack_runs_has_a_port():
     with pytest.raises(UnknownServiceError, match=r"no service 'apis' here.+: api, mysql, redis"):
         port_forward.command_line(cluster(ApiServer({})), "apis")
+
+
+def test_the_servers_of_monitoring_have_a_port_where_the_stack_runs_them():
+    own = cluster(ApiServer({}), {"monitoring": {"source": "cluster", "image": IMAGE}})
+    assert port_forward.command_line(own, "prometheus")[-2:] == ["statefulset/prometheus", "9090:9090"]
+    with pytest.raises(UnknownServiceError, match="no service 'alertmanager' here"):
+        port_forward.command_line(own, "alertmanager")
 
 
 def test_a_store_has_no_port_for_metrics():

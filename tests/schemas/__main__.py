@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +29,49 @@ DEFINITIONS = [
     (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
     (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
 ]
+# A module that has the types only. Its definitions are made from them as its project makes them, by controller-gen.
+TYPES = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.95.2"
+CONTROLLER_GEN = "sigs.k8s.io/controller-tools/cmd/controller-gen@v0.19.0"
+KINDS_OF_TYPES = ("podmonitors", "prometheusrules")
 
 
 def main() -> None:
     """Write one file per kind, for the version that is stored: v1 where there is one."""
     for module, path in DEFINITIONS:
-        downloaded = subprocess.run(
-            ["go", "mod", "download", "-json", module],
-            env={**os.environ, "GOFLAGS": "-mod=mod"},
-            cwd=CUSTOM,
-            capture_output=True,
-            check=True,
-        )
-        definition = yaml.safe_load((Path(json.loads(downloaded.stdout)["Dir"]) / path).read_text())["spec"]
-        [version] = [version for version in definition["versions"] if version["storage"]]
-        schema = {"$comment": f"{path} of Go module {module}, without descriptions, unknown fields refused."}
-        schema |= _strict(version["schema"]["openAPIV3Schema"])
-        file = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
-        file.write_text(json.dumps(schema, indent=1) + "\n")
-        print(file.relative_to(CUSTOM.parent.parent))
+        _write(_downloaded(module) / path, f"{path} of Go module {module}")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "source"
+        # The cache of modules is read-only, and the tool has to complete go.sum.
+        shutil.copytree(_downloaded(TYPES), source, copy_function=shutil.copyfile)
+        subprocess.run(["chmod", "-R", "u+w", source], check=True)
+        command = ["go", "run", CONTROLLER_GEN, "crd:crdVersions=v1", "paths=./v1", f"output:crd:dir={folder}/crd"]
+        subprocess.run(command, env={**os.environ, "GOFLAGS": "-mod=mod"}, cwd=source, check=True)
+        for kind in KINDS_OF_TYPES:
+            file = Path(folder) / "crd" / f"monitoring.coreos.com_{kind}.yaml"
+            _write(file, f"types of Go module {TYPES}, made by {CONTROLLER_GEN}")
+
+
+def _downloaded(module: str) -> Path:
+    """Return the folder of a Go module."""
+    downloaded = subprocess.run(
+        ["go", "mod", "download", "-json", module],
+        env={**os.environ, "GOFLAGS": "-mod=mod"},
+        cwd=CUSTOM,
+        capture_output=True,
+        check=True,
+    )
+    return Path(json.loads(downloaded.stdout)["Dir"])
+
+
+def _write(file: Path, origin: str) -> None:
+    """Write the schema of a definition."""
+    definition = yaml.safe_load(file.read_text())["spec"]
+    [version] = [version for version in definition["versions"] if version["storage"]]
+    schema = {"$comment": f"{origin}, without descriptions, unknown fields refused."}
+    schema |= _strict(version["schema"]["openAPIV3Schema"])
+    written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
+    written.write_text(json.dumps(schema, indent=1) + "\n")
+    print(written.relative_to(CUSTOM.parent.parent))
 
 
 def _strict(schema: dict[str, Any]) -> dict[str, Any]:

@@ -155,7 +155,8 @@ def _requests(service: Service, metrics: Metrics, targets: list[Objective], own:
             "Share of errors by route",
             "percentunit",
             (
-                Query(f"sum({error_rate}) / sum({rate})", "all routes"),
+                # Most apps have no counter of errors before the first one.
+                Query(f"(sum({error_rate}) or vector(0)) / sum({rate})", "all routes"),
                 Query(_highest(f"sum {by_route} ({error_rate}) / sum {by_route} ({rate}) > 0"), route),
             ),
             "Responses with a status code of 5xx. Routes without an error are left out.",

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import meta
+from pulumi_kubernetes import core, meta
 from pulumi_kubernetes.apiextensions import CustomResource
 
 from slipway.environment import Environment
 from slipway.monitoring.groups import groups
 from slipway.monitoring_objects.scraping import INTERVAL
-from slipway.naming import ENVIRONMENT, labels
+from slipway.naming import DASHBOARD, ENVIRONMENT, labels
 from slipway.scope import Scope
 from slipway.settings.sections.contract import Metrics
 from slipway.settings.settings import Settings
@@ -24,7 +24,7 @@ API_VERSION = "monitoring.coreos.com/v1"
 
 
 class OperatorMonitoring(pulumi.ComponentResource):
-    """A PodMonitor for each service with metrics, and a PrometheusRule with all rules of the stack."""
+    """A PodMonitor for each service with metrics, a PrometheusRule with all rules of the stack, and its dashboard."""
 
     def __init__(
         self, settings: Settings, environment: Environment, opts: pulumi.ResourceOptions | None = None
@@ -34,6 +34,7 @@ class OperatorMonitoring(pulumi.ComponentResource):
             _pod_monitor(Scope(name, settings, environment.namespace, self, environment.retaining), metrics)
         if rules := groups(settings):
             _rules(settings, environment, rules, pulumi.ResourceOptions(parent=self))
+        _dashboard(settings, environment, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
 
@@ -80,5 +81,22 @@ def _rules(
             labels={**settings.monitoring.labels, **labels(ENVIRONMENT, "monitoring")},
         ),
         spec={"groups": rules},
+        opts=opts,
+    )
+
+
+def _dashboard(settings: Settings, environment: Environment, opts: pulumi.ResourceOptions) -> None:
+    """Declare the dashboard as the sidecar of Grafana looks for it."""
+    # Imported late: it takes time, and most stacks declare none.
+    from slipway.monitoring.dashboard import grafana_json  # noqa: PLC0415
+
+    core.v1.ConfigMap(
+        "dashboard",
+        metadata=meta.v1.ObjectMetaArgs(
+            name="dashboard",
+            namespace=environment.namespace,
+            labels={**labels(ENVIRONMENT, "monitoring"), DASHBOARD: "1"},
+        ),
+        data={f"{settings.namespace}.json": grafana_json(settings)},
         opts=opts,
     )

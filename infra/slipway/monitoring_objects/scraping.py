@@ -12,10 +12,10 @@ import yaml
 
 from slipway.settings.names import metrics_address
 from slipway.settings.sections.contract import Metrics
-from slipway.settings.sections.monitoring import ALERTMANAGER, PROMETHEUS
+from slipway.settings.sections.monitoring import ALERTMANAGER, PORTS, PROMETHEUS
 from slipway.settings.settings import Settings
 
-PROMETHEUS_PORT, ALERTMANAGER_PORT = 9090, 9093
+PROMETHEUS_PORT, ALERTMANAGER_PORT = PORTS[PROMETHEUS], PORTS[ALERTMANAGER]
 # A fast burn is seen after two samples. `for` and the windows of the alerts are multiples of it.
 INTERVAL = "15s"
 

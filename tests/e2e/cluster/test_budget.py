@@ -13,18 +13,18 @@ import urllib3
 from tests.e2e.canaries import BAD, GOOD, ROUTES
 from tests.e2e.conftest import LOCAL, NEEDS, ROOT, Edit, eventually, history, outputs, pulumi, run, up
 from tests.e2e.load import Load
+from tests.e2e.monitoring import STORES, build_server_images
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 
 SHOPS = "/v1/shops"
-STORES = "  slipway:redis:\n"
 SLO = "      slo: {availability: 99.5, latency: {p99: 2.5s}, window: 7d}\n"
 REASON = "this is the fix of the errors in the list of shops"
 COMMENT = "package main // without the errors"
 
 
 @pytest.fixture(scope="module")
-def monitored() -> Generator[Callable[[str, str, str], None]]:
+def monitored(tmp_path_factory: pytest.TempPathFactory) -> Generator[Callable[[str, str, str], None]]:
     """The stack with a Prometheus of its own and an objective of api; both are gone after the tests.
 
     Returns a function that edits a file of the project until then.
@@ -40,6 +40,7 @@ def monitored() -> Generator[Callable[[str, str, str], None]]:
     try:
         change(LOCAL, STORES, f"  slipway:monitoring: {{source: cluster}}\n{STORES}")
         change(LOCAL, NEEDS, f"{NEEDS}{SLO}")
+        build_server_images(tmp_path_factory.mktemp("images"))
         up()
         yield change
     finally:

@@ -1,4 +1,4 @@
-"""Images of MySQL and Redis built from Debian packages: their content, names and push."""
+"""Images of servers built from Debian packages: their content, names and push."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ import pytest
 from local.errors import SetupError
 from local.node import data_images
 from local.node.data_images import (
-    RECIPES,
-    Recipe,
     pack,
     package_files,
     provide,
@@ -29,6 +27,7 @@ from local.node.data_images import (
     servers_to_build,
     tag_of,
 )
+from local.node.recipes import RECIPES, Recipe
 from local.paths import ClonePaths
 from local.progress import Screen, Task
 from tests.image.fake_registry import FakeRegistry, serve_registry
@@ -113,6 +112,19 @@ def test_an_image_contains_the_programs_of_its_recipe_with_their_libraries_and_d
 
 
 @needs_dpkg
+def test_a_link_may_lead_from_any_path_of_an_image(tmp_path: Path) -> None:
+    recipe = replace(TRIAL, links={"served": "server", "etc/ssl/certs": "../../usr/share/server"})
+    members = image(tmp_path / "a", "layer", recipe)
+    assert members["usr/bin/served"].linkname == "server"
+    assert members["etc/ssl/certs"].linkname == "../../usr/share/server"
+
+
+def test_the_tag_of_each_image_contains_the_version_of_its_server() -> None:
+    files = [f"{name}_1%3a2.42.0+ds-5_amd64.deb" for recipe in RECIPES.values() for name in recipe.packages[:1]]
+    assert all(tag_of(recipe, files).startswith("2.42.0-") for recipe in RECIPES.values())
+
+
+@needs_dpkg
 def test_root_owns_all_files_of_an_image_and_no_program_is_setuid(tmp_path: Path) -> None:
     members = image(tmp_path / "a", "layer").values()
     assert {(member.uid, member.gid) for member in members} == {(0, 0)}
@@ -138,14 +150,21 @@ STACKS = [
     ("config: {slipway:imageFiles: x, slipway:mysql: {source: managed}}", []),
     ("config: {slipway:imageFiles: x, slipway:mysql: {image: own}, slipway:redis: {storage: 1Gi}}", ["redis"]),
     ("config: {slipway:mysql: {source: cluster}}", []),
+    ("config: {slipway:imageFiles: x, slipway:monitoring: {source: cluster}}", ["prometheus"]),
+    (
+        "config: {slipway:imageFiles: x, slipway:monitoring: {source: cluster, image: own, receivers: {a: {}}}}",
+        ["alertmanager"],
+    ),
+    ("config: {slipway:imageFiles: x, slipway:monitoring: {source: operator}}", []),
+    ("config: {slipway:imageFiles: x, slipway:monitoring: {}}", []),
     ("", []),
 ]
 
 
-@pytest.mark.parametrize(("text", "stores"), STACKS)
-def test_images_are_built_for_stores_that_name_none(tmp_path: Path, text: str, stores: list[str]) -> None:
+@pytest.mark.parametrize(("text", "servers"), STACKS)
+def test_images_are_built_for_servers_that_name_none(tmp_path: Path, text: str, servers: list[str]) -> None:
     (tmp_path / "stack.yaml").write_text(text)
-    assert servers_to_build(tmp_path / "stack.yaml") == stores
+    assert servers_to_build(tmp_path / "stack.yaml") == servers
 
 
 def test_apt_resolves_packages_again_only_after_its_lists_changed(

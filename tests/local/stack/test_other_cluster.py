@@ -46,7 +46,7 @@ def local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sett
         content = yaml.safe_load((PROJECT / "stacks" / "Pulumi.local.yaml").read_text())
         content["config"]["slipway:cluster"] = {"context": "kind-kind", "ingressNamespace": "ingress-nginx"}
         for name, keys in sections.items():
-            section: dict[str, Any] = content["config"][f"slipway:{name}"]
+            section: dict[str, Any] = content["config"].setdefault(f"slipway:{name}", {})
             for key, value in keys.items():
                 section.pop(key, None) if value is None else section.update({key: value})
         (tmp_path / "Pulumi.local.yaml").write_text(yaml.safe_dump(content))
@@ -135,6 +135,23 @@ def test_images_from_packages_of_another_processor_are_refused_but_not_named_one
         "the image of redis would be built for arm64, the processor of this machine; the nodes"
     )
     assert error.fix == "set slipway:redis.image in stacks/Pulumi.local.yaml to a pinned image"
+
+
+def test_the_servers_of_monitoring_are_checked_under_keys_of_their_own(
+    local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(other_cluster, "architecture", lambda: "arm64")
+    receiver = {"kind": "webhook", "egress": [{"cidr": "10.40.0.0/24", "ports": [443]}]}
+    own = local(
+        mysql={"image": IMAGE}, redis={"image": IMAGE}, monitoring={"source": "cluster", "receivers": {"a": receiver}}
+    )
+    fixes = [error.fix for error in missing(own, storageclasses=[of_class("slow")])]
+    assert fixes[-2:] == [
+        "set slipway:monitoring.image in stacks/Pulumi.local.yaml to a pinned image",
+        "set slipway:monitoring.alertmanagerImage in stacks/Pulumi.local.yaml to a pinned image",
+    ]
+    causes = [error.cause for error in missing(own, storageclasses=[of_class("slow")])]
+    assert "slipway:monitoring.storageClass is not set, and the cluster has no default StorageClass" in str(causes)
 
 
 def test_images_of_stores_are_pushed_beside_the_image_of_the_app(local: Callable[..., Settings]):

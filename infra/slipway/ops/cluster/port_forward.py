@@ -7,6 +7,7 @@ import shutil
 
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.errors import UnknownServiceError, UserError
+from slipway.settings.sections.monitoring import PORTS
 from slipway.settings.settings import Settings
 
 
@@ -44,9 +45,11 @@ def _port(settings: Settings, name: str, port_name: str | None) -> int:
             missing = f"has no port {port_name}" if port_name else "listens on no port"
             raise PortForwardError(f"{name} {missing}. Its ports: {', '.join(ports) or 'none'} (services.{name}.ports)")
         return ports[port_name] if port_name else next(iter(ports.values()))
-    if name not in settings.servers:
-        known = ", ".join([*settings.services, *settings.servers])
+    ports = {server: section.port for server, section in settings.servers.items()}
+    ports |= {server: PORTS[server] for server in settings.monitoring.servers}
+    if name not in ports:
+        known = ", ".join([*settings.services, *ports])
         raise UnknownServiceError(f"there is no service {name!r} here. Services and stores: {known}")
     if port_name:
         raise PortForwardError(f"{name} is a store, and has one port only: leave the name {port_name} out")
-    return settings.servers[name].port
+    return ports[name]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from slipway.naming import COMPONENT, RELEASE
+from slipway.naming import COMPONENT, DASHBOARD, RELEASE
 from slipway.rules.parts import Container, Part, dig, known
 from slipway.rules.references.lookups import exists, is_external, keys_in, keys_of, list_names, sources, target_of
 from slipway.rules.rule import Rules, Violations
@@ -138,8 +138,9 @@ def unread(stack: Stack) -> Violations:
         read |= {("Secret", entry.text("name")) for entry in part.parts("imagePullSecrets")}
     read |= {("Secret", entry.text("secretName")) for part in stack.of("Ingress") for entry in part.parts("spec.tls")}
     for obj in stack.of(*NAMED, "ServiceAccount"):
-        is_record = obj.mapping("metadata.labels").get(COMPONENT) == RELEASE
-        if (obj.kind, known(obj.name)) not in read and not is_record:
+        object_labels = obj.mapping("metadata.labels")
+        read_elsewhere = object_labels.get(COMPONENT) == RELEASE or DASHBOARD in object_labels
+        if (obj.kind, known(obj.name)) not in read and not read_elsewhere:
             yield obj.wrong("metadata.name", "nothing reads it; name it where it is needed, or take it out")
     for external in stack.of("ExternalSecret"):
         if ("Secret", target_of(external)) not in read:

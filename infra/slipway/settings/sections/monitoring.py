@@ -28,6 +28,7 @@ from slipway.settings.types.scalars import (
 )
 
 PROMETHEUS, ALERTMANAGER = MONITORING
+PORTS = {PROMETHEUS: 9090, ALERTMANAGER: 9093}
 
 
 class Receiver(Section):
