@@ -92,13 +92,19 @@ def test_where_secrets_come_from_is_today_s_too(files: Path):
 def test_objectives_and_alerts_are_today_s_and_a_mistake_in_one_prevents_no_rollback(files: Path):
     """What users may rely on, and who is told, does not change with the version that runs."""
     slo, alert = {"availability": 99.9}, {"expr": "x{$(selector)} > 1", "summary": "Too many."}
-    today = {"api": {"slo": slo, "alerts": {"Busy": alert}, "env": {"LOG_LEVEL": "debug"}}, "later": {"slo": slo}}
+    shown: dict[str, Any] = {"slo": slo, "alerts": {"Busy": alert}, "panels": {"Misses": {"expr": "x{$(selector)}"}}}
+    today: dict[str, Any] = {"api": {**shown, "env": {"LOG_LEVEL": "debug"}}, "later": {"slo": slo}}
     (files / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {"slipway:services": today}}))
     services = stack_file_of("dev", RELEASE)["config"]["slipway:services"]
-    assert services == {"api": {**SETTINGS["services"]["api"], "slo": slo, "alerts": {"Busy": alert}}}
+    assert services == {"api": {**SETTINGS["services"]["api"], **shown}}
     today["api"]["slo"] = {"availability": "many"}
     (files / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {"slipway:services": today}}))
-    assert stack_file_of("dev", RELEASE)["config"]["slipway:services"]["api"].keys() == {"secrets", "env", "alerts"}
+    assert stack_file_of("dev", RELEASE)["config"]["slipway:services"]["api"].keys() == {
+        "secrets",
+        "env",
+        "alerts",
+        "panels",
+    }
 
 
 def test_texts_that_look_like_numbers_reach_the_engine_as_texts():

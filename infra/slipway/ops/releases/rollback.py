@@ -170,7 +170,7 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
 
 def _services(release: Release, today: dict[str, Any]) -> dict[str, Any]:
     """Return the services of a release with today's objectives and alerts, without invalid ones."""
-    services: dict[str, Any] = release.settings["services"]
+    services: dict[str, Any] = release.settings.get("services") or {}
     current = today.get("services")
     return {name: {**section, **_unrecorded(current, name)} for name, section in services.items()}
 
