@@ -57,7 +57,11 @@ func (s *Store) Shop(ctx context.Context, id store.ID) (store.Shop, error) {
 
 func (s *Store) Leaders(ctx context.Context, limit int) ([]store.Shop, error) {
 	return cached(ctx, s, "leaders", fmt.Sprint(limit), leadersTTL, func(ctx context.Context) ([]store.Shop, error) {
-		return s.Store.Leaders(ctx, limit)
+		shops, err := s.Store.Leaders(ctx, limit)
+		if shops == nil {
+			shops = []store.Shop{} // a nil slice is encoded as null, which stands for missing
+		}
+		return shops, err
 	})
 }
 

@@ -93,6 +93,20 @@ func TestRepeatedReadsComeFromTheCache(t *testing.T) {
 	}
 }
 
+func TestTheLeadersOfAnEmptyStoreAreAnEmptyList(t *testing.T) {
+	client, _ := redistest.Client(t)
+	behind := &countingStore{}
+	s := cache.New(behind, client, metrics.New("test"))
+	for range 3 {
+		if got, err := s.Leaders(t.Context(), 5); err != nil || len(got) != 0 {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	}
+	if got := behind.leaders.Load(); got != 1 {
+		t.Errorf("the leaders were read %d times", got)
+	}
+}
+
 func TestAMissingShopIsCachedForAMoment(t *testing.T) {
 	s := newSetup(t)
 	for range 3 {
