@@ -158,7 +158,8 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     today = effective(own.settings, shared.settings).plain()
     sources = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
     tree = {**release.settings, **sources, **_images(release), RELEASE: _name(release)}
-    tree |= {"waivers": _waivers(today), "services": _services(release, today)}
+    tree |= {"waivers": _waivers(today)}
+    tree |= {"services": _services(release, today)} if "services" in tree else {}
     tree |= {CANDIDATE: candidate} if candidate else {}
     config: dict[str, Any] = own.config.plain()
     trees = [Node.of(tree), candidate_in(tree) or Node({})]
