@@ -78,7 +78,7 @@ def servers_to_build(stack_file: Path) -> list[str]:
     config: dict[str, Any] = (yaml.safe_load(stack_file.read_text()) or {}).get("config") or {}
     if "slipway:imageFiles" not in config:
         return []
-    sections = {store: config.get(f"slipway:{store}") for store in SERVERS}
+    sections: dict[str, Any] = {store: config.get(f"slipway:{store}") for store in SERVERS}
     stores = [name for name, section in sections.items() if _runs_here(section, "cluster") and not section.get("image")]
     return stores + _monitoring_to_build(config.get("slipway:monitoring"))
 

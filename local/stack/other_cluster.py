@@ -169,7 +169,9 @@ def from_packages(settings: Settings) -> list[str]:
 
 def image_key(server: str) -> str:
     """Return the key of the stack file that names the image of a server."""
-    monitoring = dict(zip(MONITORING, ("monitoring.image", "monitoring.alertmanagerImage"), strict=True))
+    monitoring: dict[str, str] = dict(
+        zip(MONITORING, ("monitoring.image", "monitoring.alertmanagerImage"), strict=True)
+    )
     return f"slipway:{monitoring.get(server, f'{server}.image')}"
 
 

@@ -32,6 +32,7 @@ def test_the_variants_bring_every_kind_there_is():
     assert added["gateway"] == {"HTTPRoute"}
     assert added["secret-store"] == {"ExternalSecret"}
     assert added["jobs"] == {"CronJob"}
+    assert added["operator"] == {"PodMonitor", "PrometheusRule"}
 
 
 def _kinds(name: str) -> set[str]:

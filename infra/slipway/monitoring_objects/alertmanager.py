@@ -66,4 +66,4 @@ def _template(scope: Scope, secret: pulumi.Input[str]) -> core.v1.PodTemplateSpe
         DATA_MEBIBYTES,
     )
     volumes = [inputs.secret_volume(secret), core.v1.VolumeArgs(name=DATA, empty_dir=folder)]
-    return one_pod.template(scope, container, volumes, server.GRACE, server.annotations())
+    return one_pod.template(scope, container, volumes, server.GRACE, server.contract())

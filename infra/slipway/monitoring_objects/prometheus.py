@@ -76,7 +76,7 @@ def _template(scope: Scope, files: pulumi.Input[str]) -> core.v1.PodTemplateSpec
         core.v1.VolumeArgs(name=DATA, persistent_volume_claim=claim),
     ]
     container = server.container(scope, args, PROMETHEUS_PORT, mounts, section.resources)
-    return one_pod.template(scope, container, volumes, server.GRACE, server.annotations())
+    return one_pod.template(scope, container, volumes, server.GRACE, server.contract())
 
 
 def _address(scope: Scope, metrics: Metrics) -> core.v1.Service:

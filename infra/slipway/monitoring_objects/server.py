@@ -41,8 +41,8 @@ def container(  # noqa: PLR0917 - as in core.v1.ContainerArgs
     )
 
 
-def annotations() -> dict[str, str]:
-    """Return what the house rules have to know: it reads no variables of an app, and how long it takes to stop."""
+def contract() -> dict[str, str]:
+    """Return annotations for the house rules: the pod reads no variables of an app, and how long it takes to stop."""
     return {CONTRACT: "none", SHUTDOWN_SECONDS: str(SHUTDOWN)}
 
 
