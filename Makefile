@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -62,6 +62,9 @@ e2e-drills: up ## run every `./slipway drill`: each has its effect, and everythi
 
 e2e-state: up ## kill, stop, disconnect and overlap updates: `doctor --fix` repairs the state
 	@. ./activate && pytest -m e2e -s tests/load/test_state_under_fire.py
+
+e2e-monitoring: up ## run Prometheus and Alertmanager in the local stack: errors reach a webhook, and a burnt budget refuses updates
+	@. ./activate && pytest -m e2e -s tests/load/test_monitoring.py tests/load/test_budget.py
 
 e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA
 	@. ./activate && pytest -m e2e -s tests/neighbours

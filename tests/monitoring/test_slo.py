@@ -71,7 +71,10 @@ def test_a_latency_between_two_buckets_is_refused_with_the_nearest_ones():
     ("changes", "message"),
     [
         ({"services.api.slo": {"availability": 100}}, "services.api.slo.availability: should be less than 100"),
-        ({"services.api.slo": {"availability": "99.9"}}, "services.api.slo.availability: should be a valid number"),
+        (
+            {"services.api.slo": {"availability": "99.9"}},
+            "services.api.slo.availability: should be a number, without quotes",
+        ),
         ({"services.api.slo": {}}, "services.api.slo.availability: is required"),
         ({"services.api.slo": {**SLO, "latency": {"p42": "1s"}}}, "one of p50, p90, p95, p99, p99.9"),
         ({"services.api.slo": {**SLO, "latency": {"p99": "quick"}}}, "a duration such as 250ms, 1s or 5m"),

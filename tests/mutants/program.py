@@ -42,7 +42,7 @@ PROGRAM = [
         "the app runs as root", ("service.pod.restricted_pod", lambda account, **_: restricted_pod(account, user=0))
     ),
     in_program("probes and requests share a port", ("settings.sections.app.App.admin_port", 8080)),
-    in_program("the Go runtime is told nothing", ("service.inputs._runtime", lambda resources: [])),
+    in_program("the Go runtime is told nothing", ("service.inputs.runtime_limits", lambda resources: [])),
     in_program("volumes are not mounted", ("service.inputs.mounts", lambda scope, config: [])),
     in_program("mounts without volumes", ("service.inputs.volumes", lambda scope, config: [])),
     in_program(

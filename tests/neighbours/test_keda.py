@@ -123,7 +123,7 @@ def by_requests(keda: None, edit: Edit) -> Generator[None]:
     up()
 
 
-@pytest.mark.feature("F2")
+@pytest.mark.feature("F2", part="pods follow the requests, by KEDA: has not run so far")
 def test_load_adds_pods_and_its_end_takes_them_away(by_requests: None, api: urllib3.HTTPSConnectionPool):
     eventually(lambda: wanted("api") == MIN, DOWN_SECONDS, "the API has its minimum")
     load = TimedLoad(api, "/v1/shops", rate=RATE)
@@ -153,7 +153,7 @@ OUTAGES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
 }
 
 
-@pytest.mark.feature("F2", part="an outage of the metrics takes no pod away")
+@pytest.mark.feature("F2", part="an outage of the metrics takes no pod away: has not run so far")
 @pytest.mark.parametrize("missing", OUTAGES)
 def test_an_outage_of_metrics_takes_no_pod_away_even_without_load(
     by_requests: None, api: urllib3.HTTPSConnectionPool, missing: str
@@ -242,7 +242,7 @@ def queue(keda: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Que
         example.destroy()
 
 
-@pytest.mark.feature("P8")
+@pytest.mark.feature("P8", part="10,000 jobs, by KEDA: has not run so far")
 def test_every_job_is_counted_once_while_the_worker_scales_and_rolls(queue: Queue):
     eventually(lambda: queue.pods == 1, 120, "one pod is enough for nothing")
     queue.redis("EVAL", ADD, "0")

@@ -52,6 +52,8 @@ def test_base_images_are_pinned_by_digest_and_newer_ones_are_proposed():
         ("gomod", "/app"),
         ("gomod", "/tests/load/vegeta"),
         ("gomod", "/tests/neighbours/helm"),
+        ("gomod", "/tests/neighbours/keda"),
+        ("gomod", "/tests/neighbours/queue/app"),
         ("pip", "/"),
         ("github-actions", "/"),
     }

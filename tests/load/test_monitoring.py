@@ -120,7 +120,7 @@ def test_errors_are_reported_within_minutes_and_so_is_their_end(webhook: Webhook
         with Load(api, "/v1/shops", BAD_RATE) as bad:
             seconds = eventually(lambda: webhook.has("firing"), ALERT_SECONDS, f"{ALERT} is reported")
         assert set(bad.answers) == {"status 500"}
-        assert good.lost == [], api.request('GET', '/v1/leaderboard').data
+        assert good.lost == [], api.request("GET", "/v1/leaderboard").data
         print(f"reported after {seconds:.0f} s")
         assert not webhook.has("resolved")
         begin = time.monotonic()
