@@ -116,9 +116,7 @@ def _image_data(images: Mapping[str, str], *, is_short: bool) -> dict[str, str]:
 
 def content(settings: Settings) -> dict[str, Any]:
     """Return the settings that a release records: all that are set, except those about secrets, rules or drills."""
-    left_out: dict[str, Any] = dict.fromkeys(
-        ("image", "named_images", "image_files", "release", "waivers", *UNRECORDED), True
-    )
+    left_out: dict[str, Any] = dict.fromkeys(("image", "named_images", "release", "waivers", *UNRECORDED), True)
     left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *UNRECORDED_OF_SERVICES}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:

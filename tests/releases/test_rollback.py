@@ -89,6 +89,14 @@ def test_where_secrets_come_from_is_today_s_too(files: Path):
     assert "slipway:signing-key" not in config
 
 
+def test_monitoring_is_today_s_with_the_images_of_its_servers(files: Path):
+    monitoring = "  slipway:monitoring: {source: cluster}\n  slipway:imageFiles: .slipway/images\n"
+    (files / "Pulumi.dev.yaml").write_text(STACK_FILE + monitoring)
+    config = stack_file_of("dev", RELEASE)["config"]
+    assert config["slipway:monitoring"] == {"source": "cluster"}
+    assert config["slipway:imageFiles"] == ".slipway/images"
+
+
 def test_objectives_and_alerts_are_today_s_and_a_mistake_in_one_prevents_no_rollback(files: Path):
     """What users may rely on, and who is told, does not change with the version that runs."""
     slo, alert = {"availability": 99.9}, {"expr": "x{$(selector)} > 1", "summary": "Too many."}
