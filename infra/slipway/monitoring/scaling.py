@@ -1,7 +1,7 @@
 """The metrics by which services scale: recording rules of a stack, the rules of an adapter, and what KEDA asks for.
 
 An HPA asks prometheus-adapter, KEDA asks Prometheus. Both read series that the stack records under names of its own, so
-the adapter needs the same three rules for every stack, whatever an app calls its counter.
+the adapter needs the same two rules for every stack, whatever an app calls its counter.
 
 A metric that cannot be read must not look like a small one. The requests of a pod that Prometheus lost are unknown, not
 zero: an HPA counts such a pod as one at its target while it would scale down, and `requests_query` does the same for

@@ -151,7 +151,7 @@ def test_the_page_shows_every_picture_with_its_expression(drawn: list[Picture], 
 
 def test_without_matplotlib_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "slipway.ops.monitoring.pictures", None)
-    with pytest.raises(PicturesError, match=r"Install slipway\[pictures\]; or take the dashboard for Grafana: --json"):
+    with pytest.raises(PicturesError, match=r"Install matplotlib; or print the dashboard for Grafana: --json"):
         dashboards.pictures(monitored(), FakePrometheus().client, 600, NOW)
 
 

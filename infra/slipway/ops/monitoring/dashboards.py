@@ -61,8 +61,8 @@ def _pictures(settings: Settings, prometheus: Prometheus, start: float, end: flo
         from slipway.ops.monitoring.pictures import TimeSpan, draw  # noqa: PLC0415 - it takes a second to load
     except ImportError as error:
         raise PicturesError(
-            f"pictures are drawn by matplotlib, which is not installed ({error}). Install slipway[pictures]; or take "
-            "the dashboard for Grafana: --json"
+            f"pictures are drawn by matplotlib, which is not installed ({error}). Install matplotlib; or print the "
+            "dashboard for Grafana: --json"
         ) from None
     span = TimeSpan(start, end, max(MIN_STEP, round((end - start) / POINTS)))
     query = panels.releases(settings)
