@@ -167,7 +167,7 @@ def test_the_apps_own_panels_see_the_series_of_their_service_alone():
         ({"services.api.panels": {" ": {"expr": "x{$(selector)}"}}}, "a title such as Cache hits"),
         (
             {**WITHOUT_METRICS, "services.web.panels": {"Misses": {"expr": "x{$(selector)}"}}},
-            "services.web.panels: is judged by the app's metrics",
+            "services.web.panels: needs the app's metrics",
         ),
     ],
     ids=["of all services", "unknown unit", "no title", "no metrics"],

@@ -80,7 +80,7 @@ def test_a_latency_between_two_buckets_is_refused_with_the_nearest_ones():
         ({"services.api.slo": {**SLO, "latency": {"p99": "quick"}}}, "a duration such as 250ms, 1s or 5m"),
         ({"services.api.slo": {**SLO, "window": "14d"}}, "'7d', '28d' or '30d'"),
         ({"services.api.metrics": {"buckets": [1, 0.5]}}, "in ascending order"),
-        ({**WITH_SLO, **WITHOUT_METRICS}, "services.api.slo: is judged by the app's metrics"),
+        ({**WITH_SLO, **WITHOUT_METRICS}, "services.api.slo: needs the app's metrics"),
         ({"services.web.alerts": {"A": {"expr": "up == 0", "summary": "x"}}}, "has no $(selector)"),
     ],
 )

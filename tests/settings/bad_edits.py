@@ -274,7 +274,7 @@ EDITS: dict[str, list[Row]] = {
         ),
     ],
     "autoscaling": [
-        ("max: 2}", "max: 2, rps: 50}", "services.api.autoscaling.rps", "nobody records the requests per second here"),
+        ("max: 2}", "max: 2, rps: 50}", "services.api.autoscaling.rps", "needs a Prometheus that records requests"),
         ("max: 2}", "max: 2, rps: 0}", "services.api.autoscaling.rps", "greater than or equal to 1"),
         ("max: 2}", "max: 2, by: keda}", "services.api.autoscaling", "by: keda has nothing to do"),
         ("max: 2}", "max: 2, by: kdea}", "services.api.autoscaling.by", "'hpa' or 'keda'"),

@@ -119,7 +119,10 @@ def test_without_an_answer_from_prometheus_everything_passes_with_a_warning(
     check: Any, capsys: pytest.CaptureFixture[str]
 ):
     assert check(PrometheusError("Prometheus at http://p:9090 does not answer: refused"), [NEW_PODS]) == ""
-    warning = "warning: the error budgets are not known, so they stop nothing: Prometheus at http://p:9090 does not"
+    warning = (
+        "warning: the error budgets cannot be read, so this update is not checked against them: "
+        "Prometheus at http://p:9090 does not"
+    )
     assert capsys.readouterr().err.startswith(warning)
 
 

@@ -91,7 +91,7 @@ def test_a_stack_whose_prometheus_is_not_there_says_which_one():
 @pytest.mark.parametrize(
     ("monitoring", "words"),
     [
-        ({"monitoring": {"source": "none"}}, "stack dev is not monitored. To monitor it, set source: cluster"),
+        ({"monitoring": {"source": "none"}}, "stack dev is not monitored. Set source to cluster or operator"),
         (OPERATOR, "does not say where its Prometheus answers. Set url (stacks/Pulumi.dev.yaml"),
     ],
 )

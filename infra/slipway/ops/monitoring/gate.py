@@ -68,10 +68,14 @@ def _burnt(stack: str) -> list[ObjectiveState]:
         source = prometheus.connect(stack, settings)
         found = [slo.budget(source, objective) for objective in limits]
     except PrometheusError as error:
-        typer.echo(f"warning: the error budgets are not known, so they stop nothing: {error}", err=True)
+        typer.echo(
+            f"warning: the error budgets cannot be read, so this update is not checked against them: {error}", err=True
+        )
         return []
     if unknown := [f"{state.objective.service} {state.objective.name}" for state in found if state.error_ratio is None]:
-        typer.echo(f"{stack}: no request measured yet for {', '.join(unknown)}: no budget to keep", err=True)
+        typer.echo(
+            f"{stack}: no requests recorded yet for {', '.join(unknown)}; the gate does not apply to them", err=True
+        )
     return [state for state in found if state.is_burnt]
 
 

@@ -109,7 +109,7 @@ def connect(stack: str, settings: Settings, cluster: StackCluster | None = None)
     monitoring = settings.monitoring
     where = f"stacks/Pulumi.{stack}.yaml: slipway:monitoring"
     if monitoring.source == "none":
-        raise PrometheusError(f"stack {stack} is not monitored. To monitor it, set source: cluster ({where})")
+        raise PrometheusError(f"stack {stack} is not monitored. Set source to cluster or operator ({where})")
     if monitoring.url:
         return at_address(monitoring.url)
     if monitoring.source == "cluster":

@@ -24,8 +24,8 @@ def _unreadable(bounds: Autoscaling, source: str) -> Iterator[tuple[str, str]]:
     if source == "none":
         yield (
             "rps",
-            "nobody records the requests per second here; set slipway:monitoring.source to operator, or to cluster "
-            "with by: keda",
+            "needs a Prometheus that records requests; set slipway:monitoring.source to operator, or to cluster "
+            "together with by: keda",
         )
     elif source == "cluster" and bounds.by == "hpa":
         yield (
@@ -34,4 +34,8 @@ def _unreadable(bounds: Autoscaling, source: str) -> Iterator[tuple[str, str]]:
             "stack (slipway:monitoring.source: cluster)",
         )
     elif source == "operator" and bounds.by == "keda" and bounds.prometheus is None:
-        yield "prometheus", "is required: with slipway:monitoring.source: operator KEDA has to be told where it is"
+        rule = (
+            "is required with slipway:monitoring.source: operator and by: keda: the address of the operator's "
+            "Prometheus as KEDA reaches it"
+        )
+        yield "prometheus", rule

@@ -42,7 +42,8 @@ def _retention(settings: Settings) -> Iterator[InvalidSetting]:
     for name, service in settings.services.items():
         if service.slo and hours(retention) < (days := WINDOW_DAYS[service.slo.window]) * 24:
             rule = (
-                f"is less than services.{name}.slo.window ({service.slo.window}), by which its error budget is judged"
+                f"is less than services.{name}.slo.window ({service.slo.window}); its error budget would be computed "
+                "from less than its window"
             )
             yield InvalidSetting(("monitoring", "retention"), rule, retention, f"{days + 5}d")
 

@@ -38,7 +38,7 @@ def _measurable(at: Key, service: Service) -> Iterator[InvalidSetting]:
     elif service.metrics_in_force is None:
         for key in ("slo", "alerts", "panels"):
             if getattr(service, key):
-                rule = "is judged by the app's metrics, and there are none here; say under metrics where it serves them"
+                rule = "needs the app's metrics, and this service has none; set metrics"
                 yield InvalidSetting((*at, key), rule)
 
 

@@ -52,7 +52,7 @@ class ScheduledMinimum(Section):
     cron: Cron = Field(examples=["0 8 * * 1-5"])
     """When it begins: minute, hour, day of month, month, weekday (0 is Sunday)."""
     until: Cron = Field(examples=["0 22 * * 1-5"])
-    """When it ends. It holds while the next end comes before the next begin."""
+    """When it ends. The minimum applies from each `cron` time to the next `until`."""
     time_zone: TimeZone = Field(default="Etc/UTC", examples=["Europe/Berlin"])
     """IANA name of the time zone of both."""
     min: int = Field(ge=2, le=MAX_PODS, examples=[16])
@@ -66,7 +66,7 @@ class ScheduledMinimum(Section):
 
 
 class Forecast(Section):
-    """Pods for the load that the same hour of last week lets expect. It only ever adds pods."""
+    """Pods for the load expected from the same hour of last week. It only ever adds pods."""
 
     ahead: LeadTime = Field(default="15m", examples=["15m"])
     """How long before the load the pods are there, from 5m to 60m."""

@@ -82,7 +82,7 @@ class Service(App):
     canary: Canary = Canary()
     """How a new version is tried (rollout: canary)."""
     slo: Slo | None = None
-    """What users may rely on. Default: nothing is promised, and no alert speaks of it."""
+    """What users may rely on. Default: no objective, no alerts on burn rates, and no gate."""
     alerts: dict[AlertName, Alert] = Field(default={})
     """Alerts on the app's own metrics, by name."""
     panels: dict[PanelTitle, Panel] = Field(default={})
