@@ -103,6 +103,8 @@ CASES = [
     Case("ErrorBudgetFastBurn", durations(80, 100, 90), durations(100, 100, 90), "80m", of={"slo": "latency-p99"}),
     Case("ErrorBudgetSlowBurn", requests(20, 1500), requests(2, 1500), "24h", of={"slo": "availability"}),
     Case("InstanceDown", {f"up{{{POD}}}": "1x10 0x10"}, {f"up{{{POD}}}": "1x20"}, "15m", INSTANCE),
+    # One that has never answered is starting.
+    Case("InstanceDown", {f"up{{{POD}}}": "1x10 0x10"}, {f"up{{{POD}}}": "0x20"}, "15m", INSTANCE),
     Case("ServiceDown", {f"up{{{POD}}}": "1x10 0x10"}, {f"up{{{POD}}}": "0x20", f"up{{{OTHER}}}": "1x20"}, "15m"),
     # Prometheus has no target at all: not even `up` is there.
     Case("ServiceDown", {}, up(1), "5m"),

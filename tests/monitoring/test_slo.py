@@ -82,6 +82,10 @@ def test_a_latency_between_two_buckets_is_refused_with_the_nearest_ones():
         ({"services.api.metrics": {"buckets": [1, 0.5]}}, "in ascending order"),
         ({**WITH_SLO, **WITHOUT_METRICS}, "services.api.slo: needs the app's metrics"),
         ({"services.web.alerts": {"A": {"expr": "up == 0", "summary": "x"}}}, "has no $(selector)"),
+        (
+            {"services.api.alerts": {"A": {"expr": "sum(rate(x{$(selector)}[5m]) > 0", "summary": "x"}}},
+            "services.api.alerts.A.expr: is not PromQL: unclosed left parenthesis",
+        ),
     ],
 )
 def test_an_objective_that_cannot_be_kept_track_of_is_refused(changes: dict[str, Any], message: str):

@@ -51,11 +51,20 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (operated(receivers=HOOK), "receivers: only with source: cluster; this is source: operator"),
     ({"monitoring": {"receivers": HOOK}}, "receivers: only with source: cluster; this is source: none"),
     (monitored(labels={"a": "b"}), "labels: only with source: operator; this is source: cluster"),
-    (monitored(url="http://prometheus"), "url: only with source: operator; this is source: cluster"),
+    ({"monitoring": {"url": "http://prometheus"}}, "url: only with source: operator or cluster; this is source: none"),
+    ({"monitoring": {"source": "cluster", "url": "http://prometheus:99999"}}, "an address such as http://"),
     (monitored(retention="5 weeks"), "slipway:monitoring.retention: should be a time of one unit"),
     (
         {**monitored(retention="7d"), "services.api.slo": {"availability": 99.9}},
         "slipway:monitoring.retention: is less than services.api.slo.window (30d)",
+    ),
+    (
+        {
+            **monitored(retention="7d"),
+            "services.api.autoscaling": {"min": 1, "max": 2, "rps": 50, "by": "keda", "forecast": {}},
+            "cluster.kedaNamespace": "keda",
+        },
+        "slipway:monitoring.retention: is less than the 8 days that services.api.autoscaling.forecast looks back",
     ),
     (
         {**CLUSTER, **without_metrics("api"), **without_metrics("web")},

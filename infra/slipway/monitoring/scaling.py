@@ -132,11 +132,12 @@ def _forecast_rules(own: str, model: ForecastModel) -> Iterator[dict[str, str]]:
 def requests_query(settings: Settings, service: str) -> str:
     """Return what KEDA asks for: requests per second of a service, with those of pods that Prometheus has lost.
 
-    A lost pod counts as one at its target. Without the requests of any pod the result is empty, for KEDA an error.
+    A pod counts as lost after two minutes, and then as one at its target: one that has ended stays among the targets
+    for less than that. Without the requests of any pod the result is empty, for KEDA an error.
     """
     own = selector(settings, service)
     requests = f"{REQUESTS}{{{own}}}"
-    lost = f"up{{{own}}} == 0 and max_over_time(up{{{own}}}[{LOST_WINDOW}]) == 1"
+    lost = f"max_over_time(up{{{own}}}[2m]) == 0 and max_over_time(up{{{own}}}[{LOST_WINDOW}]) == 1"
     target = settings.services[service].autoscaling.rps
     return f"{requests} + ({target} * count by (namespace, service) ({lost}) or {requests} * 0)"
 

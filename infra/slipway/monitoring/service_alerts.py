@@ -46,7 +46,8 @@ def _instances(settings: Settings, name: str) -> Iterator[Rule]:
     own, labels = selector(settings, name), labels_of(settings, name)
     yield alert(
         "InstanceDown",
-        f"up{{{own}}} == 0",
+        # Not one that has never answered: it is starting.
+        f"up{{{own}}} == 0 and max_over_time(up{{{own}}}[1d]) == 1",
         "page",
         labels,
         f"An instance of {name} does not answer.",

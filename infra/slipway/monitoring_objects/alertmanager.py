@@ -45,7 +45,7 @@ class Alertmanager(pulumi.ComponentResource):
             settings.receiver_secrets,
             lambda values: routing.config(settings, values),
         )
-        self.address = one_pod.run(scope, _template(scope, secret), ALERTMANAGER_PORT, account)
+        self.address = one_pod.run(scope, _template(scope, secret), ALERTMANAGER_PORT, account, is_awaited=False)
         self.register_outputs({})
 
 

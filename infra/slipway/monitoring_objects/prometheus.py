@@ -45,7 +45,7 @@ class Prometheus(pulumi.ComponentResource):
         files = one_pod.files(scope, texts(settings))
         section = settings.monitoring
         data = one_pod.claim(scope, f"{PROMETHEUS}-{DATA}", section.storage, section.storage_class)
-        one_pod.run(scope, _template(scope, files), PROMETHEUS_PORT, account, data)
+        one_pod.run(scope, _template(scope, files), PROMETHEUS_PORT, account, data, is_awaited=False)
         self.register_outputs({})
 
 

@@ -69,8 +69,9 @@ def secret_file(
         keys = {name: name for name in names}
         template = {file: external_secrets.template(names, text)}
         return external_secrets.declare(scope, title, keys, scope.settings.secret_store, scope.child(), template)
+    # Without a name the engine returns an empty list in place of a mapping.
     values = pulumi.Output.all(**{name: scope.settings.secret(name) for name in names})
-    content = pulumi.Output.secret(values.apply(lambda values: {file: text(values)}))
+    content = pulumi.Output.secret(values.apply(lambda values: {file: text(dict(values))}))
     return _secret(scope, title, content, scope.child())
 
 

@@ -48,11 +48,16 @@ def template(
     )
 
 
-def run(scope: Scope, template: core.v1.PodTemplateSpecArgs, port: int, *after: pulumi.Resource) -> core.v1.Service:
-    """Declare the server after what it needs. Return its address; its port is named like the server."""
+def run(
+    scope: Scope, template: core.v1.PodTemplateSpecArgs, port: int, *after: pulumi.Resource, is_awaited: bool = True
+) -> core.v1.Service:
+    """Declare the server after what it needs. Return its address; its port is named like the server.
+
+    An update fails if an awaited server does not start.
+    """
     server = apps.v1.StatefulSet(
         scope.name,
-        metadata=scope.meta(scope.name),
+        metadata=scope.meta(scope.name, {} if is_awaited else {"pulumi.com/skipAwait": "true"}),
         spec=apps.v1.StatefulSetSpecArgs(
             replicas=1,
             service_name=scope.name,

@@ -125,6 +125,8 @@ def test_the_app_keeps_its_promises_with_a_real_mysql_and_redis_and_no_data_race
         "GOTOOLCHAIN": toolchain(ROOT / "app" / "go.mod"),
         "TEST_CA_FILE": str(certificates.certificate("ca")),
     }
+    # Compile with all cores first: on a new machine that takes minutes, and -p=1 would use only one.
+    run("go", "test", "-race", "-count=1", "-cover", "-run=^$", "./...", cwd=ROOT / "app", env=servers)
     # The packages share the servers, so they are tested one after the other.
     output = run(
         "go", "test", "-race", "-p=1", "-count=1", "-v", "-cover", "./...", cwd=ROOT / "app", env=servers

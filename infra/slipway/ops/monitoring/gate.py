@@ -80,11 +80,8 @@ def _burnt(stack: str) -> list[ObjectiveState]:
 
 
 def _updated(stack: str, burnt: Sequence[ObjectiveState]) -> list[ObjectiveState]:
-    """Return those of services that the update would change."""
-    try:
-        changes = stack_models.of_engine(stack)
-    except stack_models.ModelError:
-        return []  # `pulumi up` itself says why
+    """Return those of services that the update would change. Raises ModelError if that cannot be told."""
+    changes = stack_models.of_engine(stack)
     services = {name for change in changes if (name := updated_service(change))}
     return [state for state in burnt if state.objective.service in services]
 

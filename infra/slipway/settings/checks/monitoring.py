@@ -11,6 +11,9 @@ from slipway.settings.sections.slo import WINDOW_DAYS
 from slipway.settings.settings import Settings
 from slipway.settings.types.units import hours
 
+# A week, and the hour that is compared with the same hour then.
+FORECAST_DAYS = 8
+
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
     """Report settings of monitoring that would have no effect, or fail."""
@@ -46,6 +49,9 @@ def _retention(settings: Settings) -> Iterator[InvalidSetting]:
                 "from less than its window"
             )
             yield InvalidSetting(("monitoring", "retention"), rule, retention, f"{days + 5}d")
+        if service.autoscaling.forecast and hours(retention) < FORECAST_DAYS * 24:
+            rule = f"is less than the {FORECAST_DAYS} days that services.{name}.autoscaling.forecast looks back"
+            yield InvalidSetting(("monitoring", "retention"), rule, retention, f"{FORECAST_DAYS}d")
 
 
 def _names(settings: Settings) -> Iterator[InvalidSetting]:

@@ -25,10 +25,23 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
                     rule = f"has no {SELECTOR}: it would see the series of all services and stacks that Prometheus has"
                     example = f'"sum(rate(app_panics_total{{{SELECTOR}}}[5m])) > 0"'
                     yield InvalidSetting((*at, key, title, "expr"), rule, example=example)
+                elif reason := _parse_error(section.expr):
+                    yield InvalidSetting((*at, key, title, "expr"), f"is not PromQL: {reason}")
         for alert, section in service.alerts.items():
             if (THRESHOLD in section.expr) != bool(section.thresholds):
                 rule = f"{THRESHOLD} in expr and thresholds go together; take one out, or add the other"
                 yield InvalidSetting((*at, "alerts", alert, "thresholds"), rule)
+
+
+def _parse_error(expr: str) -> str:
+    """Return why an expression is not PromQL; empty if it is. Prometheus would refuse all rules because of one."""
+    from promql_parser import parse  # noqa: PLC0415 - only for stacks with alerts or panels
+
+    try:
+        parse(expr.replace(SELECTOR, 'namespace="a",service="b"').replace(THRESHOLD, "1"))
+    except ValueError as error:
+        return " ".join(str(error).split())
+    return ""
 
 
 def _measurable(at: Key, service: Service) -> Iterator[InvalidSetting]:

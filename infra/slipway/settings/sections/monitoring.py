@@ -99,8 +99,8 @@ class Monitoring(Section):
     """operator: the Prometheus Operator of the cluster, by PodMonitor and PrometheusRule · cluster: Prometheus and
     Alertmanager of this stack, one pod each · none: nobody."""
     url: HttpUrl | None = Field(default=None, examples=["http://prometheus.example.com:9090"])
-    """The operator's Prometheus, as seen from where `./slipway` runs (source: operator). The stack's own Prometheus is
-    read through the API server."""
+    """Prometheus as seen from where `./slipway` runs. Default with source: cluster: through the API server, whose own
+    connections the cluster's NetworkPolicies have to let in."""
     labels: dict[LabelKey, LabelValue] = Field(default={}, examples=[{"release": "kube-prometheus-stack"}])
     """Labels by which the operator's Prometheus selects PodMonitors and PrometheusRules (source: operator)."""
     image: PinnedImage | None = Field(default=None, examples=["docker.io/prom/prometheus@sha256:" + "0" * 64])
@@ -121,7 +121,7 @@ class Monitoring(Section):
     """Who is told of alerts, by name (source: cluster). Default: nobody; then there is no Alertmanager, and
     `./slipway status` shows what is firing. The operator's Alertmanager has receivers of its own."""
 
-    OPERATOR: ClassVar = frozenset({"url", "labels"})
+    OPERATOR: ClassVar = frozenset({"labels"})
     """Keys that only source: operator has."""
     ALERTMANAGER_RESOURCES: ClassVar = Resources(cpu="10m", memory="64Mi")
     """What Alertmanager gets: 30 MiB are in use with a handful of alerts."""
@@ -143,7 +143,10 @@ class Monitoring(Section):
     @section_rule
     def _keys_fit_the_source(self) -> Self:
         # A key of another source would have no effect.
-        own = {"operator": self.OPERATOR, "cluster": type(self).model_fields.keys() - self.OPERATOR - {"source"}}
+        shared = {"source", "url"}
+        own = {"operator": self.OPERATOR, "cluster": type(self).model_fields.keys() - self.OPERATOR - shared}
+        if self.source == "none" and self.url:
+            raise ValueError("url: only with source: operator or cluster; this is source: none")
         for source, keys in own.items():
             given = ", ".join(to_camel(key) for key in sorted(keys & self.model_fields_set))
             if given and source != self.source:

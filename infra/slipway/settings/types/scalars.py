@@ -220,11 +220,12 @@ StackName = Annotated[
 Revision = Annotated[str, TextFormat("8 hexadecimal digits, as ./slipway history lists them", r"[0-9a-f]{8}")]
 Digest = Annotated[str, TextFormat("sha256: and 64 hexadecimal digits", r"sha256:[0-9a-f]{64}")]
 StorePath = Annotated[str, TextFormat("a path such as slipway/prod", r"(([A-Za-z0-9._-]+/)*[A-Za-z0-9._-]+)?")]
+_PORT = r"([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 HttpUrl = Annotated[
     str,
     TextFormat(
         "an address such as http://prometheus.example.com:9090",
-        r"https?://[-A-Za-z0-9.]+(:[0-9]{1,5})?(/[-A-Za-z0-9_./~]*)?",
+        rf"https?://[-A-Za-z0-9.]+(:{_PORT})?(/[-A-Za-z0-9_./~]*)?",
     ),
 ]
 MailAddress = Annotated[
