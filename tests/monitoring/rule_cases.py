@@ -100,7 +100,9 @@ MAXIMUM = f"kube_horizontalpodautoscaler_spec_max_replicas{{{HPA}}}"
 CASES = [
     # 1 % of the requests fail, 20 times what the objective allows. 0.02 % are within it.
     Case("ErrorBudgetFastBurn", requests(100, 90), requests(2, 90), "80m", of={"slo": "availability"}),
-    Case("ErrorBudgetFastBurn", durations(80, 100, 90), durations(100, 100, 90), "80m", of={"slo": "latency-p99"}),
+    Case(
+        "ErrorBudgetFastBurn", durations(80, 100, 90), durations(100, 100, 90), "80m", of={"slo": "latency-p99-250ms"}
+    ),
     Case("ErrorBudgetSlowBurn", requests(20, 1500), requests(2, 1500), "24h", of={"slo": "availability"}),
     Case("InstanceDown", {f"up{{{POD}}}": "1x10 0x10"}, {f"up{{{POD}}}": "1x20"}, "15m", INSTANCE),
     # One that has never answered is starting.

@@ -38,8 +38,8 @@ def test_an_objective_is_made_of_each_target():
     found = objectives(settings_of("dev", WITH_SLO))
     assert [(item.name, item.target) for item in found] == [
         ("availability", 0.9995),
-        ("latency-p99", 0.99),
-        ("latency-p50", 0.5),
+        ("latency-p99-250ms", 0.99),
+        ("latency-p50-1s", 0.5),
     ]
     assert {(item.namespace, item.service, item.window) for item in found} == {("slipway-dev", "api", "30d")}
 
@@ -119,11 +119,12 @@ def test_one_changed_target_moves_its_rules_its_alerts_and_the_canary():
     assert [canary.error_percent for canary in canaries] == [0.72, 0.144]
 
 
-def test_one_changed_latency_moves_its_rules_the_alert_on_its_p99_and_the_canary():
+def test_one_changed_latency_begins_rules_of_its_own_and_moves_the_canary():
     before, after = {**WITH_SLO}, {"services.api.slo": {**SLO, "latency": {"p99": "500ms", "p50": "1s"}}}
     rules_before, rules_after = rules(before), rules(after)
-    changed = {key for key in rules_before if rules_before[key] != rules_after[key]}
-    assert {key.partition(" ")[0] for key in changed} == {"latency-p99"}
-    assert 'le="0.5"' in rules_after["latency-p99 slo:sli_error:ratio_rate5m"]["expr"]
+    changed = {key.partition(" ")[0] for key in rules_before.keys() ^ rules_after.keys()}
+    assert changed == {"latency-p99-250ms", "latency-p99-500ms"}
+    assert {key: rule for key, rule in rules_before.items() if key in rules_after}.items() <= rules_after.items()
+    assert 'le="0.5"' in rules_after["latency-p99-500ms slo:sli_error:ratio_rate5m"]["expr"]
     canaries = [settings_of("dev", changes).services["api"].canary_in_force for changes in (before, after)]
     assert [canary.p99_milliseconds for canary in canaries] == [250, 500]

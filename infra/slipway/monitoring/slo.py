@@ -24,7 +24,7 @@ class Objective:
     namespace: str
     service: str
     name: str
-    """`availability`, or `latency-p99`: the value of the label `slo`."""
+    """`availability`, or `latency-p99-250ms`: the value of the label `slo`."""
     target: float
     """Share of the requests that have to be good, from 0 to 1."""
     window: Window
@@ -101,7 +101,8 @@ def _of_service(settings: Settings, name: str, service: Service) -> Iterator[Obj
     for quantile, target in slo.latency.items():
         total = f"sum(rate({metrics.durations}_count{{{own}}}[{RANGE}]))"
         yield objective(
-            f"{LATENCY}-{quantile}",
+            # With the time: another one begins a record of its own, instead of going on with the figures of this one.
+            f"{LATENCY}-{quantile}-{target}",
             float(quantile.removeprefix("p")),
             (f"answered within {target}", f"took longer than {target}"),
             f"{total} - sum(rate({bucket(metrics, own, seconds(target))}[{RANGE}]))",

@@ -79,7 +79,7 @@ def test_what_spends_the_budget_is_told_by_route_and_code_with_its_share_of_all_
 
 def test_slow_requests_are_told_by_route():
     slow: Result = [({"route": "/v1/leaders"}, 5)]
-    server = FakePrometheus({**spent(0.02, "latency-p99"), "sum by (route) (increase(": slow})
+    server = FakePrometheus({**spent(0.02, "latency-p99-250ms"), "sum by (route) (increase(": slow})
     [item] = states(server)[1].spenders
     assert (item.route, item.code, item.share) == ("/v1/leaders", "", 1)
     assert 'le="0.25"' in next(query for query in server.queries if "increase" in query)
@@ -94,8 +94,8 @@ def test_nothing_is_asked_about_what_spends_a_budget_that_nothing_has_spent():
 @pytest.mark.parametrize(
     ("values", "code"),
     [
-        ({**spent(0.0001), **spent(0, "latency-p99"), **spent(0, "latency-p50")}, 0),
-        ({**spent(0.0001), **spent(0.02, "latency-p99")}, 1),
+        ({**spent(0.0001), **spent(0, "latency-p99-250ms"), **spent(0, "latency-p50-1s")}, 0),
+        ({**spent(0.0001), **spent(0.02, "latency-p99-250ms")}, 1),
         (spent(0.0001), 2),
         ({}, 2),
     ],

@@ -24,7 +24,7 @@ from typing import Any
 
 from slipway.monitoring.burn_rate import error_ratio_metric
 from slipway.monitoring.selectors import bucket, errors, selector
-from slipway.monitoring.slo import AVAILABILITY, LATENCY, Objective, objectives
+from slipway.monitoring.slo import AVAILABILITY, Objective, objectives
 from slipway.ops.diagnosis.status import CANNOT_TELL, columns
 from slipway.ops.monitoring.prometheus import Prometheus
 from slipway.settings.settings import Settings
@@ -117,7 +117,7 @@ def _spenders(prometheus: Prometheus, settings: Settings, objective: Objective) 
     if objective.name == AVAILABILITY:
         expr = f"sum by ({route}, {code}) (increase({errors(metrics, own)}[{objective.window}]))"
     else:
-        bound = seconds(service.slo.latency[objective.name.removeprefix(f"{LATENCY}-")])
+        bound = seconds(objective.name.rpartition("-")[2])
         slow = (f"{metrics.durations}_count{{{own}}}", bucket(metrics, own, bound))
         expr = " - ".join(f"sum by ({route}) (increase({series}[{objective.window}]))" for series in slow)
     found = [series for series in prometheus.query(expr) if series.value > 0 and math.isfinite(series.value)]
