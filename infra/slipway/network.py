@@ -115,9 +115,7 @@ def keda(settings: Settings, server: str) -> list[networking.v1.NetworkPolicyPee
 
 def allow_prometheus(scope: Scope, port: int, alertmanager_port: int) -> None:
     """Let the stack's Prometheus reach the metrics of all services and Alertmanager; monitoring and KEDA may ask it."""
-    monitoring = scope.settings.cluster.monitoring_namespace
-    readers = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
-    readers += keda(scope.settings, PROMETHEUS)
+    readers = [*_monitoring(scope.settings), *keda(scope.settings, PROMETHEUS)]
     queries = [_from(readers, port)] if readers else []
     services = scope.settings.monitored_services
     scraped = [
@@ -176,10 +174,14 @@ def _incoming(scope: Scope) -> list[networking.v1.NetworkPolicyIngressRuleArgs]:
 
 def _scrapers(settings: Settings) -> list[networking.v1.NetworkPolicyPeerArgs]:
     """Return the peers that read metrics: those of the cluster's monitoring, and the stack's own Prometheus."""
-    monitoring = settings.cluster.monitoring_namespace
-    cluster = [Peer(namespace_selector=_namespace(monitoring))] if monitoring else []
     own = [Peer(pod_selector=_pods(PROMETHEUS))] if settings.monitoring.source == "cluster" else []
-    return [*cluster, *own]
+    return [*_monitoring(settings), *own]
+
+
+def _monitoring(settings: Settings) -> list[networking.v1.NetworkPolicyPeerArgs]:
+    """Return the pods of the cluster's monitoring as peers, if the stack file names their namespace."""
+    namespace = settings.cluster.monitoring_namespace
+    return [Peer(namespace_selector=_namespace(namespace))] if namespace else []
 
 
 def _from(peers: list[networking.v1.NetworkPolicyPeerArgs], *ports: int) -> networking.v1.NetworkPolicyIngressRuleArgs:

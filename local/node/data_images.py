@@ -30,7 +30,7 @@ from local.node.recipes import RECIPES, Recipe
 from local.paths import ClonePaths, write
 from local.progress import Task
 from slipway.image.oci import CONFIG, MANIFEST, Blob, OciImage
-from slipway.settings.names import MONITORING, SERVERS
+from slipway.settings.names import MONITORING, MONITORING_IMAGES, SERVERS
 
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 # The user of every pod of the stack.
@@ -87,9 +87,8 @@ def _monitoring_to_build(section: Any) -> list[str]:
     """Return the servers of `slipway:monitoring` whose image it does not name."""
     if not _runs_here(section, "none"):
         return []
-    prometheus, alertmanager = MONITORING
-    keys = {prometheus: "image", **({alertmanager: "alertmanagerImage"} if section.get("receivers") else {})}
-    return [name for name, key in keys.items() if not section.get(key)]
+    needed = MONITORING if section.get("receivers") else MONITORING[:1]
+    return [name for name in needed if not section.get(MONITORING_IMAGES[name])]
 
 
 def _runs_here(section: Any, default: str) -> bool:

@@ -156,8 +156,9 @@ class StackDeployment:
             task.wait_until(answers, "no answer", 120)
         except SetupError as error:
             look = f"kubectl -n {namespace} get pods,ingress"
-            foreign = first_request.unreached(last, look, self.context, addresses)
-            fix = f"{self.paths.bin / look}" if native else foreign
+            fix = f"{self.paths.bin / look}"
+            if not native:
+                fix = first_request.unreached(last, look, self.context, addresses)
             raise SetupError(f"{url}{path} answers: {last}", fix) from error
         return f"{url}{path} answers {last}"
 

@@ -24,7 +24,7 @@ from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kubeconfig import KubeconfigError
 from slipway.image import registry
 from slipway.ops.program import config
-from slipway.settings.names import MONITORING
+from slipway.settings.names import MONITORING_IMAGES
 from slipway.settings.sections.images import Image
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.settings import Settings
@@ -165,16 +165,13 @@ def ingress_addresses(context: str, namespace: str) -> list[str]:
 
 def from_packages(settings: Settings) -> list[str]:
     """Return the servers whose images `make up` builds from Debian packages: those that name none."""
-    images = {**{name: store.image for name, store in settings.servers.items()}, **settings.monitoring.images}
-    return [name for name, image in images.items() if settings.image_files and not image]
+    return [name for name, image in settings.server_images.items() if settings.image_files and not image]
 
 
 def image_key(server: str) -> str:
     """Return the key of the stack file that names the image of a server."""
-    monitoring: dict[str, str] = dict(
-        zip(MONITORING, ("monitoring.image", "monitoring.alertmanagerImage"), strict=True)
-    )
-    return f"slipway:{monitoring.get(server, f'{server}.image')}"
+    key = MONITORING_IMAGES.get(server)
+    return f"slipway:monitoring.{key}" if key else f"slipway:{server}.image"
 
 
 def unreachable_registry(settings: Settings) -> Iterator[SetupError]:

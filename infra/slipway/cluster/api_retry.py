@@ -49,3 +49,14 @@ def code_of(error: Exception) -> int:
     Not every refusal is an `ApiError`: load balancers answer plain text, and so does an API server for an unknown kind.
     """
     return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0
+
+
+def exists(read: Callable[[], object]) -> bool:
+    """Return whether the call that reads an object finds it; it is retried."""
+    try:
+        retried(read, give_up_at())
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) != NOT_FOUND:
+            raise
+        return False
+    return True

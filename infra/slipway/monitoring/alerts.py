@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from slipway.settings.sections.slo import Severity
 
 RUNBOOKS = "docs/runbooks"
 
 
-@dataclass(frozen=True)
-class Rule:
-    """One rule, with its content as Prometheus reads it."""
-
-    content: dict[str, Any]
-
-    @property
-    def name(self) -> str:
-        """The name of the series it records, or of its alert."""
-        return self.content.get("record") or self.content["alert"]
+Rule: TypeAlias = dict[str, Any]
+"""One rule as Prometheus reads it."""
 
 
 def record(name: str, expr: str, labels: Mapping[str, str]) -> Rule:
     """Return a rule that records an expression as a series of its own."""
-    return Rule({"record": name, "expr": expr, "labels": dict(labels)})
+    return {"record": name, "expr": expr, "labels": dict(labels)}
 
 
 def alert(  # noqa: PLR0917 - the order is that of a rule file
@@ -40,16 +31,14 @@ def alert(  # noqa: PLR0917 - the order is that of a rule file
     runbook: str = "",
 ) -> Rule:
     """Return an alert. It fires once its expression has had a result for as long as `hold`."""
-    return Rule(
-        {
-            "alert": name,
-            "expr": expr,
-            **({"for": hold} if hold else {}),
-            "labels": {**labels, "severity": severity},
-            "annotations": {
-                "summary": summary,
-                "description": description,
-                "runbook_url": runbook or f"{RUNBOOKS}/{name}.md",
-            },
-        }
-    )
+    return {
+        "alert": name,
+        "expr": expr,
+        **({"for": hold} if hold else {}),
+        "labels": {**labels, "severity": severity},
+        "annotations": {
+            "summary": summary,
+            "description": description,
+            "runbook_url": runbook or f"{RUNBOOKS}/{name}.md",
+        },
+    }

@@ -12,6 +12,7 @@ from typing import Any
 from slipway.monitoring.alerts import Rule, alert, record
 from slipway.monitoring.slo import Objective
 from slipway.settings.sections.slo import WINDOW_DAYS, BurnWindows, Severity
+from slipway.settings.types.units import hours
 
 WINDOW = "window"
 FAST, SLOW = "ErrorBudgetFastBurn", "ErrorBudgetSlowBurn"
@@ -33,17 +34,12 @@ def ranges(objective: Objective) -> list[str]:
     return sorted({window for pair in objective.windows for window in (pair.short, pair.long)}, key=hours)
 
 
-def hours(window: str) -> float:
-    """Return the hours of a window: `"30m"` -> 0.5."""
-    return int(window[:-1]) * {"m": 1 / 60, "h": 1, "d": 24}[window[-1]]
-
-
 def groups(objective: Objective) -> Iterator[dict[str, Any]]:
     """Yield the rule groups of an objective: the shares of bad requests, what follows from them, and its alerts."""
     name = f"slo-{objective.service}-{objective.name}"
-    yield {"name": f"{name}-errors", "rules": [rule.content for rule in _error_ratios(objective)]}
-    yield {"name": f"{name}-budget", "rules": [rule.content for rule in _budget(objective)]}
-    yield {"name": f"{name}-alerts", "rules": [rule.content for rule in _alerts(objective)]}
+    yield {"name": f"{name}-errors", "rules": list(_error_ratios(objective))}
+    yield {"name": f"{name}-budget", "rules": list(_budget(objective))}
+    yield {"name": f"{name}-alerts", "rules": list(_alerts(objective))}
 
 
 def _error_ratios(objective: Objective) -> Iterator[Rule]:

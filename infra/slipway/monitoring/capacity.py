@@ -5,7 +5,7 @@ kube-state-metrics, the kubelet and cert-manager report these; only Prometheus o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from slipway.monitoring.alerts import Rule, alert
@@ -27,12 +27,12 @@ def groups(settings: Settings, *, cluster_metrics: bool) -> Iterator[dict[str, A
         if cluster_metrics:
             rules += [*_autoscaler(settings, name), *_certificates(settings, name)]
         if rules:
-            yield {"name": f"capacity-{name}", "rules": [rule.content for rule in rules]}
+            yield {"name": f"capacity-{name}", "rules": rules}
     if cluster_metrics:
         containers = [*settings.services, *settings.servers]
         rules = [rule for name in containers for rule in _containers(settings, name)]
         rules += [*_quota(settings), *_volumes(settings)]
-        yield {"name": "capacity", "rules": [rule.content for rule in rules]}
+        yield {"name": "capacity", "rules": rules}
 
 
 def _replicas(settings: Settings, name: str) -> Iterator[Rule]:
@@ -41,19 +41,44 @@ def _replicas(settings: Settings, name: str) -> Iterator[Rule]:
     if service.replicas or service.metrics_in_force is None:
         return
     bounds = service.autoscaling
-    for threshold in THRESHOLDS:
+    yield from _alerts_by_threshold(
+        "ReplicasNearMaximum",
+        f"count(up{{{selector(settings, name)}}} == 1) / {bounds.max}",
+        labels_of(settings, name),
+        f"{name} has {{}} % of the pods that its autoscaler may create.",
+        f"{{{{ $value | humanizePercentage }}}} of at the most {bounds.max} pods have been running for 15 minutes; "
+        "beyond that they get slower.",
+        hold="15m",
         # At its minimum a service is never short of pods.
-        if bounds.min < bounds.max * threshold / 100:
-            yield alert(
-                "ReplicasNearMaximum",
-                f"count(up{{{selector(settings, name)}}} == 1) / {bounds.max} >= {threshold / 100:g}",
-                "ticket",
-                {**labels_of(settings, name), THRESHOLD: str(threshold)},
-                f"{name} has {threshold} % of the pods that its autoscaler may create.",
-                f"{{{{ $value | humanizePercentage }}}} of at the most {bounds.max} pods have been running for 15 "
-                "minutes; beyond that they get slower.",
-                hold="15m",
-            )
+        thresholds=[threshold for threshold in THRESHOLDS if bounds.min < bounds.max * threshold / 100],
+    )
+
+
+def _alerts_by_threshold(
+    name: str,
+    share: str,
+    labels: Mapping[str, str],
+    summary: str,
+    description: str,
+    *,
+    hold: str,
+    thresholds: Sequence[int] = THRESHOLDS,
+    last: Severity = "ticket",
+) -> Iterator[Rule]:
+    """Yield an alert for each percentage that a share reaches; `last` is the severity of the highest one of all.
+
+    The summary has `{}` in place of the percentage.
+    """
+    for threshold in thresholds:
+        yield alert(
+            name,
+            f"{share} >= {threshold / 100:g}",
+            last if threshold == THRESHOLDS[-1] else "ticket",
+            {**labels, THRESHOLD: str(threshold)},
+            summary.format(threshold),
+            description,
+            hold=hold,
+        )
 
 
 def _autoscaler(settings: Settings, name: str) -> Iterator[Rule]:
@@ -126,17 +151,15 @@ def _quota(settings: Settings) -> Iterator[Rule]:
     # A limit of 0 forbids what it limits; it is never short.
     share = f'{of}"used"}} / ignoring(type) ({of}"hard"}} > 0)'
     labels = labels_of(settings, ENVIRONMENT)
-    for threshold in THRESHOLDS:
-        yield alert(
-            "QuotaNearLimit",
-            f"{share} >= {threshold / 100:g}",
-            "ticket",
-            {**labels, THRESHOLD: str(threshold)},
-            f"{threshold} % of the namespace's quota is used.",
-            "{{ $labels.resource }}: {{ $value | humanizePercentage }} of the quota has been used for 15 minutes; "
-            "beyond it no pod starts, so that rollouts and the autoscaler stand still.",
-            hold="15m",
-        )
+    yield from _alerts_by_threshold(
+        "QuotaNearLimit",
+        share,
+        labels,
+        "{} % of the namespace's quota is used.",
+        "{{ $labels.resource }}: {{ $value | humanizePercentage }} of the quota has been used for 15 minutes; "
+        "beyond it no pod starts, so that rollouts and the autoscaler stand still.",
+        hold="15m",
+    )
     yield alert(
         "QuotaFullSoon",
         f'predict_linear({of}"used"}}[3d], 7 * 86400) > ignoring(type) ({of}"hard"}} > 0)\nand\n{share} > 0.5',
@@ -152,17 +175,16 @@ def _volumes(settings: Settings) -> Iterator[Rule]:
     own = f'{{namespace="{settings.namespace}"}}'
     share = f"kubelet_volume_stats_used_bytes{own} / kubelet_volume_stats_capacity_bytes{own}"
     labels = labels_of(settings, ENVIRONMENT)
-    for threshold in THRESHOLDS:
-        yield alert(
-            "VolumeNearlyFull",
-            f"{share} >= {threshold / 100:g}",
-            "page" if threshold == THRESHOLDS[-1] else "ticket",
-            {**labels, THRESHOLD: str(threshold)},
-            f"{threshold} % of a volume is used.",
-            "{{ $labels.persistentvolumeclaim }} is filled to {{ $value | humanizePercentage }}; a database on a full "
-            "volume stops.",
-            hold="5m",
-        )
+    yield from _alerts_by_threshold(
+        "VolumeNearlyFull",
+        share,
+        labels,
+        "{} % of a volume is used.",
+        "{{ $labels.persistentvolumeclaim }} is filled to {{ $value | humanizePercentage }}; a database on a full "
+        "volume stops.",
+        hold="5m",
+        last="page",
+    )
     yield alert(
         "VolumeFullSoon",
         f"predict_linear(kubelet_volume_stats_available_bytes{own}[6h], 4 * 86400) < 0\nand\n{share} > 0.5",

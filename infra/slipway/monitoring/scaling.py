@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway.monitoring.selectors import selector
-from slipway.settings.sections.monitoring import PROMETHEUS
+from slipway.settings.sections.monitoring import PORTS, PROMETHEUS
 from slipway.settings.settings import Settings
 
 POD_METRIC, FORECAST_METRIC = "http_requests_per_second", "http_requests_per_second_forecast"
@@ -150,7 +150,7 @@ def forecast_query(settings: Settings, service: str) -> str:
 def server_address(settings: Settings, service: str) -> str:
     """Return the address of Prometheus for KEDA: the one of the stack file, or the Prometheus of the stack."""
     given = settings.services[service].autoscaling.prometheus
-    return given or f"http://{PROMETHEUS}.{settings.namespace}.svc:9090"
+    return given or f"http://{PROMETHEUS}.{settings.namespace}.svc:{PORTS[PROMETHEUS]}"
 
 
 _NAMESPACED = {"overrides": {"namespace": {"resource": "namespace"}}}

@@ -32,9 +32,9 @@ def groups(settings: Settings, name: str) -> Iterator[dict[str, Any]]:
     service = settings.services[name]
     if metrics := service.metrics_in_force:
         rules = [*_instances(settings, name), *_requests(settings, name, metrics), *_resources(settings, name)]
-        yield {"name": f"service-{name}", "rules": [rule.content for rule in rules]}
+        yield {"name": f"service-{name}", "rules": rules}
     if service.alerts:
-        yield {"name": f"app-{name}", "rules": [rule.content for rule in _own(settings, name)]}
+        yield {"name": f"app-{name}", "rules": list(_own(settings, name))}
 
 
 def labels_of(settings: Settings, service: str) -> dict[str, str]:

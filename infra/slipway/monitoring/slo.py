@@ -38,6 +38,13 @@ class Objective:
     """PromQL of the rate of bad requests, with RANGE in place of the range."""
     total: str
     """PromQL of the rate of all requests, with RANGE in place of the range."""
+    within: str = ""
+    """Time that a good request takes at the most, such as `250ms`; empty for `availability`."""
+
+    @property
+    def title(self) -> str:
+        """`api availability`: service and name, for messages."""
+        return f"{self.service} {self.name}"
 
     @property
     def budget(self) -> float:
@@ -86,10 +93,12 @@ def _of_service(settings: Settings, name: str, service: Service) -> Iterator[Obj
         return
     own = selector(settings, name)
 
-    def objective(kind: str, percent: float, words: tuple[str, str], bad: str, total: str) -> Objective:
+    def objective(
+        kind: str, percent: float, words: tuple[str, str], bad: str, total: str, *, within: str = ""
+    ) -> Objective:
         target = round(percent / 100, 11)
         windows = tuple(slo.burn_windows)
-        return Objective(settings.namespace, name, kind, target, slo.window, windows, *words, bad, total)
+        return Objective(settings.namespace, name, kind, target, slo.window, windows, *words, bad, total, within)
 
     yield objective(
         AVAILABILITY,
@@ -107,4 +116,5 @@ def _of_service(settings: Settings, name: str, service: Service) -> Iterator[Obj
             (f"answered within {target}", f"took longer than {target}"),
             f"{total} - sum(rate({bucket(metrics, own, seconds(target))}[{RANGE}]))",
             f"{total} > 0",
+            within=target,
         )

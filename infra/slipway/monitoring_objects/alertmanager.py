@@ -28,9 +28,6 @@ DATA, DATA_DIR, DATA_MEBIBYTES = "data", "/alertmanager", 32
 class Alertmanager(pulumi.ComponentResource):
     """One server, to which Prometheus sends its alerts."""
 
-    address: core.v1.Service
-    """Its Service."""
-
     def __init__(
         self, settings: Settings, environment: Environment, opts: pulumi.ResourceOptions | None = None
     ) -> None:
@@ -45,7 +42,7 @@ class Alertmanager(pulumi.ComponentResource):
             settings.receiver_secrets,
             lambda values: routing.config(settings, values),
         )
-        self.address = one_pod.run(scope, _template(scope, secret), ALERTMANAGER_PORT, account, is_awaited=False)
+        one_pod.run(scope, _template(scope, secret), ALERTMANAGER_PORT, account, is_awaited=False)
         self.register_outputs({})
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway.monitoring.alerts import Rule, alert
 from slipway.monitoring.selectors import selector
+from slipway.monitoring.service_alerts import labels_of
 from slipway.settings.sections.monitoring import ALERTMANAGER, PROMETHEUS
 from slipway.settings.settings import Settings
 
@@ -20,7 +21,7 @@ HOLD = "5m"
 def group(settings: Settings) -> dict[str, Any]:
     """Return the rule group; only the stack's own servers need it."""
     rules = [_rules_fail(settings), *(_delivery(settings) if settings.monitoring.receivers else [])]
-    return {"name": NAME, "rules": [rule.content for rule in rules]}
+    return {"name": NAME, "rules": rules}
 
 
 def _rules_fail(settings: Settings) -> Rule:
@@ -69,5 +70,4 @@ def _delivery(settings: Settings) -> list[Rule]:
 def _alert(  # noqa: PLR0917 - the order of a rule file
     settings: Settings, service: str, name: str, expr: str, summary: str, description: str
 ) -> Rule:
-    labels = {"namespace": settings.namespace, "service": service}
-    return alert(name, expr, "ticket", labels, summary, description, hold=HOLD)
+    return alert(name, expr, "ticket", labels_of(settings, service), summary, description, hold=HOLD)

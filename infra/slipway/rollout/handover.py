@@ -22,7 +22,7 @@ from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
 
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, exists, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.engine import Hook
@@ -70,8 +70,8 @@ def _take_back(api: Client, name: str) -> None:
         if code_of(error) not in ABSENT:
             raise
         return
-    end = time.monotonic() + RELEASE_SECONDS
-    while _exists(api, name):
+    end, autoscaler = time.monotonic() + RELEASE_SECONDS, resource("autoscaling/v2", "HorizontalPodAutoscaler")
+    while exists(lambda: api.get(autoscaler, name)):
         if time.monotonic() > end:
             raise pulumi.RunError(
                 f"KEDA has not given up HorizontalPodAutoscaler/{name} within {RELEASE_SECONDS:.0f} s. The pods of "
@@ -79,17 +79,6 @@ def _take_back(api: Client, name: str) -> None:
                 "repeat the update"
             )
         time.sleep(POLL_SECONDS)
-
-
-def _exists(api: Client, name: str) -> bool:
-    kind = resource("autoscaling/v2", "HorizontalPodAutoscaler")
-    try:
-        retried(lambda: api.get(kind, name), give_up_at())
-    except httpx2.HTTPStatusError as error:
-        if code_of(error) != NOT_FOUND:
-            raise
-        return False
-    return True
 
 
 def _disown(api: Client, name: str) -> None:

@@ -16,7 +16,7 @@ import pulumi
 from lightkube import Client
 
 from slipway import engine
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, exists, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.naming import INSTANCE, instance
@@ -117,13 +117,4 @@ def _present(api: Client, stack: str, example: DeclaredObject) -> set[str]:
 
 def _exists(api: Client, declared: DeclaredObject) -> bool:
     """Return whether an object exists that the list did not contain: it may have lost its label."""
-    try:
-        retried(
-            lambda: api.get(declared.resource, declared.name, namespace=declared.namespace or None),
-            until=give_up_at(),
-        )
-    except httpx2.HTTPStatusError as error:
-        if code_of(error) != NOT_FOUND:
-            raise
-        return False
-    return True
+    return exists(lambda: api.get(declared.resource, declared.name, namespace=declared.namespace or None))

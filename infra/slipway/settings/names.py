@@ -8,8 +8,9 @@ import re
 STORES = ("mysql", "postgres", "redis")
 SERVERS = ("mysql", "redis")
 MYSQL_BACKUP = "mysql-backup"
-# The servers of `slipway:monitoring`.
-MONITORING = ("prometheus", "alertmanager")
+# The servers of `slipway:monitoring`, each with the key that names its image.
+MONITORING_IMAGES = {"prometheus": "image", "alertmanager": "alertmanagerImage"}
+MONITORING = tuple(MONITORING_IMAGES)
 
 # The secrets of `slipway:registry` and of `migrationUser`.
 REGISTRY_PASSWORD = "registry-password"

@@ -14,6 +14,7 @@ from slipway.settings.names import (
     CERTIFICATE_FILES,
     MIGRATION_PASSWORD,
     MONITORING,
+    MONITORING_IMAGES,
     REGISTRY_PASSWORD,
     SERVERS,
     STORES,
@@ -128,9 +129,9 @@ def check_image_files(tree: Node) -> Iterator[InvalidSetting]:
             yield from _missing_files("imageFiles", str(folder), [name])
     monitoring = _monitoring(tree)
     if isinstance(folder, str) and monitoring.get("source", Node(None)).value == "cluster":
-        keys = dict(zip(MONITORING, ("image", "alertmanagerImage"), strict=True))
         needed = MONITORING if monitoring.get("receivers", Node({})).items() else MONITORING[:1]
-        yield from _missing_files("imageFiles", folder, [name for name in needed if keys[name] not in monitoring])
+        unnamed = [name for name in needed if MONITORING_IMAGES[name] not in monitoring]
+        yield from _missing_files("imageFiles", folder, unnamed)
 
 
 def _missing_files(key: str, folder: str, names: Iterable[str]) -> Iterator[InvalidSetting]:

@@ -207,10 +207,17 @@ class Settings(Section):
         migrates = store == "mysql" and self.mysql and self.mysql.migration_user
         return [password_of(store), *([MIGRATION_PASSWORD] if migrates else [])]
 
+    @property
+    def server_images(self) -> dict[str, str | None]:
+        """Return the images of the stores and of the servers for monitoring that the stack runs itself.
+
+        None where the folder `slipway:imageFiles` names it.
+        """
+        return {**{store: section.image for store, section in self.servers.items()}, **self.monitoring.images}
+
     def server_image(self, name: str) -> str:
         """Return the image of a store or of a server for monitoring that the stack runs itself."""
-        images = {**{store: section.image for store, section in self.servers.items()}, **self.monitoring.images}
-        return images[name] or files.read_text(ROOT / str(self.image_files) / name).strip()
+        return self.server_images[name] or files.read_text(ROOT / str(self.image_files) / name).strip()
 
     def secret(self, name: str) -> pulumi.Output[str]:
         """Return the value of a secret as a secret output, which the engine encrypts in the state."""

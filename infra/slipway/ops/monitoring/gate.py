@@ -72,7 +72,7 @@ def _burnt(stack: str) -> list[ObjectiveState]:
             f"warning: the error budgets cannot be read, so this update is not checked against them: {error}", err=True
         )
         return []
-    if unknown := [f"{state.objective.service} {state.objective.name}" for state in found if state.error_ratio is None]:
+    if unknown := [state.objective.title for state in found if state.error_ratio is None]:
         typer.echo(
             f"{stack}: no requests recorded yet for {', '.join(unknown)}; the gate does not apply to them", err=True
         )

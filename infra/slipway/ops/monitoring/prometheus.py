@@ -16,10 +16,8 @@ from slipway.objects import mapping
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster
 from slipway.ops.errors import UserError
+from slipway.settings.sections.monitoring import PORTS, PROMETHEUS
 from slipway.settings.settings import Settings
-
-SERVICE, PORT = "prometheus", 9090
-"""The Service and port of the Prometheus that a stack runs itself."""
 
 
 class PrometheusError(UserError):
@@ -140,11 +138,11 @@ def at_address(url: str, transport: httpx2.BaseTransport | None = None) -> Prome
 
 def through_api_server(stack: str, settings: Settings, cluster: StackCluster | None = None) -> Prometheus:
     """Return the Prometheus that a stack runs itself."""
-    name = f"Prometheus of stack {stack} (Service/{SERVICE} in {settings.namespace})"
+    name = f"Prometheus of stack {stack} (Service/{PROMETHEUS} in {settings.namespace})"
 
     def get(path: str) -> str:
         try:
-            return (cluster or connection.connect(stack, settings)).service_get(SERVICE, PORT, path)
+            return (cluster or connection.connect(stack, settings)).service_get(PROMETHEUS, PORTS[PROMETHEUS], path)
         except (ClusterError, RefusedError) as error:
             raise PrometheusError(f"{name} does not answer: {error}") from None
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from slipway.monitoring.burn_rate import error_ratio_metric
 from slipway.monitoring.selectors import bucket, errors, selector
-from slipway.monitoring.slo import AVAILABILITY, Objective, objectives
+from slipway.monitoring.slo import Objective, objectives
 from slipway.ops.diagnosis.status import CANNOT_TELL, columns
 from slipway.ops.monitoring.prometheus import Prometheus
 from slipway.settings.settings import Settings
@@ -110,16 +110,15 @@ def _ratio(prometheus: Prometheus, objective: Objective, window: str) -> float |
 
 def _spenders(prometheus: Prometheus, settings: Settings, objective: Objective) -> list[Spender]:
     """Return the routes with most of the bad requests in the window, with their share of all bad requests."""
-    service = settings.services[objective.service]
-    metrics, own = service.metrics_in_force, selector(settings, objective.service)
-    assert metrics and service.slo  # noqa: S101 - it has an objective
+    metrics = settings.services[objective.service].metrics_in_force
+    own = selector(settings, objective.service)
+    assert metrics  # noqa: S101 - it has an objective
     route, code = metrics.route_label, metrics.code_label
-    if objective.name == AVAILABILITY:
-        expr = f"sum by ({route}, {code}) (increase({errors(metrics, own)}[{objective.window}]))"
-    else:
-        bound = seconds(objective.name.rpartition("-")[2])
-        slow = (f"{metrics.durations}_count{{{own}}}", bucket(metrics, own, bound))
+    if objective.within:
+        slow = (f"{metrics.durations}_count{{{own}}}", bucket(metrics, own, seconds(objective.within)))
         expr = " - ".join(f"sum by ({route}) (increase({series}[{objective.window}]))" for series in slow)
+    else:
+        expr = f"sum by ({route}, {code}) (increase({errors(metrics, own)}[{objective.window}]))"
     found = [series for series in prometheus.query(expr) if series.value > 0 and math.isfinite(series.value)]
     total = sum(series.value for series in found)
     found.sort(key=lambda series: series.value, reverse=True)
@@ -164,9 +163,9 @@ def screen(stack: str, found: Sequence[ObjectiveState]) -> str:
 
 
 def _headline(found: Sequence[ObjectiveState]) -> str:
-    if burnt := [f"{state.objective.service} {state.objective.name}" for state in found if state.is_burnt]:
+    if burnt := [state.objective.title for state in found if state.is_burnt]:
         return f"BURNT: {', '.join(burnt)}"
-    unknown = [f"{state.objective.service} {state.objective.name}" for state in found if state.error_ratio is None]
+    unknown = [state.objective.title for state in found if state.error_ratio is None]
     return f"no request measured: {', '.join(unknown)}" if unknown else "all error budgets have something left"
 
 
@@ -187,7 +186,7 @@ def _rate(rate: float | None) -> str:
 def _spent(found: Sequence[ObjectiveState]) -> Iterator[str]:
     for state in found:
         if state.spenders:
-            yield f"what spent {state.objective.service} {state.objective.name}:"
+            yield f"what spent {state.objective.title}:"
             yield from (f"  {percent(item.share):>7}  {item.route} {item.code}".rstrip() for item in state.spenders)
             yield ""
 

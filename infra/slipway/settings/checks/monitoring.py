@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.settings.errors import InvalidSetting
-from slipway.settings.names import MONITORING, metrics_address
+from slipway.settings.names import MONITORING, MONITORING_IMAGES, metrics_address
 from slipway.settings.sections.monitoring import PROMETHEUS
 from slipway.settings.sections.slo import WINDOW_DAYS
 from slipway.settings.settings import Settings
@@ -33,10 +33,9 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
 def _images(settings: Settings) -> Iterator[InvalidSetting]:
     for name, image in settings.monitoring.images.items():
         if not image and not settings.image_files:
-            key = "image" if name == PROMETHEUS else "alertmanagerImage"
             example = f"docker.io/prom/{name}@sha256:..."
             rule = "is required with source: cluster" if name == PROMETHEUS else "is required with receivers"
-            yield InvalidSetting(("monitoring", key), rule, example=example)
+            yield InvalidSetting(("monitoring", MONITORING_IMAGES[name]), rule, example=example)
 
 
 def _retention(settings: Settings) -> Iterator[InvalidSetting]:

@@ -93,7 +93,7 @@ class Receiver(Section):
 
 
 class Monitoring(Section):
-    """Who scrapes the services of the stack and evaluates their alerts."""
+    """The monitoring of a stack: who scrapes its services, and who evaluates and receives their alerts."""
 
     source: Literal["operator", "cluster", "none"] = "none"
     """operator: the Prometheus Operator of the cluster, by PodMonitor and PrometheusRule · cluster: Prometheus and

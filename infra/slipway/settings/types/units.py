@@ -17,9 +17,9 @@ def duration(length: float) -> str:
     return f"{length:g}s" if length >= 1 else f"{1000 * length:g}ms"
 
 
-def hours(duration: str) -> int:
-    """Parse a time of one unit as Prometheus takes it: `"35d"` -> 840."""
-    return int(duration[:-1]) * {"h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}[duration[-1]]
+def hours(duration: str) -> float:
+    """Parse a time of one unit as Prometheus takes it: `"35d"` -> 840, `"30m"` -> 0.5."""
+    return int(duration[:-1]) * {"m": 1 / 60, "h": 1, "d": 24, "w": 7 * 24, "y": 365 * 24}[duration[-1]]
 
 
 def millicores(cpu: str) -> int:
