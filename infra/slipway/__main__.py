@@ -24,7 +24,7 @@ VERBS = (
         releases.backup,
         releases.restore,
     ),
-    *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
     *(program.policies, project.init),
 )

@@ -68,6 +68,12 @@ def in_force(state: State) -> Release | None:
     return None
 
 
+def outputs(state: State) -> dict[str, Any]:
+    """Return the outputs of the stack, as others read them."""
+    stacks = [resource for resource in _current(state) if resource["type"] == "pulumi:pulumi:Stack"]
+    return next((resource.get("outputs") or {} for resource in stacks), {})
+
+
 def objects(state: State) -> dict[str, DeclaredObject]:
     """Return the Kubernetes objects that the state holds, by their URN."""
     return {
