@@ -10,7 +10,18 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, monitoring, program, project, releases
+from slipway.ops.verbs import (
+    access,
+    changes,
+    cluster,
+    config,
+    diagnosis,
+    drills,
+    monitoring,
+    program,
+    project,
+    releases,
+)
 
 VERBS = (
     *(program.stacks, program.check, program.render, changes.diff, changes.preview),
@@ -26,7 +37,7 @@ VERBS = (
     ),
     *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, project.init),
+    *(program.policies, access.access, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 
