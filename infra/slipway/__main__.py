@@ -10,7 +10,18 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, monitoring, program, project, releases
+from slipway.ops.verbs import (
+    changes,
+    cluster,
+    config,
+    diagnosis,
+    drills,
+    environments,
+    monitoring,
+    program,
+    project,
+    releases,
+)
 
 VERBS = (
     *(program.stacks, program.check, program.render, changes.diff, changes.preview),
@@ -35,6 +46,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
 app.add_typer(project.new)
+app.add_typer(environments.app)
 
 
 @app.callback()
