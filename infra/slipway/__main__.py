@@ -17,6 +17,7 @@ from slipway.ops.verbs import (
     config,
     diagnosis,
     drills,
+    environments,
     monitoring,
     program,
     project,
@@ -46,6 +47,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
 app.add_typer(project.new)
+app.add_typer(environments.app)
 
 
 @app.callback()

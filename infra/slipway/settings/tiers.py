@@ -27,6 +27,8 @@ class Tier:
     """Whether a placeholder or a short text will do for a secret."""
     allows_drills: bool = False
     """Whether `./slipway drill` may break something here."""
+    allows_env: bool = True
+    """Whether `./slipway env` may copy an environment of this tier, and put it to sleep."""
     allows_builds: bool = True
     """Whether `source: build` is allowed: the image need not have been tested elsewhere."""
     protects_data: bool = False
@@ -52,6 +54,7 @@ TIERS: dict[str, Tier] = {
         Tier(
             name="prod",
             rules="mandatory",
+            allows_env=False,
             allows_builds=False,
             protects_data=True,
             requires_tls=True,
@@ -85,6 +88,7 @@ def document() -> str:
         "weak secrets": ["allowed" if tier.allows_weak_secrets else "refused" for tier in TIERS.values()],
         "namespace and volumes": ["protected" if tier.protects_data else "-" for tier in TIERS.values()],
         "`./slipway drill`": ["allowed" if tier.allows_drills else "refused" for tier in TIERS.values()],
+        "`./slipway env`": ["allowed" if tier.allows_env else "refused" for tier in TIERS.values()],
         "`./slipway preview` forbids": [", ".join(sorted(tier.forbidden_changes)) or "-" for tier in TIERS.values()],
         "`./slipway promote` also demands": [", ".join(sorted(tier.promotion)) or "-" for tier in TIERS.values()],
     }

@@ -17,9 +17,11 @@ import typer
 
 from slipway import releases
 from slipway.image.promotion import Promotion
+from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
 from slipway.ops.diagnosis import doctor, status
+from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
 from slipway.ops.program.engine_history import BUDGET, overridden
@@ -31,6 +33,10 @@ from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
 from slipway.releases import Release
 from slipway.rollout import verification
+
+
+class AsleepError(UserError):
+    """The stack is asleep, so no pod of a new version would start."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +99,14 @@ def command(
 ) -> int:
     """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed.
 
-    Raises BudgetBurntError, unless `override` says why the update is made all the same, and FrozenError, unless
-    `overrides` does. With a promotion, images other than those that were examined are refused.
+    Raises BudgetBurntError, unless `override` says why the update is made all the same, FrozenError, unless `overrides`
+    does, and AsleepError. With a promotion, images other than those that were examined are refused.
     """
     stack_config(stack)  # an unknown stack is refused before anything is done
     reasons = {**(overrides or {}), freeze.FREEZE: freeze.check(stack, (overrides or {}).get(freeze.FREEZE, ""))}
     state = _state_before(stack)
+    if state:
+        _check_awake(stack)
     # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
     budget = gate.check(stack, override)
     variables = _variables(budget, reasons, promotion)
@@ -209,6 +217,19 @@ def _state_before(stack: str) -> State | None:
     if locks:
         raise EngineError(f"stack {stack} is locked {locks[0].text}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
+
+
+def _check_awake(stack: str) -> None:
+    """Raise AsleepError for a stack that sleeps. Where the cluster cannot be read, the update itself says why."""
+    try:
+        deployments = connection.connect(stack, config.settings(stack)).items("deployments")
+    except (connection.ClusterError, connection.RefusedError, pulumi.RunError):
+        return
+    if since := min(filter(None, map(asleep_since, deployments)), default=None):
+        raise AsleepError(
+            f"stack {stack} is asleep since {since}, so no new pod would start. Nothing was changed. Wake it first: "
+            f"./slipway env wake {stack}"
+        )
 
 
 def _without_missing(stack: str, state: State) -> State:
