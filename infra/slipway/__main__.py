@@ -10,10 +10,21 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, monitoring, program, project, releases
+from slipway.ops.verbs import (
+    changes,
+    cluster,
+    config,
+    diagnosis,
+    drills,
+    monitoring,
+    program,
+    project,
+    releases,
+    supply_chain,
+)
 
 VERBS = (
-    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
     *(
         diagnosis.status,
         monitoring.slo,

@@ -67,7 +67,7 @@ class Settings(Section):
     quota: Quota = Quota()
     """The resource quota of the namespace."""
     waivers: list[Waiver] = Field(default=[])
-    """House rules that do not apply for a while."""
+    """House rules that do not apply for a while, and vulnerabilities that are accepted for a while."""
     secret_store: SecretStore | None = None
     """Take the secrets from an external store. Default: `secure:` values."""
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])
