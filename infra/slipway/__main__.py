@@ -22,10 +22,11 @@ from slipway.ops.verbs import (
     program,
     project,
     releases,
+    supply_chain,
 )
 
 VERBS = (
-    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
     *(
         diagnosis.status,
         monitoring.slo,

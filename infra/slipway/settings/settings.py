@@ -74,7 +74,7 @@ class Settings(Section):
     quota: Quota = Quota()
     """The resource quota of the namespace."""
     waivers: list[Waiver] = Field(default=[])
-    """House rules that do not apply for a while."""
+    """House rules that do not apply for a while, and vulnerabilities that are accepted for a while."""
     freeze: list[FreezeWindow] = Field(default=[])
     """Times in which `./slipway up` and `promote` refuse to update the stack; a rollback always passes."""
     secret_store: SecretStore | None = None
