@@ -28,6 +28,7 @@ from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
+from slipway.ops.releases import autoscalers
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
@@ -119,7 +120,8 @@ def _short(reference: str) -> str:
 
 def roll_back(stack: str, release: Release, before: State, reason: str = "") -> int:
     """Run `pulumi up` with a release; `before` has the images that were built. Return the engine's exit code."""
-    _repair(stack, engine_state.undo_replacements)
+    state = _repair(stack, engine_state.undo_replacements)
+    autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, _settings(stack, release)))
     with config_file(stack, release) as file:
         message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
         options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
@@ -128,12 +130,13 @@ def roll_back(stack: str, release: Release, before: State, reason: str = "") -> 
     return code
 
 
-def _repair(stack: str, repair: Callable[[State], State]) -> None:
-    """Repair the state of a stack, if there is anything to repair."""
+def _repair(stack: str, repair: Callable[[State], State]) -> State:
+    """Repair the state of a stack, if there is anything to repair. Return the state."""
     state = engine_state.export(stack)
     repaired = repair(state)
     if repaired != state:
         engine_state.restore(stack, repaired)
+    return repaired
 
 
 @contextmanager
