@@ -28,7 +28,7 @@ from slipway.ops.program.engine_history import BUDGET, overridden
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import canary_plan, canary_watch, first_request, freeze, rollback
+from slipway.ops.releases import autoscalers, canary_plan, canary_watch, first_request, freeze, rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
 from slipway.releases import Release
@@ -233,10 +233,11 @@ def _check_awake(stack: str) -> None:
 
 
 def _without_missing(stack: str, state: State) -> State:
-    """Return the state without the objects that somebody has deleted from the cluster, so that the update makes them.
+    """Return the state without what is missing in the cluster, or soon will be, so that the update makes it.
 
     The engine compares with its state only. Where the cluster cannot be read, the update itself says why.
     """
+    state = autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, config.settings(stack)))
     objects = engine_state.objects(state)
     try:
         api = connection.connect(stack, config.settings(stack)).client
