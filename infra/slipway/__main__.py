@@ -17,14 +17,16 @@ from slipway.ops.verbs import (
     config,
     diagnosis,
     drills,
+    environments,
     monitoring,
     program,
     project,
     releases,
+    supply_chain,
 )
 
 VERBS = (
-    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
     *(
         diagnosis.status,
         monitoring.slo,
@@ -35,7 +37,7 @@ VERBS = (
         releases.backup,
         releases.restore,
     ),
-    *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
     *(program.policies, access.access, project.init),
 )
@@ -46,6 +48,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
 app.add_typer(project.new)
+app.add_typer(environments.app)
 
 
 @app.callback()
