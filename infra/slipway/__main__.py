@@ -11,11 +11,13 @@ import typer
 
 from slipway.ops import errors
 from slipway.ops.verbs import (
+    access,
     changes,
     cluster,
     config,
     diagnosis,
     drills,
+    environments,
     monitoring,
     program,
     project,
@@ -35,10 +37,10 @@ VERBS = (
         releases.backup,
         releases.restore,
     ),
-    *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(supply_chain.attest, supply_chain.verify),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, project.init),
+    *(program.policies, access.access, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 
@@ -47,6 +49,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
 app.add_typer(project.new)
+app.add_typer(environments.app)
 
 
 @app.callback()
