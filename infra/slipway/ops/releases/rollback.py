@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway import releases
-from slipway.image.reference import parts
+from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
 from slipway.ops.errors import UserError
@@ -207,13 +207,8 @@ def _is_waiver(waiver: Any) -> bool:
 def _images(release: Release) -> dict[str, Any]:
     """Return the images of a release as sections of a stack file."""
     if release.image:
-        return {"image": _prebuilt(release.image)}
-    return {"images": {name: _prebuilt(reference) for name, reference in release.named_images.items()}}
-
-
-def _prebuilt(reference: str) -> dict[str, str]:
-    repository, tag, digest = parts(reference)
-    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+        return {"image": prebuilt(release.image)}
+    return {"images": {name: prebuilt(reference) for name, reference in release.named_images.items()}}
 
 
 def _name(release: Release) -> dict[str, str]:
