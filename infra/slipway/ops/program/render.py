@@ -80,7 +80,7 @@ def _is_ours(file: Path) -> bool:
 
 
 def document(manifest: dict[str, Any]) -> str:
-    """Return the YAML of one object."""
+    """Return an object as YAML, its keys in the order in which people read them."""
     ordered = {key: _sorted(manifest[key]) for key in [*FIRST_KEYS, *sorted(manifest.keys() - set(FIRST_KEYS))]}
     return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
 
