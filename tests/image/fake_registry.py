@@ -91,7 +91,10 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
                 self.answer(404)
 
         def get(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
-            self.answer(404 if path else 200)
+            if path:
+                self.head(path, query, body)
+            else:
+                self.answer(200)
 
         def post(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             base = f"http://{registry.uploads_to}" if registry.uploads_to else ""

@@ -21,7 +21,7 @@ from requests.exceptions import SSLError
 from requests.utils import parse_dict_header
 from urllib3 import Retry
 
-from slipway.image.oci import Blob, OciImage
+from slipway.image.oci import MANIFEST, Blob, OciImage
 
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
 # Every request may be repeated: blobs are named by their content.
@@ -56,6 +56,11 @@ def push(image: OciImage, repository: str, tag: str) -> bool:
 def has(manifest: Blob, repository: str, tag: str) -> bool:
     """Return whether the registry has this manifest under the tag. Raises `pulumi.RunError` as `push` does."""
     return _Registry(repository).has(f"manifests/{tag}", manifest)
+
+
+def manifest(repository: str, tag: str) -> Blob | None:
+    """Return what the tag names; None if there is none. Raises `pulumi.RunError` as `push` does."""
+    return _Registry(repository).manifest(tag)
 
 
 def unreachable(repository: str) -> str:
@@ -99,6 +104,10 @@ class _Registry:
         # Without the header, a path that ends in the digest proves as much; a tag could belong to another image.
         digest = answer.headers.get("Docker-Content-Digest") or path.rpartition("/")[2]
         return answer.status_code == 200 and digest == blob.digest
+
+    def manifest(self, tag: str) -> Blob | None:
+        answer = self._request("GET", f"manifests/{tag}", (200, 404), headers={"Accept": MANIFEST})
+        return Blob(MANIFEST, answer.content) if answer.status_code == 200 else None
 
     def upload(self, blob: Blob) -> None:
         opened = self._request("POST", "blobs/uploads/", (202,))
