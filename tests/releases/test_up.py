@@ -107,7 +107,7 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
 
     monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
     up.command("dev", yes=True, rolls_back=False)
-    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET version"]
+    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET deployments", "GET version"]
     assert "dev: Job/latter is left from an update that did not finish" in capsys.readouterr().err
 
 

@@ -2,8 +2,8 @@
 
 Compares what the engine's state has applied with the objects in the cluster, field by field. Fields that the program
 leaves to others (the number of pods under an autoscaler, defaults of the API server) are not in the state and so no
-drift. The content of Secrets is not compared, because it is encrypted in the state. Objects with the stack's labels
-that neither the state nor a workload needs are reported as orphans.
+drift. Nor is what `./slipway env sleep` has stopped. The content of Secrets is not compared, because it is encrypted in
+the state. Objects with the stack's labels that neither the state nor a workload needs are reported as orphans.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from slipway.cluster.kinds import plural
 from slipway.naming import COMPONENT, INSTANCE, RELEASE, instance
 from slipway.objects import Object, quantity
 from slipway.ops.cluster.connection import StackCluster
+from slipway.ops.cluster.sleep_mark import as_awake
 from slipway.ops.markdown import cell
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import State
@@ -91,7 +92,7 @@ def drifts(cluster: StackCluster, state: State) -> Iterator[Drift]:
         if present is None:
             yield Drift(name, "", "there", GONE, [])
             continue
-        for path, wanted, has in differences(applied, present):
+        for path, wanted, has in differences(applied, as_awake(present)):
             yield Drift(name, _dotted(path), wanted, has, managers(present, path))
 
 
