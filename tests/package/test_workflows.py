@@ -14,7 +14,7 @@ from slipway.ops.project.init import create
 from tests.package import projects
 from tests.paths import REPOSITORY
 
-OF_A_PROJECT = ("drift", "preview")
+OF_A_PROJECT = ("deploy", "drift", "pr-env", "preview")
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def test_a_project_without_go_needs_none(tmp_path: Path):
 
 
 def test_a_workflow_of_the_app_stays_and_is_told(tmp_path: Path):
-    mine = {".github/workflows/preview.yml": "on: push\n", "Dockerfile": "FROM a\nEXPOSE 80\n"}
+    mine = {".github/workflows/deploy.yml": "on: push\n", "Dockerfile": "FROM a\nEXPOSE 80\n"}
     folder = projects.write(tmp_path / "shop", mine)
-    told = [str(guess) for guess in create(folder, Wishes()) if "preview.yml" in guess.what]
-    assert workflows(folder)["preview"] == "on: push\n"
+    told = [str(guess) for guess in create(folder, Wishes()) if "deploy.yml" in guess.what]
+    assert workflows(folder)["deploy"] == "on: push\n"
     assert sorted(workflows(folder)) == list(OF_A_PROJECT)
     assert "left as it is (it is there already)" in told[0]
 
@@ -71,8 +71,8 @@ def test_in_a_folder_of_a_larger_repository_there_are_none_and_it_is_told(tmp_pa
 def test_workflows_of_a_later_version_replace_edited_ones_only_if_asked_to(shop: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(new, "ROOT", shop)
     (shop / github.WORKFLOWS / "drift.yml").write_text("edited\n")
-    (shop / github.WORKFLOWS / "preview.yml").unlink()
-    assert new.add_workflows(replace=False)[0] == "wrote .github/workflows/preview.yml"
+    (shop / github.WORKFLOWS / "pr-env.yml").unlink()
+    assert new.add_workflows(replace=False)[0] == "wrote .github/workflows/pr-env.yml"
     assert workflows(shop)["drift"] == "edited\n"
     assert new.add_workflows(replace=True) == ["wrote .github/workflows/drift.yml"]
     assert new.add_workflows(replace=True) == []

@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from typer.main import get_command
 
 from slipway.__main__ import app
+from slipway.settings.tiers import TIERS
 from tests.workflows.runner import FILES, jobs
 
 # What stands for the variables of scripts.
@@ -43,6 +44,8 @@ def parse(command: str) -> str:
 VERBS = {
     "preview": {"preview", "stacks"},
     "drift": {"stacks", "drift"},
+    "deploy": {"stacks", "scan", "up", "history", "promote"},
+    "pr-env": {"env create", "env delete"},
     "test": set[str](),
 }
 
@@ -70,5 +73,9 @@ def test_no_script_has_an_expression_in_it_which_would_run_as_code():
     scripts = [
         step["run"] for file in FILES for job in jobs(file.stem).values() for step in job["steps"] if "run" in step
     ]
-    assert len(scripts) > 5
+    assert len(scripts) > 10
     assert [script for script in scripts if "${{" in script] == []
+
+
+def test_the_jobs_of_deploy_are_the_tiers():
+    assert [*jobs("deploy")] == ["stacks", *(tier for tier in TIERS if tier != "local")]

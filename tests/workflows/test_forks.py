@@ -62,8 +62,15 @@ def test_no_job_with_a_secret_or_an_environment_runs_for_a_fork(file: Path):
     assert [name for name, text in told.items() if "secrets." in text or "'environment'" in text] == []
 
 
-def test_the_jobs_that_need_secrets_do_run_for_a_branch_of_the_repository():
-    own = {**PULL_REQUEST, "github.event.pull_request.head.repo.full_name": "shops/slipway"}
+@pytest.mark.parametrize("action", ["opened", "closed"])
+def test_the_jobs_that_need_secrets_do_run_for_a_branch_of_the_repository(action: str):
+    own = {
+        **PULL_REQUEST,
+        "github.event_name": "pull_request",
+        "github.event.action": action,
+        "github.event.pull_request.head.repo.full_name": "shops/slipway",
+    }
+    assert runs_for("pr-env", own) == ["create" if action == "opened" else "delete"]
     assert runs_for("preview", own) == ["verdict", "stacks", "deployed"]
     assert runs_for("preview", {**own, "vars.SLIPWAY_DEPLOY": ""}) == ["verdict"]
 

@@ -99,7 +99,7 @@ def workflows(
         bool, typer.Option("--replace", help="Also replace those that differ from the ones of this version.")
     ] = False,
 ) -> None:
-    """Add the workflows for GitHub, such as a preview of each pull request. What is there stays."""
+    """Add the workflows for GitHub: preview, deploy, drift, an environment per pull request. What is there stays."""
     from slipway.ops.project.new import add_workflows
 
     for line in add_workflows(replace=replace):
