@@ -11,6 +11,7 @@ import typer
 
 from slipway.ops import errors
 from slipway.ops.verbs import (
+    access,
     changes,
     cluster,
     config,
@@ -21,10 +22,11 @@ from slipway.ops.verbs import (
     program,
     project,
     releases,
+    supply_chain,
 )
 
 VERBS = (
-    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
     *(
         diagnosis.status,
         monitoring.slo,
@@ -35,9 +37,10 @@ VERBS = (
         releases.backup,
         releases.restore,
     ),
-    *(releases.up, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(supply_chain.attest, supply_chain.verify),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, project.init),
+    *(program.policies, access.access, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 

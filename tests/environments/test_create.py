@@ -122,7 +122,9 @@ def test_monitoring_that_all_stacks_have_is_taken_out(world: World):
     file = world.root / "stacks" / "defaults.yaml"
     file.write_text(f"{file.read_text()}  slipway:monitoring: {{source: operator}}\n")
     base = world.root / "stacks" / "Pulumi.dev.yaml"
-    base.write_text(base.read_text().replace("    context: dev", "    context: dev\n    monitoringNamespace: monitoring"))
+    base.write_text(
+        base.read_text().replace("    context: dev", "    context: dev\n    monitoringNamespace: monitoring")
+    )
     create.command("pr-123", "dev", "")
     assert config.settings("dev").monitoring.source == "operator"
     assert config.settings("pr-123").monitoring.source == "none"

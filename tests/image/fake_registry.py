@@ -91,7 +91,9 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
                 self.answer(404)
 
         def get(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
-            self.answer(404 if path else 200)
+            kept = {f"manifests/{digest_of(content)}": content for content in registry.manifests.values()}
+            kept |= {f"blobs/{digest}": content for digest, content in registry.blobs.items()}
+            self.answer(404 if path and path not in kept else 200, kept.get(path, b""))
 
         def post(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             base = f"http://{registry.uploads_to}" if registry.uploads_to else ""

@@ -14,7 +14,7 @@ from slipway.ops.cluster import connection, ownership
 from slipway.ops.diagnosis import doctor
 from slipway.ops.program import engine_run, engine_state
 from slipway.ops.program.engine_run import Outcome
-from slipway.ops.releases import adopt
+from slipway.ops.releases import adopt, first_request
 from slipway.rollout import adoption
 from tests import api_server
 from tests.conftest import declared
@@ -185,6 +185,7 @@ def engine(server: Namespace, monkeypatch: pytest.MonkeyPatch) -> Engine:
     monkeypatch.setattr(connection, "connect", lambda *_: there)
     monkeypatch.setattr(adopt, "declare", lambda _: declared)
     monkeypatch.setattr(engine_run, "run", played.run)
+    monkeypatch.setattr(first_request, "record", lambda _: None)
     return played
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 TierName = Literal["local", "dev", "staging", "prod"]
 
 _DATA_LOSS = frozenset({"loses-data"})
+_RAN_BEFORE = frozenset({"first-request"})
 _ALL_HARM = _DATA_LOSS | {"replaces", "weakens-security", "exposes"}
 
 
@@ -40,6 +41,9 @@ class Tier:
     """How many pods each service has at least."""
     forbidden_changes: frozenset[str] = frozenset()
     """Classes of changes that `./slipway preview` lets pass by `--allow` only (ops/changes/verdict.py)."""
+    promotion: frozenset[str] = frozenset()
+    """Evidence that `./slipway promote` demands before images move here (ops/delivery/promote.py), beside that of all
+    tiers."""
 
 
 # In the order of promotion.
@@ -48,7 +52,7 @@ TIERS: dict[str, Tier] = {
     for tier in (
         Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True, allows_load=True),
         Tier(name="dev", rules="advisory", allows_weak_secrets=True, allows_drills=True),
-        Tier(name="staging", rules="mandatory", forbidden_changes=_DATA_LOSS),
+        Tier(name="staging", rules="mandatory", forbidden_changes=_DATA_LOSS, promotion=_RAN_BEFORE),
         Tier(
             name="prod",
             rules="mandatory",
@@ -58,6 +62,7 @@ TIERS: dict[str, Tier] = {
             requires_tls=True,
             min_replicas=2,
             forbidden_changes=_ALL_HARM,
+            promotion=_RAN_BEFORE,
         ),
     )
 }
@@ -88,6 +93,7 @@ def document() -> str:
         "`./slipway drill`": ["allowed" if tier.allows_drills else "refused" for tier in TIERS.values()],
         "`./slipway env`": ["allowed" if tier.allows_env else "refused" for tier in TIERS.values()],
         "`./slipway preview` forbids": [", ".join(sorted(tier.forbidden_changes)) or "-" for tier in TIERS.values()],
+        "`./slipway promote` also demands": [", ".join(sorted(tier.promotion)) or "-" for tier in TIERS.values()],
     }
     head = f"| | {' | '.join(TIERS)} |\n|{'---|' * (len(TIERS) + 1)}\n"
     return head + "".join(f"| {name} | {' | '.join(cells)} |\n" for name, cells in rows.items())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from slipway.naming import RELEASE
@@ -66,6 +66,12 @@ def in_force(state: State) -> Release | None:
             metadata = record["metadata"]
             return Release.of(metadata["name"], record["data"], metadata.get("annotations") or {})
     return None
+
+
+def outputs(state: State) -> dict[str, Any]:
+    """Return the outputs of the stack, as others read them."""
+    stacks = [resource for resource in _current(state) if resource["type"] == "pulumi:pulumi:Stack"]
+    return next((resource.get("outputs") or {} for resource in stacks), {})
 
 
 def objects(state: State) -> dict[str, DeclaredObject]:
@@ -174,6 +180,18 @@ def keep_built_images(state: State, before: State) -> State:
     # A resource has to come after its parent and its provider.
     first = max([index for index, resource in enumerate(resources) if resource["urn"] in parents], default=0) + 1
     resources[first:first] = [build for build in builds if build["urn"] not in known]
+    return repaired
+
+
+def forget(state: State, urns: Collection[str]) -> State:
+    """Remove objects from the state, so that the next update creates them; in the cluster they stay."""
+    repaired = copy.deepcopy(state)
+    resources = _resources(repaired)
+    resources[:] = [resource for resource in resources if resource["urn"] not in urns]
+    for resource in resources:
+        by_property: dict[str, list[str]] = resource.get("propertyDependencies") or {}
+        for needed in (resource.get("dependencies") or [], *by_property.values()):
+            needed[:] = [urn for urn in needed if urn not in urns]
     return repaired
 
 

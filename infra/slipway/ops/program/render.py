@@ -37,7 +37,7 @@ def documents(program: Program) -> dict[str, str]:
     """Return the YAML of each object by file name, in an order in which they can be applied."""
     manifests = list(program.manifests().values())
     manifests.sort(key=lambda manifest: (_rank(manifest["kind"]), manifest["kind"], manifest["metadata"]["name"]))
-    return {f"{m['kind'].lower()}-{m['metadata']['name']}.yaml": _yaml(m) for m in manifests}
+    return {f"{m['kind'].lower()}-{m['metadata']['name']}.yaml": document(m) for m in manifests}
 
 
 def one_stream(texts: dict[str, str]) -> str:
@@ -70,7 +70,8 @@ def _rank(kind: str) -> int:
     return ORDER.index(kind) if kind in ORDER else len(ORDER)
 
 
-def _yaml(manifest: dict[str, Any]) -> str:
+def document(manifest: dict[str, Any]) -> str:
+    """Return an object as YAML, its keys in the order in which people read them."""
     ordered = {key: _sorted(manifest[key]) for key in [*FIRST_KEYS, *sorted(manifest.keys() - set(FIRST_KEYS))]}
     return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
 

@@ -17,13 +17,21 @@ def stacks(
     without: Annotated[
         list[str] | None, typer.Option(help="Leave out the stacks of this tier, such as local. May be repeated.")
     ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print a matrix of jobs for each tier, as lines of $GITHUB_OUTPUT.")
+    ] = False,
 ) -> None:
     """List the stacks that have a file in stacks/, in the order of promotion.
 
-    CI makes one job of each. Example: ./slipway stacks --json --without local
+    CI makes one job of each. Example: ./slipway stacks --matrix --without local
     """
     from slipway.ops.program import recorder
 
+    if matrix:
+        from slipway.ops.program import job_matrix
+
+        sys.stdout.write(job_matrix.text(without or []))
+        return
     names = recorder.stacks(without or [])
     sys.stdout.write(json.dumps(names) + "\n" if as_json else "".join(f"{name}\n" for name in names))
 
