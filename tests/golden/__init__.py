@@ -1,7 +1,7 @@
 """The reviewed objects of every stack: rendered as YAML, and the identity of each live object.
 
 `make golden` rewrites both, and the diff of a commit shows the change. The folder `options` is a stack that uses all
-settings but those of monitoring, which `operator` and `prometheus` have.
+settings but those of monitoring and Jaeger, which `operator` and `prometheus` have.
 """
 
 from __future__ import annotations
