@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from slipway.sdk import lean_modules
+
 if TYPE_CHECKING:
     from slipway.cluster.connection import connect
     from slipway.environment import Environment
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from slipway.settings.stack_file import load
     from slipway.stores.mysql import MysqlStore
     from slipway.stores.redis import RedisStore
+
+lean_modules.install()
 
 _HOME = {
     "Environment": "environment",

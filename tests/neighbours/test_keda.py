@@ -14,8 +14,8 @@ import pytest
 import urllib3
 
 from tests.e2e.conftest import LOCAL, ROOT, Edit, Replicas, eventually, kubectl, run, running_pods, up
-from tests.e2e.examples.example import Example
 from tests.e2e.load import Load
+from tests.load.examples.example import Example
 from tests.neighbours import keda_operator
 from tests.neighbours.keda_operator import ADAPTER
 

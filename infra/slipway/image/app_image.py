@@ -7,9 +7,7 @@ that only touches the README rolls nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -18,7 +16,8 @@ from slipway.files import file_errors
 from slipway.image.build_context import prepared
 from slipway.image.daemonless import assembled
 from slipway.image.dockerfile import declared_arguments
-from slipway.image.reference import ImageReference, parts
+from slipway.image.promotion import promotable
+from slipway.image.reference import ImageReference
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
 from slipway.project import INFRA
 from slipway.settings.checks.images import CACHE
@@ -144,17 +143,3 @@ def binary_size(context: Path) -> str:
 def megabytes(size: int) -> str:
     """Return a number of bytes as text."""
     return f"{size / 1e6:.1f} MB"
-
-
-def promotable(outputs: Mapping[str, Any], name: str, stack: str) -> str:
-    """Return the image of a name among the outputs of another stack. Raises `pulumi.RunError` without a digest."""
-    # Stacks of before there were several images export `image` alone.
-    images: Mapping[str, str] = outputs.get("images") or {}
-    reference = images.get(name) or (outputs.get("image") if name == SHORT_FORM else None)
-    if reference and parts(reference)[2].startswith("sha256:"):
-        return reference
-    key = "slipway:image" if name == SHORT_FORM else f"slipway:images.{name}"
-    raise pulumi.RunError(
-        f"{key}: stack {stack} runs {reference or 'nothing yet'}; only an image with a digest can be promoted. "
-        f"Run `pulumi up -s {stack}` first, or set source: prebuilt and digest."
-    )

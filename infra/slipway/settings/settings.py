@@ -24,13 +24,20 @@ from slipway.settings.names import (
     registry_password,
 )
 from slipway.settings.sections.contract import Metrics
-from slipway.settings.sections.images import Image, Registry, RegistryLogin
+from slipway.settings.sections.images import Evidence, Image, Registry, RegistryLogin
 from slipway.settings.sections.monitoring import Monitoring
 from slipway.settings.sections.network import Tracing
 from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
-from slipway.settings.sections.stack import Cluster, Quota, RecordedRelease, SecretStore, Waiver
+from slipway.settings.sections.stack import (
+    Cluster,
+    FreezeWindow,
+    Quota,
+    RecordedRelease,
+    SecretStore,
+    Waiver,
+)
 from slipway.settings.sections.stores import Mysql, Postgres, Redis
 from slipway.settings.tiers import STRICTEST, TierName
 from slipway.settings.types.image_fields import RegistryHost
@@ -57,6 +64,8 @@ class Settings(Section):
     )
     """Several images, by the name that services have under `image`, with the keys of `slipway:image`. `image` and
     `images` exclude each other."""
+    evidence: Evidence = Evidence()
+    """What proves the images. A release does not record it."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None
@@ -68,7 +77,9 @@ class Settings(Section):
     quota: Quota = Quota()
     """The resource quota of the namespace."""
     waivers: list[Waiver] = Field(default=[])
-    """House rules that do not apply for a while."""
+    """House rules that do not apply for a while, and vulnerabilities that are accepted for a while."""
+    freeze: list[FreezeWindow] = Field(default=[])
+    """Times in which `./slipway up` and `promote` refuse to update the stack; a rollback always passes."""
     secret_store: SecretStore | None = None
     """Take the secrets from an external store. Default: `secure:` values."""
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])

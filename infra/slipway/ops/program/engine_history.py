@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,9 @@ from slipway.project import CONFIG
 from slipway.settings.errors import PREFIX
 from slipway.settings.settings import CANDIDATE, RELEASE
 
-OVERRIDDEN = "error budget overridden: "
-"""Begins the message of an update that was made although an error budget was burnt; the reason follows."""
+BUDGET = "error budget"
+# `error budget overridden: REASON`, and as much of whatever else was overridden.
+_OVERRIDDEN = re.compile(r"(?:^| · )([a-z -]+) overridden: (.*?)(?=$| · [a-z -]+ overridden: )")
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,14 @@ class Update:
     """Whether it only started a canary beside the release in force."""
 
     @property
-    def override(self) -> str:
-        """The reason to make it although an error budget was burnt; empty if none was."""
-        return self.message.removeprefix(OVERRIDDEN) if self.message.startswith(OVERRIDDEN) else ""
+    def overrides(self) -> dict[str, str]:
+        """The reasons to make it although something stood against it, by what it was: `{"error budget": "..."}`."""
+        return dict(_OVERRIDDEN.findall(self.message))
+
+
+def overridden(reasons: Mapping[str, str]) -> str:
+    """Return the message of an update that was made although something stood against it; empty without a reason."""
+    return " · ".join(f"{what} overridden: {reason}" for what, reason in reasons.items() if reason)
 
 
 def updates(stack: str) -> list[Update]:

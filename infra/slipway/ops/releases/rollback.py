@@ -20,14 +20,15 @@ import typer
 from pydantic.alias_generators import to_camel
 
 from slipway import releases
-from slipway.image.reference import parts
+from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
+from slipway.ops.diagnosis import autoscalers
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import autoscalers, todays_settings
+from slipway.ops.releases import todays_settings
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
@@ -180,13 +181,8 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
 def _images(release: Release) -> dict[str, Any]:
     """Return the images of a release as sections of a stack file."""
     if release.image:
-        return {"image": _prebuilt(release.image)}
-    return {"images": {name: _prebuilt(reference) for name, reference in release.named_images.items()}}
-
-
-def _prebuilt(reference: str) -> dict[str, str]:
-    repository, tag, digest = parts(reference)
-    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+        return {"image": prebuilt(release.image)}
+    return {"images": {name: prebuilt(reference) for name, reference in release.named_images.items()}}
 
 
 def _name(release: Release) -> dict[str, str]:
