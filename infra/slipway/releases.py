@@ -7,6 +7,7 @@ from, are not recorded: a rollback (ops/releases/rollback.py) uses the current o
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,18 +23,23 @@ from pulumi_kubernetes import core, meta
 
 from slipway import engine
 from slipway.environment import Environment
+from slipway.image.promotion import Promotion
 from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
 from slipway.project import ROOT
 from slipway.rollout import completion
-from slipway.settings.names import SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
+from slipway.settings.names import RULES_OF_UPDATES, SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.settings import Settings
 
 KEPT = 10
 """The number of releases to roll back to."""
 BY, COMMIT, AT = "slipway/by", "slipway/commit", "slipway/at"
-OVERRIDE = "slipway/budget-override"
+OVERRIDE, OVERRIDES, IMAGE_COMMIT = "slipway/budget-override", "slipway/overrides", "slipway/image-commit"
 OVERRIDE_VARIABLE = "SLIPWAY_BUDGET_OVERRIDE"
 """Environment variable with the reason to deploy although an error budget is burnt (ops/monitoring/gate.py)."""
+OVERRIDES_VARIABLE = "SLIPWAY_OVERRIDES"
+"""Environment variable with the reasons to deploy although something else stood against it, as JSON by what it was."""
+FIRST_REQUEST, REHEARSAL = "slipway/first-request", "slipway/rollback-rehearsal"
+"""Annotations that ops adds to the record of a release in force: what was proved of it since."""
 # `image` is that of `slipway:image`; a stack with `slipway:images` records all of them by name.
 _SETTINGS, _IMAGE, _IMAGES = "settings.yaml", "image", "images.yaml"
 
@@ -55,17 +61,27 @@ class Release:
     """When it was last deployed, in UTC."""
     override: str = ""
     """Why it was deployed although an error budget was burnt; empty if none was."""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Why it was deployed although something else stood against it, by what it was (ops/delivery/checklist.py)."""
+    image_commit: str = ""
+    """The commit that promoted images were built from; empty for other images, and where it is not known."""
+    first_request: str = ""
+    """When its services answered the first requests (ops/releases/first_request.py), in UTC; empty if they did not."""
+    rehearsal: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The last rehearsal of a rollback from it (ops/releases/rehearsal.py); empty without one."""
     named_images: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those of a stack with several images, by name."""
 
     @classmethod
     def of(cls, name: str, data: Mapping[str, str], annotations: Mapping[str, str]) -> Self:
         """Read a release from the name, data and annotations of its ConfigMap."""
-        keys = (("by", BY), ("commit", COMMIT), ("at", AT), ("override", OVERRIDE))
-        who = {field: annotations.get(key, "") for field, key in keys}
+        keys = {"by": BY, "commit": COMMIT, "at": AT, "override": OVERRIDE, "image_commit": IMAGE_COMMIT}
+        who = {field: annotations.get(key, "") for field, key in (keys | {"first_request": FIRST_REQUEST}).items()}
+        proved = {"overrides": OVERRIDES, "rehearsal": REHEARSAL}
+        mappings: dict[str, Any] = {field: json.loads(annotations.get(key, "{}")) for field, key in proved.items()}
         named: dict[str, str] = yaml.safe_load(data.get(_IMAGES, "{}"))
         revision, settings = name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS])
-        return cls(revision, settings, data.get(_IMAGE, ""), named_images=named, **who)
+        return cls(revision, settings, data.get(_IMAGE, ""), named_images=named, **who, **mappings)
 
     @property
     def images(self) -> dict[str, str]:
@@ -116,7 +132,7 @@ def _image_data(images: Mapping[str, str], *, is_short: bool) -> dict[str, str]:
 
 def content(settings: Settings) -> dict[str, Any]:
     """Return the settings that a release records: all that are set, except those about secrets, rules or drills."""
-    left_out: dict[str, Any] = dict.fromkeys(("image", "named_images", "release", "waivers", *UNRECORDED), True)
+    left_out: dict[str, Any] = dict.fromkeys(("image", "named_images", "release", *RULES_OF_UPDATES, *UNRECORDED), True)
     left_out["services"] = {"__all__": {"secret_lengths", "variables", "check", *UNRECORDED_OF_SERVICES}}
     given = settings.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=left_out)
     for name in settings.servers:
@@ -154,9 +170,14 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     by = _git("config", "user.name") or os.environ.get("USER", "")
     # A release that is deployed again updates its old record, whose fields belong to another field manager.
-    reason = os.environ.get(OVERRIDE_VARIABLE, "")
-    override = {OVERRIDE: reason} if reason else {}
-    return {BY: by, COMMIT: commit, AT: now, **override, "pulumi.com/patchForce": "true"}
+    promotion = Promotion.current()
+    known = {
+        OVERRIDE: os.environ.get(OVERRIDE_VARIABLE, ""),
+        OVERRIDES: os.environ.get(OVERRIDES_VARIABLE, ""),
+        IMAGE_COMMIT: promotion.commit if promotion else "",
+    }
+    given = {key: text for key, text in known.items() if text}
+    return {BY: by, COMMIT: commit, AT: now, **given, "pulumi.com/patchForce": "true"}
 
 
 def _git(*arguments: str) -> str:

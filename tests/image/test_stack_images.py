@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from slipway.environment import docker_config
-from slipway.image.app_image import promotable
+from slipway.image.promotion import VARIABLE, Promotion, promotable
 from slipway.ops.program.recorder import Declared, Program, declare
 from slipway.ops.releases import rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
@@ -209,6 +209,15 @@ def test_the_image_of_the_same_name_is_promoted(outputs: dict[str, Any], name: s
 def test_nothing_else_is_promoted_in_its_place(outputs: dict[str, Any]):
     with pytest.raises(pulumi.RunError, match=r"slipway:images\.shop: stack dev runs .*only an image with a digest"):
         promotable(outputs, "shop", "dev")
+
+
+@pytest.mark.feature("J2", part="a digest other than the one that was examined is refused")
+def test_an_image_that_was_not_examined_is_refused_within_a_promotion(monkeypatch: pytest.MonkeyPatch):
+    examined, newer = f"r.io/shop@{DIGEST}", "r.io/shop@sha256:" + "9" * 64
+    monkeypatch.setenv(VARIABLE, Promotion("dev", {"shop": examined}).variables[VARIABLE])
+    assert promotable({"images": {"shop": examined}}, "shop", "dev") == examined
+    with pytest.raises(pulumi.RunError, match=rf"updated since its images were examined: it runs {newer} now"):
+        promotable({"images": {"shop": newer}}, "shop", "dev")
 
 
 def test_a_release_records_all_images_and_a_rollback_brings_all_of_them_back(project: Path):

@@ -374,6 +374,21 @@ EDITS: dict[str, list[Row]] = {
         ("    context: dev", "    <<: 5\n    context: dev", "cluster", "takes a mapping"),
     ],
 }
+_FREEZE = "  slipway:namespace: slipway-dev\n"
+EDITS["freeze windows"] = [
+    (_FREEZE, f"{_FREEZE}  slipway:freeze: [{window}]\n", key, words)
+    for window, key, words in (
+        ("{days: [sat]}", "freeze.0.reason", "is required"),
+        ("{reason: for ever}", "freeze.0", "would never end; give days, time or lastDay"),
+        ("{reason: weekend, days: [saturday]}", "freeze.0.days.0", "should be 'mon', 'tue'"),
+        ("{reason: night, time: 6pm-8am}", "freeze.0.time", "two times of day such as 18:00-08:00"),
+        ("{reason: night, time: 18:00-18:00}", "freeze.0.time", "two times of day that differ"),
+        ("{reason: night, time: 18:00-24:30}", "freeze.0.time", "two times of day such as"),
+        ("{reason: night, time: 18:00-08:00, timeZone: Asia/Tokio}", "freeze.0.timeZone", "did you mean"),
+        ("{reason: year end, firstDay: 2027-01-02, lastDay: 2026-12-24}", "freeze.0", "is after lastDay"),
+        ("{reason: year end, lastDay: 24.12.2026}", "freeze.0.lastDay", "should be a day such as"),
+    )
+]
 ROWS = [
     pytest.param(*row, id=f"{group}-{row[2] or 'file'}-{row[3]}".encode("ascii", "replace").decode())
     for group, rows in EDITS.items()

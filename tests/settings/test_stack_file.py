@@ -188,6 +188,13 @@ def test_a_waiver_s_day_is_the_same_after_the_engine_has_written_the_file_anew(h
     assert handed_over(written, texts).waivers[0].until.isoformat() == "2027-01-31"
 
 
+def test_the_days_of_a_freeze_window_are_those_that_are_written(handed_over: Any):
+    written = f"{WRITTEN}  slipway:freeze: [{{reason: year end, firstDay: 2026-12-24, lastDay: 2027-01-02}}]\n"
+    moments = '"firstDay":"2026-12-24 00:00:00 +0000 UTC","lastDay":"2027-01-02 00:00:00 +0000 UTC"'
+    [window] = handed_over(written, ENGINE_TEXTS | {"slipway:freeze": f'[{{{moments},"reason":"year end"}}]'}).freeze
+    assert (window.first_day.isoformat(), window.last_day.isoformat()) == ("2026-12-24", "2027-01-02")
+
+
 @pytest.mark.parametrize("nothing", ["null", "~", "", '""'], ids=["null", "tilde", "empty", "as the engine writes it"])
 def test_null_at_the_top_takes_out_a_section_also_as_the_engine_writes_it(
     handed_over: Any, tmp_path: Path, nothing: str

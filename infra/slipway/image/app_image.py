@@ -7,9 +7,7 @@ that only touches the README rolls nothing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_docker as docker
@@ -18,7 +16,9 @@ from slipway.files import file_errors
 from slipway.image.build_context import prepared
 from slipway.image.daemonless import assembled
 from slipway.image.dockerfile import declared_arguments
-from slipway.image.reference import ImageReference, parts
+from slipway.image.load import load
+from slipway.image.promotion import promotable
+from slipway.image.reference import ImageReference
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
 from slipway.project import INFRA
 from slipway.settings.checks.images import CACHE
@@ -40,10 +40,13 @@ class AppImage(pulumi.ComponentResource):
         image: Image,
         login: docker.RegistryArgs | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        context: str = "",
     ) -> None:
+        """Declare the image. `context` is that of the cluster, where the image is loaded without a registry."""
         super().__init__("slipway:index:AppImage", name, None, opts)
         if image.source == "build":
-            used = self._build(name, image, login)
+            used = self._build(name, image, login, context)
         elif image.source == "prebuilt":
             tag = f":{image.tag}" if image.tag else ""
             used = ImageReference.of(f"{image.repository}{tag}@{image.digest}")
@@ -52,11 +55,11 @@ class AppImage(pulumi.ComponentResource):
         self.reference, self.version = used.reference, used.version
         self.register_outputs({"reference": self.reference, "version": self.version})
 
-    def _build(self, name: str, image: Image, login: docker.RegistryArgs | None) -> ImageReference:
+    def _build(self, name: str, image: Image, login: docker.RegistryArgs | None, context: str) -> ImageReference:
         with file_errors():
             tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
         if image.builder == "daemonless":
-            reference = pulumi.Output.from_input(build_daemonless(image, tag))
+            reference = pulumi.Output.from_input(build_daemonless(image, tag, context))
         else:
             reference = self._built_by_docker(name, prepared(image, tag), image, tag, login)
         return ImageReference(reference, pulumi.Output.from_input(tag))
@@ -123,14 +126,18 @@ def pinned(name: str, repo_digest: str) -> str:
     return f"{name}@{digest}" if at else name
 
 
-def build_daemonless(image: Image, tag: str) -> str:
-    """Return the full reference, in a preview too. An update pushes the image; a preview does not ask the registry."""
+def build_daemonless(image: Image, tag: str, context: str = "") -> str:
+    """Return the full reference, in a preview too. An update pushes or loads the image; a preview asks nobody."""
     built = assembled(image, tag)
     reference = f"{image.repository}:{tag}@{built.digest}"
     if not pulumi.runtime.is_dry_run():
-        from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
+        if image.load:
+            is_new = load(built, image.load, context, image.repository, tag)
+            how = f"loaded ({image.load})" if is_new else "the node had it already"
+        else:
+            from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
 
-        how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
+            how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
         pulumi.log.info(f"image {reference}: {how}, {megabytes(built.size)} (layers are not compressed)")
     return reference
 
@@ -144,17 +151,3 @@ def binary_size(context: Path) -> str:
 def megabytes(size: int) -> str:
     """Return a number of bytes as text."""
     return f"{size / 1e6:.1f} MB"
-
-
-def promotable(outputs: Mapping[str, Any], name: str, stack: str) -> str:
-    """Return the image of a name among the outputs of another stack. Raises `pulumi.RunError` without a digest."""
-    # Stacks of before there were several images export `image` alone.
-    images: Mapping[str, str] = outputs.get("images") or {}
-    reference = images.get(name) or (outputs.get("image") if name == SHORT_FORM else None)
-    if reference and parts(reference)[2].startswith("sha256:"):
-        return reference
-    key = "slipway:image" if name == SHORT_FORM else f"slipway:images.{name}"
-    raise pulumi.RunError(
-        f"{key}: stack {stack} runs {reference or 'nothing yet'}; only an image with a digest can be promoted. "
-        f"Run `pulumi up -s {stack}` first, or set source: prebuilt and digest."
-    )

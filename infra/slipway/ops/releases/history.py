@@ -16,7 +16,9 @@ that the engine remembers, failed ones too. Where one cannot be read, the other 
       "images": {"api": "repository:tag@sha256:..."},    all of them by name
       "config": "4e5f6a7b",           the same for two releases that differ in the image alone
       "message": "rollback to release 0a1b2c3d",
-      "override": ""                  why it was deployed although an error budget was burnt
+      "override": "",                 why it was deployed although an error budget was burnt
+      "overrides": {"freeze": "..."}, the same for all that stood against it, by what it was
+      "imageCommit": ""               the commit that promoted images were built from, where it is known
     }]}
 """
 
@@ -36,7 +38,7 @@ from rich.table import Table
 
 from slipway.image.reference import parts
 from slipway.ops.program import engine_history, engine_state
-from slipway.ops.program.engine_history import OVERRIDDEN, Update, moment
+from slipway.ops.program.engine_history import BUDGET, Update, moment, overridden
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases.rollback import UnknownReleaseError, recorded
@@ -59,12 +61,24 @@ class HistoryRow:
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     config: str = ""
     message: str = ""
-    override: str = ""
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
+    image_commit: str = ""
+
+    @property
+    def override(self) -> str:
+        """Return why it was deployed although an error budget was burnt; empty if none was."""
+        return self.overrides.get(BUDGET, "")
 
     def data(self) -> dict[str, Any]:
         """Return the row as `--json` prints it."""
         facts = ("revision", "result", "by", "commit", "image", "images", "config", "message", "override")
-        return {"at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}", "inForce": self.in_force, **{f: getattr(self, f) for f in facts}}
+        return {
+            "at": f"{self.at:%Y-%m-%dT%H:%M:%SZ}",
+            "inForce": self.in_force,
+            **{fact: getattr(self, fact) for fact in facts},
+            "overrides": dict(self.overrides),
+            "imageCommit": self.image_commit,
+        }
 
 
 def command(stack: str, *, as_json: bool) -> None:
@@ -148,16 +162,17 @@ def _row(update: Update, release: Release | None) -> HistoryRow:
             by=update.by,
             commit=update.commit,
             message=update.message,
-            override=update.override,
+            overrides=update.overrides,
         )
     row = _of_record(release)
-    override = row.override or update.override
+    overrides = {**row.overrides, **update.overrides}
     return replace(
-        row, at=update.begin, result=update.result, by=row.by or update.by, message=update.message, override=override
+        row, at=update.begin, result=update.result, by=row.by or update.by, message=update.message, overrides=overrides
     )
 
 
 def _of_record(release: Release) -> HistoryRow:
+    overrides = {**({BUDGET: release.override} if release.override else {}), **release.overrides}
     return HistoryRow(
         at=moment(release.at),
         revision=release.revision,
@@ -166,8 +181,9 @@ def _of_record(release: Release) -> HistoryRow:
         image=release.image,
         images=release.images,
         config=release.config_hash,
-        message=f"{OVERRIDDEN}{release.override}" if release.override else "",
-        override=release.override,
+        message=overridden(overrides),
+        overrides=overrides,
+        image_commit=release.image_commit,
     )
 
 

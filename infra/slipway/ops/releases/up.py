@@ -7,28 +7,36 @@ build has changed nothing there. Nor is anything after Ctrl-C: whoever stops an 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import httpx2
 import pulumi
 import typer
 
 from slipway import releases
+from slipway.image.promotion import Promotion
+from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
-from slipway.ops.diagnosis import doctor, status
+from slipway.ops.diagnosis import doctor, locks, status
+from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
-from slipway.ops.program.engine_history import OVERRIDDEN
+from slipway.ops.program.engine_history import BUDGET, overridden
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import canary_plan, canary_watch, rollback
+from slipway.ops.releases import autoscalers, canary_plan, canary_watch, first_request, freeze, rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
 from slipway.releases import Release
 from slipway.rollout import verification
+
+
+class AsleepError(UserError):
+    """The stack is asleep, so no pod of a new version would start."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +48,8 @@ class Fallback:
     """None for a stack that has none yet."""
     rolls_back: bool
     """Whether a failed rollout is rolled back at once; otherwise only the command for it is shown."""
-    override: str = ""
-    """Why the update is made although an error budget is burnt; empty if none is."""
+    variables: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Environment variables of the update: the reasons to make it all the same, and what it promotes."""
 
     @property
     def release(self) -> Release | None:
@@ -80,16 +88,29 @@ class Fallback:
         )
 
 
-def command(stack: str, *, yes: bool, rolls_back: bool, override: str = "") -> int:
+def command(
+    stack: str,
+    *,
+    yes: bool,
+    rolls_back: bool,
+    override: str = "",
+    overrides: Mapping[str, str] | None = None,
+    promotion: Promotion | None = None,
+) -> int:
     """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed.
 
-    Raises BudgetBurntError, unless `override` says why the update is made all the same.
+    Raises BudgetBurntError, unless `override` says why the update is made all the same, FrozenError, unless `overrides`
+    does, and AsleepError. With a promotion, images other than those that were examined are refused.
     """
     stack_config(stack)  # an unknown stack is refused before anything is done
+    reasons = {**(overrides or {}), freeze.FREEZE: freeze.check(stack, (overrides or {}).get(freeze.FREEZE, ""))}
     state = _state_before(stack)
+    if state:
+        _check_awake(stack)
     # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
-    reason = gate.check(stack, override)
-    fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back, reason)
+    budget = gate.check(stack, override)
+    variables = _variables(budget, reasons, promotion)
+    fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back, variables)
     plan = canary_plan.plan(stack, fallback.release) if fallback.release else None
     if plan:
         if not yes:
@@ -97,15 +118,28 @@ def command(stack: str, *, yes: bool, rolls_back: bool, override: str = "") -> i
         if not (_start_canary(plan, fallback) and _watch_canary(plan, fallback)):
             return 1
     options = ["--yes"] if yes or plan else []
-    if reason:
-        options += ["--message", f"{OVERRIDDEN}{reason}"]
-    return 0 if _update(fallback, options) else 1
+    promoted = f"promotion from {promotion.source}" if promotion else ""
+    if message := " · ".join(filter(None, (promoted, overridden({BUDGET: budget, **reasons})))):
+        options += ["--message", message]
+    if not _update(fallback, options):
+        return 1
+    first_request.record(stack)
+    return 0
+
+
+def _variables(budget: str, reasons: Mapping[str, str], promotion: Promotion | None) -> dict[str, str]:
+    """Return the environment variables from which the program records why and what it deploys."""
+    given = {what: reason for what, reason in reasons.items() if reason}
+    return {
+        **({releases.OVERRIDE_VARIABLE: budget} if budget else {}),
+        **({releases.OVERRIDES_VARIABLE: json.dumps(given)} if given else {}),
+        **(promotion.variables if promotion else {}),
+    }
 
 
 def _update(fallback: Fallback, options: Sequence[str]) -> bool:
     """Run `pulumi up`; return whether it succeeded. After a failed rollout, show the cause and use the fallback."""
-    variables = {releases.OVERRIDE_VARIABLE: fallback.override} if fallback.override else {}
-    outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options], variables=variables)
+    outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options], variables=fallback.variables)
     if outcome.needs_rollback:
         typer.echo(f"\nThe rollout failed:\n{cause(fallback.stack, outcome)}\n", err=True)
         fallback.use()
@@ -175,21 +209,35 @@ def _with_share(plan: CanaryPlan) -> str:
 def _state_before(stack: str) -> State | None:
     """Return the state before the update; None for a stack that has none yet. Raises EngineError if it is locked."""
     try:
-        state, locks = engine_state.export(stack), doctor.state_locks(stack)
-    except doctor.DamagedLockError:
+        state, current_locks = engine_state.export(stack), locks.state_locks(stack)
+    except locks.DamagedLockError:
         raise
     except EngineError:
         return None  # `pulumi up` itself says why
-    if locks:
-        raise EngineError(f"stack {stack} is locked {locks[0].text}; see ./slipway doctor -s {stack}")
+    if current_locks:
+        raise EngineError(f"stack {stack} is locked {current_locks[0].text}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 
 
+def _check_awake(stack: str) -> None:
+    """Raise AsleepError for a stack that sleeps. Where the cluster cannot be read, the update itself says why."""
+    try:
+        deployments = connection.connect(stack, config.settings(stack)).items("deployments")
+    except (connection.ClusterError, connection.RefusedError, pulumi.RunError):
+        return
+    if since := min(filter(None, map(asleep_since, deployments)), default=None):
+        raise AsleepError(
+            f"stack {stack} is asleep since {since}, so no new pod would start. Nothing was changed. Wake it first: "
+            f"./slipway env wake {stack}"
+        )
+
+
 def _without_missing(stack: str, state: State) -> State:
-    """Return the state without the objects that somebody has deleted from the cluster, so that the update makes them.
+    """Return the state without what is missing in the cluster, or soon will be, so that the update makes it.
 
     The engine compares with its state only. Where the cluster cannot be read, the update itself says why.
     """
+    state = autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, config.settings(stack)))
     objects = engine_state.objects(state)
     try:
         api = connection.connect(stack, config.settings(stack)).client

@@ -1,4 +1,4 @@
-"""Changes to a stack, and their history: up, refresh, destroy, adopt, rollback, history, backup, restore."""
+"""Changes to a stack, and their history: up, promote, refresh, destroy, adopt, rollback, history, backup, restore."""
 
 from __future__ import annotations
 
@@ -17,17 +17,45 @@ def up(
     override_budget: Annotated[
         str, typer.Option(metavar="REASON", help="Update although an error budget is burnt; `history` shows why.")
     ] = "",
+    override_freeze: Annotated[
+        str, typer.Option(metavar="REASON", help="Update within a freeze window; `history` shows why.")
+    ] = "",
 ) -> None:
     """Run `pulumi up`; if the rollout fails, show the cause and roll back to the release in force before.
 
     With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or are slow.
-    A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why.
+    A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why;
+    nor is a stack within a freeze window (`slipway:freeze`), unless --override-freeze does.
     Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
     an error that was found before anything changed.
     """
     from slipway.ops.releases.up import command
 
-    sys.exit(command(stack, yes=yes, rolls_back=not no_return, override=override_budget.strip()))
+    overrides = {"freeze": override_freeze.strip()}
+    sys.exit(command(stack, yes=yes, rolls_back=not no_return, override=override_budget.strip(), overrides=overrides))
+
+
+def promote(
+    source: Annotated[str, typer.Argument(help="The stack whose recorded release is promoted.")],
+    target: Annotated[str, typer.Argument(help="The stack to update; its images have `from: SOURCE`.")],
+    *,
+    preview: Annotated[bool, typer.Option("--preview", help="Only print what would move, and the evidence.")] = False,
+    override: Annotated[
+        list[str] | None,
+        typer.Option(metavar="EVIDENCE=REASON", help="Promote without a piece of evidence; `history` shows why."),
+    ] = None,
+    yes: Yes = False,
+    as_json: Json = False,
+) -> None:
+    """Move the images of one stack's recorded release to another stack, and update that as `./slipway up` does.
+
+    Prints each piece of evidence that the tier demands, and refuses if one is missing. Exit code 2: refused; 1: the
+    update failed, and was rolled back. Example: ./slipway promote dev staging
+    """
+    from slipway.ops.delivery.promote import command, parse_overrides
+
+    reasons = parse_overrides(override or [])
+    sys.exit(command(source, target, preview=preview, yes=yes, as_json=as_json, overrides=reasons))
 
 
 def refresh(stack: Stack, yes: Yes = False) -> None:

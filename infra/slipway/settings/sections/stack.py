@@ -1,4 +1,4 @@
-"""Sections about a stack as a whole: its cluster, quota, secret store and waivers."""
+"""Sections about a stack as a whole: its cluster, quota, secret store, waivers and freeze windows."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from slipway.settings.types.scalars import (
     Cidr,
     Cpu,
     Day,
+    DayTimes,
     DnsLabel,
     Memory,
     Revision,
     RuleId,
     SecretName,
     StorePath,
+    TimeZone,
 )
+
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+# In the order of date.weekday().
+WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class Cluster(Section):
@@ -98,16 +104,54 @@ class SecretStore(Section):
 
 
 class Waiver(Section):
-    """A house rule that does not apply until a day (docs/reference/policies.md lists the rules)."""
+    """A house rule that does not apply until a day (docs/reference/policies.md lists the rules), or a vulnerability
+    that `./slipway scan` accepts until then."""
 
     rule: RuleId = Field(examples=["SW012"])
-    """Id of the rule."""
+    """Id of the rule, or of the vulnerability."""
     object: str | None = Field(default=None, examples=["Deployment/api"])
-    """Kind and name of the object. Default: all objects of the stack."""
+    """Kind and name of the object; of a vulnerability the image, as `Image/api`. Default: all of the stack."""
     reason: str = Field(min_length=10, examples=["the vendor's sidecar writes to its root; ticket 1234"])
     """Why."""
     until: Day = Field(examples=["2027-01-31"])
     """Last day of the waiver, `YYYY-MM-DD`."""
+
+
+class FreezeWindow(Section):
+    """A time in which `./slipway up` and `promote` refuse to update the stack. It holds while all it names is so."""
+
+    reason: str = Field(min_length=3, max_length=100, examples=["nobody is there at the weekend"])
+    """Why, in a few words; the refusal shows it."""
+    days: list[Weekday] = Field(default=[], examples=[["sat", "sun"]])
+    """Days of the week: mon, tue, wed, thu, fri, sat, sun. Default: every day."""
+    time: DayTimes | None = Field(default=None, examples=["18:00-08:00"])
+    """Time of day, from and until. One that goes over midnight belongs to the day on which it begins. Default: the
+    whole day."""
+    time_zone: TimeZone = Field(default="Etc/UTC", examples=["Asia/Tokyo"])
+    """IANA name of the time zone of all of them."""
+    first_day: Day | None = Field(default=None, examples=["2026-12-24"])
+    """First day, `YYYY-MM-DD`. Default: from ever on."""
+    last_day: Day | None = Field(default=None, examples=["2027-01-02"])
+    """Last day, `YYYY-MM-DD`. Default: for ever."""
+
+    @section_rule
+    def _ends(self) -> Self:
+        if not self.days and self.time is None and self.last_day is None:
+            raise ValueError("would never end; give days, time or lastDay")
+        if self.first_day and self.last_day and self.first_day > self.last_day:
+            raise ValueError(f"firstDay ({self.first_day}) is after lastDay ({self.last_day})")
+        return self
+
+    @property
+    def minutes(self) -> tuple[int, int]:
+        """Return the minutes of the day from which and until which it holds."""
+        begin, end = (self.time or "00:00-24:00").split("-")
+        return _minutes(begin), _minutes(end)
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return 60 * int(hours) + int(minutes)
 
 
 class RecordedRelease(Section):

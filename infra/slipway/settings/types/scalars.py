@@ -56,6 +56,13 @@ def _parse_day(text: object) -> object:
         raise ValueError(f"is no day of the calendar: {error}") from None
 
 
+def _check_times(text: str) -> None:
+    """Refuse a time of day that ends when it begins."""
+    begin, end = text.split("-")
+    if begin == end:
+        raise ValueError("should be two times of day that differ, such as 18:00-08:00")
+
+
 def _check_path(path: str) -> None:
     """Refuse what the API server refuses in the path of an Ingress or HTTPRoute."""
     if "//" in path or re.search(r"/\.\.?(/|$)", path):
@@ -209,6 +216,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 Percent = Annotated[int, Field(ge=0, le=100)] | Annotated[float, Field(ge=0, le=100)]
 Length = Annotated[int, Field(ge=1, le=4096)]
 Day = Annotated[date, BeforeValidator(_parse_day)]
+DayTimes = Annotated[
+    str,
+    TextFormat(
+        "two times of day such as 18:00-08:00",
+        r"([01][0-9]|2[0-3]):[0-5][0-9]-(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)",
+        _check_times,
+    ),
+]
 Tag = Annotated[
     str, TextFormat("a tag such as src-0123456789abcdef, at most 63", r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 ]
@@ -237,5 +252,11 @@ RecipientName = Annotated[
 PrometheusDuration = Annotated[
     str, TextFormat("a time of one unit, h, d, w or y, such as 35d", r"[1-9][0-9]{0,4}[hdwy]")
 ]
-RuleId = Annotated[str, TextFormat("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
+RuleId = Annotated[
+    str,
+    TextFormat(
+        "the id of a rule such as SW012, or of a vulnerability such as GO-2026-6617",
+        r"S[WR][0-9]{3}|GO-[0-9]{4}-[0-9]{4,6}",
+    ),
+]
 Cron = Annotated[str, TextFormat("a schedule of five fields such as 30 3 * * *", check=check_cron)]

@@ -15,10 +15,10 @@ import pytest
 import urllib3
 
 from tests.e2e.conftest import ROOT, eventually, ingress_pool
-from tests.e2e.examples.conftest import Row
-from tests.e2e.examples.example import OK, Example
 from tests.e2e.load import Load
 from tests.load.attack import Attack
+from tests.load.examples.conftest import Row
+from tests.load.examples.example import OK, Example
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import pytest
 
 from tests.e2e.conftest import ROOT, up
-from tests.e2e.examples.example import Example, copied
 from tests.load.attack import Attack
 from tests.load.conftest import results_table
+from tests.load.examples.example import Example, copied
 
 DOCUMENT = ROOT / "docs" / "reference" / "examples.md"
-INTRODUCTION = """<!-- Written by the end-to-end tests of the examples (tests/e2e/examples). -->
+INTRODUCTION = """<!-- Written by `make e2e-examples`. -->
 # Examples under load
 
 The [examples](../examples.md), deployed beside the main stack on the local cluster: one node, two cores shared by
