@@ -92,6 +92,9 @@ def rollback(
         str | None, typer.Argument(help="A revision of `history`. Default: the one before the release in force.")
     ] = None,
     allow: Allow = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Try the former release on today's schema, return, and note it.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Roll back to a former release: its settings and its image, with today's secrets.
@@ -100,7 +103,7 @@ def rollback(
     """
     from slipway.ops.releases.rollback import command
 
-    sys.exit(command(stack, revision, allow or [], yes=yes))
+    sys.exit(command(stack, revision, allow or [], yes=yes, rehearse=rehearse))
 
 
 def history(stack: Stack, as_json: Json = False) -> None:
@@ -113,12 +116,15 @@ def history(stack: Stack, as_json: Json = False) -> None:
 def backup(
     stack: Stack,
     show: Annotated[bool, typer.Option("--list", help="Only print the existing backups, the oldest first.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Restore it into a second database, compare the two, and drop that.")
+    ] = False,
 ) -> None:
     """Dump the stack's in-cluster MySQL to its backup volume now, with checksum and rows of each table."""
     from slipway.ops.releases import backup
 
     database = backup.database_of(stack)
-    (backup.names if show else backup.backup)(database)
+    (backup.names if show else backup.prove if prove else backup.backup)(database)
 
 
 def restore(
