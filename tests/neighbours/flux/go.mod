@@ -6,7 +6,7 @@ go 1.26.0
 // As in go.mod of both controllers: digests in SHA-512/256 and BLAKE3 come with it.
 replace github.com/opencontainers/go-digest => github.com/opencontainers/go-digest v1.0.1-0.20220411205349-bde1400a84be
 
-// v0.18.3 cannot be had from the module proxy; it differs from v0.18.0 in the versions of what it needs.
+// v0.18.3, which source-controller asks for, is not on the module proxy.
 replace github.com/fluxcd/pkg/artifact => github.com/fluxcd/pkg/artifact v0.18.0
 
 // As in go.mod of kustomize-controller.
