@@ -39,6 +39,7 @@ VERBS = (
         releases.restore,
     ),
     *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(supply_chain.attest, supply_chain.verify),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
     *(gitops.publish, program.policies, access.access, project.init),
 )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from slipway.naming import RELEASE
 from tests.paths import INFRA, REPOSITORY
 
 CLEAN = 'package main\n\nvar version string\n\nfunc main() { println("version", version) }\n'
@@ -56,6 +61,21 @@ config:
 """
 
 
+# Builds and pushes the image as `./slipway up` does, and prints its reference.
+BUILD = """\
+from slipway.image.daemonless import assembled
+from slipway.image.registry import push
+from slipway.image.source import arguments, content_tag, folder_of_context
+from slipway.ops.program.config import settings
+
+image = settings("dev").images["api"]
+tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+built = assembled(image, tag)
+push(built, image.repository, tag)
+print(f"{image.repository}:{tag}@{built.digest}")
+"""
+
+
 class GoProject:
     """The project, and `./slipway` in it."""
 
@@ -86,10 +106,47 @@ class GoProject:
         waiver = f"    - {{rule: {rule}, reason: no client sets this variable, until: {until}}}\n"
         self.stack_file.write_text(text + waiver)
 
+    def set(self, **sections: Any) -> None:
+        """Set sections of the stack file, or remove them where the value is None."""
+        config: dict[str, Any] = yaml.safe_load(self.stack_file.read_text())["config"]
+        for name, value in sections.items():
+            config[f"slipway:{name}"] = value
+        kept = {name: value for name, value in config.items() if value is not None}
+        self.stack_file.write_text(yaml.safe_dump({"config": kept}))
+
+    def release(self) -> str:
+        """Build and push the image, record it as that of the release in force, and return its reference."""
+        done = self.python("-c", BUILD)
+        assert done.returncode == 0, done.stderr
+        reference = done.stdout.strip()
+        record = {
+            "urn": f"urn:pulumi:dev::shop::kubernetes:core/v1:ConfigMap::{RELEASE}",
+            "type": "kubernetes:core/v1:ConfigMap",
+            "inputs": {
+                "metadata": {"name": f"{RELEASE}-0a1b2c3d", "annotations": {}},
+                "data": {"settings.yaml": "{}", "image": reference},
+            },
+        }
+        self.write("state.json", json.dumps({"deployment": {"resources": [record]}}))
+        # The only thing that `attest` and `verify` ask of the engine is the state.
+        self.write("bin/pulumi", f"#!/bin/sh\ncat {self.folder}/state.json\n")
+        (self.folder / "bin" / "pulumi").chmod(0o755)
+        return reference
+
     def slipway(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run `./slipway` as a user of this project would."""
-        environment = {**os.environ, "PYTHONPATH": str(INFRA), "SLIPWAY_PROJECT": str(self.folder), **variables}
-        command = [sys.executable, "-m", "slipway", *arguments]
+        return self.python("-m", "slipway", *arguments, **variables)
+
+    def python(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run Python with the package `slipway` working for this project."""
+        environment = {
+            **os.environ,
+            "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(INFRA),
+            "SLIPWAY_PROJECT": str(self.folder),
+            **variables,
+        }
+        command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=900, check=False
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=3000, check=False
         )

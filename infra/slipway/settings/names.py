@@ -20,7 +20,7 @@ CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply. The images of stores that
 # `imageFiles` names are recorded with the stores.
-UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "image_files", "monitoring")
+UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "image_files", "monitoring", "evidence")
 # Sections that say when a stack may be updated. A release does not record them: waivers are those of today, and
 # freeze windows do not concern a rollback.
 RULES_OF_UPDATES = ("waivers", "freeze")

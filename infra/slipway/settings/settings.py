@@ -24,7 +24,7 @@ from slipway.settings.names import (
     registry_password,
 )
 from slipway.settings.sections.contract import Metrics
-from slipway.settings.sections.images import Image, Registry, RegistryLogin
+from slipway.settings.sections.images import Evidence, Image, Registry, RegistryLogin
 from slipway.settings.sections.monitoring import Monitoring
 from slipway.settings.sections.network import Tracing
 from slipway.settings.sections.section import Section
@@ -63,6 +63,8 @@ class Settings(Section):
     )
     """Several images, by the name that services have under `image`, with the keys of `slipway:image`. `image` and
     `images` exclude each other."""
+    evidence: Evidence = Evidence()
+    """What proves the images. A release does not record it."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None

@@ -38,7 +38,7 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
     source = source_of(stack, settings, to)
     made = artifact.assemble(bundle.artifact_files(), bundle.layer, _origin())
     tag = artifact.content_tag(stack, made)
-    former = registry.manifest(source.repository, tag)
+    former = registry.tagged_manifest(source.repository, tag)
     if former and _holds(former, made):
         made = OciImage(former, ())
         typer.echo(f"the registry has these objects already, from revision {artifact.revision_of(former)}", err=True)
@@ -54,7 +54,7 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
 def roll_back(stack: str, former: str, to: str | None) -> None:
     """Let the tag that the cluster follows name a former artifact again, given by its tag or digest."""
     source = source_of(stack, config.settings(stack), to)
-    manifest = registry.manifest(source.repository, former)
+    manifest = registry.tagged_manifest(source.repository, former)
     if manifest is None:
         raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
     registry.push(OciImage(manifest, ()), source.repository, source.tag)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import typer
 
+from slipway.image.compiler import THIS_MACHINE
 from slipway.ops.errors import UserError
 
 
@@ -35,16 +36,22 @@ class GoTool:
         return self.package.rpartition("/")[2]
 
 
+# Compiles them: that of a machine may be too old, or have known vulnerabilities.
+TOOLCHAIN = "go1.27.3"
 # BSD-3-Clause, by the Go team: reports the vulnerabilities that a program can reach.
 GOVULNCHECK = GoTool("golang.org/x/vuln/cmd/govulncheck", "v1.9.0")
+# Apache-2.0, by OWASP: lists the modules in a Go binary.
+CYCLONEDX = GoTool("github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod", "v1.10.0")
+# Apache-2.0, by Sigstore: signs and verifies. Of v2, since v3 asks Sigstore's servers even where a key is given.
+COSIGN = GoTool("github.com/sigstore/cosign/v2/cmd/cosign", "v2.6.5")
 
 
-def compiled(tool: GoTool, toolchain: str = "local") -> Path:
+def compiled(tool: GoTool, toolchain: str = TOOLCHAIN) -> Path:
     """Return the path of a program, compiled first if need be. Raises ToolError.
 
-    `toolchain` as GOTOOLCHAIN takes it: a program that reads Go sources must be as new as their compiler.
+    `toolchain` as GOTOOLCHAIN takes it: a program that reads Go sources has to be made by their compiler.
     """
-    compiler = toolchain if toolchain != "local" else run("go", "env", "GOVERSION").strip()
+    compiler = toolchain if toolchain != THIS_MACHINE else run("go", "env", "GOVERSION").strip()
 
     def install(folder: Path) -> None:
         typer.echo(f"compiling {tool.name} {tool.version}, once", err=True)

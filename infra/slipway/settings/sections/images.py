@@ -1,4 +1,4 @@
-"""Sections of images: where each one comes from, how it is built, and the logins of registries."""
+"""Sections of images: where each one comes from, how it is built, what proves it, and the logins of registries."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
 from slipway.settings.types.image_fields import BuildArgument, Folder, GoPackage, ImageFile, PathInFolder, StageName
-from slipway.settings.types.scalars import Digest, Repository, StackName, Tag
+from slipway.settings.types.scalars import Day, Digest, ProjectFile, Repository, StackName, Tag
 
 Platform = Literal["linux/amd64", "linux/arm64"]
+Proof = Literal["signature", "sbom", "scan", "provenance"]
 
 
 class Image(Section):
@@ -105,3 +106,31 @@ class RegistryLogin(Section):
     push: bool = False
     """Whether the Docker daemon also pushes with this account. Default: with the login of `docker login` on the machine
     that builds."""
+
+
+class EvidenceWaiver(Section):
+    """Evidence that images of a repository may lack until a day."""
+
+    repository: Repository = Field(examples=["docker.io/library/redis"])
+    """Registry and name, without a tag."""
+    lacks: list[Proof] = Field(min_length=1, examples=[["signature"]])
+    """What the images lack."""
+    reason: str = Field(min_length=10, examples=["its makers sign with no key; the digest was compared by two people"])
+    """Why they run all the same."""
+    until: Day = Field(examples=["2027-01-31"])
+    """Last day of the waiver, `YYYY-MM-DD`."""
+
+
+class Evidence(Section):
+    """What proves the images that the stack runs (docs/supply-chain.md)."""
+
+    public_key: ProjectFile | None = Field(default=None, examples=["stacks/cosign.pub"])
+    """File with the public key that verifies the images of this project: signature, SBOM, scan result and provenance.
+    Default: none, and `./slipway verify` fails."""
+    keys: dict[Repository, ProjectFile] = Field(
+        default={}, examples=[{"docker.io/library/mysql": "stacks/mysql-makers.pub"}]
+    )
+    """Files with the public keys of the makers of other images, by repository. Of these images the signature alone is
+    verified. Default: `publicKey`."""
+    waivers: list[EvidenceWaiver] = Field(default=[])
+    """Images that run without some evidence for a while."""
