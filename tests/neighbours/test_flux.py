@@ -15,9 +15,9 @@ import urllib3
 from slipway.image import registry
 from slipway.image.oci import Blob, OciImage
 from slipway.image.reference import parts
-from slipway.ops.gitops import artifact, signing
-from slipway.ops.gitops.signing import COSIGN, TOOLCHAIN
-from slipway.ops.supply_chain.tools import compiled
+from slipway.ops.gitops import artifact
+from slipway.ops.supply_chain import cosign
+from slipway.ops.supply_chain.tools import COSIGN, compiled
 from tests.e2e.conftest import ROOT, eventually, ingress_pool, outputs, run, up
 from tests.neighbours import flux_controllers
 from tests.neighbours.flux_controllers import applied_revision, readiness, reconcile
@@ -131,7 +131,7 @@ class Pulled:
 
 def _key_pair(folder: Path) -> Path:
     folder.mkdir()
-    run(str(compiled(COSIGN, TOOLCHAIN)), "generate-key-pair", cwd=folder, env={"COSIGN_PASSWORD": ""})
+    run(str(compiled(COSIGN)), "generate-key-pair", cwd=folder, env={"COSIGN_PASSWORD": ""})
     return folder
 
 
@@ -240,7 +240,7 @@ def test_a_new_version_rolls_the_pods_and_the_former_artifact_brings_the_former_
 
 def tampered() -> OciImage:
     """Return the artifact that the tag names with one byte of an object changed, as a registry could serve it."""
-    manifest = registry.manifest(REPOSITORY, TAG)
+    manifest = registry.tagged_manifest(REPOSITORY, TAG)
     assert manifest is not None
     content = json.loads(manifest.content)
     [layer] = content["layers"]
@@ -265,7 +265,7 @@ def test_a_tampered_artifact_is_refused_and_the_pods_stay(pulled: Pulled, signed
     forged = tampered()
     registry.push(forged, REPOSITORY, TAG)
     if signed:
-        signing.sign(f"{REPOSITORY}@{forged.digest}", str(pulled.other_key / "cosign.key"))
+        cosign.sign(f"{REPOSITORY}@{forged.digest}", str(pulled.other_key / "cosign.key"))
     begin = time.monotonic()
     reconcile("ocirepository", TITLE)
     eventually(lambda: readiness("ocirepository", TITLE).get("status") == "False", 120, "Flux refuses it")
