@@ -28,6 +28,10 @@ DEFINITIONS = [
     ),
     (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
     (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+    (
+        "github.com/kyverno/kyverno@v1.19.1",
+        "config/crds/policies.kyverno.io/policies.kyverno.io_namespacedimagevalidatingpolicies.yaml",
+    ),
 ]
 # A module that has the types only. Its definitions are made from them as its project makes them, by controller-gen.
 TYPES = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.95.2"
@@ -36,7 +40,7 @@ KINDS_OF_TYPES = ("podmonitors", "prometheusrules")
 
 
 def main() -> None:
-    """Write one file per kind, for the version that is stored: v1 where there is one."""
+    """Write one file per kind, for v1 where the API server serves it, else for the version that is stored."""
     for module, path in DEFINITIONS:
         _write(_downloaded(module) / path, f"{path} of Go module {module}")
     with tempfile.TemporaryDirectory() as folder:
@@ -66,7 +70,8 @@ def _downloaded(module: str) -> Path:
 def _write(file: Path, origin: str) -> None:
     """Write the schema of a definition."""
     definition = yaml.safe_load(file.read_text())["spec"]
-    [version] = [version for version in definition["versions"] if version["storage"]]
+    served = {version["name"]: version for version in definition["versions"] if version["served"]}
+    version = served.get("v1") or next(version for version in served.values() if version["storage"])
     schema = {"$comment": f"{origin}, without descriptions, unknown fields refused."}
     schema |= _strict(version["schema"]["openAPIV3Schema"])
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
