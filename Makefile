@@ -36,6 +36,7 @@ check: venv ## check format, lint, types, Go code and tests, workflows, Dockerfi
 	@.venv/bin/shellcheck activate slipway .ci/run infra/slipway/stores/*.sh
 	@.venv/bin/hadolint app/Dockerfile examples/*/*/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
+	@.venv/bin/zizmor --offline --quiet .github
 	@cd app && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 	@for module in $(dir $(wildcard examples/*/*/main.go)); do (cd $$module && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go test -race ./...) || exit 1; done
 
