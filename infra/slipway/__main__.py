@@ -18,6 +18,7 @@ from slipway.ops.verbs import (
     diagnosis,
     drills,
     environments,
+    gitops,
     monitoring,
     program,
     project,
@@ -40,7 +41,7 @@ VERBS = (
     *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
     *(supply_chain.attest, supply_chain.verify),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, access.access, project.init),
+    *(gitops.publish, program.policies, access.access, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 

@@ -32,10 +32,11 @@ MADE = (".slipway", ".venv", "rendered", "app/dist", ".git/")
 # Subcommands and options of the Pulumi CLI that the pages use. It is not there in unit tests.
 PULUMI = {
     "up": {"--refresh", "--skip-preview", "--yes", "-s"},
-    "preview": {"--policy-pack", "-s"},
+    "preview": {"--expect-no-changes", "--policy-pack", "-s"},
     "login": set[str](),
     "config": {"--secret", "-s"},
-    "stack": set[str](),
+    "stack": {"--file", "--json", "--secrets-provider", "-s"},
+    "cancel": {"-s"},
     "state": {"--all", "-s"},
     "refresh": set[str](),
     "destroy": set[str](),

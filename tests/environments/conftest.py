@@ -57,8 +57,11 @@ class FakeEngine:
                 return f"{self.tags[name]}\n"
             case ("stack", "select", name):
                 self._select(name)
+            case ("stack", "unselect"):
+                self._select("")
             case ("stack", "rm", name, *_):
                 del self.known[name], self.tags[name]
+                self._select("")
                 (self.stacks / f"Pulumi.{name}.yaml").unlink(missing_ok=True)
             case ("config", "set", "--secret", key, "-s", name):
                 self._set_secret(name, key, str(given))

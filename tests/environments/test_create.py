@@ -10,6 +10,7 @@ import yaml
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.environments import create, data, sleep, stack_file
 from slipway.ops.environments.errors import EnvError
+from slipway.ops.program import config
 from slipway.ops.program.recorder import UnknownStackError, declare
 from tests import api_server
 from tests.environments.conftest import SALT, World
@@ -24,10 +25,10 @@ def test_an_environment_has_a_stack_a_namespace_hosts_and_secrets_of_its_own(
     assert capsys.readouterr().out == "https://pr-123-api.dev.example.com\nhttps://pr-123-web.dev.example.com\n"
     assert world.commands == ["up pr-123"]
     document = world.file("pr-123")
-    config = document["config"]
-    assert (config["slipway:tier"], config["slipway:namespace"]) == ("dev", "slipway-pr-123")
-    assert config["slipway:services"]["api"]["ingress"]["host"] == "pr-123-api.dev.example.com"
-    assert config["slipway:services"]["web"]["ingress"] == {
+    own = document["config"]
+    assert (own["slipway:tier"], own["slipway:namespace"]) == ("dev", "slipway-pr-123")
+    assert own["slipway:services"]["api"]["ingress"]["host"] == "pr-123-api.dev.example.com"
+    assert own["slipway:services"]["web"]["ingress"] == {
         "host": "pr-123-web.dev.example.com",
         "tls": {"issuer": "dev-ca"},
     }
@@ -115,6 +116,19 @@ def test_the_password_of_a_registry_is_that_of_the_base_and_its_alerts_reach_nob
     assert world.engine.given["registry-password"] == "registry-password of dev"
     assert "slipway:monitoring" not in world.file("pr-123")["config"]
     assert not any(key.startswith("receiver-") for key in world.engine.given)
+
+
+def test_monitoring_that_all_stacks_have_is_taken_out(world: World):
+    file = world.root / "stacks" / "defaults.yaml"
+    file.write_text(f"{file.read_text()}  slipway:monitoring: {{source: operator}}\n")
+    base = world.root / "stacks" / "Pulumi.dev.yaml"
+    base.write_text(
+        base.read_text().replace("    context: dev", "    context: dev\n    monitoringNamespace: monitoring")
+    )
+    create.command("pr-123", "dev", "")
+    assert config.settings("dev").monitoring.source == "operator"
+    assert config.settings("pr-123").monitoring.source == "none"
+    assert world.file("pr-123")["config"]["slipway:monitoring"] == ""
 
 
 def test_where_prometheus_scales_the_pods_it_stays_and_tells_nobody(world: World):

@@ -174,7 +174,7 @@ def test_up_of_a_stack_that_sleeps_says_so_and_starts_nothing(server: FakeCluste
     sleep.sleep(found)
     monkeypatch.setattr(up.connection, "connect", lambda *_: found)
     monkeypatch.setattr(up.engine_state, "export", lambda _: {"deployment": {}})
-    monkeypatch.setattr(up.doctor, "state_locks", lambda _: [])
+    monkeypatch.setattr(up.locks, "state_locks", lambda _: [])
     with pytest.raises(up.AsleepError, match=r"stack dev is asleep since .* Wake it first: ./slipway env wake dev"):
         up.command("dev", yes=True, rolls_back=True)
 

@@ -73,6 +73,11 @@ def blob(repository: str, digest: str) -> bytes:
     return _Registry(repository).content(f"blobs/{digest}")
 
 
+def tagged_manifest(repository: str, tag: str) -> Blob | None:
+    """Return what the tag names; None if there is none. Raises `pulumi.RunError` as `push` does."""
+    return _Registry(repository).tagged_manifest(tag)
+
+
 def unreachable(repository: str) -> str:
     """Return why the registry of a repository does not answer this machine; empty if it does."""
     return _Registry(repository).unreachable()
@@ -124,6 +129,10 @@ class _Registry:
                 f"image registry {self._host} has other bytes for {self._name}@{digest}: do not use it"
             )
         return content
+
+    def tagged_manifest(self, tag: str) -> Blob | None:
+        answer = self._request("GET", f"manifests/{tag}", (200, 404), headers={"Accept": MANIFEST})
+        return Blob(MANIFEST, answer.content) if answer.status_code == 200 else None
 
     def upload(self, blob: Blob) -> None:
         opened = self._request("POST", "blobs/uploads/", (202,))

@@ -31,6 +31,8 @@ class Tier:
     """Whether `./slipway env` may copy an environment of this tier, and put it to sleep."""
     allows_builds: bool = True
     """Whether `source: build` is allowed: the image need not have been tested elsewhere."""
+    allows_load: bool = False
+    """Whether an image may reach the nodes without a registry (`load` of an image)."""
     protects_data: bool = False
     """Whether the engine refuses to delete the namespace and the volumes."""
     requires_tls: bool = False
@@ -48,7 +50,7 @@ class Tier:
 TIERS: dict[str, Tier] = {
     tier.name: tier
     for tier in (
-        Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True),
+        Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True, allows_load=True),
         Tier(name="dev", rules="advisory", allows_weak_secrets=True, allows_drills=True),
         Tier(name="staging", rules="mandatory", forbidden_changes=_DATA_LOSS, promotion=_RAN_BEFORE),
         Tier(
@@ -85,6 +87,7 @@ def document() -> str:
         "replicas of a service": [f"at least {tier.min_replicas}" for tier in TIERS.values()],
         "HTTPS": ["required" if tier.requires_tls else "optional" for tier in TIERS.values()],
         "`source: build`": ["allowed" if tier.allows_builds else "refused" for tier in TIERS.values()],
+        "`load` of an image": ["allowed" if tier.allows_load else "refused" for tier in TIERS.values()],
         "weak secrets": ["allowed" if tier.allows_weak_secrets else "refused" for tier in TIERS.values()],
         "namespace and volumes": ["protected" if tier.protects_data else "-" for tier in TIERS.values()],
         "`./slipway drill`": ["allowed" if tier.allows_drills else "refused" for tier in TIERS.values()],

@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,11 +128,11 @@ def previews(names: list[str], base: str | None, allowed: frozenset[Class]) -> l
     }
     if others := [name for name in names if name not in deployed]:
         commit, revision = stack_models.revision(base)
-        with stack_models.checked_out(commit) as tree:
-            before = stack_models.of_folder(others, tree)
-        changes |= {
-            name: (f"revision {revision}", compare(before[name], stack_models.of_tree(name))) for name in others
-        }
+        with stack_models.checked_out(commit) as tree, ThreadPoolExecutor(1) as beside:
+            # A process of its own, which a second core runs meanwhile.
+            before = beside.submit(stack_models.of_folder, others, tree)
+            after = {name: stack_models.of_tree(name) for name in others}
+        changes |= {name: (f"revision {revision}", compare(before.result()[name], after[name])) for name in others}
     if base is None:
         for name in names:
             why = (

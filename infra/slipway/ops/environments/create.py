@@ -54,6 +54,7 @@ def command(name: str, base: str, dump: str) -> int:
         return 1
     if dump:
         data.restore(base, name, dump)
+        sleep.wait_until_ready(cluster)
     typer.echo(f"{name}: up in namespace {settings.namespace}", err=True)
     for address in addresses(settings):
         typer.echo(address)

@@ -42,7 +42,8 @@ def restore(base: str, name: str, dump: str) -> None:
 @contextmanager
 def _pod(database: Database) -> Generator[list[str]]:
     """Run a pod with the volume of backups; yield the command line that runs a command in it."""
-    job = backup.start(database, ["sh", "-c", f"sleep {KEEP_SECONDS}"])
+    # The trap ends the pod at once, where a first process ignores SIGTERM otherwise.
+    job = backup.start(database, ["sh", "-c", f"trap exit TERM; sleep {KEEP_SECONDS} & wait"])
     try:
         pod = backup.started_pod(database, job)
         where = ["--context", database.settings.cluster.context, "--namespace", database.settings.namespace]

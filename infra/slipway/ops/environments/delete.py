@@ -15,7 +15,6 @@ from slipway.ops.environments import create, registered, stack_file
 from slipway.ops.environments.errors import EnvError
 from slipway.ops.environments.registered import Environment
 from slipway.ops.errors import UserError
-from slipway.ops.program import engine_state
 from slipway.ops.program.check import GOLDEN
 from slipway.ops.releases import destroy
 from slipway.project import ROOT
@@ -34,7 +33,7 @@ def command(name: str) -> None:
         stack_file.check_ours(name)
     else:
         _destroy(environment)
-        engine_state.pulumi("stack", "rm", name, "--yes", "--remove-backups")
+        registered.remove(name)
     removed = _remove_files(name)
     if environment or removed:
         typer.echo(f"{name}: the stack is gone{''.join(f', {file} too' for file in removed)}", err=True)

@@ -66,16 +66,25 @@ def register(name: str, base: str, secrets_provider: str) -> Environment:
     """Create the stack of an environment. The stack that the user has selected stays selected."""
     now = datetime.now(UTC).replace(microsecond=0)
     provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
-    with _same_selection():
+    with _same_selection(name):
         engine_state.pulumi("stack", "init", name, "--no-select", *provider)
         engine_state.pulumi("stack", "tag", "set", TAG, f"{base}@{now:%Y-%m-%dT%H:%M:%SZ}", "-s", name)
     return Environment(name, base, now, now, is_empty=True)
 
 
+def remove(name: str) -> None:
+    """Remove the stack of an environment, with its history and its file."""
+    with _same_selection(name):
+        engine_state.pulumi("stack", "rm", name, "--yes", "--remove-backups")
+
+
 @contextmanager
-def _same_selection() -> Generator[None]:
-    """Select the same stack as before: setting a tag selects another, which the next `pulumi up` would update."""
-    selected = next((name for name, stack in stacks().items() if stack.get("current")), None)
+def _same_selection(changed: str) -> Generator[None]:
+    """Select the same stack as before, unless it is the changed one.
+
+    Setting a tag selects a stack, which the next `pulumi up` would update; removing one selects none.
+    """
+    selected = next((name for name, stack in stacks().items() if stack.get("current") and name != changed), None)
     try:
         yield
     finally:

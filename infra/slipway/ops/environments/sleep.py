@@ -87,10 +87,15 @@ def wake(cluster: StackCluster) -> None:
         return
     for kind in (STORES, SERVICES):
         _start(cluster, kind)
-        _until(lambda kind=kind: _not_ready(cluster, kind), START_SECONDS, "these are not ready", cluster)
+        wait_until_ready(cluster, kind)
     for kind in (*_scalers(cluster), SCHEDULES):
         _start(cluster, kind)
     typer.echo(f"{cluster.stack}: awake after {time.monotonic() - begin:.0f} s", err=True)
+
+
+def wait_until_ready(cluster: StackCluster, kind: Kind = SERVICES) -> None:
+    """Wait until all pods of a kind that are wanted are ready. Raises EnvError after START_SECONDS."""
+    _until(lambda: _not_ready(cluster, kind), START_SECONDS, "these are not ready", cluster)
 
 
 def asleep(cluster: StackCluster, kind: Kind = SERVICES) -> list[Object]:

@@ -82,7 +82,9 @@ def write(base: str, name: str, content: Content) -> None:
     """Write the file. Keeps what the engine has in it, and the secrets."""
     before: Content = yaml.safe_load(files.read_text(path(name))) or {} if path(name).is_file() else {}
     kept = {key: value for key, value in (before.get("config") or {}).items() if _is_secret(value)}
-    document = {**before, "config": {**content, **kept}}
+    # At this level the engine warns of null, and means the same by an empty text.
+    settings = {key: "" if value is None else value for key, value in content.items()}
+    document = {**before, "config": {**settings, **kept}}
     head = f"# {name}: a copy of {base}, {MADE_BY}, which writes it anew; `./slipway env delete {name}` removes it.\n"
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     files.write({path(name): head + text})

@@ -20,7 +20,7 @@ import typer
 from pydantic.alias_generators import to_camel
 
 from slipway import releases
-from slipway.image.reference import parts
+from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
 from slipway.ops.errors import UserError
@@ -180,13 +180,8 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
 def _images(release: Release) -> dict[str, Any]:
     """Return the images of a release as sections of a stack file."""
     if release.image:
-        return {"image": _prebuilt(release.image)}
-    return {"images": {name: _prebuilt(reference) for name, reference in release.named_images.items()}}
-
-
-def _prebuilt(reference: str) -> dict[str, str]:
-    repository, tag, digest = parts(reference)
-    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+        return {"image": prebuilt(release.image)}
+    return {"images": {name: prebuilt(reference) for name, reference in release.named_images.items()}}
 
 
 def _name(release: Release) -> dict[str, str]:

@@ -20,7 +20,7 @@ from slipway.image.promotion import Promotion
 from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
-from slipway.ops.diagnosis import doctor, status
+from slipway.ops.diagnosis import doctor, locks, status
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
@@ -209,13 +209,13 @@ def _with_share(plan: CanaryPlan) -> str:
 def _state_before(stack: str) -> State | None:
     """Return the state before the update; None for a stack that has none yet. Raises EngineError if it is locked."""
     try:
-        state, locks = engine_state.export(stack), doctor.state_locks(stack)
-    except doctor.DamagedLockError:
+        state, current_locks = engine_state.export(stack), locks.state_locks(stack)
+    except locks.DamagedLockError:
         raise
     except EngineError:
         return None  # `pulumi up` itself says why
-    if locks:
-        raise EngineError(f"stack {stack} is locked {locks[0].text}; see ./slipway doctor -s {stack}")
+    if current_locks:
+        raise EngineError(f"stack {stack} is locked {current_locks[0].text}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 
 

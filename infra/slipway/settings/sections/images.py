@@ -7,7 +7,15 @@ from typing import Literal, Self
 from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
-from slipway.settings.types.image_fields import BuildArgument, Folder, GoPackage, ImageFile, PathInFolder, StageName
+from slipway.settings.types.image_fields import (
+    BuildArgument,
+    Folder,
+    GoPackage,
+    ImageFile,
+    ImageLoad,
+    PathInFolder,
+    StageName,
+)
 from slipway.settings.types.scalars import Day, Digest, ProjectFile, Repository, StackName, Tag
 
 Platform = Literal["linux/amd64", "linux/arm64"]
@@ -48,6 +56,10 @@ class Image(Section):
     cache: Repository | None = Field(default=None, examples=["registry.example.com/slipway/api-cache"])
     """Repository where builds on other machines find the layers of the last build, under the tag `cache` (builder:
     docker). Default: each machine has its own."""
+    load: ImageLoad | None = Field(default=None, examples=["/run/slipway/containerd.sock"])
+    """How the image reaches the nodes of a cluster on this machine without a registry, of which `repository` is then
+    only a name (builder: daemonless; tier local): kind or k3d, which load it into the cluster of the context, or the
+    socket of the node's containerd. Default: it is pushed, and the nodes pull it."""
     digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
     """The image to run (source: prebuilt)."""
     tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
@@ -61,6 +73,8 @@ class Image(Section):
             raise ValueError("digest goes with source: prebuilt, and only with it")
         if self.tag and self.source != "prebuilt":
             raise ValueError("tag goes with source: prebuilt, and only with it")
+        if self.load and self.source != "build":
+            raise ValueError("load goes with source: build, and only with it")
         if (self.source == "promote") != (self.from_ is not None):
             raise ValueError("from goes with source: promote, and only with it")
         return self
@@ -72,7 +86,8 @@ class Image(Section):
                 raise ValueError(f"target: {self.target} needs builder: docker; leave target out")
             other, given = "docker", {"args": self.args, "cache": self.cache}
         else:
-            other, given = "daemonless", {"files": self.files, "platforms": self.platforms}
+            other = "daemonless"
+            given = {"files": self.files, "platforms": self.platforms, "load": self.load}
         if wrong := [key for key, value in given.items() if value]:
             raise ValueError(f"{', '.join(wrong)} needs builder: {other}; this is builder: {self.builder}")
         if self.platforms and "platform" in self.model_fields_set:
