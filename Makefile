@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-neighbours golden mutants bench scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -36,6 +36,7 @@ check: venv ## check format, lint, types, Go code and tests, workflows, Dockerfi
 	@.venv/bin/shellcheck activate slipway .ci/run infra/slipway/stores/*.sh
 	@.venv/bin/hadolint app/Dockerfile examples/*/*/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
+	@.venv/bin/zizmor --offline --quiet .github
 	@cd app && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 	@for module in $(dir $(wildcard examples/*/*/main.go)); do (cd $$module && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go test -race ./...) || exit 1; done
 
@@ -78,6 +79,9 @@ golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; 
 
 mutants: venv ## seed the defects of tests/mutants/ one by one: each has to be detected; writes docs/reference/mutants.md
 	@.venv/bin/python -m tests.mutants
+
+bench: up ## measure starts, growth and updates without a change; writes docs/reference/benchmarks.md (a quiet machine)
+	@. ./activate && python -m tests.bench
 
 scan: venv ## run kube-score, kubeconform, gitleaks and others on all stacks, workflows and commits (needs Go)
 	@.venv/bin/python -m tests.scan

@@ -31,7 +31,7 @@ TOP = {path.name for path in REPOSITORY.iterdir()}
 MADE = (".slipway", ".venv", "rendered", "app/dist", ".git/")
 # Subcommands and options of the Pulumi CLI that the pages use. It is not there in unit tests.
 PULUMI = {
-    "up": {"--refresh", "--skip-preview", "-s"},
+    "up": {"--refresh", "--skip-preview", "--yes", "-s"},
     "preview": {"--expect-no-changes", "--policy-pack", "-s"},
     "login": set[str](),
     "config": {"--secret", "-s"},

@@ -1,7 +1,8 @@
 """The reviewed objects of every stack: rendered as YAML, and the identity of each live object.
 
 `make golden` rewrites both, and the diff of a commit shows the change. The folder `options` is a stack that uses all
-settings but those of monitoring, which `operator` and `prometheus` have. `gitops` holds what Flux gets of dev.
+settings but those of monitoring and Jaeger, which `operator` and `prometheus` have. `gitops` holds what Flux gets of
+dev.
 """
 
 from __future__ import annotations

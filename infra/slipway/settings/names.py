@@ -11,6 +11,8 @@ MYSQL_BACKUP = "mysql-backup"
 # The servers of `slipway:monitoring`, each with the key that names its image.
 MONITORING_IMAGES = {"prometheus": "image", "alertmanager": "alertmanagerImage"}
 MONITORING = tuple(MONITORING_IMAGES)
+# The server of `slipway:tracing`.
+JAEGER = "jaeger"
 
 # The secrets of `slipway:registry` and of `migrationUser`.
 REGISTRY_PASSWORD = "registry-password"

@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,11 +128,11 @@ def previews(names: list[str], base: str | None, allowed: frozenset[Class]) -> l
     }
     if others := [name for name in names if name not in deployed]:
         commit, revision = stack_models.revision(base)
-        with stack_models.checked_out(commit) as tree:
-            before = stack_models.of_folder(others, tree)
-        changes |= {
-            name: (f"revision {revision}", compare(before[name], stack_models.of_tree(name))) for name in others
-        }
+        with stack_models.checked_out(commit) as tree, ThreadPoolExecutor(1) as beside:
+            # A process of its own, which a second core runs meanwhile.
+            before = beside.submit(stack_models.of_folder, others, tree)
+            after = {name: stack_models.of_tree(name) for name in others}
+        changes |= {name: (f"revision {revision}", compare(before.result()[name], after[name])) for name in others}
     if base is None:
         for name in names:
             why = (
@@ -225,12 +226,12 @@ def as_markdown(results: list[Preview], limit: int = MAX_LENGTH) -> str:
 
     A comment that would be longer than the limit shows fewer changes of each stack, and counts the rest.
     """
-    texts = (_comment(results, most) for most in (None, 100, 50, 20, 5, 0))
+    texts = (_comment(results, max_changes) for max_changes in (None, 100, 50, 20, 5, 0))
     *longer, shortest = texts
     return next((text for text in longer if len(text) <= limit), shortest)
 
 
-def _comment(results: list[Preview], most: int | None) -> str:
+def _comment(results: list[Preview], max_changes: int | None) -> str:
     changed = [preview for preview in results if preview.changes]
     text = [MARK, "### What this does to each environment", ""]
     if changed:
@@ -241,14 +242,14 @@ def _comment(results: list[Preview], most: int | None) -> str:
     if same := [preview.stack for preview in results if not preview.changes]:
         text += [*([""] if changed else []), f"No changes: {', '.join(same)}."]
     for preview in changed:
-        text += ["", *_details(preview, most)]
+        text += ["", *_details(preview, max_changes)]
     sources = dict.fromkeys(cell(preview.source) for preview in results)
     return "\n".join([*text, "", f"Compared with {', '.join(sources)}."]) + "\n"
 
 
-def _details(preview: Preview, most: int | None) -> list[str]:
+def _details(preview: Preview, max_changes: int | None) -> list[str]:
     """Return the changes of a stack, folded unless one of them is forbidden."""
-    shown = preview.changes[:most]
+    shown = preview.changes[:max_changes]
     lines = [f"<details{' open' if preview.forbidden else ''}>", f"<summary><b>{preview.stack}</b></summary>", ""]
     lines += ["| | object | why |", "|---|---|---|"] if shown else []
     for verdict in shown:

@@ -15,7 +15,7 @@ from slipway.ops.monitoring.prometheus import Alert
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
-HEALTHY, UNHEALTHY, CANNOT_TELL = 0, 1, 2
+HEALTHY, UNHEALTHY = 0, 1
 # In place of the address of a worker.
 NO_ADDRESS = "none (a worker)"
 

@@ -23,11 +23,12 @@ from slipway import releases
 from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
+from slipway.ops.diagnosis import autoscalers
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import autoscalers, todays_settings
+from slipway.ops.releases import todays_settings
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.errors import UserError
+from slipway.ops.errors import CANNOT_TELL, UserError
 from slipway.ops.verbs.options import Json, Stack
 
 
@@ -35,7 +35,7 @@ def status(stack: Stack, as_json: Json = False) -> None:
         report = replace(status.read(cluster, now), notes=[*served.notes(cluster), *unknown], alerts=alerts)
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(status.CANNOT_TELL)
+        sys.exit(CANNOT_TELL)
     sys.stdout.write(status.as_json(report) if as_json else status.screen(report, now))
     sys.exit(status.HEALTHY if report.healthy else status.UNHEALTHY)
 
