@@ -72,7 +72,7 @@ e2e-monitoring: up ## run Prometheus and Alertmanager in the local stack: errors
 e2e-examples: up ## deploy the examples beside the local stack, and change them under load; writes docs/reference/examples.md
 	@. ./activate && pytest -m e2e -s tests/load/examples
 
-e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA
+e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA, Flux
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit

@@ -71,8 +71,8 @@ def _write(file: Path, origin: str) -> None:
     """Write the schema of a definition."""
     definition = yaml.safe_load(file.read_text())["spec"]
     [version] = [version for version in definition["versions"] if version["storage"]]
-    schema = {"$comment": f"{origin}, without descriptions and status, unknown fields refused."}
-    schema |= _strict(version["schema"]["openAPIV3Schema"])
+    comment = f"{origin}, without descriptions and status, unknown fields refused."
+    schema = {"$comment": comment, **_strict(version["schema"]["openAPIV3Schema"])}
     # Controllers write it; nobody declares it.
     schema["properties"].pop("status", None)
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
