@@ -35,7 +35,7 @@ class Run:
     cpu_seconds: float
     """Of the process and its children, user and system. It changes least while something else uses the machine."""
     mebibytes: float
-    """Maximum of the largest process."""
+    """Maximum of the largest process, and at least what the benchmark itself has: Linux counts that of a parent."""
 
 
 @dataclass(frozen=True)
