@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -36,6 +36,7 @@ check: venv ## check format, lint, types, Go code and tests, workflows, Dockerfi
 	@.venv/bin/shellcheck activate slipway .ci/run infra/slipway/stores/*.sh
 	@.venv/bin/hadolint app/Dockerfile examples/*/*/Dockerfile
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" GOFLAGS=-mod=mod go run $(ACTIONLINT)
+	@.venv/bin/zizmor --offline --quiet .github
 	@cd app && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && GOFLAGS=-mod=mod go run $(STATICCHECK) ./... && go test -race ./...
 	@for module in $(dir $(wildcard examples/*/*/main.go)); do (cd $$module && export GOTOOLCHAIN="$$(sed -n 's/^toolchain //p' go.mod)" && test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go test -race ./...) || exit 1; done
 
@@ -65,6 +66,9 @@ e2e-state: up ## kill, stop, disconnect and overlap updates: `doctor --fix` repa
 
 e2e-monitoring: up ## run Prometheus and Alertmanager in the local stack: errors reach a webhook, and a burnt budget refuses updates
 	@. ./activate && pytest -m e2e -s tests/load/test_monitoring.py tests/load/test_budget.py
+
+e2e-examples: up ## deploy the examples beside the local stack, and change them under load; writes docs/reference/examples.md
+	@. ./activate && pytest -m e2e -s tests/load/examples
 
 e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA
 	@. ./activate && pytest -m e2e -s tests/neighbours

@@ -82,6 +82,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
             **WITHOUT_STORES,
             "services.web": None,
             "services.api.slo": {"availability": 99.9},
+            "tracing": {"source": "cluster", "image": IMAGE},
             "monitoring": {
                 "source": "cluster",
                 "image": IMAGE,

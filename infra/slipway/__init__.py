@@ -9,8 +9,11 @@ so that `./slipway --help` does not wait for Pulumi.
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from slipway.sdk import lean_modules
 
 if TYPE_CHECKING:
     from slipway.cluster.connection import connect
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from slipway.settings.stack_file import load
     from slipway.stores.mysql import MysqlStore
     from slipway.stores.redis import RedisStore
+
+lean_modules.install()
+# Nearly all objects that a run creates stay until its end. Python would look for garbage among them 329 times, a sixth
+# of the time of `render`; with this threshold it does so 17 times.
+gc.set_threshold(100_000, 50, 100)
 
 _HOME = {
     "Environment": "environment",

@@ -10,10 +10,24 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
-from slipway.ops.verbs import changes, cluster, config, diagnosis, drills, monitoring, program, project, releases
+from slipway.ops.verbs import (
+    access,
+    changes,
+    cluster,
+    config,
+    diagnosis,
+    drills,
+    environments,
+    gitops,
+    monitoring,
+    program,
+    project,
+    releases,
+    supply_chain,
+)
 
 VERBS = (
-    *(program.stacks, program.check, program.render, changes.diff, changes.preview),
+    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
     *(
         diagnosis.status,
         monitoring.slo,
@@ -25,8 +39,9 @@ VERBS = (
         releases.restore,
     ),
     *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
+    *(supply_chain.attest, supply_chain.verify),
     *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(program.policies, project.init),
+    *(gitops.publish, program.policies, access.access, project.init),
 )
 """In the order of `./slipway --help`; the name of a verb is that of its function."""
 
@@ -35,6 +50,7 @@ for verb in VERBS:
     app.command()(verb)
 app.add_typer(config.app)
 app.add_typer(project.new)
+app.add_typer(environments.app)
 
 
 @app.callback()

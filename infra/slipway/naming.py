@@ -41,6 +41,8 @@ SECRET_VARIABLES = "slipway/secret-variables"
 SHARED_PROBE = "slipway/shared-probe"
 # Annotation of objects that need others which the stack does not declare, such as `ConfigMap/geo-database`.
 EXTERNAL = "slipway/external"
+# Annotation of what `./slipway env sleep` has stopped: since when, and the change that wakes it, as JSON.
+ASLEEP = "slipway/asleep"
 # Ends the regular expression of a prefix of paths: the prefix itself and everything below it, in the second group.
 REGEX_BELOW = "(/|$)(.*)"
 # 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.

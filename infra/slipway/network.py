@@ -10,8 +10,9 @@ from pulumi_kubernetes import meta, networking
 
 from slipway.naming import ENVIRONMENT, SOLVER_PODS, labels, network_labels
 from slipway.scope import Scope
+from slipway.settings.names import JAEGER
 from slipway.settings.sections.monitoring import ALERTMANAGER, PROMETHEUS
-from slipway.settings.sections.network import Dns, Egress, Tracing, metadata_in
+from slipway.settings.sections.network import OTLP_PORT, Dns, Egress, Tracing, metadata_in
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import Cluster
 from slipway.settings.sections.stores import StoreSection
@@ -132,6 +133,12 @@ def allow_alertmanager(scope: Scope, port: int) -> None:
     _policy(scope, scope.name, [_from([Peer(pod_selector=_pods(PROMETHEUS))], port)], outgoing)
 
 
+def allow_jaeger(scope: Scope) -> None:
+    """Let the services that send traces reach the stack's Jaeger. It opens no connections itself."""
+    senders = [Peer(pod_selector=_pods(name)) for name in scope.settings.services if scope.settings.tracing_of(name)]
+    _policy(scope, scope.name, [_from(senders, OTLP_PORT)] if senders else [], [])
+
+
 def _policy(
     scope: Scope,
     name: str,
@@ -204,6 +211,8 @@ def _outgoing(scope: Scope) -> list[networking.v1.NetworkPolicyEgressRuleArgs]:
 
 
 def _to_collector(tracing: Tracing) -> networking.v1.NetworkPolicyEgressRuleArgs:
+    if tracing.source == "cluster":
+        return _inside(JAEGER, OTLP_PORT)
     if tracing.cidr:
         return _outside(Egress(cidr=tracing.cidr, ports=[tracing.collector_port]))
     pods = meta.v1.LabelSelectorArgs(match_labels=tracing.pod_labels) if tracing.pod_labels else None

@@ -5,8 +5,11 @@ Everything that asks the same of an object, be it declared or in the cluster, as
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any, TypeAlias
+
+from slipway.naming import ASLEEP
 
 Object: TypeAlias = dict[str, Any]
 
@@ -86,6 +89,12 @@ def is_rolled_out(deployment: Object, min_replicas: int) -> bool:
 def has_rollout_failed(deployment: Object) -> bool:
     """Return whether Kubernetes has given up the rollout, as a rule because its deadline is over."""
     return _is_observed(deployment) and condition(deployment, "Progressing").get("status") == "False"
+
+
+def asleep_since(obj: Object) -> str | None:
+    """Return when `./slipway env sleep` has stopped an object; None for one that is awake."""
+    mark = dig(obj, "metadata.annotations", ASLEEP)
+    return json.loads(mark)["since"] if mark else None
 
 
 def _is_observed(deployment: Object) -> bool:

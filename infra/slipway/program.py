@@ -10,7 +10,7 @@ environment   the one cluster this stack may touch, and a namespace that enforce
 stores        MySQL and Redis, where the stack runs them itself
 canaries      the new version that `./slipway up` tries beside the release in force
 services      configuration, pods, address and autoscaling of each service
-monitoring    Prometheus and Alertmanager of this stack, or objects for the operator of the cluster
+monitoring    Prometheus, Alertmanager and Jaeger of this stack, or objects for the operator of the cluster
 release       the record to roll back to, made when everything above is complete
 outputs       what CI, ops/ and the end-to-end tests read
 """

@@ -28,6 +28,7 @@ def main() -> None:
     for module in ENTRIES:
         importlib.import_module(module)
     import_late_modules()
+    write_lean_modules()
     for module in before:  # imported by Python itself at its start
         if (spec := module.__spec__) and spec.cached and spec.origin and not Path(spec.cached).exists():
             py_compile.compile(spec.origin)
@@ -49,6 +50,13 @@ def import_late_modules() -> None:
     for stack in stacks():
         # Errors in a stack file are ignored here: the verb that uses it reports them.
         CliRunner().invoke(app, ["render", "-s", stack])
+
+
+def write_lean_modules() -> None:
+    """Write the copies of the SDKs' modules that the program imports instead of them."""
+    from slipway.sdk import lean_modules  # noqa: PLC0415 - as above
+
+    lean_modules.write()
 
 
 if __name__ == "__main__":

@@ -72,8 +72,13 @@ def requirements(clone: Path) -> list[str]:
 
 
 def fingerprint(clone: Path) -> str:
-    """Return a hash of the required packages, the Python version and the path of the clone (scripts contain it)."""
+    """Return a hash of what .venv depends on.
+
+    These are the required packages, the Python version, the path of the clone (scripts contain it), and how the lean
+    copies of the packages' modules are made.
+    """
     content = hashlib.sha256(f"{sys.version} {clone}".encode())
+    content.update((clone / "infra/slipway/sdk/lean_modules.py").read_bytes())
     for word in requirements(clone):
         content.update((clone / word).read_bytes() if word != "-r" else b"\0")
     return content.hexdigest()

@@ -14,7 +14,7 @@ from local.bootstrap.debian import cni_folder, system_path, which
 from local.bootstrap.host import docker_answers
 from local.down import CLUSTER_MOUNT, owner, records, stop_all
 from local.errors import SetupError
-from local.node import certificates, daemons, network, volumes
+from local.node import certificates, daemons, data_images, network, volumes
 from local.node.daemons import ETC, flags
 from local.node.images import write_archive
 from local.node.names import DNS_ADDRESS, INGRESS_ADDRESS, NODE
@@ -86,7 +86,8 @@ class LocalCluster:
     def start_containers(self, task: Task) -> str | None:
         started = self.start("containerd", ["--config", ETC / "containerd.toml"], program=which("containerd"))
         self.wait(task, "containerd", lambda: self.ctr("version"))
-        started += self.start("registry", ["serve", ETC / "registry.yaml"], program=which("docker-registry"))
+        if not data_images.load_target(self.paths.stack_file):
+            started += self.start("registry", ["serve", ETC / "registry.yaml"], program=which("docker-registry"))
         if self.processes.get("dockerd") or not docker_answers():
             command = ["--config-file", ETC / "docker.json"]
             started += self.start("dockerd", command, program=which("dockerd"), env=self.env | proxies())

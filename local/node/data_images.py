@@ -1,8 +1,8 @@
 """Build images of servers for the local cluster from Debian packages (recipes.py), without pulling from a registry.
 
 An image contains the programs of its recipe, the libraries they load and the data they read. It is cached under the
-versions of its packages, and pushed to the registry of the stack. The files in .slipway/images contain the resulting
-references (`slipway:imageFiles` in the stack file).
+versions of its packages, and pushed to the registry of the stack, or loaded as the stack's own images are (`load`). The
+files in .slipway/images contain the resulting references (`slipway:imageFiles` in the stack file).
 """
 
 from __future__ import annotations
@@ -51,13 +51,20 @@ LIBRARIES = re.compile(
 )
 
 
-def provide(task: Task, paths: ClonePaths, repositories: str = LOCAL_REPOSITORIES) -> str | None:
-    """Build missing images, push them to repositories below a path, and write their references for the program."""
-    messages = [_provide_image(task, paths, server, repositories) for server in servers_to_build(paths.stack_file)]
+def provide(task: Task, paths: ClonePaths, repositories: str, context: str) -> str | None:
+    """Build missing images, deliver them to the cluster of a context, and write their references for the program.
+
+    They are pushed to repositories below a path, or loaded into the nodes.
+    """
+    target = load_target(paths.stack_file)
+    servers = servers_to_build(paths.stack_file)
+    messages = [_provide_image(task, paths, server, repositories, target, context) for server in servers]
     return "; ".join(message for message in messages if message) or None
 
 
-def _provide_image(task: Task, paths: ClonePaths, server: str, repositories: str) -> str | None:
+def _provide_image(  # noqa: PLR0917 - one line of a list calls it
+    task: Task, paths: ClonePaths, server: str, repositories: str, target: str, context: str
+) -> str | None:
     recipe = RECIPES[server]
     repository = f"{repositories}/{recipe.name}"
     tag = tag_of(recipe, resolve(task, recipe, paths))
@@ -66,16 +73,29 @@ def _provide_image(task: Task, paths: ClonePaths, server: str, repositories: str
     if is_new:
         task.report(f"building the image of {recipe.title}")
     cached_folder(folder, partial(build, task, recipe))
-    pushed = push(folder, repository, tag)
+    is_delivered = deliver(folder, repository, tag, target, context)
     digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
     changed = write(paths.images / server, f"{repository}:{tag}@sha256:{digest}")
-    done = "built" if is_new else "pushed" if pushed else "recorded" if changed else ""
+    delivered = "loaded" if target else "pushed"
+    done = "built" if is_new else delivered if is_delivered else "recorded" if changed else ""
     return f"{done} {recipe.name} {tag} ({recipe.title})" if done else None
+
+
+def load_target(file: Path) -> str:
+    """Return where all images of a stack file are loaded; empty if one of them is pushed to a registry."""
+    config = _stack_config(file)
+    images: list[Any] = [config.get("slipway:image"), *(config.get("slipway:images") or {}).values()]
+    targets = {str(image.get("load") or "") for image in images if isinstance(image, dict)}
+    return targets.pop() if len(targets) == 1 else ""
+
+
+def _stack_config(file: Path) -> dict[str, Any]:
+    return (yaml.safe_load(file.read_text()) or {}).get("config") or {}
 
 
 def servers_to_build(stack_file: Path) -> list[str]:
     """Return the servers that a stack file runs in the cluster without naming their image."""
-    config: dict[str, Any] = (yaml.safe_load(stack_file.read_text()) or {}).get("config") or {}
+    config = _stack_config(stack_file)
     if "slipway:imageFiles" not in config:
         return []
     sections: dict[str, Any] = {store: config.get(f"slipway:{store}") for store in SERVERS}
@@ -261,26 +281,33 @@ def _add_text(image: tarfile.TarFile, name: str, text: str) -> None:
     add_bytes(image, _entry(name, tarfile.REGTYPE, 0o644), text.encode())
 
 
-# --- registry
+# --- registry, or the node itself
 
 
-def push(folder: Path, repository: str, tag: str) -> bool:
-    """Push the image under the tag. Return False if the registry has it already."""
+def deliver(folder: Path, repository: str, tag: str, target: str = "", context: str = "") -> bool:
+    """Push the image under the tag, or load it into the nodes of a target. Return False if it is there already."""
     # Imported late: these take a second, in which the cluster starts.
     import pulumi  # noqa: PLC0415
 
-    from slipway.image import registry  # noqa: PLC0415
+    from slipway.image import load, registry  # noqa: PLC0415
 
     manifest = Blob(MANIFEST, (folder / "manifest.json").read_bytes())
-    parsed: dict[str, Any] = json.loads(manifest.content)
-    named = [*parsed["layers"], parsed["config"]]
     try:
         # Asked before the layers are read, which have a hundred megabytes.
-        if registry.has(manifest, repository, tag):
+        if load.has(manifest, target, repository) if target else registry.has(manifest, repository, tag):
             return False
-        blobs = [Blob(blob["mediaType"], (folder / blob["digest"].partition(":")[2]).read_bytes()) for blob in named]
-        return registry.push(OciImage(manifest, tuple(blobs)), repository, tag)
+        image = _image(folder, manifest)
+        if target:
+            return load.load(image, target, context, repository, tag)
+        return registry.push(image, repository, tag)
     except pulumi.RunError as error:
         native = repository.startswith(f"{LOCAL_REPOSITORIES}/")
         fix = "make down && make up" if native else "correct that, then run `make up` again"
         raise SetupError(str(error), fix) from None
+
+
+def _image(folder: Path, manifest: Blob) -> OciImage:
+    parsed: dict[str, Any] = json.loads(manifest.content)
+    named = [*parsed["layers"], parsed["config"]]
+    blobs = [Blob(blob["mediaType"], (folder / blob["digest"].partition(":")[2]).read_bytes()) for blob in named]
+    return OciImage(manifest, tuple(blobs))

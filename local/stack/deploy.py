@@ -75,12 +75,13 @@ class StackDeployment:
         return f"{self.context} has what the stack file names"
 
     def data_images(self, task: Task) -> str | None:
-        """Build the images of the stores that name none, and push them beside the image of the app."""
+        """Build the images of the stores that name none, and deliver them as the image of the app is."""
         if self.context == CONTEXT:
-            return data_images.provide(task, self.paths, LOCAL_REPOSITORIES)
+            return data_images.provide(task, self.paths, LOCAL_REPOSITORIES, CONTEXT)
         from local.stack import other_cluster  # noqa: PLC0415
 
-        return data_images.provide(task, self.paths, other_cluster.repositories(other_cluster.read_settings()))
+        repositories = other_cluster.repositories(other_cluster.read_settings())
+        return data_images.provide(task, self.paths, repositories, self.context)
 
     def prepare(self, task: Task) -> str | None:
         """Create the secrets and the stack that do not exist yet."""

@@ -177,7 +177,7 @@ def image_key(server: str) -> str:
 def unreachable_registry(settings: Settings) -> Iterator[SetupError]:
     """Yield an error for each image whose registry does not answer this machine."""
     for key, image in built(settings).items():
-        if reason := registry.unreachable(image.repository):
+        if not image.load and (reason := registry.unreachable(image.repository)):
             fix = "start it, or name another one; the nodes have to reach it by that name as well"
             yield SetupError(f"{STACK_FILE}: {key}.repository: {image.repository}: {reason}", fix)
     if not settings.images and (stores := from_packages(settings)):

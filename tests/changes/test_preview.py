@@ -197,6 +197,25 @@ def test_one_comment_tells_what_changes_in_all_four_stacks_and_no_more(edited: l
     assert text == COMMENT.read_text(), f"if it is meant, {COMMENT.name} is to read:\n{text}"
 
 
+@pytest.mark.feature("K1", part="the comment fits into what GitHub accepts")
+def test_a_comment_that_would_be_too_long_counts_what_it_leaves_out(edited: list[Preview]):
+    after: Model = {f"Secret/token-{number}": {"kind": "Secret"} for number in range(2000)}
+    everywhere = [Preview(one.stack, one.source, classify_all(compare({}, after)), frozenset()) for one in edited]
+    text = as_markdown(everywhere)
+    assert 10_000 < len(text) <= 65_000
+    assert text.count("<details") == text.count("</details>") == 4
+    assert "\n1900 more: `./slipway preview -s prod` lists all.\n" in text
+    assert len(as_markdown(everywhere, limit=500)) < 1500  # the row of each stack is always there
+
+
+def test_a_comment_on_a_change_of_nothing_has_no_table():
+    assert as_markdown([Preview("dev", "revision main", [], frozenset())]).splitlines()[3:] == [
+        "No changes: dev.",
+        "",
+        "Compared with revision main.",
+    ]
+
+
 def test_what_is_allowed_by_name_passes_and_nothing_else(
     edited: list[Preview], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

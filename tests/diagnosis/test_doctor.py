@@ -6,7 +6,6 @@ The engine is a script; states and locks are what pulumi 3.259.0 writes, cut to 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 
 from slipway.ops.cluster import connection
 from slipway.ops.diagnosis import doctor
-from slipway.ops.diagnosis.doctor import Lock, PendingOperation
+from slipway.ops.diagnosis.doctor import PendingOperation
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
 from tests import api_server
@@ -83,86 +82,19 @@ def test_a_created_replacement_marks_its_predecessor_for_deletion():
     assert former == {"urn": JOB, "id": "slipway-dev/former"}, "the state before was changed"
 
 
-def lock(folder: Path, pid: int, host: str) -> None:
+def lock(folder: Path, pid: int, host: str) -> Path:
+    """Lock stack dev in a folder of states."""
     file = folder / ".pulumi" / "locks" / "organization" / "slipway" / "dev" / "1.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps({"pid": pid, "username": "ada", "hostname": host, "timestamp": "2026-11-21T08:00:00Z"}))
-
-
-@pytest.mark.parametrize(
-    ("pid", "host", "stale"),
-    [(2**22 + 1, gethostname(), True), (os.getpid(), gethostname(), True), (2**22 + 1, "another", False)],
-    ids=["no such process", "another program has the number", "of another machine"],
-)
-def test_a_lock_is_stale_if_its_process_on_this_machine_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int, host: str, stale: bool
-):
-    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
-    lock(tmp_path, pid, host)
-    [held] = doctor.state_locks("dev")
-    assert held == Lock("ada", host, pid, "2026-11-21T08:00:00Z")
-    assert held.is_stale == stale
-
-
-def damaged(folder: Path, content: bytes) -> Path:
-    lock(folder, 1, "another")
-    [file] = (folder / ".pulumi" / "locks").rglob("*.json")
-    file.write_bytes(content)
     return file
 
 
-@pytest.mark.parametrize(
-    ("content", "damage"),
-    [
-        (b"", "it is empty"),
-        (b'{"pid": 1, "usern', "no lock that the engine writes"),
-        (b"\xff\xfe\x00", "no lock that the engine writes"),
-        (b"[]", "no lock that the engine writes"),
-        (b"[" * 100_000, "no lock that the engine writes"),
-        (b'{"pid": 1, "username": "ada", "timestamp": ""}', "no 'hostname' in it"),
-        (b'{"pid": "x", "username": "ada", "hostname": "b", "timestamp": ""}', "no lock that the engine writes"),
-    ],
-    ids=["empty", "cut off", "no text", "a list", "too deep", "without a field", "no process"],
-)
-def test_a_damaged_lock_is_reported_in_one_message_with_its_file_and_the_fix(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, damage: str
-):
-    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
-    file = damaged(tmp_path, content)
-    with pytest.raises(EngineError) as refused:
-        doctor.state_locks("dev")
-    message = str(refused.value)
-    assert message.startswith(f"the lock {file} of stack dev cannot be read: {damage}. ")
-    assert message.endswith(": `pulumi cancel -s dev`, then ./slipway doctor -s dev")
-
-
 def test_fix_leaves_a_damaged_lock_alone_because_an_update_may_run(engine: FakePulumi, tmp_path: Path):
-    damaged(tmp_path, b"")
+    lock(tmp_path, 1, "another").write_bytes(b"")
     with pytest.raises(EngineError, match="it is empty"):
         doctor.command("dev", fix=True)
     assert engine.asked == ["whoami"]
-
-
-def test_a_folder_among_the_locks_is_ignored_as_the_engine_ignores_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
-    file = damaged(tmp_path, b"")
-    file.unlink()
-    file.mkdir()
-    assert doctor.state_locks("dev") == []
-
-
-def test_the_lock_of_another_project_with_a_stack_of_this_name_is_not_ours(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
-    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
-    ours = damaged(tmp_path, b"")
-    ours.parent.parent.rename(ours.parent.parent.with_name("hello"))
-    assert doctor.state_locks("dev") == []
-
-
-def test_locks_are_read_from_file_backends_only(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "backend", lambda: "s3://bucket")
-    assert doctor.state_locks("dev") == []
 
 
 class FakePulumi:

@@ -142,6 +142,28 @@ def test_the_exit_code_says_whether_there_is_drift(found: Object | None, code: i
     assert bool(json.loads(text)["drift"]) == bool(code)
 
 
+def test_the_section_of_an_issue_has_a_row_per_field_and_cannot_be_broken_by_a_value():
+    changed = drift.Drift("ConfigMap/api", "data.notice", "hello", "a | b @all <img>", ["kubectl (Update, now)"])
+    gone = drift.Drift("Service/web", "", "there", drift.GONE, [])
+    orphan = drift.Drift("Secret/old", "", None, drift.ORPHAN, ["helm (Apply, then)"])
+    assert drift.as_markdown("prod", [changed, gone, orphan]).splitlines() == [
+        "### prod",
+        "",
+        "| object | field | applied | found | changed by |",
+        "|---|---|---|---|---|",
+        '| `ConfigMap/api` | data.notice | "hello" | "a \\| b &#64;all &lt;img>" | kubectl (Update, now) |',
+        "| `Service/web` |  |  | gone |  |",
+        "| `Secret/old` |  |  | nobody declares it | helm (Apply, then) |",
+    ]
+
+
+def test_the_section_of_an_issue_has_an_end():
+    many = [drift.Drift(f"Secret/old-{number}", "", None, drift.ORPHAN, []) for number in range(1000)]
+    text = drift.as_markdown("prod", many)
+    assert text.endswith("\n\n960 more: `./slipway drift -s prod` lists all.")
+    assert drift.as_markdown("dev", []) == "### dev\n\nThe cluster holds what was applied."
+
+
 LABELS = {"app.kubernetes.io/instance": "slipway-dev", "app.kubernetes.io/managed-by": "pulumi"}
 
 

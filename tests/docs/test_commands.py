@@ -31,11 +31,12 @@ TOP = {path.name for path in REPOSITORY.iterdir()}
 MADE = (".slipway", ".venv", "rendered", "app/dist", ".git/")
 # Subcommands and options of the Pulumi CLI that the pages use. It is not there in unit tests.
 PULUMI = {
-    "up": {"--refresh", "--skip-preview", "-s"},
-    "preview": {"--policy-pack", "-s"},
+    "up": {"--refresh", "--skip-preview", "--yes", "-s"},
+    "preview": {"--expect-no-changes", "--policy-pack", "-s"},
     "login": set[str](),
     "config": {"--secret", "-s"},
-    "stack": set[str](),
+    "stack": {"--file", "--json", "--secrets-provider", "-s"},
+    "cancel": {"-s"},
     "state": {"--all", "-s"},
     "refresh": set[str](),
     "destroy": set[str](),

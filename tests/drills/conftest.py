@@ -10,7 +10,7 @@ import pytest
 
 from slipway.objects import Object
 from slipway.ops.cluster import connection as clusters
-from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis import locks
 from slipway.ops.drills import context, drill, report
 from tests.api_server import cluster
 from tests.drills.fake_stack import TWO_PODS, FakeStack, FakeTraffic
@@ -22,7 +22,7 @@ def no_time_passes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(report, "REPORTS", tmp_path / ".slipway" / "drills")
     monkeypatch.setattr(report, "ROOT", tmp_path)
     monkeypatch.setattr(drill, "ROOT", tmp_path)
-    monkeypatch.setattr(doctor, "backend", lambda: f"file://{tmp_path}")
+    monkeypatch.setattr(locks, "backend", lambda: f"file://{tmp_path}")
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 from slipway.objects import Object
 from slipway.ops.cluster import connection as clusters
 from slipway.ops.cluster.connection import ClusterError, StackCluster
-from slipway.ops.diagnosis import doctor
-from slipway.ops.diagnosis.doctor import Lock
+from slipway.ops.diagnosis import locks
+from slipway.ops.diagnosis.locks import Lock
 from slipway.ops.drills import context, drill, faults, report, requirements
 from slipway.ops.drills.catalogue import DRILLS, Drill
 from slipway.ops.drills.report import Report
@@ -145,7 +145,7 @@ def test_a_stack_that_is_not_well_is_left_alone(
 
 
 def test_no_drill_begins_during_an_update(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "state_locks", lambda _stack: [Lock("root", "ci", 7, "12:00")])
+    monkeypatch.setattr(locks, "state_locks", lambda _stack: [Lock("root", "ci", 7, "12:00")])
     with pytest.raises(drill.DrillError, match=r"it is locked by an update that is running: root@ci, process 7"):
         drill.require_settled(cluster(FakeStack()))
 

@@ -1,1 +1,1 @@
-"""The repositories of examples/: what they declare for each of their stacks. tests/e2e/examples deploys them."""
+"""The repositories of examples/: what they declare for each of their stacks. tests/load/examples deploys them."""

@@ -1,7 +1,8 @@
 """The reviewed objects of every stack: rendered as YAML, and the identity of each live object.
 
 `make golden` rewrites both, and the diff of a commit shows the change. The folder `options` is a stack that uses all
-settings but those of monitoring, which `operator` and `prometheus` have.
+settings but those of monitoring and Jaeger, which `operator` and `prometheus` have. `gitops` holds what Flux gets of
+dev.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ import functools
 import re
 from pathlib import Path
 
+from slipway import files
+from slipway.ops.gitops.bundle import bundle
+from slipway.ops.gitops.source import Source
 from slipway.ops.program import render
 from slipway.ops.program.check import without_source_hash
 from slipway.ops.program.recorder import Program, stacks
@@ -18,6 +22,7 @@ from tests.variants import VARIANTS
 
 FOLDER = Path(__file__).parent
 URNS = FOLDER / "urns.txt"
+GITOPS = FOLDER / "gitops" / "flux.yaml"
 NAMES = [*stacks(), "options", "operator", "prometheus"]
 
 
@@ -31,6 +36,11 @@ def model(name: str) -> Program:
 def documents(name: str) -> dict[str, str]:
     """Return the content of each file that `./slipway render -o` writes, by name."""
     return {file: render.HEADER + content for file, content in render.documents(model(name)).items()}
+
+
+def gitops() -> str:
+    """Return what `./slipway render -s dev --gitops flux` prints."""
+    return bundle(model("dev"), "flux", Source("registry.example.com/slipway/gitops", "dev")).stream()
 
 
 def identities() -> dict[str, str]:
@@ -56,6 +66,7 @@ def renew() -> None:
     """Rewrite all golden files."""
     for name in NAMES:
         render.write(render.documents(model(name)), FOLDER / name)
+    files.write({GITOPS: gitops()})
     lines = [f"{identity} {object_name}\n" for identity, object_name in sorted(identities().items())]
     URNS.write_text("# Written by `make golden`: stack, URN, object. * is a hash of the content.\n" + "".join(lines))
 

@@ -84,6 +84,7 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
 
         def head(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             kept = {f"manifests/{tag}": content for tag, content in registry.manifests.items()}
+            kept |= {f"manifests/{digest_of(content)}": content for content in registry.manifests.values()}
             kept |= {f"blobs/{digest}": content for digest, content in registry.blobs.items()}
             if path in kept:
                 self.answer(200, kept[path], {"Docker-Content-Digest": digest_of(kept[path])})
@@ -91,7 +92,10 @@ def handler(registry: FakeRegistry) -> type[http.server.BaseHTTPRequestHandler]:
                 self.answer(404)
 
         def get(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
-            self.answer(404 if path else 200)
+            if path:
+                self.head(path, query, body)
+            else:
+                self.answer(200)
 
         def post(self, path: str, query: dict[str, list[str]], body: bytes) -> None:
             base = f"http://{registry.uploads_to}" if registry.uploads_to else ""

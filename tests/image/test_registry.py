@@ -14,7 +14,7 @@ import pytest
 
 from slipway.image.app_image import build_daemonless
 from slipway.image.oci import File, OciImage, assemble
-from slipway.image.registry import origin, push
+from slipway.image.registry import blob, manifest, origin, push
 from slipway.image.source import arguments, content_tag, folder_of_context
 from slipway.settings.sections.images import Image
 from tests.image.fake_registry import BASIC, FakeRegistry, digest_of, serve_registry
@@ -269,3 +269,18 @@ def test_a_second_up_says_that_nothing_was_sent(
     reference(registry, monkeypatch, preview=False)
     assert "the registry had it already" in messages[1]
     assert registry.done().count("PUT manifests") == 1
+
+
+def test_what_was_pushed_can_be_read_again(registry: FakeRegistry):
+    push_to(registry)
+    repository = f"{registry.host}/slipway/api"
+    read = manifest(repository, IMAGE.digest)
+    assert [layer["digest"] for layer in read["layers"]] == [blob.digest for blob in IMAGE.blobs[:2]]
+    assert blob(repository, IMAGE.blobs[0].digest) == IMAGE.blobs[0].content
+
+
+def test_other_bytes_than_those_of_the_digest_are_refused(registry: FakeRegistry):
+    push_to(registry)
+    registry.blobs[IMAGE.blobs[0].digest] += b"!"
+    with pytest.raises(pulumi.RunError, match=rf"has other bytes for slipway/api@{IMAGE.blobs[0].digest}"):
+        blob(f"{registry.host}/slipway/api", IMAGE.blobs[0].digest)

@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from tests.e2e.conftest import ROOT, up
-from tests.e2e.examples.example import Example
 from tests.load.attack import Attack
 from tests.load.conftest import results_table
+from tests.load.examples.example import Example
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

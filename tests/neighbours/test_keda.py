@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.e2e.conftest import LOCAL, ROOT, Edit, Replicas, eventually, kubectl, running_pods, up
-from tests.e2e.examples.example import Example
+from tests.e2e.conftest import LOCAL, ROOT, Edit, Replicas, eventually, kubectl, run, running_pods, up
 from tests.e2e.load import Load
+from tests.load.examples.example import Example
 from tests.neighbours import keda_operator
 from tests.neighbours.keda_operator import ADAPTER
 
@@ -198,6 +198,39 @@ def test_the_pods_stay_when_keda_takes_over_and_when_it_gives_up(
             time.sleep(30)
     assert replicas.observed == {MAX}
     assert load.lost == []
+
+
+WEB, BROKEN_WEB = "args: [web]", "args: [nothing-of-the-kind]"
+SERVICES = "  slipway:services:\n"
+IMPATIENT = f"  slipway:service: {{startupSeconds: 5, progressSeconds: 30}}\n{SERVICES}"
+
+
+@pytest.mark.feature("F6", part="a rollback in between: has not run so far")
+@pytest.mark.parametrize(
+    ("in_force", "failed"), [(BY_CPU, BY_REQUESTS), (BY_REQUESTS, BY_CPU)], ids=["hpa to keda", "keda to hpa"]
+)
+def test_an_update_that_fails_between_the_two_leaves_the_autoscaler_of_the_release_in_force(
+    by_requests: None, edit: Edit, in_force: str, failed: str
+):
+    if in_force == BY_CPU:
+        edit(LOCAL, BY_REQUESTS, BY_CPU)
+    up()
+    edit(LOCAL, in_force, failed)
+    edit(LOCAL, SERVICES, IMPATIENT)
+    edit("stacks/defaults.yaml", WEB, BROKEN_WEB)
+    with Replicas("api") as replicas:
+        done = run("./slipway", "up", "-s", "local", "--yes", ok=False)
+        # By then the garbage collector has deleted what belonged to a deleted ScaledObject.
+        time.sleep(60)
+    assert "is in force again" in done.stderr, done.stdout + done.stderr
+    owner = kubectl("get", "hpa", "api", "-o", "jsonpath={.metadata.ownerReferences[*].kind}").strip()
+    assert owner == ("ScaledObject" if in_force == BY_REQUESTS else "")
+    assert bool(kubectl("get", "scaledobject", "api", "-o", "name", ok=False)) == (in_force == BY_REQUESTS)
+    assert min(replicas.observed) >= MIN
+    edit("stacks/defaults.yaml", BROKEN_WEB, WEB)
+    edit(LOCAL, IMPATIENT, SERVICES)
+    if failed == BY_CPU:
+        edit(LOCAL, BY_CPU, BY_REQUESTS)
 
 
 ENTRIES = 10_000

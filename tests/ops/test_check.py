@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import typer.testing
 from slipway.__main__ import app
 from slipway.ops.changes import stack_models
 from slipway.ops.errors import UserError
-from slipway.ops.program import check, recorder
+from slipway.ops.program import check, config, job_matrix, recorder
 from slipway.settings import source_files
 from tests.paths import PROJECT
 
@@ -39,6 +40,27 @@ def test_a_new_stack_file_is_listed_between_the_stacks_of_its_tier_and_the_next(
     assert run("stacks").stdout.split() == ["local", "dev", "qa", "staging", "prod"]
     assert json.loads(run("stacks", "--json", "--without", "local").stdout) == ["dev", "qa", "staging", "prod"]
     assert run("stacks", "--without", "local", "--without", "dev").stdout.split() == ["staging", "prod"]
+
+
+def test_the_stacks_of_each_tier_are_a_matrix_of_jobs_with_the_stack_that_each_promotes_from(project: Path):
+    done = run("stacks", "--matrix", "--without", "local")
+    assert done.exit_code == 0, done.output
+    lines = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    jobs = {tier: [(job["stack"], job["from"]) for job in json.loads(text)] for tier, text in lines.items()}
+    assert jobs == {
+        "all": [("dev", ""), ("qa", ""), ("staging", "dev"), ("prod", "staging")],
+        "dev": [("dev", ""), ("qa", "")],
+        "staging": [("staging", "dev")],
+        "prod": [("prod", "staging")],
+    }
+    assert {job["tier"] for job in json.loads(lines["dev"])} == {"dev"}
+
+
+def test_a_stack_that_runs_images_of_two_stacks_has_no_job_that_promotes_them(monkeypatch: pytest.MonkeyPatch):
+    images = {name: SimpleNamespace(from_=name) for name in ("qa", "dev")}
+    monkeypatch.setattr(config, "settings", lambda _: SimpleNamespace(images=images))
+    with pytest.raises(UserError, match="local runs images of dev and qa, and a job promotes from one stack"):
+        job_matrix.text()
 
 
 def test_a_tier_that_does_not_exist_is_refused(project: Path):

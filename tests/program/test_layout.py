@@ -14,6 +14,7 @@ from tests.paths import INFRA, PROJECT, REPOSITORY
 
 # The packages and modules of infra/slipway. Each may import those above it, and none below.
 ORDER = [
+    "sdk",
     "files",
     "suggestions",
     "schemas",

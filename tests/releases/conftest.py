@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis import locks
 from slipway.ops.program import engine_state
-from slipway.ops.releases import first_request, rollback
+from slipway.ops.releases import rollback
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 
 RELEASE = Release("0a1b2c3d", {}, "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64)
@@ -71,7 +72,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(engine_state, "export", lambda stack: {"deployment": {}, "before": stack})
     monkeypatch.setattr(engine_state, "in_force", lambda state: RELEASE)
-    monkeypatch.setattr(doctor, "state_locks", lambda _: [])
+    monkeypatch.setattr(locks, "state_locks", lambda _: [])
     monkeypatch.setattr(first_request, "record", lambda _: None)
 
     def roll_back(stack: str, release: Release, before: Any, reason: str) -> int:

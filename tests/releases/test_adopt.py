@@ -11,10 +11,11 @@ import json
 import pytest
 
 from slipway.ops.cluster import connection, ownership
-from slipway.ops.diagnosis import doctor
+from slipway.ops.diagnosis import locks
 from slipway.ops.program import engine_run, engine_state
 from slipway.ops.program.engine_run import Outcome
-from slipway.ops.releases import adopt, first_request
+from slipway.ops.releases import adopt
+from slipway.ops.releases.trials import first_request
 from slipway.rollout import adoption
 from tests import api_server
 from tests.conftest import declared
@@ -181,7 +182,7 @@ def engine(server: Namespace, monkeypatch: pytest.MonkeyPatch) -> Engine:
     played, there = Engine(server), api_server.cluster(server)
     declared = program()
     monkeypatch.setattr(engine_state, "export", lambda _: state())
-    monkeypatch.setattr(doctor, "state_locks", lambda _: [])
+    monkeypatch.setattr(locks, "state_locks", lambda _: [])
     monkeypatch.setattr(connection, "connect", lambda *_: there)
     monkeypatch.setattr(adopt, "declare", lambda _: declared)
     monkeypatch.setattr(engine_run, "run", played.run)

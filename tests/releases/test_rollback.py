@@ -15,6 +15,7 @@ from slipway.ops.releases import rollback
 from slipway.ops.releases.rollback import UnknownReleaseError, choose, config_file, stack_file_of
 from slipway.releases import Release
 from slipway.settings import engine_yaml, source_files
+from tests.monitoring_objects.declared import MAIL, RECEIVERS, SERVERS
 
 IMAGE = "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64
 SETTINGS: dict[str, Any] = {
@@ -90,11 +91,82 @@ def test_where_secrets_come_from_is_today_s_too(files: Path):
 
 
 def test_monitoring_is_today_s_with_the_images_of_its_servers(files: Path):
-    monitoring = "  slipway:monitoring: {source: cluster}\n  slipway:imageFiles: .slipway/images\n"
+    (files / "prometheus").write_text("registry.example.com/prometheus@sha256:" + "1" * 64)
+    monitoring = f"  slipway:monitoring: {{source: cluster}}\n  slipway:imageFiles: {files}\n"
     (files / "Pulumi.dev.yaml").write_text(STACK_FILE + monitoring)
     config = stack_file_of("dev", RELEASE)["config"]
     assert config["slipway:monitoring"] == {"source": "cluster"}
-    assert config["slipway:imageFiles"] == ".slipway/images"
+    assert config["slipway:imageFiles"] == str(files)
+
+
+@pytest.fixture
+def last_update(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The sections of the stack file of the last update, as the engine's history has them; empty by default."""
+    sections: dict[str, Any] = {}
+    config = {"secret": {"value": "[secret]", "secret": True}}
+
+    def history(*_: str) -> str:
+        given = {key: {"value": json.dumps(value), "objectValue": value} for key, value in sections.items()}
+        named = {f"slipway:{key}": value for key, value in {**config, **given}.items()}
+        failed = {"kind": "update", "result": "failed", "config": {"slipway:monitoring": {"value": "{}"}}}
+        return json.dumps([failed, {"kind": "update", "result": "succeeded", "config": named}])
+
+    monkeypatch.setattr(engine_state, "pulumi", history)
+    return sections
+
+
+def monitoring_in(files: Path, section: Any, **others: Any) -> Any:
+    """Return the monitoring of a rollback with this one in today's stack file; None if there is none."""
+    given = {"slipway:monitoring": section, **{f"slipway:{key}": value for key, value in others.items()}}
+    (files / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": given}))
+    return stack_file_of("dev", RELEASE)["config"].get("slipway:monitoring")
+
+
+MISTAKES = {
+    "no mapping": "cluster",
+    "a source that there is not": {**SERVERS, "source": "clustr"},
+    "an unknown key": {**SERVERS, "retension": "35d"},
+    "a value of another kind": {**SERVERS, "retention": 35},
+    "no image": {"source": "cluster"},
+    "a receiver without its keys": {**SERVERS, "receivers": {"mail": {**MAIL, "host": None}}},
+}
+
+
+@pytest.mark.feature("D4", part="a mistake in monitoring")
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_monitoring_prevents_no_rollback_which_takes_that_of_the_last_update(
+    files: Path, last_update: dict[str, Any], capsys: pytest.CaptureFixture[str], mistake: str
+):
+    last_update["monitoring"] = SERVERS
+    assert monitoring_in(files, MISTAKES[mistake]) == SERVERS
+    assert "slipway:monitoring of today's stack file has a mistake, and that of the last update is used" in (
+        capsys.readouterr().err
+    )
+
+
+@pytest.mark.feature("D4", part="a mistake in monitoring")
+@pytest.mark.parametrize("before", [None, {"source": "clustr"}], ids=["none", "a mistake"])
+def test_a_mistake_in_monitoring_leaves_it_out_where_the_last_update_has_none_that_can_be_used(
+    files: Path, last_update: dict[str, Any], capsys: pytest.CaptureFixture[str], before: Any
+):
+    last_update |= {"monitoring": before} if before else {}
+    assert monitoring_in(files, {"source": "clustr"}) is None
+    assert "has a mistake, and none is used. Correct it and run ./slipway up" in capsys.readouterr().err
+
+
+@pytest.mark.feature("D4", part="a receiver without its secret")
+def test_a_receiver_whose_secret_is_missing_prevents_no_rollback(files: Path, capsys: pytest.CaptureFixture[str]):
+    section = {**SERVERS, "receivers": RECEIVERS}
+    there: Any = {f"receiver-{name}": {"secure": "v1:ciphertext"} for name in ("pager", "mail")}
+    left: Any = monitoring_in(files, section, **there, **{"receiver-team": "in clear"})
+    assert left["receivers"].keys() == {"pager", "mail"}
+    said = capsys.readouterr().err
+    assert "slipway:monitoring.receivers.team of today's stack file is left out: its secret receiver-team is" in said
+    assert "receivers.wecom" in said and "receivers.pager" not in said
+    (files / "receiver-team").write_text("https://hooks.example.com/1")
+    assert list(monitoring_in(files, section, secretFiles=str(files))["receivers"]) == ["team"]
+    store = {"name": "vault", "entries": "values"}
+    assert monitoring_in(files, section, secretStore=store) == section
 
 
 def test_objectives_and_alerts_are_today_s_and_a_mistake_in_one_prevents_no_rollback(files: Path):

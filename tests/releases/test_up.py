@@ -17,8 +17,8 @@ import httpx2
 import pytest
 
 from slipway.ops.cluster import connection
-from slipway.ops.diagnosis import doctor
-from slipway.ops.diagnosis.doctor import Lock
+from slipway.ops.diagnosis import locks
+from slipway.ops.diagnosis.locks import Lock
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError
@@ -67,7 +67,7 @@ def test_a_locked_stack_is_reported_with_the_owner_of_the_lock_and_nothing_is_st
     engine: Path, monkeypatch: pytest.MonkeyPatch
 ):
     lock = Lock("ada", "another", 7, "2026-11-21T08:00:00Z")
-    monkeypatch.setattr(doctor, "state_locks", lambda _: [lock])
+    monkeypatch.setattr(locks, "state_locks", lambda _: [lock])
     with pytest.raises(
         EngineError, match=r"stack dev is locked by an update that is running: ada@another, process 7, since"
     ):
@@ -77,10 +77,10 @@ def test_a_locked_stack_is_reported_with_the_owner_of_the_lock_and_nothing_is_st
 
 def test_behind_a_damaged_lock_nothing_is_started(engine: Path, monkeypatch: pytest.MonkeyPatch):
     def damaged(_: str) -> list[Lock]:
-        raise doctor.DamagedLockError("the lock a.json cannot be read: it is empty")
+        raise locks.DamagedLockError("the lock a.json cannot be read: it is empty")
 
-    monkeypatch.setattr(doctor, "state_locks", damaged)
-    with pytest.raises(doctor.DamagedLockError, match=r"a\.json cannot be read"):
+    monkeypatch.setattr(locks, "state_locks", damaged)
+    with pytest.raises(locks.DamagedLockError, match=r"a\.json cannot be read"):
         up.command("dev", yes=True, rolls_back=True)
     assert not (engine / "commands").exists()
 
@@ -107,7 +107,7 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
 
     monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
     up.command("dev", yes=True, rolls_back=False)
-    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET version"]
+    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET deployments", "GET version"]
     assert "dev: Job/latter is left from an update that did not finish" in capsys.readouterr().err
 
 

@@ -87,7 +87,7 @@ def test_a_rollback_passes(burnt: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rollback, "stack_file_of", lambda *_: {})
     monkeypatch.setattr(preview, "as_table", lambda _: None)
     monkeypatch.setattr(preview, "refuse", lambda _: False)
-    monkeypatch.setattr(rollback, "roll_back", lambda *_: 0)
+    monkeypatch.setattr(rollback, "apply", lambda *_: 0)
     assert rollback.command("dev", None, [], yes=True) == 0
 
 

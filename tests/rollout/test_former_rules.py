@@ -20,6 +20,7 @@ from slipway.ops.releases.rollback import UnknownReleaseError, stack_file_of
 from slipway.releases import Release
 from slipway.settings import engine_yaml, source_files
 from tests.conftest import Changed, Declare, with_changes
+from tests.monitoring_objects.declared import RECEIVERS, SERVERS
 from tests.program.test_releases import recorded
 
 WAIVER = {"rule": "SW006", "reason": "the next version has another user", "until": "2020-01-31"}
@@ -99,6 +100,20 @@ def test_a_rollback_uses_the_current_waivers(program: Declare, warned: list[str]
     assert config["slipway:waivers"] == today[:1]
     declare("prod", config)
     assert not [line for line in warned if "SW006" in line]
+
+
+@pytest.mark.feature("D4", part="a mistake in monitoring")
+@pytest.mark.parametrize(
+    "section",
+    [{"source": "clustr"}, {"source": "cluster"}, {**SERVERS, "receivers": RECEIVERS}],
+    ids=["no such source", "no image", "no secrets"],
+)
+def test_a_mistake_in_the_current_monitoring_does_not_prevent_a_rollback(
+    program: Declare, monkeypatch: pytest.MonkeyPatch, section: dict[str, Any]
+):
+    former = recorded(program("prod"))
+    monkeypatch.setattr(rollback, "effective", lambda *_: engine_yaml.Node.of({"monitoring": section}))
+    assert former.images["api"] in str(back("prod", former).manifests())
 
 
 def test_the_variables_of_a_former_app_are_not_compared_with_those_of_today_s(program: Declare, warned: list[str]):

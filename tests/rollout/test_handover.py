@@ -83,52 +83,77 @@ def test_a_handover_that_keeps_failing_raises_the_error(client: MagicMock, code:
 
 
 class Keda:
-    """An API server with KEDA: a deleted ScaledObject takes its autoscaler along, after some questions."""
+    """An API server with KEDA: a deleted ScaledObject is gone after some questions, its autoscaler never by itself."""
 
-    def __init__(self, *, questions: int = 2, owner: str | None = "slipway-dev", code: int = 404) -> None:
+    def __init__(
+        self, *, questions: int = 2, owner: str | None = "slipway-dev", code: int = 404, is_owned: bool = True
+    ) -> None:
         self.questions, self.owner, self.code = questions, owner, code
         self.deleted: list[str] = []
+        self.autoscaler: dict[str, Any] | None = {
+            "metadata": {"name": "api", "ownerReferences": [{"kind": "ScaledObject"}] if is_owned else []}
+        }
 
     def get(self, kind: Any, name: str) -> dict[str, Any]:
-        if kind._api_info.resource.kind == "ScaledObject":
-            if self.owner is None:
-                raise refusal(self.code)
-            return {"metadata": {"name": name, "labels": {"app.kubernetes.io/instance": self.owner}}}
-        self.questions -= 1
-        if self.questions < 0:
-            raise refusal(404)
-        return {"metadata": {"name": name}}
+        if kind._api_info.resource.kind != "ScaledObject":
+            if self.autoscaler is None:
+                raise refusal(404)
+            return self.autoscaler
+        if self.owner is None or self.questions < 0:
+            raise refusal(self.code)
+        metadata = {"name": name, "labels": {"app.kubernetes.io/instance": self.owner}}
+        if "ScaledObject/api" in self.deleted:
+            self.questions -= 1
+            metadata["deletionTimestamp"] = "2026-11-30T12:00:00Z"
+        return {"metadata": metadata}
 
     def delete(self, kind: Any, name: str) -> None:
         self.deleted.append(f"{kind._api_info.resource.kind}/{name}")
 
 
-def take_back(server: Keda, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def run(server: Keda, hook: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Run a hook for the service `api` against this server. Return what it deleted."""
     monkeypatch.setattr(handover, "client", lambda _: server)
     monkeypatch.setattr(handover, "POLL_SECONDS", 0)
     monkeypatch.setattr("pulumi.get_stack", lambda: "dev")
-    name, hook = handover.before_autoscaler(cast("Any", SimpleNamespace(name="api", settings=MagicMock())))
-    assert name == "api-take-back"
-    hook(cast("Any", SimpleNamespace()))
+    _, function = hook(SimpleNamespace(name="api", settings=MagicMock()))
+    function(cast("Any", SimpleNamespace()))
     return server.deleted
 
 
+def take_back(server: Keda, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    return run(server, handover.before_autoscaler, monkeypatch)
+
+
 @pytest.mark.feature("F6", part="from KEDA to an HPA")
-def test_an_autoscaler_of_keda_is_gone_before_the_one_that_takes_its_name(monkeypatch: pytest.MonkeyPatch):
-    server = Keda(questions=3)
-    assert take_back(server, monkeypatch) == ["ScaledObject/api"]
+@pytest.mark.parametrize("is_owned", [True, False], ids=["KEDA's", "not yet KEDA's"])
+def test_keda_has_given_up_its_autoscaler_before_the_one_that_takes_its_name(
+    monkeypatch: pytest.MonkeyPatch, is_owned: bool
+):
+    server = Keda(questions=3, is_owned=is_owned)
+    assert take_back(server, monkeypatch) == ["ScaledObject/api", "HorizontalPodAutoscaler/api"]
     assert server.questions == -1
+
+
+def test_an_autoscaler_whose_scaled_object_is_gone_does_not_take_its_successor_along(monkeypatch: pytest.MonkeyPatch):
+    assert take_back(Keda(owner=None), monkeypatch) == ["HorizontalPodAutoscaler/api"]
 
 
 @pytest.mark.parametrize("code", [403, 404], ids=["may not be read", "no KEDA"])
 def test_a_cluster_without_keda_is_left_alone(monkeypatch: pytest.MonkeyPatch, code: int):
-    server = Keda(owner=None, code=code)
-    assert take_back(server, monkeypatch) == []
-    assert server.questions == 2
+    assert take_back(Keda(owner=None, code=code, is_owned=False), monkeypatch) == []
 
 
 def test_a_scaled_object_of_somebody_else_is_left_alone(monkeypatch: pytest.MonkeyPatch):
     assert take_back(Keda(owner="slipway-prod"), monkeypatch) == []
+
+
+def test_a_scaled_object_waits_for_one_that_is_being_deleted(monkeypatch: pytest.MonkeyPatch):
+    server = Keda(questions=3)
+    server.deleted.append("ScaledObject/api")
+    run(server, handover.before_scaled_object, monkeypatch)
+    assert server.questions == -1
+    assert run(Keda(questions=0), handover.before_scaled_object, monkeypatch) == []
 
 
 def test_an_operator_that_does_not_run_ends_the_update_with_what_to_do(monkeypatch: pytest.MonkeyPatch):

@@ -15,6 +15,7 @@ import yaml
 from slipway.schemas import CUSTOM, custom_file
 
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
+FLUX = "github.com/fluxcd"
 # Module and path of each definition.
 DEFINITIONS = [
     ("sigs.k8s.io/gateway-api@v1.5.1", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"),
@@ -28,6 +29,9 @@ DEFINITIONS = [
     ),
     (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
     (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+    (f"{FLUX}/source-controller@v1.9.6", "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml"),
+    (f"{FLUX}/kustomize-controller@v1.9.6", "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
+    ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/application-crd.yaml"),
 ]
 # A module that has the types only. Its definitions are made from them as its project makes them, by controller-gen.
 TYPES = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.95.2"
@@ -67,8 +71,10 @@ def _write(file: Path, origin: str) -> None:
     """Write the schema of a definition."""
     definition = yaml.safe_load(file.read_text())["spec"]
     [version] = [version for version in definition["versions"] if version["storage"]]
-    schema = {"$comment": f"{origin}, without descriptions, unknown fields refused."}
+    schema = {"$comment": f"{origin}, without descriptions and status, unknown fields refused."}
     schema |= _strict(version["schema"]["openAPIV3Schema"])
+    # Controllers write it; nobody declares it.
+    schema["properties"].pop("status", None)
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
     written.write_text(json.dumps(schema, indent=1) + "\n")
     print(written.relative_to(CUSTOM.parent.parent))

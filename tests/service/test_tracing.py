@@ -106,7 +106,7 @@ def test_a_collector_outside_the_cluster_is_reached_at_its_addresses(
 
 ENDPOINT = {"endpoint": "http://jaeger.observability:4318"}
 WRONG: list[tuple[dict[str, Any], str, str]] = [
-    ({"tracing": {}}, "tracing.endpoint", "is required"),
+    ({"tracing": {}}, "tracing", "endpoint is required with source: external"),
     ({"tracing": ENDPOINT}, "tracing", "give either cidr or namespace"),
     ({"tracing": {**JAEGER, "cidr": "10.20.0.7/32"}}, "tracing", "give either cidr or namespace"),
     (

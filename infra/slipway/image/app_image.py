@@ -16,6 +16,7 @@ from slipway.files import file_errors
 from slipway.image.build_context import prepared
 from slipway.image.daemonless import assembled
 from slipway.image.dockerfile import declared_arguments
+from slipway.image.load import load
 from slipway.image.promotion import promotable
 from slipway.image.reference import ImageReference
 from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
@@ -39,10 +40,13 @@ class AppImage(pulumi.ComponentResource):
         image: Image,
         login: docker.RegistryArgs | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        context: str = "",
     ) -> None:
+        """Declare the image. `context` is that of the cluster, where the image is loaded without a registry."""
         super().__init__("slipway:index:AppImage", name, None, opts)
         if image.source == "build":
-            used = self._build(name, image, login)
+            used = self._build(name, image, login, context)
         elif image.source == "prebuilt":
             tag = f":{image.tag}" if image.tag else ""
             used = ImageReference.of(f"{image.repository}{tag}@{image.digest}")
@@ -51,11 +55,11 @@ class AppImage(pulumi.ComponentResource):
         self.reference, self.version = used.reference, used.version
         self.register_outputs({"reference": self.reference, "version": self.version})
 
-    def _build(self, name: str, image: Image, login: docker.RegistryArgs | None) -> ImageReference:
+    def _build(self, name: str, image: Image, login: docker.RegistryArgs | None, context: str) -> ImageReference:
         with file_errors():
             tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
         if image.builder == "daemonless":
-            reference = pulumi.Output.from_input(build_daemonless(image, tag))
+            reference = pulumi.Output.from_input(build_daemonless(image, tag, context))
         else:
             reference = self._built_by_docker(name, prepared(image, tag), image, tag, login)
         return ImageReference(reference, pulumi.Output.from_input(tag))
@@ -122,14 +126,18 @@ def pinned(name: str, repo_digest: str) -> str:
     return f"{name}@{digest}" if at else name
 
 
-def build_daemonless(image: Image, tag: str) -> str:
-    """Return the full reference, in a preview too. An update pushes the image; a preview does not ask the registry."""
+def build_daemonless(image: Image, tag: str, context: str = "") -> str:
+    """Return the full reference, in a preview too. An update pushes or loads the image; a preview asks nobody."""
     built = assembled(image, tag)
     reference = f"{image.repository}:{tag}@{built.digest}"
     if not pulumi.runtime.is_dry_run():
-        from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
+        if image.load:
+            is_new = load(built, image.load, context, image.repository, tag)
+            how = f"loaded ({image.load})" if is_new else "the node had it already"
+        else:
+            from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, which a preview need not wait for
 
-        how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
+            how = "pushed" if push(built, image.repository, tag) else "the registry had it already"
         pulumi.log.info(f"image {reference}: {how}, {megabytes(built.size)} (layers are not compressed)")
     return reference
 

@@ -74,9 +74,9 @@ def assemble(layers: Sequence[Sequence[File]], run: Mapping[str, Any], platform:
 
     `run` has the fields that a Dockerfile sets with USER, ENTRYPOINT, LABEL and so on, named as in the specification.
     """
-    blobs = [_layer(files) for files in layers]
+    blobs = [archived(files) for files in layers]
     operating_system, architecture = platform.split("/")
-    config = _json(
+    config = json_blob(
         CONFIG,
         {
             # Not the time of the build, which would give another digest each time.
@@ -93,7 +93,7 @@ def assemble(layers: Sequence[Sequence[File]], run: Mapping[str, Any], platform:
         "config": config.descriptor(),
         "layers": [layer.descriptor() for layer in blobs],
     }
-    return OciImage(_json(MANIFEST, manifest), (*blobs, config))
+    return OciImage(json_blob(MANIFEST, manifest), (*blobs, config))
 
 
 def join(images: Sequence[tuple[str, OciImage]]) -> OciImage:
@@ -103,12 +103,13 @@ def join(images: Sequence[tuple[str, OciImage]]) -> OciImage:
         operating_system, architecture = platform.split("/")
         fields = {"os": operating_system, "architecture": architecture}
         entries.append({**image.manifest.descriptor(), "platform": fields})
-    index = _json(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    index = json_blob(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
     blobs = {blob.digest: blob for _, image in images for blob in image.blobs}
     return OciImage(index, tuple(blobs.values()), tuple(image.manifest for _, image in images))
 
 
-def _layer(files: Sequence[File]) -> Blob:
+def archived(files: Sequence[File]) -> Blob:
+    """Return an archive of files and the folders above them."""
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         folders = dict.fromkeys(
@@ -125,5 +126,6 @@ def _layer(files: Sequence[File]) -> Blob:
     return Blob(LAYER, tar.getvalue())
 
 
-def _json(media_type: str, document: Mapping[str, Any]) -> Blob:
+def json_blob(media_type: str, document: Mapping[str, Any]) -> Blob:
+    """Return a document in the one form that it has in JSON."""
     return Blob(media_type, json.dumps(document, sort_keys=True, separators=(",", ":")).encode())

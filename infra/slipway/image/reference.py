@@ -35,3 +35,9 @@ def version_of(reference: str) -> str:
     """Return the tag of an image, or its digest as a label value: `sha256-` and 16 digits."""
     _, tag, digest = parts(reference)
     return tag or digest.replace(":", "-")[:23]
+
+
+def prebuilt(reference: str) -> dict[str, str]:
+    """Return an image with a digest as the section of a stack file that names it."""
+    repository, tag, digest = parts(reference)
+    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})

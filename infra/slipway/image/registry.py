@@ -1,4 +1,4 @@
-"""Pushes an image without a Docker daemon, over the registry API, with the login of `docker login` on this machine.
+"""Pushes and reads images without a Docker daemon, over the registry API, with the login of `docker login` here.
 
 See github.com/opencontainers/distribution-spec. Libraries for this were tried: oras 0.2.43 waits 131 s for a registry
 that is down and knows no login but bearer tokens; python-dxf has had no release since May 2025.
@@ -7,7 +7,9 @@ that is down and knows no login but bearer tokens; python-dxf has had no release
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
+import json
 import re
 from typing import Any
 from urllib.parse import urljoin
@@ -21,8 +23,11 @@ from requests.exceptions import SSLError
 from requests.utils import parse_dict_header
 from urllib3 import Retry
 
-from slipway.image.oci import Blob, OciImage
+from slipway.image.oci import INDEX, MANIFEST, Blob, OciImage
 
+# Those of OCI, and Docker's older names of the same.
+_DOCKER = "application/vnd.docker.distribution.manifest"
+_MANIFESTS = ", ".join([MANIFEST, INDEX, f"{_DOCKER}.v2+json", f"{_DOCKER}.list.v2+json"])
 CONNECT_SECONDS, ANSWER_SECONDS = 5, 30
 # Every request may be repeated: blobs are named by their content.
 RETRIES = Retry(
@@ -56,6 +61,21 @@ def push(image: OciImage, repository: str, tag: str) -> bool:
 def has(manifest: Blob, repository: str, tag: str) -> bool:
     """Return whether the registry has this manifest under the tag. Raises `pulumi.RunError` as `push` does."""
     return _Registry(repository).has(f"manifests/{tag}", manifest)
+
+
+def manifest(repository: str, digest: str) -> dict[str, Any]:
+    """Return the manifest of an image, or the index of one of several platforms. Raises `pulumi.RunError`."""
+    return json.loads(_Registry(repository).content(f"manifests/{digest}", headers={"Accept": _MANIFESTS}))
+
+
+def blob(repository: str, digest: str) -> bytes:
+    """Return a layer or the configuration of an image. Raises `pulumi.RunError`."""
+    return _Registry(repository).content(f"blobs/{digest}")
+
+
+def tagged_manifest(repository: str, tag: str) -> Blob | None:
+    """Return what the tag names; None if there is none. Raises `pulumi.RunError` as `push` does."""
+    return _Registry(repository).tagged_manifest(tag)
 
 
 def unreachable(repository: str) -> str:
@@ -99,6 +119,20 @@ class _Registry:
         # Without the header, a path that ends in the digest proves as much; a tag could belong to another image.
         digest = answer.headers.get("Docker-Content-Digest") or path.rpartition("/")[2]
         return answer.status_code == 200 and digest == blob.digest
+
+    def content(self, path: str, **options: Any) -> bytes:
+        """Return what is stored at a path that ends in its digest. Raises `pulumi.RunError` for other bytes."""
+        digest = path.rpartition("/")[2]
+        content = self._request("GET", path, (200,), **options).content
+        if f"sha256:{hashlib.sha256(content).hexdigest()}" != digest:
+            raise pulumi.RunError(
+                f"image registry {self._host} has other bytes for {self._name}@{digest}: do not use it"
+            )
+        return content
+
+    def tagged_manifest(self, tag: str) -> Blob | None:
+        answer = self._request("GET", f"manifests/{tag}", (200, 404), headers={"Accept": MANIFEST})
+        return Blob(MANIFEST, answer.content) if answer.status_code == 200 else None
 
     def upload(self, blob: Blob) -> None:
         opened = self._request("POST", "blobs/uploads/", (202,))

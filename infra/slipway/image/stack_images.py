@@ -20,7 +20,12 @@ class StackImages:
         """Declare them. Beside a candidate, which has the usual names, they exist already."""
         self._settings = settings
         self._images = {
-            name: AppImage(in_force(name) if beside_candidate else name, image, _login(settings, image))
+            name: AppImage(
+                in_force(name) if beside_candidate else name,
+                image,
+                _login(settings, image),
+                context=settings.cluster.context,
+            )
             for name, image in settings.images.items()
         }
 

@@ -87,7 +87,7 @@ def groups(settings: Settings) -> list[dict[str, Any]]:
 def _rules(settings: Settings, name: str) -> Iterator[dict[str, str]]:
     service = settings.services[name]
     metrics, bounds = service.metrics_in_force, service.autoscaling
-    if service.replicas is not None or bounds.rps is None or metrics is None:
+    if not service.scales_by_requests or metrics is None:
         return
     own = selector(settings, name)
     rate = f"rate({metrics.requests}{{{own}}}[{RATE_WINDOW}])"

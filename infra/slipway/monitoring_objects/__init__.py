@@ -1,1 +1,1 @@
-"""Objects that monitor a stack: its own Prometheus and Alertmanager, or those of the Prometheus Operator."""
+"""Objects that monitor a stack: its own Prometheus, Alertmanager and Jaeger, or those of the Prometheus Operator."""

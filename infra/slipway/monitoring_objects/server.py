@@ -1,4 +1,4 @@
-"""What the pods of Prometheus and Alertmanager have in common."""
+"""What the pods of Prometheus, Alertmanager and Jaeger have in common."""
 
 from __future__ import annotations
 

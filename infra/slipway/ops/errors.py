@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+CANNOT_TELL = 2
+"""Exit code of the verbs whose exit code is the state of a stack, where that is unknown."""
+
 
 class UserError(Exception):
     """Base class of ops' own errors; the message says what is wrong and what to do about it."""

@@ -16,7 +16,7 @@ from lightkube.resources.apps_v1 import Deployment
 from slipway.cluster.api_retry import retried
 from slipway.cluster.connection import client
 from slipway.engine import Hook
-from slipway.objects import has_rollout_failed, is_rolled_out
+from slipway.objects import asleep_since, has_rollout_failed, is_rolled_out
 from slipway.scope import Scope
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
@@ -50,14 +50,19 @@ def before_record(settings: Settings) -> Hook:
 def wait(api: Client, name: str, service: Service) -> None:
     """Wait until the Deployment is rolled out.
 
-    Raises `IncompleteRolloutError` when Kubernetes reports its failure or it times out. Until then requests are retried
-    while the API server cannot be reached.
+    Raises `IncompleteRolloutError` when Kubernetes reports its failure, it times out or it is asleep. Until then
+    requests are retried while the API server cannot be reached.
     """
     start = last_progressing = time.monotonic()
     while True:
         deployment = retried(lambda: api.get(Deployment, name), until=start + service.rollout_seconds).to_dict()
         if is_rolled_out(deployment, service.min_replicas):
             return
+        if since := asleep_since(deployment):
+            raise IncompleteRolloutError(
+                f"Deployment/{name} is asleep since {since}, so no pod of it starts. First: ./slipway env wake "
+                f"{pulumi.get_stack()}"
+            )
         now = time.monotonic()
         if not has_rollout_failed(deployment):
             last_progressing = now

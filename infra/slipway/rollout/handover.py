@@ -7,7 +7,8 @@ autoscaler acts. And an update conflicts if it sets a field that the autoscaler 
 removed before such an update.
 
 An autoscaler made by KEDA has the name of the one that takes its place, and KEDA would go on writing it. So KEDA gives
-it up first. Until the other one exists nothing scales, and the pods stay. The other way round KEDA makes a new one.
+it up first. Until the other one exists nothing scales, and the pods stay. The other way round KEDA takes over the one
+that is there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from lightkube import ApiError, Client
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.types import PatchType
 
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, exists, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.engine import Hook
@@ -37,7 +38,9 @@ TRIES = 5
 CHANGED = (409, 422)
 # KEDA is not installed, or this user may not read its objects: then it owns no autoscaler of this stack.
 ABSENT = (FORBIDDEN, NOT_FOUND)
-# KEDA takes its mark off a ScaledObject, and the garbage collector then deletes the autoscaler.
+SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
+AUTOSCALER = ("autoscaling/v2", "HorizontalPodAutoscaler")
+# KEDA takes its finalizer off a ScaledObject that is deleted.
 RELEASE_SECONDS, POLL_SECONDS = 120.0, 1.0
 
 
@@ -58,27 +61,68 @@ def before_autoscaler(scope: Scope) -> Hook:
     return f"{name}-take-back", lambda _: _take_back(client(settings), name)
 
 
+def before_scaled_object(scope: Scope) -> Hook:
+    """Return the hook that runs before the ScaledObject of a service is created.
+
+    One that is being deleted would accept changes, and then be gone.
+    """
+    name, settings = scope.name, scope.settings
+    return f"{name}-let-go", lambda _: _await_deletion(client(settings), name)
+
+
 def _take_back(api: Client, name: str) -> None:
-    """Delete the ScaledObject of a service, and wait until the autoscaler that KEDA made from it is gone."""
-    kind, until = resource("keda.sh/v1alpha1", "ScaledObject"), give_up_at()
+    """Delete the ScaledObject of a service, and then the autoscaler that KEDA made from it."""
+    scaled = _find(api, SCALED_OBJECT, name)
+    if scaled and (scaled["metadata"].get("labels") or {}).get(INSTANCE) != instance(pulumi.get_stack()):
+        return
+    if scaled:
+        _delete(api, SCALED_OBJECT, name)
+        _await_deletion(api, name)
+    autoscaler = _find(api, AUTOSCALER, name)
+    # Without a ScaledObject that of somebody else may be meant, whom the update then refuses to overwrite.
+    if autoscaler and (scaled or is_of_keda(autoscaler)):
+        _delete(api, AUTOSCALER, name)
+
+
+def is_of_keda(autoscaler: Mapping[str, Any]) -> bool:
+    """Return whether an autoscaler belongs to a ScaledObject, and is deleted with it."""
+    return any(owner["kind"] == SCALED_OBJECT[1] for owner in autoscaler["metadata"].get("ownerReferences") or [])
+
+
+def is_being_deleted(scaled: Mapping[str, Any]) -> bool:
+    """Return whether an object only waits for KEDA to take its finalizer off."""
+    return bool(scaled["metadata"].get("deletionTimestamp"))
+
+
+def _await_deletion(api: Client, name: str) -> None:
+    """Wait while the ScaledObject of a service is being deleted."""
+    end = time.monotonic() + RELEASE_SECONDS
+    while (scaled := _find(api, SCALED_OBJECT, name)) and is_being_deleted(scaled):
+        if time.monotonic() > end:
+            raise pulumi.RunError(
+                f"KEDA has not given up ScaledObject/{name} within {RELEASE_SECONDS:.0f} s. The pods of {name} run on. "
+                "Start KEDA's operator, which has to take its finalizer off the ScaledObject, and repeat the update"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _find(api: Client, kind: tuple[str, str], name: str) -> Any | None:
+    """Return an object; None if there is none, or it may not be read."""
     try:
-        found = retried(lambda: api.get(kind, name), until)
-        if (found["metadata"].get("labels") or {}).get(INSTANCE) != instance(pulumi.get_stack()):
-            return
-        retried(lambda: api.delete(kind, name), until)
+        return retried(lambda: api.get(resource(*kind), name), give_up_at())
     except httpx2.HTTPStatusError as error:
         if code_of(error) not in ABSENT:
             raise
-        return
-    end, autoscaler = time.monotonic() + RELEASE_SECONDS, resource("autoscaling/v2", "HorizontalPodAutoscaler")
-    while exists(lambda: api.get(autoscaler, name)):
-        if time.monotonic() > end:
-            raise pulumi.RunError(
-                f"KEDA has not given up HorizontalPodAutoscaler/{name} within {RELEASE_SECONDS:.0f} s. The pods of "
-                f"{name} run on. Start KEDA's operator, which has to take its finalizer off the ScaledObject, and "
-                "repeat the update"
-            )
-        time.sleep(POLL_SECONDS)
+        return None
+
+
+def _delete(api: Client, kind: tuple[str, str], name: str) -> None:
+    """Delete an object, which may be gone already."""
+    try:
+        retried(lambda: api.delete(resource(*kind), name), give_up_at())
+    except httpx2.HTTPStatusError as error:
+        if code_of(error) != NOT_FOUND:
+            raise
 
 
 def _disown(api: Client, name: str) -> None:

@@ -88,7 +88,7 @@ def _tracing(scope: Scope) -> dict[str, str]:
     if tracing is None:
         return {}
     return {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.endpoint,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": tracing.address,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         "OTEL_SERVICE_NAME": scope.name,
         "OTEL_RESOURCE_ATTRIBUTES": f"deployment.environment.name={pulumi.get_stack()}",

@@ -11,6 +11,8 @@ MYSQL_BACKUP = "mysql-backup"
 # The servers of `slipway:monitoring`, each with the key that names its image.
 MONITORING_IMAGES = {"prometheus": "image", "alertmanager": "alertmanagerImage"}
 MONITORING = tuple(MONITORING_IMAGES)
+# The server of `slipway:tracing`.
+JAEGER = "jaeger"
 
 # The secrets of `slipway:registry` and of `migrationUser`.
 REGISTRY_PASSWORD = "registry-password"
@@ -20,7 +22,7 @@ CERTIFICATE_FILES = ("tls.crt", "tls.key")
 
 # Sections that a release does not record: after a rollback those of today's stack file apply. The images of stores that
 # `imageFiles` names are recorded with the stores.
-UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "image_files", "monitoring")
+UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "image_files", "monitoring", "evidence")
 # Sections that say when a stack may be updated. A release does not record them: waivers are those of today, and
 # neither freeze windows nor promotions concern a rollback.
 RULES_OF_UPDATES = ("waivers", "freeze", "promotion")

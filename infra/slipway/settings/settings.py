@@ -24,9 +24,10 @@ from slipway.settings.names import (
     registry_password,
 )
 from slipway.settings.sections.contract import Metrics
-from slipway.settings.sections.images import Image, Registry, RegistryLogin
+from slipway.settings.sections.images import Evidence, Image, Registry, RegistryLogin
 from slipway.settings.sections.monitoring import Monitoring
 from slipway.settings.sections.network import Tracing
+from slipway.settings.sections.pods import Resources
 from slipway.settings.sections.section import Section
 from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import (
@@ -64,6 +65,8 @@ class Settings(Section):
     )
     """Several images, by the name that services have under `image`, with the keys of `slipway:image`. `image` and
     `images` exclude each other."""
+    evidence: Evidence = Evidence()
+    """What proves the images. A release does not record it."""
     namespace: DnsLabel = Field(default="slipway", examples=["slipway-dev"])
     """Namespace of the stack, which creates and deletes it."""
     registry: Registry | None = None
@@ -75,7 +78,7 @@ class Settings(Section):
     quota: Quota = Quota()
     """The resource quota of the namespace."""
     waivers: list[Waiver] = Field(default=[])
-    """House rules that do not apply for a while."""
+    """House rules that do not apply for a while, and vulnerabilities that are accepted for a while."""
     freeze: list[FreezeWindow] = Field(default=[])
     """Times in which `./slipway up` and `promote` refuse to update the stack; a rollback always passes."""
     promotion: Promotion = Promotion()
@@ -183,6 +186,11 @@ class Settings(Section):
         receivers = self.monitoring.receivers
         return [receiver_secret(name) for name, receiver in receivers.items() if receiver.needs_secret]
 
+    @property
+    def observability_servers(self) -> dict[str, Resources]:
+        """Return the servers for monitoring and traces that the stack runs itself, with their size."""
+        return {**self.monitoring.servers, **(self.tracing.servers if self.tracing else {})}
+
     def tracing_of(self, service: str) -> Tracing | None:
         """Return where a service sends its traces; None if it sends none."""
         return self.tracing if self.services[service].sends_traces else None
@@ -221,14 +229,16 @@ class Settings(Section):
 
     @property
     def server_images(self) -> dict[str, str | None]:
-        """Return the images of the stores and of the servers for monitoring that the stack runs itself.
+        """Return the images of the stores and of the servers for observability that the stack runs itself.
 
         None where the folder `slipway:imageFiles` names it.
         """
-        return {**{store: section.image for store, section in self.servers.items()}, **self.monitoring.images}
+        tracing = dict.fromkeys(self.tracing.servers, self.tracing.image) if self.tracing else {}
+        stores = {store: section.image for store, section in self.servers.items()}
+        return {**stores, **self.monitoring.images, **tracing}
 
     def server_image(self, name: str) -> str:
-        """Return the image of a store or of a server for monitoring that the stack runs itself."""
+        """Return the image of a store or of a server for observability that the stack runs itself."""
         return self.server_images[name] or files.read_text(ROOT / str(self.image_files) / name).strip()
 
     def secret(self, name: str) -> pulumi.Output[str]:

@@ -12,7 +12,7 @@ from typing import Literal
 TierName = Literal["local", "dev", "staging", "prod"]
 
 _DATA_LOSS = frozenset({"loses-data"})
-_RAN_BEFORE = frozenset({"first-request", "migration"})
+_RAN_BEFORE = frozenset({"first-request", "supply-chain", "migration"})
 _ALL_HARM = _DATA_LOSS | {"replaces", "weakens-security", "exposes"}
 
 
@@ -27,8 +27,12 @@ class Tier:
     """Whether a placeholder or a short text will do for a secret."""
     allows_drills: bool = False
     """Whether `./slipway drill` may break something here."""
+    allows_env: bool = True
+    """Whether `./slipway env` may copy an environment of this tier, and put it to sleep."""
     allows_builds: bool = True
     """Whether `source: build` is allowed: the image need not have been tested elsewhere."""
+    allows_load: bool = False
+    """Whether an image may reach the nodes without a registry (`load` of an image)."""
     protects_data: bool = False
     """Whether the engine refuses to delete the namespace and the volumes."""
     requires_tls: bool = False
@@ -46,12 +50,13 @@ class Tier:
 TIERS: dict[str, Tier] = {
     tier.name: tier
     for tier in (
-        Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True),
+        Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True, allows_load=True),
         Tier(name="dev", rules="advisory", allows_weak_secrets=True, allows_drills=True),
         Tier(name="staging", rules="mandatory", forbidden_changes=_DATA_LOSS, promotion=_RAN_BEFORE),
         Tier(
             name="prod",
             rules="mandatory",
+            allows_env=False,
             allows_builds=False,
             protects_data=True,
             requires_tls=True,
@@ -82,9 +87,11 @@ def document() -> str:
         "replicas of a service": [f"at least {tier.min_replicas}" for tier in TIERS.values()],
         "HTTPS": ["required" if tier.requires_tls else "optional" for tier in TIERS.values()],
         "`source: build`": ["allowed" if tier.allows_builds else "refused" for tier in TIERS.values()],
+        "`load` of an image": ["allowed" if tier.allows_load else "refused" for tier in TIERS.values()],
         "weak secrets": ["allowed" if tier.allows_weak_secrets else "refused" for tier in TIERS.values()],
         "namespace and volumes": ["protected" if tier.protects_data else "-" for tier in TIERS.values()],
         "`./slipway drill`": ["allowed" if tier.allows_drills else "refused" for tier in TIERS.values()],
+        "`./slipway env`": ["allowed" if tier.allows_env else "refused" for tier in TIERS.values()],
         "`./slipway preview` forbids": [", ".join(sorted(tier.forbidden_changes)) or "-" for tier in TIERS.values()],
         "`./slipway promote` also demands": [", ".join(sorted(tier.promotion)) or "-" for tier in TIERS.values()],
     }

@@ -20,10 +20,10 @@ import pytest
 from local.errors import SetupError
 from local.node import data_images
 from local.node.data_images import (
+    deliver,
     pack,
     package_files,
     provide,
-    push,
     servers_to_build,
     tag_of,
 )
@@ -216,8 +216,8 @@ def built(folder: Path) -> Path:
 
 def test_an_image_is_pushed_whole_and_only_once(tmp_path: Path, registry: FakeRegistry) -> None:
     folder = built(tmp_path / "image")
-    assert push(folder, f"{registry.host}/slipway/redis", "7-1") is True
-    assert push(folder, f"{registry.host}/slipway/redis", "7-1") is False
+    assert deliver(folder, f"{registry.host}/slipway/redis", "7-1") is True
+    assert deliver(folder, f"{registry.host}/slipway/redis", "7-1") is False
     manifest = json.loads(registry.manifests["7-1"])
     assert {blob["digest"] for blob in (*manifest["layers"], manifest["config"])} == registry.blobs.keys()
     assert all(len(registry.blobs[blob["digest"]]) == blob["size"] for blob in manifest["layers"])
@@ -232,7 +232,7 @@ def test_an_unreachable_registry_is_reported(
 ) -> None:
     monkeypatch.setattr("slipway.image.registry.origin", lambda _: "http://127.0.0.1:9/")
     with pytest.raises(SetupError, match=r"registry localhost:\d+ cannot be reached") as caught:
-        push(built(tmp_path / "image"), repository, "7-1")
+        deliver(built(tmp_path / "image"), repository, "7-1")
     assert caught.value.fix.startswith(fix)
 
 
@@ -245,7 +245,7 @@ def test_the_stack_gets_the_digest_of_the_registry_that_its_nodes_pull_from(
     monkeypatch.setattr(data_images, "resolve", lambda *_: package_files(URIS))
     tag = tag_of(RECIPES["redis"], package_files(URIS))
     built(paths.cache / f"image-redis-{tag}")
-    assert "Redis from Debian packages" in str(provide(task, paths, f"{registry.host}/team"))
+    assert "Redis from Debian packages" in str(provide(task, paths, f"{registry.host}/team", "kind-dev"))
     digest = hashlib.sha256(registry.manifests[tag]).hexdigest()
     assert (paths.images / "redis").read_text() == f"{registry.host}/team/redis:{tag}@sha256:{digest}"
-    assert provide(task, paths, f"{registry.host}/team") is None
+    assert provide(task, paths, f"{registry.host}/team", "kind-dev") is None

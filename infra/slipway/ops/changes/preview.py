@@ -22,6 +22,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,7 @@ from slipway.ops.changes import stack_models
 from slipway.ops.changes.classify import classify_all
 from slipway.ops.changes.comparison import ABSENT, KNOWN_LATER, Change, compare
 from slipway.ops.changes.verdict import Class, Reason, Verdict, barred_in
+from slipway.ops.markdown import MAX_LENGTH, cell
 from slipway.ops.program.recorder import stack_config, stacks
 from slipway.settings.stack_file import stack_tier
 
@@ -126,11 +128,11 @@ def previews(names: list[str], base: str | None, allowed: frozenset[Class]) -> l
     }
     if others := [name for name in names if name not in deployed]:
         commit, revision = stack_models.revision(base)
-        with stack_models.checked_out(commit) as tree:
-            before = stack_models.of_folder(others, tree)
-        changes |= {
-            name: (f"revision {revision}", compare(before[name], stack_models.of_tree(name))) for name in others
-        }
+        with stack_models.checked_out(commit) as tree, ThreadPoolExecutor(1) as beside:
+            # A process of its own, which a second core runs meanwhile.
+            before = beside.submit(stack_models.of_folder, others, tree)
+            after = {name: stack_models.of_tree(name) for name in others}
+        changes |= {name: (f"revision {revision}", compare(before.result()[name], after[name])) for name in others}
     if base is None:
         for name in names:
             why = (
@@ -219,38 +221,40 @@ def as_table(results: list[Preview]) -> None:
         console.print("", summary)
 
 
-def as_markdown(results: list[Preview]) -> str:
-    """Return a comment for a pull request: a row per stack, and its changes folded below."""
-    text = [
-        MARK,
-        "### What this does to each environment",
-        "",
-        "| stack | changes | unchanged | |",
-        "|---|---|---|---|",
-    ]
-    text += [
-        f"| {preview.stack} | {preview.counts} | {preview.unchanged} | {'⛔' if preview.forbidden else '✅'} "
-        f"{preview.outcome} |"
-        for preview in results
-    ]
-    for preview in (preview for preview in results if preview.changes):
-        text += [
-            "",
-            f"<details{' open' if preview.forbidden else ''}>",
-            f"<summary><b>{preview.stack}</b></summary>",
-            "",
-        ]
-        text += ["| | object | why |", "|---|---|---|"]
-        for verdict in preview.changes:
-            reasons = "<br>".join(_cell(text) for text in _reasons(verdict))
-            text.append(f"| {verdict.primary.value} | `{verdict.change.name}` | {reasons} |")
-        text += ["", "</details>"]
-    sources = dict.fromkeys(_cell(preview.source) for preview in results)
+def as_markdown(results: list[Preview], limit: int = MAX_LENGTH) -> str:
+    """Return a comment for a pull request: a row per stack that changes, and its changes folded below.
+
+    A comment that would be longer than the limit shows fewer changes of each stack, and counts the rest.
+    """
+    texts = (_comment(results, max_changes) for max_changes in (None, 100, 50, 20, 5, 0))
+    *longer, shortest = texts
+    return next((text for text in longer if len(text) <= limit), shortest)
+
+
+def _comment(results: list[Preview], max_changes: int | None) -> str:
+    changed = [preview for preview in results if preview.changes]
+    text = [MARK, "### What this does to each environment", ""]
+    if changed:
+        text += ["| stack | changes | unchanged | |", "|---|---|---|---|"]
+    for preview in changed:
+        outcome = f"{'⛔' if preview.forbidden else '✅'} {preview.outcome}"
+        text.append(f"| {preview.stack} | {preview.counts} | {preview.unchanged} | {outcome} |")
+    if same := [preview.stack for preview in results if not preview.changes]:
+        text += [*([""] if changed else []), f"No changes: {', '.join(same)}."]
+    for preview in changed:
+        text += ["", *_details(preview, max_changes)]
+    sources = dict.fromkeys(cell(preview.source) for preview in results)
     return "\n".join([*text, "", f"Compared with {', '.join(sources)}."]) + "\n"
 
 
-def _cell(text: str) -> str:
-    """Return text escaped for a cell: it cannot end the cell, mention a user, or embed an image."""
-    for character in "\\|`*_[]#~":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("@", "&#64;").replace("\n", " ")
+def _details(preview: Preview, max_changes: int | None) -> list[str]:
+    """Return the changes of a stack, folded unless one of them is forbidden."""
+    shown = preview.changes[:max_changes]
+    lines = [f"<details{' open' if preview.forbidden else ''}>", f"<summary><b>{preview.stack}</b></summary>", ""]
+    lines += ["| | object | why |", "|---|---|---|"] if shown else []
+    for verdict in shown:
+        reasons = "<br>".join(cell(text) for text in _reasons(verdict))
+        lines.append(f"| {verdict.primary.value} | `{verdict.change.name}` | {reasons} |")
+    if hidden := len(preview.changes) - len(shown):
+        lines += [*([""] if shown else []), f"{hidden} more: `./slipway preview -s {preview.stack}` lists all."]
+    return [*lines, "", "</details>"]

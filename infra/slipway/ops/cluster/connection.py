@@ -41,6 +41,7 @@ KINDS = {
     "jobs": "apis/batch/v1",
     "cronjobs": "apis/batch/v1",
     "horizontalpodautoscalers": "apis/autoscaling/v2",
+    "scaledobjects": "apis/keda.sh/v1alpha1",
     "poddisruptionbudgets": "apis/policy/v1",
     "ingresses": "apis/networking.k8s.io/v1",
     "networkpolicies": "apis/networking.k8s.io/v1",

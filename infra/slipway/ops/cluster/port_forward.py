@@ -7,8 +7,13 @@ import shutil
 
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.errors import UnknownServiceError, UserError
+from slipway.settings.names import JAEGER
 from slipway.settings.sections.monitoring import PORTS
+from slipway.settings.sections.network import JAEGER_QUERY_PORT
 from slipway.settings.settings import Settings
+
+PAGES = {**PORTS, JAEGER: JAEGER_QUERY_PORT}
+"""The ports on which the servers for observability show their pages."""
 
 
 class PortForwardError(UserError):
@@ -46,7 +51,7 @@ def _port(settings: Settings, name: str, port_name: str | None) -> int:
             raise PortForwardError(f"{name} {missing}. Its ports: {', '.join(ports) or 'none'} (services.{name}.ports)")
         return ports[port_name] if port_name else next(iter(ports.values()))
     ports = {server: section.port for server, section in settings.servers.items()}
-    ports |= {server: PORTS[server] for server in settings.monitoring.servers}
+    ports |= {server: PAGES[server] for server in settings.observability_servers}
     if name not in ports:
         known = ", ".join([*settings.services, *ports])
         raise UnknownServiceError(f"there is no service {name!r} here. Services and stores: {known}")

@@ -31,6 +31,7 @@ DIGEST = Item("digest", evidence.recorded, is_of_every_tier=True, can_be_overrid
 CHECKLIST = (
     DIGEST,
     Item("first-request", evidence.answered),
+    Item("supply-chain", evidence.verified),
     Item(BUDGET, evidence.within_budget, is_of_every_tier=True),
     Item("freeze", evidence.not_frozen, is_of_every_tier=True),
     Item("migration", migrations.can_go_back),

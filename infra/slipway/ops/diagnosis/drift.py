@@ -2,8 +2,8 @@
 
 Compares what the engine's state has applied with the objects in the cluster, field by field. Fields that the program
 leaves to others (the number of pods under an autoscaler, defaults of the API server) are not in the state and so no
-drift. The content of Secrets is not compared, because it is encrypted in the state. Objects with the stack's labels
-that neither the state nor a workload needs are reported as orphans.
+drift. Nor is what `./slipway env sleep` has stopped. The content of Secrets is not compared, because it is encrypted in
+the state. Objects with the stack's labels that neither the state nor a workload needs are reported as orphans.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from slipway.cluster.kinds import plural
 from slipway.naming import COMPONENT, INSTANCE, RELEASE, instance
 from slipway.objects import Object, quantity
 from slipway.ops.cluster.connection import StackCluster
+from slipway.ops.cluster.sleep_mark import as_awake
+from slipway.ops.markdown import cell
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import State
 
 EXIT_DRIFT = 2
+MAX_ROWS = 40
+"""Rows of a stack in the issue, so that those of a dozen stacks fit in."""
 GONE, ORPHAN = "gone", "orphan"
 # Annotations for the provider, which the API server never gets.
 _FOR_THE_PROVIDER = "pulumi.com/"
@@ -48,14 +52,36 @@ class Drift:
     """Who owns the field now: `kubectl-edit (Update, 2026-11-21T08:35:23Z)`; empty if nobody does."""
 
 
-def command(cluster: StackCluster, state: State, *, as_json: bool) -> tuple[str, int]:
+def command(cluster: StackCluster, state: State, *, as_json: bool, markdown: bool = False) -> tuple[str, int]:
     """Return the text to print, and the exit code: 0 without drift, 2 with."""
     all_drift = [*drifts(cluster, state), *orphans(cluster, state)]
     if as_json:
         text = json.dumps({"stack": cluster.stack, "drift": [asdict(drift) for drift in all_drift]}, indent=2)
+    elif markdown:
+        text = as_markdown(cluster.stack, all_drift)
     else:
         text = "\n".join(map(_describe, all_drift)) or f"{cluster.stack}: the cluster holds what was applied"
     return text + "\n", EXIT_DRIFT if all_drift else 0
+
+
+def as_markdown(stack: str, all_drift: Sequence[Drift]) -> str:
+    """Return the section of a stack in the issue that drift.yml keeps: a heading, and a row per field."""
+    heading = f"### {stack}\n\n"
+    if not all_drift:
+        return f"{heading}The cluster holds what was applied."
+    lines = ["| object | field | applied | found | changed by |", "|---|---|---|---|---|"]
+    lines += [f"| `{drift.object}` | {' | '.join(map(cell, _facts(drift)))} |" for drift in all_drift[:MAX_ROWS]]
+    if (hidden := len(all_drift) - MAX_ROWS) > 0:
+        lines += ["", f"{hidden} more: `./slipway drift -s {stack}` lists all."]
+    return heading + "\n".join(lines)
+
+
+def _facts(drift: Drift) -> tuple[str, str, str, str]:
+    """Return field, both values and managers. An object that is gone, or nobody declares, has no field to show."""
+    managers = ", ".join(drift.managers)
+    if not drift.field:
+        return "", "", "nobody declares it" if drift.found == ORPHAN else GONE, managers
+    return drift.field, _short(drift.applied), _short(drift.found), managers
 
 
 def drifts(cluster: StackCluster, state: State) -> Iterator[Drift]:
@@ -66,7 +92,7 @@ def drifts(cluster: StackCluster, state: State) -> Iterator[Drift]:
         if present is None:
             yield Drift(name, "", "there", GONE, [])
             continue
-        for path, wanted, has in differences(applied, present):
+        for path, wanted, has in differences(applied, as_awake(present)):
             yield Drift(name, _dotted(path), wanted, has, managers(present, path))
 
 

@@ -66,7 +66,7 @@ def select_services(settings: Settings, wanted: str | None) -> list[str]:
     """
     jobs = [f"{name}-{job}" for name, service in settings.services.items() for job in service.jobs]
     backup = [MYSQL_BACKUP] if "mysql" in settings.servers else []
-    known = [*settings.services, *settings.servers, *settings.monitoring.servers, *jobs, *backup]
+    known = [*settings.services, *settings.servers, *settings.observability_servers, *jobs, *backup]
     if wanted is None:
         return list(settings.services)
     if wanted not in known:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from slipway.objects import Object, condition, dig, has_rollout_failed, is_rolled_out, items, name_of
+from slipway.objects import Object, asleep_since, condition, dig, has_rollout_failed, is_rolled_out, items, name_of
 from slipway.ops.cluster.connection import StackCluster, service_of
 from slipway.ops.cluster.snapshot import ClusterSnapshot, age, is_ready
 from slipway.ops.diagnosis.cause import Cause, StackLocation
@@ -15,7 +15,7 @@ from slipway.ops.monitoring.prometheus import Alert
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
-HEALTHY, UNHEALTHY, CANNOT_TELL = 0, 1, 2
+HEALTHY, UNHEALTHY = 0, 1
 # In place of the address of a worker.
 NO_ADDRESS = "none (a worker)"
 
@@ -36,7 +36,7 @@ class ServiceStatus:
     """The smallest number of pods that the stack file allows."""
     autoscaling: dict[str, int | None] | None
     rollout: str
-    """complete · in progress · failed · paused · missing"""
+    """complete · in progress · failed · paused · asleep · missing"""
     changed: str | None
     """When the newest ReplicaSet was created."""
     address: str
@@ -83,6 +83,8 @@ class Status:
     """Remarks that do not count as unhealthy."""
     alerts: Sequence[Alert] = ()
     """What is firing. It does not count as unhealthy: burn rates look back for hours after the cause is gone."""
+    asleep: str | None = None
+    """When `./slipway env sleep` has stopped it; None if it is awake."""
 
     @property
     def lacking(self) -> list[str]:
@@ -92,7 +94,7 @@ class Status:
             *(
                 (service.name, service.ready, service.least)
                 for service in self.services
-                if service.rollout != "missing"
+                if service.rollout not in ("missing", "asleep")
             ),
             *((store.name, store.ready, store.wanted) for store in self.stores),
         ]
@@ -118,6 +120,7 @@ def read(cluster: StackCluster, snapshot: ClusterSnapshot) -> Status:
         jobs=list(_jobs(settings, snapshot)),
         causes=causes(snapshot, location, needs),
         unread=list(snapshot.unread),
+        asleep=min(filter(None, map(asleep_since, [*snapshot.deployments, *snapshot.stateful_sets])), default=None),
     )
 
 
@@ -163,6 +166,8 @@ def _digest(deployment: Object) -> str | None:
 def _rollout(deployment: Object, min_replicas: int) -> str:
     if not deployment:
         return "missing"
+    if asleep_since(deployment):
+        return "asleep"
     if dig(deployment, "spec.paused"):
         return "paused"
     if has_rollout_failed(deployment):
@@ -201,7 +206,7 @@ def _stores(settings: Settings, snapshot: ClusterSnapshot) -> Iterator[StoreStat
             host=f"{name}:{section.port}",
             ready=dig(server, "status.readyReplicas") or 0,
             # Not that of the StatefulSet: it is 0 during a restore, and after one that failed.
-            wanted=1,
+            wanted=0 if asleep_since(server) else 1,
             volumes=[_volume(claim) for claim in snapshot.claims if service_of(claim) == name],
         )
 
@@ -258,6 +263,8 @@ def headline(status: Status) -> str:
         return f"NOT HEALTHY: {first.label}: {first.object}{more}"
     if status.lacking:
         return f"NOT HEALTHY: {', '.join(status.lacking)}"
+    if status.asleep:
+        return f"asleep since {status.asleep}; to wake it: ./slipway env wake {status.stack}"
     rolling = [service.name for service in status.services if service.rollout == "in progress"]
     return f"healthy; rolling out: {', '.join(rolling)}" if rolling else "healthy"
 

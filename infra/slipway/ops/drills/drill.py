@@ -19,7 +19,7 @@ from slipway.ops import signals
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster
 from slipway.ops.cluster.snapshot import take_snapshot
-from slipway.ops.diagnosis import doctor, status
+from slipway.ops.diagnosis import locks, status
 from slipway.ops.drills import report
 from slipway.ops.drills.catalogue import DRILLS, Drill
 from slipway.ops.drills.context import DrillContext, ExpectationError, RestoreError, why_unsettled
@@ -125,8 +125,8 @@ def target(settings: Settings, service: str) -> Target:
 def require_settled(cluster: StackCluster) -> None:
     """Raise `DrillError` while the stack is updated or not healthy: a drill would prove nothing then."""
     refused = f"no drill on stack {cluster.stack} now"
-    if locks := doctor.state_locks(cluster.stack):
-        raise DrillError(f"{refused}: it is locked {locks[0].text}; see ./slipway doctor -s {cluster.stack}")
+    if current_locks := locks.state_locks(cluster.stack):
+        raise DrillError(f"{refused}: it is locked {current_locks[0].text}; see ./slipway doctor -s {cluster.stack}")
     if reason := why_unsettled(status.read(cluster, take_snapshot(cluster))):
         raise DrillError(f"{refused}: {reason}; see ./slipway status -s {cluster.stack}")
 

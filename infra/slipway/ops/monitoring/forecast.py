@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from slipway.monitoring import scaling
 from slipway.monitoring.scaling import WEEK_MINUTES
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import backtest
 from slipway.ops.monitoring.backtest import Backtest, Scaler
+from slipway.ops.monitoring.prometheus import Prometheus
 from slipway.settings.sections.pods import Forecast
 from slipway.settings.settings import Settings
 
-WINS, LOSES, CANNOT_TELL = 0, 1, 2
+WINS, LOSES = 0, 1
 """Exit codes."""
 STEP_SECONDS = 60
 DAY_MINUTES = 24 * 60
@@ -27,23 +27,6 @@ MIN_DAYS = 7
 
 class NoHistoryError(UserError):
     """Prometheus has not stored enough."""
-
-
-class Series(Protocol):
-    """Values of a series over time."""
-
-    @property
-    def points(self) -> Sequence[tuple[float, float]]:
-        """Time in seconds, and value."""
-        ...
-
-
-class History(Protocol):
-    """A Prometheus."""
-
-    def query_range(self, expr: str, start: float, end: float, step: float) -> Sequence[Series]:
-        """Return the values of each series between two times, in steps of seconds."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -94,22 +77,20 @@ class Report:
         }
 
 
-def reports(settings: Settings, history: History, now: float, days: int) -> list[Report]:
+def reports(settings: Settings, prometheus: Prometheus, now: float, days: int) -> list[Report]:
     """Return a report on each service that scales by requests. Raises UserError if there is none, or no history."""
-    scaled = [
-        name for name, service in settings.services.items() if service.replicas is None and service.autoscaling.rps
-    ]
+    scaled = [name for name, service in settings.services.items() if service.scales_by_requests]
     if not scaled:
         raise NoHistoryError(
             "no service scales by requests. Set autoscaling.rps, the requests per second that one pod takes"
         )
-    return [_report(settings, name, history, now, days) for name in scaled]
+    return [_report(settings, name, prometheus, now, days) for name in scaled]
 
 
-def _report(settings: Settings, name: str, history: History, now: float, days: int) -> Report:
+def _report(settings: Settings, name: str, prometheus: Prometheus, now: float, days: int) -> Report:
     bounds = settings.services[name].autoscaling
     assert bounds.rps  # noqa: S101 - only services with it are asked about
-    load = read(history, scaling.history_query(settings, name), now, WEEK_MINUTES + days * DAY_MINUTES)
+    load = read(prometheus, scaling.history_query(settings, name), now, WEEK_MINUTES + days * DAY_MINUTES)
     replayed = (len(load) - WEEK_MINUTES) / DAY_MINUTES
     if replayed < MIN_DAYS:
         raise NoHistoryError(
@@ -123,14 +104,14 @@ def _report(settings: Settings, name: str, history: History, now: float, days: i
     return Report(name, replayed, ahead, bounds.forecast is not None, result)
 
 
-def read(history: History, query: str, now: float, minutes: int) -> list[float]:
+def read(prometheus: Prometheus, query: str, now: float, minutes: int) -> list[float]:
     """Return the load of each minute until now, from the first one that is stored. A gap keeps the value before it."""
     end = int(now // STEP_SECONDS) * STEP_SECONDS
     begin = end - (minutes - 1) * STEP_SECONDS
     values: dict[int, float] = {}
     for start in range(begin, end + 1, POINTS * STEP_SECONDS):
         until = min(start + (POINTS - 1) * STEP_SECONDS, end)
-        for series in history.query_range(query, start, until, STEP_SECONDS):
+        for series in prometheus.query_range(query, start, until, STEP_SECONDS):
             values |= {round(time): value for time, value in series.points if value == value}  # noqa: PLR0124 - NaN
     if not values:
         return []

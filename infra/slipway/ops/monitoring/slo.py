@@ -25,7 +25,8 @@ from typing import Any
 from slipway.monitoring.burn_rate import error_ratio_metric
 from slipway.monitoring.selectors import bucket, errors, selector
 from slipway.monitoring.slo import Objective, objectives
-from slipway.ops.diagnosis.status import CANNOT_TELL, columns
+from slipway.ops.diagnosis.status import columns
+from slipway.ops.errors import CANNOT_TELL
 from slipway.ops.monitoring.prometheus import Prometheus
 from slipway.settings.settings import Settings
 from slipway.settings.types.units import seconds

@@ -11,6 +11,7 @@ from typing import Any
 
 from slipway.ops.program import engine_state
 from slipway.project import CONFIG
+from slipway.settings.errors import PREFIX
 from slipway.settings.settings import CANDIDATE, RELEASE
 
 BUDGET = "error budget"
@@ -47,7 +48,22 @@ def overridden(reasons: Mapping[str, str]) -> str:
 
 def updates(stack: str) -> list[Update]:
     """Return the updates of a stack, the newest first. Raises EngineError."""
-    return updates_in(json.loads(engine_state.pulumi("stack", "history", "--json", "-s", stack)))
+    return updates_in(_history(stack))
+
+
+def last_settings(stack: str) -> dict[str, Any]:
+    """Return the sections of the stack file with which the last update succeeded; none before. Raises EngineError."""
+    done = (entry for entry in _history(stack) if entry["kind"] == "update" and entry.get("result") == "succeeded")
+    config = next(done, {}).get("config") or {}
+    return {
+        key.removeprefix(PREFIX): _section(value)
+        for key, value in config.items()
+        if key.startswith(PREFIX) and not value.get("secret")
+    }
+
+
+def _history(stack: str) -> list[dict[str, Any]]:
+    return json.loads(engine_state.pulumi("stack", "history", "--json", "-s", stack))
 
 
 def updates_in(history: Iterable[dict[str, Any]]) -> list[Update]:
@@ -65,8 +81,7 @@ def _update(entry: dict[str, Any]) -> Update:
     config = entry.get("config") or {}
     is_canary = f"{CONFIG}:{CANDIDATE}" in config
     # The update of a canary names the release it stands beside, and rolls back to none.
-    value = {} if is_canary else config.get(f"{CONFIG}:{RELEASE}") or {}
-    release: Any = value.get("objectValue") or json.loads(value.get("value") or "{}")
+    release: Any = {} if is_canary else _section(config.get(f"{CONFIG}:{RELEASE}") or {"value": "{}"})
     head = str(environment.get("git.head", ""))[:8]
     begin = moment(entry["startTime"])
     return Update(
@@ -81,3 +96,11 @@ def _update(entry: dict[str, Any]) -> Update:
         changed=bool((entry.get("resourceChanges") or {}).keys() - {"same"}),
         is_canary=is_canary,
     )
+
+
+def _section(entry: dict[str, Any]) -> Any:
+    """Return a value of a configuration as a history has it."""
+    if "objectValue" in entry:
+        return entry["objectValue"]
+    text = entry.get("value") or ""
+    return json.loads(text) if text.startswith(("{", "[")) else text

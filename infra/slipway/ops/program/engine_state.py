@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, TypeAlias
 
 from slipway.naming import RELEASE
@@ -33,16 +34,26 @@ class EngineError(UserError):
     """The engine refuses, or is not there."""
 
 
-def pulumi(*arguments: str, given: str | None = None) -> str:
-    """Return what the engine prints, given this on stdin. Raises EngineError with the engine's own words."""
+def pulumi(*arguments: str, given: str | None = None, variables: Mapping[str, str] | None = None) -> str:
+    """Return what the engine prints, given this on stdin. Raises EngineError with the engine's own words.
+
+    `variables` are those of this run alone.
+    """
     try:
         command = ["pulumi", *arguments, "--non-interactive"]
-        done = subprocess.run(command, cwd=ROOT, input=given, capture_output=True, text=True, check=False)
+        env = {**os.environ, **(variables or {})}
+        done = subprocess.run(command, cwd=ROOT, env=env, input=given, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise EngineError("`pulumi` is not on the PATH; see `. ./activate`") from None
     if done.returncode != 0:
-        raise EngineError(f"`pulumi {' '.join(arguments[:2])}`: {done.stderr.strip().removeprefix('error: ')}")
+        raise EngineError(f"`pulumi {' '.join(arguments[:2])}`: {_without_warnings(done.stderr)}")
     return done.stdout
+
+
+def _without_warnings(text: str) -> str:
+    """Return the engine's error without what the SDK of a cloud has warned of before."""
+    before, found, error = text.partition("error: ")
+    return (error if found else before).strip()
 
 
 def export(stack: str) -> State:
@@ -180,6 +191,18 @@ def keep_built_images(state: State, before: State) -> State:
     # A resource has to come after its parent and its provider.
     first = max([index for index, resource in enumerate(resources) if resource["urn"] in parents], default=0) + 1
     resources[first:first] = [build for build in builds if build["urn"] not in known]
+    return repaired
+
+
+def forget(state: State, urns: Collection[str]) -> State:
+    """Remove objects from the state, so that the next update creates them; in the cluster they stay."""
+    repaired = copy.deepcopy(state)
+    resources = _resources(repaired)
+    resources[:] = [resource for resource in resources if resource["urn"] not in urns]
+    for resource in resources:
+        by_property: dict[str, list[str]] = resource.get("propertyDependencies") or {}
+        for needed in (resource.get("dependencies") or [], *by_property.values()):
+            needed[:] = [urn for urn in needed if urn not in urns]
     return repaired
 
 

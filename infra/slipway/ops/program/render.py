@@ -35,9 +35,19 @@ _Dumper.add_representer(str, _text)
 
 def documents(program: Program) -> dict[str, str]:
     """Return the YAML of each object by file name, in an order in which they can be applied."""
-    manifests = list(program.manifests().values())
-    manifests.sort(key=lambda manifest: (_rank(manifest["kind"]), manifest["kind"], manifest["metadata"]["name"]))
-    return {f"{m['kind'].lower()}-{m['metadata']['name']}.yaml": _yaml(m) for m in manifests}
+    manifests = sorted(program.manifests().values(), key=position)
+    return {file_name(manifest): document(manifest) for manifest in manifests}
+
+
+def position(manifest: dict[str, Any]) -> tuple[int, str, str]:
+    """Return the sort key of an object; the program declares objects in no fixed order."""
+    kind = manifest["kind"]
+    return ORDER.index(kind) if kind in ORDER else len(ORDER), kind, manifest["metadata"]["name"]
+
+
+def file_name(manifest: dict[str, Any]) -> str:
+    """Return the name of an object's file: `deployment-api.yaml`."""
+    return f"{manifest['kind'].lower()}-{manifest['metadata']['name']}.yaml"
 
 
 def one_stream(texts: dict[str, str]) -> str:
@@ -46,18 +56,21 @@ def one_stream(texts: dict[str, str]) -> str:
 
 
 def write(texts: dict[str, str], folder: Path) -> list[Path]:
-    """Write one file per object, and delete those of former objects. Raises FolderError if there are other files."""
+    """Write one file per object, and delete those of former objects. Raises FolderError if there are other files.
+
+    A name may have a folder before it.
+    """
     with files.file_errors():
         folder.mkdir(parents=True, exist_ok=True)
-        present = sorted(folder.iterdir())
-    if foreign := [file.name for file in present if not _is_ours(file)]:
+        present = sorted(file for file in folder.rglob("*") if not file.is_dir())
+    if foreign := [str(file.relative_to(folder)) for file in present if not _is_ours(file)]:
         raise FolderError(
             f"{folder}: {foreign[0]} was not written by render. Give an empty folder, or move the file away."
         )
     files.write({folder / name: HEADER + content for name, content in texts.items()})
     with files.file_errors():
         for file in present:
-            if file.name not in texts:
+            if file.relative_to(folder).as_posix() not in texts:
                 file.unlink()
     return [folder / name for name in texts]
 
@@ -66,11 +79,8 @@ def _is_ours(file: Path) -> bool:
     return file.suffix == ".yaml" and file.is_file() and files.read_bytes(file).startswith(HEADER.encode())
 
 
-def _rank(kind: str) -> int:
-    return ORDER.index(kind) if kind in ORDER else len(ORDER)
-
-
-def _yaml(manifest: dict[str, Any]) -> str:
+def document(manifest: dict[str, Any]) -> str:
+    """Return an object as YAML, its keys in the order in which people read them."""
     ordered = {key: _sorted(manifest[key]) for key in [*FIRST_KEYS, *sorted(manifest.keys() - set(FIRST_KEYS))]}
     return yaml.dump(ordered, Dumper=_Dumper, sort_keys=False, width=1000, allow_unicode=True)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from slipway.ops.project import answers, guess, origin, record, templates
+from slipway.ops.project import answers, github, guess, origin, record, templates
 from slipway.ops.project.answers import Ask, Wishes
 from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.guess import App, Guess
@@ -31,13 +31,15 @@ def create(root: Path, wishes: Wishes, ask: Ask | None = None) -> list[Guess]:
     contents = _contents(root, project, apps, place)
     if taken := sorted(str(file.relative_to(root)) for file in contents if file.exists()):
         raise ProjectError(f"{root} has {', '.join(taken)} already, and nothing is overwritten. Move it away first")
-    contents |= {root / ".gitignore": with_lines(root / ".gitignore", templates.GITIGNORE)}
+    workflows, kept = github.to_write(root, github.files(root, _requirements(root, contents)))
+    contents |= workflows | {root / ".gitignore": with_lines(root / ".gitignore", templates.GITIGNORE)}
     if ignored := _ignored(root, apps, contents):
         contents |= {root / ".dockerignore": with_lines(root / ".dockerignore", ignored)}
     record.write_and_record(root, contents, with_schema=True)
     return [
         *(found for app in apps for found in app.guesses),
         *_of_project(place, wishes, apps, _requirements(root, contents)),
+        *kept,
     ]
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import yaml
 
+from slipway import files
 from slipway.ops.program.recorder import stacks
-from slipway.ops.project import answers, guess, init, record, stack_copy, templates
+from slipway.ops.project import answers, github, guess, init, origin, record, stack_copy, templates
 from slipway.ops.project.answers import Wishes
 from slipway.ops.project.errors import ProjectError
 from slipway.ops.project.guess import App, Guess
@@ -66,6 +67,19 @@ def add_stack(name: str, like: str) -> list[Guess]:
     copy, guesses = stack_copy.copied(text, like, name)
     record.write_and_record(ROOT, {file: copy})
     return guesses
+
+
+def add_workflows(*, replace: bool) -> list[str]:
+    """Write the workflows that this project lacks; with `replace`, those that differ as well. Return what to say."""
+    is_in_infra = (ROOT / "infra" / "requirements.txt").is_file()
+    wanted = github.files(ROOT, "infra/requirements.txt" if is_in_infra else "requirements.txt")
+    if origin.clone() == ROOT:
+        del wanted[ROOT / github.ACTION]  # that of Slipway's own repository runs the sources
+    written, kept = github.to_write(ROOT, wanted, replace=replace)
+    for file in written:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    files.write(written)
+    return [*(f"wrote {file.relative_to(ROOT).as_posix()}" for file in written), *map(str, kept)]
 
 
 def _app(name: str, texts: dict[Path, str], wishes: Wishes) -> App:

@@ -88,7 +88,14 @@ def test_editors_check_stack_files_with_the_schema_of_this_version():
 
 GITIGNORE = (".slipway/", ".venv/", "__pycache__/", "rendered/")
 # What is no part of an image that is built from the project's root.
-DOCKERIGNORE = ("tests/test_my_stacks.py", ".gitignore", ".dockerignore", "**/__pycache__", "**/.pytest_cache")
+DOCKERIGNORE = (
+    ".github",
+    "tests/test_my_stacks.py",
+    ".gitignore",
+    ".dockerignore",
+    "**/__pycache__",
+    "**/.pytest_cache",
+)
 SMALL, LARGE = "autoscaling: {min: 1, max: 2}", "autoscaling: {min: 2, max: 10}"
 
 
@@ -226,5 +233,5 @@ pulumi stack init local && slipway up -s local
 `stacks/` has what each environment is, over `defaults.yaml`; `slipway config show -s prod` prints every setting and the
 line it comes from. `slipway new service NAME` and `slipway new stack NAME` add to it. A secret is set by
 `pulumi config set --secret slipway:NAME -s STACK`. After a change of objects that is meant, `slipway check --write`
-records them; `pytest` runs the same checks.
+records them; `pytest` runs the same checks. The heads of the workflows in `.github/` say what they do and need.
 """

@@ -144,6 +144,21 @@ def run(database: Database, arguments: list[str], lines: list[str] | None = None
     return _follow(database, _create(database, _job(database, arguments)), lines)
 
 
+def start(database: Database, command: list[str]) -> str:
+    """Start a pod with the volume of the backups that runs another command. Return the name of its Job."""
+    job = _job(database, ["copy"])
+    spec: Any = job.spec
+    spec.template.spec.containers[0].command, spec.template.spec.containers[0].args = command, []
+    return _create(database, job)
+
+
+def started_pod(database: Database, job: str) -> str:
+    """Wait until the pod of a Job has started, and return its name."""
+    _until(lambda: _has_started(database, job), START_SECONDS, f"start of the pod of job {job}")
+    pod = _pod(database, job)
+    return str(pod and pod.metadata and pod.metadata.name)
+
+
 def _create(database: Database, job: Job) -> str:
     """Create the Job, and return its name."""
     created = database.client.create(job)
@@ -152,10 +167,7 @@ def _create(database: Database, job: Job) -> str:
 
 def _follow(database: Database, name: str, lines: list[str] | None = None) -> int:
     """Print what the Job's pod writes until it ends, and return its exit code."""
-    _until(lambda: _has_started(database, name), START_SECONDS, f"start of the pod of job {name}")
-    pod = _pod(database, name)
-    assert pod and pod.metadata and pod.metadata.name  # noqa: S101 it has started
-    for line in database.client.log(pod.metadata.name, follow=True):
+    for line in database.client.log(started_pod(database, name), follow=True):
         typer.echo(line.rstrip("\n"))
         if lines is not None:
             lines.append(line.rstrip("\n"))

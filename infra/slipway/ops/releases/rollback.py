@@ -17,26 +17,24 @@ from typing import Any
 import httpx2
 import pulumi
 import typer
-from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from slipway import releases
-from slipway.image.reference import parts
+from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
+from slipway.ops.releases import autoscalers, todays_settings
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
-from slipway.settings.names import UNRECORDED, UNRECORDED_OF_SERVICES
+from slipway.settings.names import UNRECORDED
 from slipway.settings.secret_checks import required_secrets
-from slipway.settings.sections.service import Service
-from slipway.settings.sections.stack import Waiver
 from slipway.settings.settings import CANDIDATE, RELEASE, Settings
 from slipway.settings.source_files import STACKS, read_files
 from slipway.settings.stack_file import candidate_in, settings_of_release
@@ -55,17 +53,17 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
     typer.echo(f"{stack}: rollback to {describe(release)}; secrets stay as they are today", err=True)
     with config_file(stack, release) as file:
         changes = stack_models.of_engine(stack, "--config-file", str(file))
-    verdict = preview.preview_of(stack, "the stack's state", changes, preview.allowed(allow))
-    preview.as_table([verdict])
-    if preview.refuse([verdict]):
-        return preview.EXIT_FORBIDDEN
-    if not yes:
-        typer.confirm(f"Roll stack {stack} back to release {release.revision}?", abort=True, err=True)
-    if rehearse:
-        from slipway.ops.releases import rehearsal  # noqa: PLC0415 - it rolls back by this module
+        verdict = preview.preview_of(stack, "the stack's state", changes, preview.allowed(allow))
+        preview.as_table([verdict])
+        if preview.refuse([verdict]):
+            return preview.EXIT_FORBIDDEN
+        if not yes:
+            typer.confirm(f"Roll stack {stack} back to release {release.revision}?", abort=True, err=True)
+        if rehearse:
+            from slipway.ops.releases.trials import rehearsal  # noqa: PLC0415 - it rolls back by this module
 
-        return rehearsal.rehearse(stack, present, release, state)
-    return roll_back(stack, release, state)
+            return rehearsal.rehearse(stack, present, release, state)
+        return apply(stack, release, file, state)
 
 
 def recorded(stack: str, present: Release | None = None) -> list[Release]:
@@ -123,21 +121,28 @@ def _short(reference: str) -> str:
 
 def roll_back(stack: str, release: Release, before: State, reason: str = "") -> int:
     """Run `pulumi up` with a release; `before` has the images that were built. Return the engine's exit code."""
-    _repair(stack, engine_state.undo_replacements)
     with config_file(stack, release) as file:
-        message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
-        options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
-        code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
+        return apply(stack, release, file, before, reason)
+
+
+def apply(stack: str, release: Release, file: Path, before: State, reason: str = "") -> int:
+    """Run `pulumi up` with the stack file of a release, as config_file() makes it. Return the engine's exit code."""
+    state = _repair(stack, engine_state.undo_replacements)
+    autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, _settings(stack, release)))
+    message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
+    options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
+    code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
     _repair(stack, lambda state: engine_state.keep_built_images(state, before))
     return code
 
 
-def _repair(stack: str, repair: Callable[[State], State]) -> None:
-    """Repair the state of a stack, if there is anything to repair."""
+def _repair(stack: str, repair: Callable[[State], State]) -> State:
+    """Repair the state of a stack, if there is anything to repair. Return the state."""
     state = engine_state.export(stack)
     repaired = repair(state)
     if repaired != state:
         engine_state.restore(stack, repaired)
+    return repaired
 
 
 @contextmanager
@@ -160,10 +165,13 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     root, _ = read(file.read_bytes(), f"{STACKS.name}/{file.name}")
     own, shared = read_files(stack)
     today = effective(own.settings, shared.settings).plain()
-    sources = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
-    tree = {**release.settings, **sources, **_images(release), RELEASE: _name(release)}
-    tree |= {"waivers": _waivers(today)}
-    tree |= {"services": _services(release, today)} if "services" in tree else {}
+    unrecorded = {name: today[name] for name in map(to_camel, UNRECORDED) if name in today}
+    tree = {**release.settings, **unrecorded, **_images(release), RELEASE: _name(release)}
+    tree |= {"waivers": todays_settings.waivers(today)}
+    tree |= {"services": todays_settings.services(release, today)} if "services" in tree else {}
+    tree.pop("monitoring", None)
+    monitoring = todays_settings.monitoring(stack, own, shared, today)
+    tree |= {"monitoring": monitoring} if monitoring else {}
     tree |= {CANDIDATE: candidate} if candidate else {}
     config: dict[str, Any] = own.config.plain()
     trees = [Node.of(tree), candidate_in(tree) or Node({})]
@@ -173,51 +181,11 @@ def stack_file_of(stack: str, release: Release, candidate: dict[str, Any] | None
     return {**encryption, "config": {**kept, **{f"{PREFIX}{name}": value for name, value in tree.items()}}}
 
 
-def _services(release: Release, today: dict[str, Any]) -> dict[str, Any]:
-    """Return the services of a release with today's objectives and alerts, without invalid ones."""
-    services: dict[str, Any] = release.settings.get("services") or {}
-    current = today.get("services")
-    return {name: {**section, **_unrecorded(current, name)} for name, section in services.items()}
-
-
-def _unrecorded(services: Any, name: str) -> dict[str, Any]:
-    section: Any = services.get(name) if isinstance(services, dict) else None
-    given = {key: section[key] for key in UNRECORDED_OF_SERVICES if isinstance(section, dict) and key in section}
-    return {key: value for key, value in given.items() if _is_valid(key, value)}
-
-
-def _is_valid(key: str, value: Any) -> bool:
-    try:
-        Service.model_validate({key: value})
-    except ValidationError:
-        return False
-    return True
-
-
-def _waivers(today: dict[str, Any]) -> list[Any]:
-    """Return today's waivers, without invalid ones: a mistake in one must not prevent a rollback."""
-    waivers = today.get("waivers")
-    return [waiver for waiver in waivers if _is_waiver(waiver)] if isinstance(waivers, list) else []
-
-
-def _is_waiver(waiver: Any) -> bool:
-    try:
-        Waiver.model_validate(waiver)
-    except ValidationError:
-        return False
-    return True
-
-
 def _images(release: Release) -> dict[str, Any]:
     """Return the images of a release as sections of a stack file."""
     if release.image:
-        return {"image": _prebuilt(release.image)}
-    return {"images": {name: _prebuilt(reference) for name, reference in release.named_images.items()}}
-
-
-def _prebuilt(reference: str) -> dict[str, str]:
-    repository, tag, digest = parts(reference)
-    return {"source": "prebuilt", "repository": repository, "digest": digest} | ({"tag": tag} if tag else {})
+        return {"image": prebuilt(release.image)}
+    return {"images": {name: prebuilt(reference) for name, reference in release.named_images.items()}}
 
 
 def _name(release: Release) -> dict[str, str]:

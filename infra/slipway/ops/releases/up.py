@@ -17,20 +17,27 @@ import typer
 
 from slipway import releases
 from slipway.image.promotion import Promotion
+from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
-from slipway.ops.diagnosis import doctor, status
+from slipway.ops.diagnosis import doctor, locks, status
+from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
 from slipway.ops.program.engine_history import BUDGET, overridden
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import canary_plan, canary_watch, first_request, freeze, rollback
+from slipway.ops.releases import autoscalers, canary_plan, canary_watch, freeze, rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 from slipway.rollout import verification
+
+
+class AsleepError(UserError):
+    """The stack is asleep, so no pod of a new version would start."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +100,14 @@ def command(
 ) -> int:
     """Update a stack; after a failed rollout show the cause and roll back. Return 1 whenever the update failed.
 
-    Raises BudgetBurntError, unless `override` says why the update is made all the same, and FrozenError, unless
-    `overrides` does. With a promotion, images other than those that were examined are refused.
+    Raises BudgetBurntError, unless `override` says why the update is made all the same, FrozenError, unless `overrides`
+    does, and AsleepError. With a promotion, images other than those that were examined are refused.
     """
     stack_config(stack)  # an unknown stack is refused before anything is done
     reasons = {**(overrides or {}), freeze.FREEZE: freeze.check(stack, (overrides or {}).get(freeze.FREEZE, ""))}
     state = _state_before(stack)
+    if state:
+        _check_awake(stack)
     # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
     budget = gate.check(stack, override)
     variables = _variables(budget, reasons, promotion)
@@ -201,21 +210,35 @@ def _with_share(plan: CanaryPlan) -> str:
 def _state_before(stack: str) -> State | None:
     """Return the state before the update; None for a stack that has none yet. Raises EngineError if it is locked."""
     try:
-        state, locks = engine_state.export(stack), doctor.state_locks(stack)
-    except doctor.DamagedLockError:
+        state, current_locks = engine_state.export(stack), locks.state_locks(stack)
+    except locks.DamagedLockError:
         raise
     except EngineError:
         return None  # `pulumi up` itself says why
-    if locks:
-        raise EngineError(f"stack {stack} is locked {locks[0].text}; see ./slipway doctor -s {stack}")
+    if current_locks:
+        raise EngineError(f"stack {stack} is locked {current_locks[0].text}; see ./slipway doctor -s {stack}")
     return doctor.settle_jobs(stack, state)
 
 
+def _check_awake(stack: str) -> None:
+    """Raise AsleepError for a stack that sleeps. Where the cluster cannot be read, the update itself says why."""
+    try:
+        deployments = connection.connect(stack, config.settings(stack)).items("deployments")
+    except (connection.ClusterError, connection.RefusedError, pulumi.RunError):
+        return
+    if since := min(filter(None, map(asleep_since, deployments)), default=None):
+        raise AsleepError(
+            f"stack {stack} is asleep since {since}, so no new pod would start. Nothing was changed. Wake it first: "
+            f"./slipway env wake {stack}"
+        )
+
+
 def _without_missing(stack: str, state: State) -> State:
-    """Return the state without the objects that somebody has deleted from the cluster, so that the update makes them.
+    """Return the state without what is missing in the cluster, or soon will be, so that the update makes it.
 
     The engine compares with its state only. Where the cluster cannot be read, the update itself says why.
     """
+    state = autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, config.settings(stack)))
     objects = engine_state.objects(state)
     try:
         api = connection.connect(stack, config.settings(stack)).client

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.errors import UserError
+from slipway.ops.errors import CANNOT_TELL, UserError
 from slipway.ops.verbs.options import Json, Stack
 
 
@@ -35,7 +35,7 @@ def status(stack: Stack, as_json: Json = False) -> None:
         report = replace(status.read(cluster, now), notes=[*served.notes(cluster), *unknown], alerts=alerts)
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(status.CANNOT_TELL)
+        sys.exit(CANNOT_TELL)
     sys.stdout.write(status.as_json(report) if as_json else status.screen(report, now))
     sys.exit(status.HEALTHY if report.healthy else status.UNHEALTHY)
 
@@ -85,7 +85,11 @@ def logs(  # noqa: PLR0917 - options, which nobody gives by position
         os._exit(0)
 
 
-def drift(stack: Stack, as_json: Json = False) -> None:
+def drift(
+    stack: Stack,
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a section for an issue.")] = False,
+) -> None:
     """Print what was changed in the cluster since the last `pulumi up`, by which field manager, and orphans.
 
     Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted
@@ -96,7 +100,7 @@ def drift(stack: Stack, as_json: Json = False) -> None:
     from slipway.ops.program import config, engine_state
 
     cluster = connection.connect(stack, config.settings(stack))
-    text, code = command(cluster, engine_state.export(stack), as_json=as_json)
+    text, code = command(cluster, engine_state.export(stack), as_json=as_json, markdown=markdown)
     sys.stdout.write(text)
     sys.exit(code)
 

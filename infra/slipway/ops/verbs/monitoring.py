@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.errors import UserError
+from slipway.ops.errors import CANNOT_TELL, UserError
 from slipway.ops.verbs.options import Json, Stack
 
 
@@ -29,7 +29,7 @@ def slo(stack: Stack, as_json: Json = False) -> None:
             raise UserError(f"stack {stack} has no objective. Set one: slipway:services.NAME.slo")
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(slo.CANNOT_TELL)
+        sys.exit(CANNOT_TELL)
     sys.stdout.write(slo.as_json(stack, found) if as_json else slo.screen(stack, found))
     sys.exit(slo.exit_code(found))
 
@@ -95,6 +95,6 @@ def forecast(
         found = forecast.reports(settings, prometheus.connect(stack, settings), time.time(), days)
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
-        sys.exit(forecast.CANNOT_TELL)
+        sys.exit(CANNOT_TELL)
     sys.stdout.write(forecast.as_json(found) if as_json else "".join(f"{report.text}\n" for report in found))
     sys.exit(forecast.exit_code(found))

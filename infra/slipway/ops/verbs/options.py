@@ -10,3 +10,15 @@ Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack, as
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Allow = Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as exposes.")]
+Images = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="An image by digest: [NAME=]REPOSITORY:TAG@sha256:DIGEST. May be repeated. Default: that of the stack."
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        help="Where objects are published: oci://REGISTRY/REPOSITORY:TAG. Default: gitops:STACK next to the image."
+    ),
+]

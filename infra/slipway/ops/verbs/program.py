@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.verbs.options import Json, Stack
+from slipway.ops.verbs.options import Images, Json, Stack, To
 
 
 def stacks(
@@ -17,13 +17,21 @@ def stacks(
     without: Annotated[
         list[str] | None, typer.Option(help="Leave out the stacks of this tier, such as local. May be repeated.")
     ] = None,
+    matrix: Annotated[
+        bool, typer.Option("--matrix", help="Print a matrix of jobs for each tier, as lines of $GITHUB_OUTPUT.")
+    ] = False,
 ) -> None:
     """List the stacks that have a file in stacks/, in the order of promotion.
 
-    CI makes one job of each. Example: ./slipway stacks --json --without local
+    CI makes one job of each. Example: ./slipway stacks --matrix --without local
     """
     from slipway.ops.program import recorder
 
+    if matrix:
+        from slipway.ops.program import job_matrix
+
+        sys.stdout.write(job_matrix.text(without or []))
+        return
     names = recorder.stacks(without or [])
     sys.stdout.write(json.dumps(names) + "\n" if as_json else "".join(f"{name}\n" for name in names))
 
@@ -63,11 +71,26 @@ def render(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write one file per object into this folder.")
     ] = None,
+    *,
+    gitops: Annotated[
+        str | None, typer.Option(help="Print what this controller needs to apply the stack: flux or argocd.")
+    ] = None,
+    image: Images = None,
+    to: To = None,
+    unsigned: Annotated[bool, typer.Option(help="Let Flux take an artifact without a signature.")] = False,
 ) -> None:
     """Print the stack's Kubernetes objects as YAML, secrets as ***.
 
-    Needs no cluster, Docker daemon, Pulumi CLI or secret. Example: ./slipway render -s prod -o out/
+    Needs no cluster, Docker daemon, Pulumi CLI or secret. Examples: ./slipway render -s prod -o out/ ·
+    ./slipway render -s prod --gitops flux -o out/
     """
+    if gitops is not None:
+        from slipway.ops.gitops import render as gitops_render
+
+        gitops_render.command(stack, gitops, image or (), to, output, verified=not unsigned)
+        return
+    if image or to or unsigned:
+        raise typer.BadParameter("--image, --to and --unsigned go with --gitops")
     from slipway.ops.program.policies import findings
     from slipway.ops.program.recorder import declare
     from slipway.ops.program.render import documents, one_stream, write

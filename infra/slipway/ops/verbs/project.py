@@ -1,4 +1,4 @@
-"""Projects of others: init, new service, new stack."""
+"""Projects of others: init, new service, new stack, new workflows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from slipway.ops.verbs.options import Yes
 
-new = typer.Typer(name="new", help="Add a service or a stack to this project.", no_args_is_help=True)
+new = typer.Typer(name="new", help="Add a service, a stack or workflows to this project.", no_args_is_help=True)
 Port = Annotated[int, typer.Option(help="Port of its HTTP requests. Default: a guess.", min=0, max=65535)]
 Health = Annotated[str, typer.Option(help="Path that answers 200 when it can take requests. Default: a guess.")]
 Image = Annotated[str, typer.Option(help="Run an existing image, REPOSITORY:TAG@sha256:..., instead of building one.")]
@@ -91,6 +91,19 @@ def stack(
         typer.echo(guess, err=True)
     secret = f"`pulumi config set --secret slipway:NAME -s {name}`"
     typer.echo(f"wrote stacks/Pulumi.{name}.yaml. Read it; a secret is set by {secret}", err=True)
+
+
+@new.command()
+def workflows(
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also replace those that differ from the ones of this version.")
+    ] = False,
+) -> None:
+    """Add the workflows for GitHub: preview, deploy, drift, an environment per pull request. What is there stays."""
+    from slipway.ops.project.new import add_workflows
+
+    for line in add_workflows(replace=replace):
+        typer.echo(line, err=True)
 
 
 def _asks(yes: bool) -> bool:

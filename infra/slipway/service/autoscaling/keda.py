@@ -14,7 +14,9 @@ import pulumi
 from pulumi_kubernetes import apps
 from pulumi_kubernetes.apiextensions import CustomResource
 
+from slipway import engine
 from slipway.monitoring import scaling
+from slipway.rollout import handover
 from slipway.scope import Scope
 from slipway.service.autoscaling.behavior import DOWN, UP, Pace
 from slipway.service.inputs import Config
@@ -57,7 +59,10 @@ def declare(scope: Scope, deployment: apps.v1.Deployment, config: Config) -> Non
             },
             "triggers": list(_triggers(scope, bounds)),
         },
-        opts=scope.child(*needed),
+        opts=pulumi.ResourceOptions.merge(
+            scope.child(*needed),
+            pulumi.ResourceOptions(hooks=engine.hooks(before_create=handover.before_scaled_object(scope))),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from slipway.naming import CANARY
 from slipway.project import ROOT
 from slipway.settings import pools
-from slipway.settings.checks import addresses, apps, autoscaling, customization, images, monitoring, objectives
+from slipway.settings.checks import addresses, apps, autoscaling, customization, images, monitoring, objectives, tracing
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.settings.names import MIGRATION_PASSWORD, MYSQL_BACKUP, STORES
 from slipway.settings.sections.pods import Resources
@@ -43,6 +43,7 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
     yield from _authorities(settings)
     yield from monitoring.check(settings)
     yield from _connections(settings)
+    yield from tracing.check(settings)
     yield from apps.check(settings)
     yield from autoscaling.check(settings)
     yield from objectives.check(settings)
@@ -75,7 +76,7 @@ def _pods(settings: Settings) -> Iterator[tuple[int, Resources]]:
         if isinstance(server, Mysql) and server.backup:
             # A scheduled one, and one by `./slipway backup`.
             yield 2, server.backup.resources
-    for resources in settings.monitoring.servers.values():
+    for resources in settings.observability_servers.values():
         # As for stores.
         yield 1, resources
     # Pods by which cert-manager answers challenges, with their default requests.

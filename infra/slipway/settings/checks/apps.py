@@ -10,14 +10,11 @@ from slipway.settings.settings import Settings
 
 
 def check(settings: Settings) -> Iterator[InvalidSetting]:
-    """Report files that cannot be read, traces without a collector, and migrations that log in as the wrong user."""
+    """Report files that cannot be read, and migrations that log in as the wrong user."""
     for name, service in settings.services.items():
         if service.variables and not (ROOT / service.variables).is_file():
             rule = "there is no such file; name one that lists the variables the app reads, or take it out"
             yield InvalidSetting(("services", name, "variables"), rule, service.variables)
-        if service.tracing and settings.tracing is None:
-            rule = "there is no collector to send traces to; name one under slipway:tracing, or take it out"
-            yield InvalidSetting(("services", name, "tracing"), rule, value=True)
         other_user = settings.mysql and settings.mysql.migration_user and "mysql" in service.needs
         if other_user and service.migration and not service.reads_contract:
             rule = (

@@ -12,11 +12,9 @@ from slipway.settings.settings import Settings
 def check(settings: Settings) -> Iterator[InvalidSetting]:
     """Report metrics that nobody records, or that the autoscaler cannot read: it would never remove a pod again."""
     for name, service in settings.services.items():
-        bounds, at = service.autoscaling, ("services", name, "autoscaling")
-        if service.replicas is not None or bounds.rps is None:
-            continue
-        for key, rule in _unreadable(bounds, settings.monitoring.source):
-            yield InvalidSetting((*at, key), rule)
+        found = _unreadable(service.autoscaling, settings.monitoring.source) if service.scales_by_requests else ()
+        for key, rule in found:
+            yield InvalidSetting(("services", name, "autoscaling", key), rule)
 
 
 def _unreadable(bounds: Autoscaling, source: str) -> Iterator[tuple[str, str]]:

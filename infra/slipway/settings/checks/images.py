@@ -34,6 +34,11 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
             yield InvalidSetting((*key, "cache"), f"would be the resource {name}-{CACHE}, as the image of that name is")
         if image.source == "build":
             yield from _sources(key, image)
+        if image.load in ("kind", "k3d") and not settings.cluster.context.startswith(f"{image.load}-"):
+            rule = (
+                f"slipway:cluster.context is {settings.cluster.context}, and one of {image.load} is named {image.load}-"
+            )
+            yield InvalidSetting((*key, "load"), f"{rule}...", image.load)
         for argument, value in image.args.items():
             if looks_secret(argument, value):
                 rule = "looks like a credential; build arguments are stored in the image and in the state"
@@ -42,11 +47,14 @@ def check(settings: Settings) -> Iterator[InvalidSetting]:
 
 
 def check_tier(settings: Settings, tier: Tier) -> Iterator[InvalidSetting]:
-    """Report images that are built in a tier that never builds."""
+    """Report images that are built in a tier that never builds, or loaded where nodes have to pull them."""
     for name, image in settings.images.items():
         if image.source == "build" and not tier.allows_builds:
             example = "promote (with from: staging)"
             yield InvalidSetting((*key_of(settings, name), "source"), f"{tier.name} never builds", "build", example)
+        if image.load and not tier.allows_load:
+            rule = f"the nodes of tier {tier.name} pull from a registry; take it out"
+            yield InvalidSetting((*key_of(settings, name), "load"), rule, image.load)
 
 
 def key_of(settings: Settings, name: str) -> Key:

@@ -1,4 +1,4 @@
-"""Sections of images: where each one comes from, how it is built, and the logins of registries."""
+"""Sections of images: where each one comes from, how it is built, what proves it, and the logins of registries."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import Literal, Self
 from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
-from slipway.settings.types.image_fields import BuildArgument, Folder, GoPackage, ImageFile, PathInFolder, StageName
-from slipway.settings.types.scalars import Digest, Repository, StackName, Tag
+from slipway.settings.types.image_fields import (
+    BuildArgument,
+    Folder,
+    GoPackage,
+    ImageFile,
+    ImageLoad,
+    PathInFolder,
+    StageName,
+)
+from slipway.settings.types.scalars import Day, Digest, ProjectFile, Repository, StackName, Tag
 
 Platform = Literal["linux/amd64", "linux/arm64"]
+Proof = Literal["signature", "sbom", "scan", "provenance"]
 
 
 class Image(Section):
@@ -47,6 +56,10 @@ class Image(Section):
     cache: Repository | None = Field(default=None, examples=["registry.example.com/slipway/api-cache"])
     """Repository where builds on other machines find the layers of the last build, under the tag `cache` (builder:
     docker). Default: each machine has its own."""
+    load: ImageLoad | None = Field(default=None, examples=["/run/slipway/containerd.sock"])
+    """How the image reaches the nodes of a cluster on this machine without a registry, of which `repository` is then
+    only a name (builder: daemonless; tier local): kind or k3d, which load it into the cluster of the context, or the
+    socket of the node's containerd. Default: it is pushed, and the nodes pull it."""
     digest: Digest | None = Field(default=None, examples=["sha256:" + "0" * 64])
     """The image to run (source: prebuilt)."""
     tag: Tag | None = Field(default=None, examples=["src-" + "0" * 16])
@@ -60,6 +73,8 @@ class Image(Section):
             raise ValueError("digest goes with source: prebuilt, and only with it")
         if self.tag and self.source != "prebuilt":
             raise ValueError("tag goes with source: prebuilt, and only with it")
+        if self.load and self.source != "build":
+            raise ValueError("load goes with source: build, and only with it")
         if (self.source == "promote") != (self.from_ is not None):
             raise ValueError("from goes with source: promote, and only with it")
         return self
@@ -71,7 +86,8 @@ class Image(Section):
                 raise ValueError(f"target: {self.target} needs builder: docker; leave target out")
             other, given = "docker", {"args": self.args, "cache": self.cache}
         else:
-            other, given = "daemonless", {"files": self.files, "platforms": self.platforms}
+            other = "daemonless"
+            given = {"files": self.files, "platforms": self.platforms, "load": self.load}
         if wrong := [key for key, value in given.items() if value]:
             raise ValueError(f"{', '.join(wrong)} needs builder: {other}; this is builder: {self.builder}")
         if self.platforms and "platform" in self.model_fields_set:
@@ -105,3 +121,31 @@ class RegistryLogin(Section):
     push: bool = False
     """Whether the Docker daemon also pushes with this account. Default: with the login of `docker login` on the machine
     that builds."""
+
+
+class EvidenceWaiver(Section):
+    """Evidence that images of a repository may lack until a day."""
+
+    repository: Repository = Field(examples=["docker.io/library/redis"])
+    """Registry and name, without a tag."""
+    lacks: list[Proof] = Field(min_length=1, examples=[["signature"]])
+    """What the images lack."""
+    reason: str = Field(min_length=10, examples=["its makers sign with no key; the digest was compared by two people"])
+    """Why they run all the same."""
+    until: Day = Field(examples=["2027-01-31"])
+    """Last day of the waiver, `YYYY-MM-DD`."""
+
+
+class Evidence(Section):
+    """What proves the images that the stack runs (docs/supply-chain.md)."""
+
+    public_key: ProjectFile | None = Field(default=None, examples=["stacks/cosign.pub"])
+    """File with the public key that verifies the images of this project: signature, SBOM, scan result and provenance.
+    Default: none, and `./slipway verify` fails."""
+    keys: dict[Repository, ProjectFile] = Field(
+        default={}, examples=[{"docker.io/library/mysql": "stacks/mysql-makers.pub"}]
+    )
+    """Files with the public keys of the makers of other images, by repository. Of these images the signature alone is
+    verified. Default: `publicKey`."""
+    waivers: list[EvidenceWaiver] = Field(default=[])
+    """Images that run without some evidence for a while."""

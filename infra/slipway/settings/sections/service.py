@@ -186,12 +186,20 @@ class Service(App):
         return self.replicas is None and self.autoscaling.by == "keda"
 
     @property
+    def scales_by_requests(self) -> bool:
+        """Return whether its autoscaler follows the requests per second."""
+        return self.replicas is None and self.autoscaling.rps is not None
+
+    @property
     def read_by_keda(self) -> frozenset[str]:
         """Return the servers of this stack that KEDA connects to, to scale the service: redis, prometheus."""
         if not self.is_scaled_by_keda:
             return frozenset()
         bounds = self.autoscaling
-        own = {"redis": bounds.backlog is not None, "prometheus": bounds.rps is not None and bounds.prometheus is None}
+        own = {
+            "redis": bounds.backlog is not None,
+            "prometheus": self.scales_by_requests and bounds.prometheus is None,
+        }
         return frozenset(name for name, is_read in own.items() if is_read)
 
     @property

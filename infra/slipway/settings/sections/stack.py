@@ -105,12 +105,13 @@ class SecretStore(Section):
 
 
 class Waiver(Section):
-    """A house rule that does not apply until a day (docs/reference/policies.md lists the rules)."""
+    """A house rule that does not apply until a day (docs/reference/policies.md lists the rules), or a vulnerability
+    that `./slipway scan` accepts until then."""
 
     rule: RuleId = Field(examples=["SW012"])
-    """Id of the rule."""
+    """Id of the rule, or of the vulnerability."""
     object: str | None = Field(default=None, examples=["Deployment/api"])
-    """Kind and name of the object. Default: all objects of the stack."""
+    """Kind and name of the object; of a vulnerability the image, as `Image/api`. Default: all of the stack."""
     reason: str = Field(min_length=10, examples=["the vendor's sidecar writes to its root; ticket 1234"])
     """Why."""
     until: Day = Field(examples=["2027-01-31"])

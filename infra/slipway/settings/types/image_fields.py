@@ -43,6 +43,12 @@ StageName = Annotated[
 BuildArgument = Annotated[
     str, TextFormat("the name of a build argument such as NODE_ENV", r"[A-Za-z_][A-Za-z0-9_]*", max_length=63)
 ]
+ImageLoad = Annotated[
+    str,
+    TextFormat(
+        "kind, k3d, or the path of containerd's socket such as /run/slipway/containerd.sock", r"kind|k3d|(/[\w.@-]+)+"
+    ),
+]
 GoPackage = Annotated[
     str,
     TextFormat(

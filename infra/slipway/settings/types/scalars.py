@@ -252,5 +252,11 @@ RecipientName = Annotated[
 PrometheusDuration = Annotated[
     str, TextFormat("a time of one unit, h, d, w or y, such as 35d", r"[1-9][0-9]{0,4}[hdwy]")
 ]
-RuleId = Annotated[str, TextFormat("the id of a rule such as SW012", r"S[WR][0-9]{3}")]
+RuleId = Annotated[
+    str,
+    TextFormat(
+        "the id of a rule such as SW012, or of a vulnerability such as GO-2026-6617",
+        r"S[WR][0-9]{3}|GO-[0-9]{4}-[0-9]{4,6}",
+    ),
+]
 Cron = Annotated[str, TextFormat("a schedule of five fields such as 30 3 * * *", check=check_cron)]

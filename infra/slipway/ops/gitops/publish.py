@@ -1,0 +1,103 @@
+"""`./slipway publish`: pushes what a controller applies to a registry, signed, and moves the tag that it follows.
+
+Objects that the registry has already keep their artifact, whatever commit they come from: the same objects have one
+digest. A rollback moves the tag back to a former artifact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from slipway.image import registry
+from slipway.image.oci import Blob, OciImage
+from slipway.ops.errors import UserError
+from slipway.ops.gitops import artifact, images, signing
+from slipway.ops.gitops.render import bundle_of
+from slipway.ops.gitops.source import Source, source_of
+from slipway.ops.program import config
+from slipway.project import ROOT
+from slipway.settings.settings import Settings
+
+
+class PublishError(UserError):
+    """Nothing was published; the message says why."""
+
+
+def command(stack: str, controller: str, given: Sequence[str], to: str | None, key: str | None) -> None:
+    """Publish the objects of a stack."""
+    signing.prepare(key)
+    settings = config.settings(stack)
+    bundle = bundle_of(stack, controller, settings, _images(settings, given), to)
+    source = source_of(stack, settings, to)
+    made = artifact.assemble(bundle.artifact_files(), bundle.layer, _origin())
+    tag = artifact.content_tag(stack, made)
+    former = registry.tagged_manifest(source.repository, tag)
+    if former and _holds(former, made):
+        made = OciImage(former, ())
+        typer.echo(f"the registry has these objects already, from revision {artifact.revision_of(former)}", err=True)
+    registry.push(made, source.repository, tag)
+    # Signed before the cluster sees it under the tag that it follows.
+    reference = f"{source.repository}@{made.digest}"
+    signing.sign(reference, key)
+    registry.push(made, source.repository, source.tag)
+    typer.echo(f"{len(bundle.published)} objects of {stack} published as {source.tag} and {tag}", err=True)
+    sys.stdout.write(f"oci://{reference}\n")
+
+
+def roll_back(stack: str, former: str, to: str | None) -> None:
+    """Let the tag that the cluster follows name a former artifact again, given by its tag or digest."""
+    source = source_of(stack, config.settings(stack), to)
+    manifest = registry.tagged_manifest(source.repository, former)
+    if manifest is None:
+        raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
+    registry.push(OciImage(manifest, ()), source.repository, source.tag)
+    typer.echo(f"{_place(source)} is {former} again, of revision {artifact.revision_of(manifest)}", err=True)
+    sys.stdout.write(f"oci://{source.repository}@{manifest.digest}\n")
+
+
+def _place(source: Source) -> str:
+    return f"{source.repository}:{source.tag}"
+
+
+def _images(settings: Settings, given: Sequence[str]) -> dict[str, str]:
+    """Return the images that no stack file names: those given, and those that other stacks run."""
+    if settings.image_files:
+        raise PublishError("slipway:imageFiles names images of this machine: give the image of each store instead")
+    references = images.given_images(settings, given)
+    references = {**images.promoted_images(settings, references), **references}
+    if missing := images.unknown(settings, references):
+        options = " ".join(f"--image {name}=REPOSITORY:TAG@sha256:DIGEST" for name in missing)
+        raise PublishError(f"the digest of an image that is built is not known here. Push it, and give: {options}")
+    return references
+
+
+def _holds(manifest: Blob, made: OciImage) -> bool:
+    """Return whether an artifact of the registry has the same objects, and not only the same beginning of a digest."""
+    layers = json.loads(manifest.content).get("layers", [])
+    return [layer["digest"] for layer in layers] == [made.blobs[0].digest]
+
+
+def _origin() -> dict[str, str]:
+    """Return the repository, the commit and its time: two clean clones of a commit publish the same artifact."""
+    commit = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    # A URL may hold a password.
+    url = re.sub(r"(://)[^/@]*@", r"\1", _git("remote", "get-url", "origin"))
+    created = _git("show", "--no-patch", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "HEAD")
+    return {"source": url, "revision": commit, "created": created or "1970-01-01T00:00:00Z"}
+
+
+def _git(*arguments: str) -> str:
+    """Return the output of git; empty without git or outside a clone."""
+    try:
+        command = ["git", "-C", str(ROOT), *arguments]
+        done = subprocess.run(command, env={**os.environ, "TZ": "UTC"}, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

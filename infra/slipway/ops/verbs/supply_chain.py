@@ -1,0 +1,48 @@
+"""What proves that an image may run: scan, attest, verify."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from slipway.ops.verbs.options import Stack
+
+
+def scan(
+    stack: Annotated[list[str] | None, typer.Option("--stack", "-s", help="Scan these stacks only.")] = None,
+    newest: Annotated[
+        bool, typer.Option("--newest", help="Ask the Go module proxy for the newest vulnerability database.")
+    ] = False,
+) -> None:
+    """Report the known vulnerabilities that the Go programs of the stacks' images can reach. Exit code 1 if any.
+
+    `slipway:waivers` accepts one until a day. Images without Go sources are named as not scanned. Needs Go, and no
+    network once govulncheck is compiled and its database cached.
+    """
+    from slipway.ops.program import recorder
+    from slipway.ops.supply_chain.scan import command
+
+    sys.exit(command(stack or recorder.stacks(), newest=newest))
+
+
+def attest(stack: Stack) -> None:
+    """Sign the images of the stack's recorded release, with SBOM, scan result and provenance.
+
+    SLIPWAY_SIGNING_KEY names the private key, COSIGN_PASSWORD has its password. Refused if the sources have changed
+    since, or reach a vulnerability. The evidence is stored beside the image; only its registry is asked.
+    """
+    from slipway.ops.supply_chain import attest
+
+    attest.attest(stack)
+
+
+def verify(stack: Stack) -> None:
+    """Verify the evidence of all images that the stack runs. Exit code 1 if something is missing or wrong.
+
+    `slipway:evidence` has the public keys, and what may be missing until a day. Only the registry is asked.
+    """
+    from slipway.ops.supply_chain import attest
+
+    sys.exit(attest.verify(stack))

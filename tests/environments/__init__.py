@@ -1,0 +1,1 @@
+"""Tests of `./slipway env`: infra/slipway/ops/environments/."""

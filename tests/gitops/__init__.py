@@ -1,0 +1,1 @@
+"""Stacks for a controller in the cluster."""
