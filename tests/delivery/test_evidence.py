@@ -16,53 +16,18 @@ from typing import Any
 
 import pytest
 
-from slipway.ops.supply_chain.tools import COSIGN, GoTool, compiled
+from slipway.ops.supply_chain.tools import COSIGN, compiled
 from tests.delivery.go_project import IMPORTED, VULNERABLE, GoProject
+from tests.delivery.oci_registry import Registry, serve
 from tests.delivery.test_vulnerabilities import OFFLINE, PLANTED
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
 
-# Apache-2.0, by Google: a registry that keeps its blobs in files, and a client for it.
-CRANE = GoTool("github.com/google/go-containerregistry/cmd/crane", "v0.20.7")
-
-
-class Registry:
-    """A registry on this machine."""
-
-    def __init__(self, folder: Path) -> None:
-        self.blobs = folder
-        self.crane = compiled(CRANE)
-        command = [self.crane, "registry", "serve", "--address", "127.0.0.1:0", "--disk", folder]
-        self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        assert self.process.stderr
-        port = next(match[1] for line in self.process.stderr if (match := re.search(r"serving on port (\d+)", line)))
-        self.host = f"127.0.0.1:{port}"
-
-    def run(self, *arguments: str) -> str:
-        """Return what the client prints."""
-        return subprocess.run([self.crane, *arguments], capture_output=True, text=True, check=True).stdout
-
-    def attached(self, reference: str, suffix: str) -> str:
-        """Return the tag of what cosign keeps of an image: `sig` or `att`."""
-        repository, _, digest = reference.partition("@")
-        return f"{repository.rpartition(':')[0]}:{digest.replace(':', '-')}.{suffix}"
-
-    def flip(self, reference: str, suffix: str) -> None:
-        """Change a byte in the first blob of the attachments of an image."""
-        (layer, *_) = json.loads(self.run("manifest", self.attached(reference, suffix)))["layers"]
-        (file,) = self.blobs.rglob(layer["digest"].removeprefix("sha256:"))
-        content = bytearray(file.read_bytes())
-        content[len(content) // 2] ^= 1
-        file.write_bytes(content)
-
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Generator[Registry]:
-    (tmp_path / "blobs").mkdir()
-    registry = Registry(tmp_path / "blobs")
-    yield registry
-    registry.process.terminate()
-    registry.process.wait()
+    with serve(tmp_path / "blobs") as registry:
+        yield registry
 
 
 def key_pair(folder: Path, name: str) -> dict[str, str]:
@@ -123,23 +88,6 @@ def test_an_image_without_evidence_lacks_each_piece_and_attest_makes_all_of_them
     assert problems(project) == []
     attest(project)  # once more changes nothing
     assert problems(project) == []
-
-
-@pytest.mark.feature("A10", part="the SBOM is what `go version -m` says of the binary in the image")
-def test_the_sbom_lists_the_modules_of_the_binary_and_no_others(
-    project: GoProject, registry: Registry, attested: str, tmp_path: Path
-):
-    registry.run("export", attested, str(tmp_path / "image.tar"))
-    subprocess.run(["tar", "-xf", tmp_path / "image.tar", "-C", tmp_path, "api"], check=True)
-    lines = subprocess.run(["go", "version", "-m", tmp_path / "api"], capture_output=True, text=True, check=True).stdout
-    modules = re.findall(r"^\tdep\t(\S+)\t(\S+)", lines, re.MULTILINE)
-    compiler = re.search(r": go(\S+)", lines)
-    assert modules == [("golang.org/x/text", "v0.3.5")]
-    assert compiler
-    (sbom,) = predicates(project, attested, "cyclonedx")
-    listed = sorted((component["name"], component["version"]) for component in sbom["components"])
-    assert listed == sorted([*modules, ("std", f"go{compiler[1]}")])
-    assert sbom["metadata"]["component"]["name"] == "example.com/shop"
 
 
 def predicates(project: GoProject, reference: str, kind: str) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local.node import data_images
+from local.node.names import CONTEXT, LOCAL_REPOSITORIES
 from local.paths import clone_paths
 from local.progress import Screen, Task
 from tests.e2e.conftest import NAMESPACE, ROOT, run
@@ -20,7 +21,7 @@ STORES = "  slipway:redis:\n"
 def build_server_images(folder: Path) -> None:
     """Build the images of servers that the stack file asks for, as `make up` does; the log is in the folder."""
     task = Task("data images", folder / "images.log", Screen(sys.stderr), threading.Event())
-    data_images.provide(task, clone_paths(ROOT))
+    data_images.provide(task, clone_paths(ROOT), LOCAL_REPOSITORIES, CONTEXT)
 
 
 def prometheus(path: str) -> dict[str, Any]:

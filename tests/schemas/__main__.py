@@ -29,6 +29,10 @@ DEFINITIONS = [
     ),
     (KEDA, "config/crd/bases/keda.sh_scaledobjects.yaml"),
     (KEDA, "config/crd/bases/keda.sh_triggerauthentications.yaml"),
+    (
+        "github.com/kyverno/kyverno@v1.19.1",
+        "config/crds/policies.kyverno.io/policies.kyverno.io_namespacedimagevalidatingpolicies.yaml",
+    ),
     (f"{FLUX}/source-controller@v1.9.6", "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml"),
     (f"{FLUX}/kustomize-controller@v1.9.6", "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
     ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/application-crd.yaml"),
@@ -40,7 +44,7 @@ KINDS_OF_TYPES = ("podmonitors", "prometheusrules")
 
 
 def main() -> None:
-    """Write one file per kind, for the version that is stored: v1 where there is one."""
+    """Write one file per kind, for v1 where the API server serves it, else for the version that is stored."""
     for module, path in DEFINITIONS:
         _write(_downloaded(module) / path, f"{path} of Go module {module}")
     with tempfile.TemporaryDirectory() as folder:
@@ -70,9 +74,10 @@ def _downloaded(module: str) -> Path:
 def _write(file: Path, origin: str) -> None:
     """Write the schema of a definition."""
     definition = yaml.safe_load(file.read_text())["spec"]
-    [version] = [version for version in definition["versions"] if version["storage"]]
-    schema = {"$comment": f"{origin}, without descriptions and status, unknown fields refused."}
-    schema |= _strict(version["schema"]["openAPIV3Schema"])
+    served = {version["name"]: version for version in definition["versions"] if version["served"]}
+    version = served.get("v1") or next(version for version in served.values() if version["storage"])
+    comment = f"{origin}, without descriptions and status, unknown fields refused."
+    schema = {"$comment": comment, **_strict(version["schema"]["openAPIV3Schema"])}
     # Controllers write it; nobody declares it.
     schema["properties"].pop("status", None)
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])

@@ -38,11 +38,20 @@ def attest(stack: Stack) -> None:
     attest.attest(stack)
 
 
-def verify(stack: Stack) -> None:
+def verify(
+    stack: Stack,
+    as_policy: Annotated[
+        bool, typer.Option("--as-policy", help="Print a Kyverno policy instead, by which the cluster itself verifies.")
+    ] = False,
+) -> None:
     """Verify the evidence of all images that the stack runs. Exit code 1 if something is missing or wrong.
 
     `slipway:evidence` has the public keys, and what may be missing until a day. Only the registry is asked.
     """
-    from slipway.ops.supply_chain import attest
+    from slipway.ops.program import config, render
+    from slipway.ops.supply_chain import admission, attest
 
+    if as_policy:
+        sys.stdout.write(render.document(admission.policy(stack, config.settings(stack))))
+        return
     sys.exit(attest.verify(stack))
