@@ -66,9 +66,9 @@ class Release:
     image_commit: str = ""
     """The commit that promoted images were built from; empty for other images, and where it is not known."""
     first_request: str = ""
-    """When its services answered the first requests (ops/releases/first_request.py), in UTC; empty if they did not."""
+    """When its services answered the first requests (ops/releases/trials), in UTC; empty if they did not."""
     rehearsal: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """The last rehearsal of a rollback from it (ops/releases/rehearsal.py); empty without one."""
+    """The last rehearsal of a rollback from it (ops/releases/trials/rehearsal.py); empty without one."""
     named_images: Mapping[str, str] = field(default_factory=dict[str, str])
     """Those of a stack with several images, by name."""
 

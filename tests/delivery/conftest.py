@@ -18,7 +18,8 @@ from slipway.ops.delivery import migrations
 from slipway.ops.delivery.migrations import Migration
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import EngineError, State
-from slipway.ops.releases import first_request
+from slipway.ops.releases.trials import first_request
+from slipway.ops.supply_chain import evidence as supply_chain
 from slipway.settings.settings import Settings
 from tests import api_server
 from tests.api_server import URL, ApiServer
@@ -133,4 +134,5 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(connection, "connect", connect)
     monkeypatch.setattr(first_request, "send", lambda _: [])
     monkeypatch.setattr(migrations, "between", world.between)
+    monkeypatch.setattr(supply_chain, "problems", lambda *_: [])
     return world

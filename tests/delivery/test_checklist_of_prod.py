@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from slipway.ops.delivery import evidence, promote
-from slipway.ops.delivery.checklist import Item
+from slipway.ops.delivery import promote
 from slipway.ops.delivery.migrations import Migration
 from slipway.ops.releases import up
+from slipway.ops.supply_chain import evidence as supply_chain
 from tests.delivery.conftest import MYSQL, NEW, OLD, PROMOTED, World, record, state_of
 
 REHEARSAL = {"at": "2026-11-30T10:00:00+00:00", "to": "eeee1111", "images": {"api": OLD}, "contractTests": True}
@@ -172,22 +172,16 @@ def test_a_stack_whose_services_migrate_nothing_is_asked_for_neither(ready: Worl
 
 
 @pytest.mark.feature("J2", part="the evidence of the supply chain refuses as well")
-@pytest.mark.parametrize(("problems", "state"), [([], "passed"), (["image api has no signature"], "refused")])
-def test_the_supply_chain_is_one_more_item(
-    ready: World, capsys: pytest.CaptureFixture[str], problems: list[str], state: str
+def test_the_supply_chain_of_the_images_is_verified_for_the_target(
+    ready: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     asked: list[tuple[str, Any]] = []
 
-    def verify(stack: str, images: Any) -> list[str]:
+    def problems(stack: str, images: Any) -> list[str]:
         asked.append((stack, dict(images)))
-        return problems
+        return ["image api has no signature", "image api has no SBOM"]
 
-    item = Item("supply-chain", evidence.verified(verify), is_of_every_tier=True)
-    items = (*promote.CHECKLIST, item)
-    assert promote.command("staging", "prod", preview=True, yes=True, as_json=True, items=items) == (
-        2 if problems else 0
-    )
-    last = json.loads(capsys.readouterr().out)["evidence"][-1]
-    assert (last["item"], last["state"]) == ("supply-chain", state)
-    assert problems == [] or last["why"] == problems[0]
+    monkeypatch.setattr(supply_chain, "problems", problems)
+    code, found = outcome(capsys)
+    assert (code, found["supply-chain"]) == (2, ("refused", "image api has no signature; image api has no SBOM"))
     assert asked == [("prod", {"api": NEW})]

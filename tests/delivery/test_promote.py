@@ -19,7 +19,8 @@ from slipway.ops.delivery.plan import PromotionError
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.monitoring.gate import BudgetBurntError
-from slipway.ops.releases import first_request, up
+from slipway.ops.releases import up
+from slipway.ops.releases.trials import first_request
 from slipway.settings.tiers import TIERS
 from tests.delivery.conftest import NEW, OLD, RAN, World, record, state_of
 

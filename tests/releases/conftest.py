@@ -13,7 +13,8 @@ import pytest
 
 from slipway.ops.diagnosis import locks
 from slipway.ops.program import engine_state
-from slipway.ops.releases import first_request, rollback
+from slipway.ops.releases import rollback
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 
 RELEASE = Release("0a1b2c3d", {}, "registry.example.com/slipway/api:src-0@sha256:" + "5" * 64)

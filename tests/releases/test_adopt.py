@@ -14,7 +14,8 @@ from slipway.ops.cluster import connection, ownership
 from slipway.ops.diagnosis import locks
 from slipway.ops.program import engine_run, engine_state
 from slipway.ops.program.engine_run import Outcome
-from slipway.ops.releases import adopt, first_request
+from slipway.ops.releases import adopt
+from slipway.ops.releases.trials import first_request
 from slipway.rollout import adoption
 from tests import api_server
 from tests.conftest import declared

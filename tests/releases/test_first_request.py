@@ -12,7 +12,7 @@ import pytest
 
 from slipway.ops.cluster import connection
 from slipway.ops.program import config, engine_state
-from slipway.ops.releases import first_request
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 from tests import api_server
 

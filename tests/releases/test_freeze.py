@@ -13,9 +13,10 @@ from slipway import releases
 from slipway.image.promotion import VARIABLE, Promotion
 from slipway.ops.program import config
 from slipway.ops.program.engine_history import updates_in
-from slipway.ops.releases import first_request, freeze, up
+from slipway.ops.releases import freeze, up
 from slipway.ops.releases.freeze import FrozenError
 from slipway.ops.releases.history import join
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 from slipway.settings.sections.stack import FreezeWindow
 from tests import api_server

@@ -14,8 +14,9 @@ import pytest
 
 from slipway.ops.cluster import connection
 from slipway.ops.program import config
-from slipway.ops.releases import first_request, rehearsal, rollback
-from slipway.ops.releases.rehearsal import RehearsalError
+from slipway.ops.releases import rollback
+from slipway.ops.releases.trials import first_request, rehearsal
+from slipway.ops.releases.trials.rehearsal import RehearsalError
 from slipway.releases import Release
 from tests import api_server
 

@@ -12,7 +12,7 @@ from typing import Literal
 TierName = Literal["local", "dev", "staging", "prod"]
 
 _DATA_LOSS = frozenset({"loses-data"})
-_RAN_BEFORE = frozenset({"first-request", "migration"})
+_RAN_BEFORE = frozenset({"first-request", "supply-chain", "migration"})
 _ALL_HARM = _DATA_LOSS | {"replaces", "weakens-security", "exposes"}
 
 

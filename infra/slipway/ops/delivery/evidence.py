@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 
 from slipway.image.reference import parts
 from slipway.objects import Object, dig
-from slipway.ops.delivery.checklist import Check, Finding
+from slipway.ops.delivery.checklist import Finding
 from slipway.ops.delivery.plan import PromotionPlan
 from slipway.ops.delivery.stack_state import StackState
 from slipway.ops.monitoring import gate
 from slipway.ops.monitoring.gate import BudgetBurntError
-from slipway.ops.releases import first_request, freeze
+from slipway.ops.releases import freeze
+from slipway.ops.releases.trials import first_request
+from slipway.ops.supply_chain import evidence as supply_chain
 
 
 def recorded(plan: PromotionPlan) -> Finding:
@@ -81,14 +83,10 @@ def not_frozen(plan: PromotionPlan) -> Finding:
     return Finding(not frozen, f"frozen: {frozen}" if frozen else "no freeze window holds now")
 
 
-def verified(problems: Callable[[str, Mapping[str, str]], list[str]]) -> Check:
-    """Return the check of signatures, SBOMs and scans by what says what is wrong with the images for a stack."""
-
-    def check(plan: PromotionPlan) -> Finding:
-        found = problems(plan.target.stack, plan.images)
-        return Finding(not found, "; ".join(found) or "signature, SBOM and scan of each image are verified")
-
-    return check
+def verified(plan: PromotionPlan) -> Finding:
+    """Find out whether signature, SBOM, scan and provenance of each image are what the target demands."""
+    found = supply_chain.problems(plan.target.stack, plan.images)
+    return Finding(not found, "; ".join(found) or "signature, SBOM, scan and provenance are verified")
 
 
 def short(reference: str) -> str:

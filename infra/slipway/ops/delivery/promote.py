@@ -27,10 +27,10 @@ from slipway.ops.errors import UserError
 from slipway.ops.releases import up
 
 BUDGET = "budget"
-DIGEST = Item("digest", evidence.recorded, is_of_every_tier=True, can_be_overridden=False)
 CHECKLIST = (
-    DIGEST,
+    Item("digest", evidence.recorded, is_of_every_tier=True, can_be_overridden=False),
     Item("first-request", evidence.answered),
+    Item("supply-chain", evidence.verified),
     Item(BUDGET, evidence.within_budget, is_of_every_tier=True),
     Item("freeze", evidence.not_frozen, is_of_every_tier=True),
     Item("migration", migrations.can_go_back),
@@ -49,7 +49,6 @@ def command(
     yes: bool,
     as_json: bool = False,
     overrides: Mapping[str, str] | None = None,
-    items: Iterable[Item] = CHECKLIST,
 ) -> int:
     """Print what moves and the evidence; without `preview`, update the target as `./slipway up` does.
 
@@ -58,7 +57,7 @@ def command(
     overrides = overrides or {}
     found = plan(source, target)
     # Nothing is at stake where nothing moves.
-    results = evaluate(found, items if found.moves else [], overrides if found.moves else {})
+    results = evaluate(found, CHECKLIST if found.moves else [], overrides if found.moves else {})
     if as_json:
         json.dump(data(found, results), sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -62,7 +62,7 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
             typer.confirm(f"Roll stack {stack} back to release {release.revision}?", abort=True, err=True)
         if not rehearse:
             return apply(stack, release, file, state)
-    from slipway.ops.releases import rehearsal  # noqa: PLC0415 - it rolls back by this module
+    from slipway.ops.releases.trials import rehearsal  # noqa: PLC0415 - it rolls back by this module
 
     return rehearsal.rehearse(stack, present, release, state)
 

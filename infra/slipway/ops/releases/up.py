@@ -28,9 +28,10 @@ from slipway.ops.program.engine_history import BUDGET, overridden
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import canary_plan, canary_watch, first_request, freeze, rollback
+from slipway.ops.releases import canary_plan, canary_watch, freeze, rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
+from slipway.ops.releases.trials import first_request
 from slipway.releases import Release
 from slipway.rollout import verification
 

@@ -19,7 +19,8 @@ from slipway.ops.cluster import connection
 from slipway.ops.errors import UserError
 from slipway.ops.program import config
 from slipway.ops.program.engine_state import State
-from slipway.ops.releases import first_request, rollback
+from slipway.ops.releases import rollback
+from slipway.ops.releases.trials import first_request
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.settings import Settings
