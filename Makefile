@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-neighbours golden mutants scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-neighbours golden mutants bench scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -70,7 +70,7 @@ e2e-monitoring: up ## run Prometheus and Alertmanager in the local stack: errors
 e2e-examples: up ## deploy the examples beside the local stack, and change them under load; writes docs/reference/examples.md
 	@. ./activate && pytest -m e2e -s tests/load/examples
 
-e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA
+e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA, Flux
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit
@@ -79,6 +79,9 @@ golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; 
 
 mutants: venv ## seed the defects of tests/mutants/ one by one: each has to be detected; writes docs/reference/mutants.md
 	@.venv/bin/python -m tests.mutants
+
+bench: up ## measure starts, growth and updates without a change; writes docs/reference/benchmarks.md (a quiet machine)
+	@. ./activate && python -m tests.bench
 
 scan: venv ## run kube-score, kubeconform, gitleaks and others on all stacks, workflows and commits (needs Go)
 	@.venv/bin/python -m tests.scan

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ import yaml
 from slipway.cluster.kubeconfig import Access
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import StackCluster
+from slipway.ops.delivery import migrations
+from slipway.ops.delivery.migrations import Migration
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.releases import first_request
@@ -24,6 +26,8 @@ from tests.api_server import URL, ApiServer
 NEW = "registry.example.com/slipway/api:src-2@sha256:" + "2" * 64
 OLD = "registry.example.com/slipway/api:src-1@sha256:" + "1" * 64
 RAN = {"slipway/first-request": "2026-11-30T09:00:00+00:00"}
+PROMOTED = {**RAN, "slipway/image-commit": "1a1a1a1a"}
+MYSQL = {"source": "cluster", "image": "registry.example.com/mysql@sha256:" + "0" * 64}
 BUILT = {"slipway/at": "2026-11-30T08:59:00+00:00", "slipway/by": "Jane Doe", "slipway/commit": "72015a6e"}
 
 
@@ -69,6 +73,10 @@ class World:
     settings: dict[str, Settings] = field(default_factory=dict[str, Settings])
     states: dict[str, State] = field(default_factory=dict[str, State])
     clusters: dict[str, Cluster] = field(default_factory=dict[str, Cluster])
+    pending: list[Migration] = field(default_factory=list[Migration])
+    """The migrations that are new between any two commits."""
+    commits: list[str] = field(default_factory=list[str])
+    """The commits between which migrations were looked for."""
 
     def runs(
         self,
@@ -87,20 +95,29 @@ class World:
         self.clusters[stack] = Cluster(objects)
 
     def change(self, stack: str, changes: dict[str, Any]) -> None:
-        """Change the stack file of a stack."""
-        self.settings[stack] = api_server.settings(stack, changes)
+        """Change the stack file of a stack, which has its migrations in a folder."""
+        folder = {"promotion": {"migrations": ["migrations"]}}
+        self.settings[stack] = api_server.settings(stack, {**folder, **changes})
 
+    def migrates(self, *statements: str) -> None:
+        """Let the new images bring a migration with these statements."""
+        self.pending = [Migration("migrations/2.sql", "A", ";\n".join(statements))]
 
-Answers = Callable[[list[str]], None]
+    def between(self, before: str, after: str, folders: Sequence[str]) -> list[Migration]:
+        """Return the migrations in place of git."""
+        self.commits = [before, after]
+        return self.pending
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """dev runs NEW, staging and prod run OLD, and every service answers."""
-    world = World({stack: api_server.settings(stack) for stack in ("dev", "staging", "prod")})
+    world = World()
+    for stack in ("dev", "staging", "prod"):
+        world.change(stack, {})
     world.runs("dev", "dddd2222", NEW, RAN, record("dddd1111", OLD))
-    world.runs("staging", "eeee1111", OLD, RAN)
-    world.runs("prod", "ffff1111", OLD, RAN)
+    world.runs("staging", "eeee1111", OLD, PROMOTED)
+    world.runs("prod", "ffff1111", OLD, PROMOTED)
 
     def export(stack: str) -> State:
         if stack not in world.states:
@@ -115,4 +132,5 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(engine_state, "export", export)
     monkeypatch.setattr(connection, "connect", connect)
     monkeypatch.setattr(first_request, "send", lambda _: [])
+    monkeypatch.setattr(migrations, "between", world.between)
     return world

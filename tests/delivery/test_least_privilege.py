@@ -219,9 +219,8 @@ def test_the_first_deployment_into_a_namespace_that_the_administrator_has_made_n
     workspace = Workspace(copy_of_project, outputs()["image"])
     write_stack_file(workspace)
     admin("create", "namespace", workspace.namespace)
-    printed = ""
+    printed = apply_role("deployer", "dev", workspace.project)
     try:
-        printed = apply_role("deployer", "dev", workspace.project)
         first = member(tmp_path, account_of("deployer"), workspace.namespace)
         for command in (("adopt", "--yes"), ("up", "--yes"), ("drift",)):
             done = first.run("./slipway", *command, "-s", "dev", ok=False, cwd=workspace.project, **workspace.env)

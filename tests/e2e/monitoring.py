@@ -20,7 +20,7 @@ STORES = "  slipway:redis:\n"
 def build_server_images(folder: Path) -> None:
     """Build the images of servers that the stack file asks for, as `make up` does; the log is in the folder."""
     task = Task("data images", folder / "images.log", Screen(sys.stderr), threading.Event())
-    data_images.provide(task, clone_paths(ROOT))
+    data_images.provide(task, clone_paths(ROOT), LOCAL_REPOSITORIES, CONTEXT)
 
 
 def prometheus(path: str) -> dict[str, Any]:

@@ -30,13 +30,13 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[FakeR
 @pytest.fixture
 def cosign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """`cosign(1)` stands for a cosign that fails; the file it returns has the arguments of each call."""
-    monkeypatch.delenv("SLIPWAY_SIGNING_KEY", raising=False)
 
     def install(code: int = 0) -> Path:
         log, program = tmp_path / "calls", tmp_path / "cosign"
         program.write_text(COSIGN.format(log=log, code=code))
         program.chmod(0o755)
-        monkeypatch.setattr("slipway.ops.gitops.signing.compiled", lambda *_: program)
+        for module in ("gitops.publish", "supply_chain.cosign"):
+            monkeypatch.setattr(f"slipway.ops.{module}.compiled", lambda *_: program)
         return log
 
     return install
@@ -75,6 +75,7 @@ class Verb:
 def publish(
     registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sdk: None
 ) -> Verb:
+    monkeypatch.delenv("SLIPWAY_SIGNING_KEY", raising=False)
     return Verb(monkeypatch, capsys, f"oci://{registry.host}/shop/gitops:live")
 
 
@@ -134,7 +135,8 @@ def test_what_cannot_be_signed_does_not_reach_the_cluster(
     publish("--image", OTHER)
     before = registry.manifests["live"]
     cosign(1)
-    assert "is pushed and not signed" in publish.refused("--image", IMAGE, "--key", "cosign.key")
+    message = publish.refused("--image", IMAGE, "--key", "cosign.key")
+    assert "live, which the cluster follows, was not moved" in message
     assert registry.manifests["live"] == before
 
 
@@ -144,13 +146,12 @@ def test_without_cosign_a_key_is_refused_before_anything_is_pushed(
     def missing(*_: object) -> Path:
         raise ToolError("there is no `go` on the PATH")
 
-    monkeypatch.setattr("slipway.ops.gitops.signing.compiled", missing)
+    monkeypatch.setattr("slipway.ops.gitops.publish.compiled", missing)
     assert "there is no `go` on the PATH" in publish.refused("--image", IMAGE, "--key", "cosign.key")
     assert registry.requests == []
 
 
-def test_without_a_key_it_says_that_nothing_is_signed(publish: Verb, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("SLIPWAY_SIGNING_KEY", raising=False)
+def test_without_a_key_it_says_that_nothing_is_signed(publish: Verb):
     publish("--image", IMAGE)
     assert "note: not signed" in publish.told
 

@@ -7,14 +7,12 @@ import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-from slipway.image.oci import File, assemble
-from slipway.image.registry import push
 from tests.e2e.conftest import ROOT, environment, eventually, run
+from tests.neighbours.go_images import image_of
 
 MODULES = ROOT / "tests" / "neighbours" / "keda"
 MODULE = "github.com/kedacore/keda/v2"
@@ -24,7 +22,6 @@ OPERATOR, ADAPTER = "keda-operator", "keda-metrics-apiserver"
 PROGRAMS = {OPERATOR: (f"{MODULE}/cmd/operator", "keda"), ADAPTER: (f"{MODULE}/cmd/adapter", "keda-adapter")}
 # Both link every scaler there is: 18 minutes of one core, once.
 COMPILE_SECONDS = 5400
-CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 def kubectl(*arguments: str, text: str | None = None, ok: bool = True) -> str:
@@ -45,7 +42,10 @@ def kubectl(*arguments: str, text: str | None = None, ok: bool = True) -> str:
 @contextmanager
 def installed() -> Generator[None]:
     """Run KEDA during the block. Its definitions are deleted afterwards, and with them all ScaledObjects."""
-    images = {name: _image(name, *program) for name, program in PROGRAMS.items()}
+    images = {
+        name: image_of(name, package, MODULES, COMPILE_SECONDS, program)
+        for name, (package, program) in PROGRAMS.items()
+    }
     objects = [obj for folder in ("crd", "general", "rbac", "manager", "metrics-server") for obj in _manifests(folder)]
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}
     objects = [_adapted(obj, images) for obj in (*objects, account)]
@@ -72,25 +72,6 @@ def start(name: str) -> None:
     """Start it again."""
     kubectl("scale", f"deployment/{name}", "--replicas=1")
     kubectl("rollout", "status", f"deployment/{name}", "--timeout=240s")
-
-
-def _image(name: str, package: str, program: str) -> str:
-    """Compile a program if it is not there yet, push an image with it, and return the image by digest."""
-    binary = ROOT / ".slipway" / "bin" / name
-    if not binary.exists():
-        subprocess.run(
-            ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(binary), package],
-            cwd=MODULES,
-            env={**environment(), "CGO_ENABLED": "0"},
-            check=True,
-            timeout=COMPILE_SECONDS,
-        )
-    files = [File("etc/ssl/certs/ca-certificates.crt", CERTIFICATES.read_bytes())] if CERTIFICATES.exists() else []
-    layers = [files, [File(program, binary.read_bytes(), mode=0o755)]]
-    image = assemble([layer for layer in layers if layer], {"User": "65532:65532"}, "linux/amd64")
-    repository = f"localhost:5000/{name}"
-    push(image, repository, image.digest.removeprefix("sha256:")[:16])
-    return f"{repository}@{image.digest}"
 
 
 def _manifests(folder: str) -> list[dict[str, Any]]:

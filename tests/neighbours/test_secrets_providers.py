@@ -120,16 +120,25 @@ def test_a_key_of_a_key_management_service_takes_the_place_of_the_passphrase_and
     assert yaml.safe_load(stack.file.read_text())["encryptedkey"] != written["encryptedkey"], "a new data key"
     assert stack.word() == ["swordfish", "swordfish"]
 
-    stack.pulumi("stack", "change-secrets-provider", "passphrase", given="second\n")
+    stack.pulumi("stack", "change-secrets-provider", "passphrase", passphrase="second")
     assert stack.word("second") == ["swordfish", "swordfish"]
 
 
 def test_a_stack_moves_from_a_folder_to_a_bucket_with_its_secrets(stack: Stack, store: ObjectStore):
     former = stack.env["PULUMI_BACKEND_URL"]
     stack.env["PULUMI_BACKEND_URL"] = store.backend_url
-    command = ["pulumi", "stack", "migrate", former, "dev", "--secrets-provider", "passphrase", "--non-interactive"]
-    run(*command, cwd=stack.folder, env={**stack.env, "PULUMI_CONFIG_PASSPHRASE": "first"})
-    assert store.keys(".pulumi/stacks/shop/dev.json") == [".pulumi/stacks/shop/dev.json"]
+    options = ("--secrets-provider", "passphrase", "--yes", "--non-interactive")
+    run(
+        "pulumi",
+        "stack",
+        "migrate",
+        former,
+        "dev",
+        *options,
+        cwd=stack.folder,
+        env={**stack.env, "PULUMI_CONFIG_PASSPHRASE": "first"},
+    )
+    assert ".pulumi/stacks/shop/dev.json" in store.keys(".pulumi/stacks/")
     assert stack.word("first") == ["swordfish", "swordfish"]
     stack.pulumi("preview", "--expect-no-changes", passphrase="first")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import textwrap
 
 import pytest
 
@@ -45,6 +46,22 @@ def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
     slow = {"pulumi", "lightkube", "httpx2", "pydantic", "pytest"}
     code = f"import sys, slipway.__main__; print(*{slow} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_render_waits_for_nothing_that_tests_drills_and_pictures_need():
+    slow = {"pytest", "_pytest", "matplotlib", "jsonschema", "kubernetes_validate", "jinja2", "promql_parser"}
+    own = {"slipway.ops.drills", "slipway.ops.releases", "slipway.ops.diagnosis", "slipway.ops.monitoring"}
+    code = f"""
+        import sys, slipway.__main__ as cli
+        sys.argv[1:] = ["render", "-s", "prod"]
+        output, sys.stdout = sys.stdout, sys.stderr
+        cli.app(standalone_mode=False)
+        print(*{slow | own} & sys.modules.keys(), file=output)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert "kind: Deployment" in done.stderr
     assert done.stdout == "\n"
 
 

@@ -60,6 +60,9 @@ class Cluster:
         return CronJob(spec=CronJobSpec(JobTemplateSpec(spec=JobSpec(template)), schedule="30 3 * * *"))
 
     def patch(self, kind: type, name: str, change: dict[str, Any]) -> None:
+        if kind is CronJob:
+            self.requests.append(f"{name} {change['metadata']['annotations']}")
+            return
         self.replicas = change["spec"]["replicas"]
         self.requests.append(f"{name} {self.replicas}")
 
@@ -78,7 +81,7 @@ class Cluster:
         return [Pod(metadata=ObjectMeta(name="p"), status=PodStatus(phase="Succeeded", containerStatuses=statuses))]
 
     def log(self, name: str, follow: bool) -> list[str]:
-        return ["sha256 0\n"]
+        return ["backup 20261130T090000Z\n", "sha256 0\n"]
 
 
 @pytest.fixture
@@ -118,9 +121,25 @@ def test_a_backup_is_the_scheduled_pod_run_now_with_its_output_shown(opened: Any
     database, cluster = opened(CLUSTER)
     backup.backup(database)
     assert cluster.requests == ["backup"]
-    assert capsys.readouterr().out == "sha256 0\n"
+    assert capsys.readouterr().out == "backup 20261130T090000Z\nsha256 0\n"
     [job] = cluster.jobs
     assert (job.spec.backoffLimit, job.metadata.generateName) == (0, "mysql-backup-backup-")
+
+
+@pytest.mark.feature("J2", part="a backup that was proved by a restore is noted")
+def test_a_proof_is_noted_on_the_schedule_with_the_name_of_the_backup_while_all_services_run(opened: Any):
+    database, cluster = opened(CLUSTER)
+    backup.prove(database)
+    assert cluster.requests == ["prove", "mysql-backup {'slipway/proved-backup': '20261130T090000Z'}"]
+    assert f"{backup.taken_at('20261130T090000Z'):%Y-%m-%d %H:%M}" == "2026-11-30 09:00"
+
+
+def test_a_proof_that_fails_is_not_noted(opened: Any):
+    database, cluster = opened(CLUSTER)
+    cluster.exit_code = 3
+    with pytest.raises(BackupError, match=r"the proof ended with 3; .* The database itself is untouched"):
+        backup.prove(database)
+    assert cluster.requests == ["prove"]
 
 
 def test_a_job_goes_with_the_schedule_it_is_a_run_of(opened: Any):

@@ -76,8 +76,8 @@ def _write(file: Path, origin: str) -> None:
     definition = yaml.safe_load(file.read_text())["spec"]
     served = {version["name"]: version for version in definition["versions"] if version["served"]}
     version = served.get("v1") or next(version for version in served.values() if version["storage"])
-    schema = {"$comment": f"{origin}, without descriptions and status, unknown fields refused."}
-    schema |= _strict(version["schema"]["openAPIV3Schema"])
+    comment = f"{origin}, without descriptions and status, unknown fields refused."
+    schema = {"$comment": comment, **_strict(version["schema"]["openAPIV3Schema"])}
     # Controllers write it; nobody declares it.
     schema["properties"].pop("status", None)
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])

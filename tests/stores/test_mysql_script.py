@@ -113,6 +113,32 @@ def test_a_restore_first_backs_up_what_can_be_read_of_the_database(pod: Pod):
     assert gzip.decompress(before.read_bytes()) == b"rest\n"
 
 
+@pytest.mark.feature("G4", part="a backup is proved beside the database that serves")
+def test_a_backup_is_proved_in_a_second_database_which_is_dropped_again(pod: Pod):
+    pod.program("mysqldump", f"echo \"dump $*\" >>{pod.root}/asked\ncat <<'END'\n{DUMP}END")
+    done = pod.run("prove")
+    assert done.returncode == 0, done.stderr
+    [file] = pod.backups.glob("*.sql.gz")
+    name = file.name.removesuffix(".sql.gz")
+    assert done.stdout.splitlines()[0] == f"backup {name}"
+    assert f"restored {name}: same rows, same checksum" in done.stdout
+    asked = (pod.root / "asked").read_text().splitlines()
+    created = [line for line in asked if line.endswith(" my_shop")]
+    assert len(created) == 2, "the dump, and what makes the second database"
+    assert "DROP DATABASE IF EXISTS `my_shop_proof`; CREATE DATABASE `my_shop_proof`" in created[1]
+    assert "DROP DATABASE IF EXISTS `my_shop_proof`" in asked[-1]
+    assert not any("DATABASE `my_shop`" in line for line in asked)
+
+
+def test_a_backup_that_does_not_restore_is_no_proof_and_leaves_no_second_database(pod: Pod):
+    differs = f"case \"$*\" in *_proof*) echo other;; *) cat <<'END'\n{DUMP}END\n;; esac"
+    pod.program("mysqldump", differs)
+    done = pod.run("prove")
+    assert done.returncode == 3
+    assert "the database is not what backup " in done.stderr
+    assert "DROP DATABASE IF EXISTS `my_shop_proof`" in (pod.root / "asked").read_text().splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("nope", "there is no backup nope; there are: 20260101T000000Z"), ("20260101T000000Z", "is damaged")],
@@ -148,6 +174,7 @@ def test_any_password_is_quoted_in_sql_and_in_the_option_file_and_is_in_no_argum
     escaped = r"it\'s a \"p\\word\" #1"
     assert f"IDENTIFIED BY '{escaped}'" in (pod.root / "run/mysqld/init.sql").read_text()
     assert f'password = "{escaped}"' in (pod.root / "run/mysqld/login.cnf").read_text()
+    assert r"GRANT ALL ON `my\_shop\_proof`.*" in (pod.root / "run/mysqld/init.sql").read_text()
     assert r"GRANT ALL ON `my\_shop`.*" in (pod.root / "run/mysqld/init.sql").read_text()
     assert "#1" not in (pod.root / "arguments").read_text()
     assert (pod.root / "run/mysqld/login.cnf").stat().st_mode & 0o077 == 0

@@ -24,8 +24,8 @@ CERTIFICATE_FILES = ("tls.crt", "tls.key")
 # `imageFiles` names are recorded with the stores.
 UNRECORDED = ("tier", "registry", "registries", "secret_store", "secret_files", "image_files", "monitoring", "evidence")
 # Sections that say when a stack may be updated. A release does not record them: waivers are those of today, and
-# freeze windows do not concern a rollback.
-RULES_OF_UPDATES = ("waivers", "freeze")
+# neither freeze windows nor promotions concern a rollback.
+RULES_OF_UPDATES = ("waivers", "freeze", "promotion")
 # The same of each service: what users may rely on, and who is told, does not change with the version that runs.
 UNRECORDED_OF_SERVICES = ("slo", "alerts", "panels")
 

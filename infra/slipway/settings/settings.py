@@ -33,6 +33,7 @@ from slipway.settings.sections.service import Service
 from slipway.settings.sections.stack import (
     Cluster,
     FreezeWindow,
+    Promotion,
     Quota,
     RecordedRelease,
     SecretStore,
@@ -80,6 +81,8 @@ class Settings(Section):
     """House rules that do not apply for a while, and vulnerabilities that are accepted for a while."""
     freeze: list[FreezeWindow] = Field(default=[])
     """Times in which `./slipway up` and `promote` refuse to update the stack; a rollback always passes."""
+    promotion: Promotion = Promotion()
+    """What `./slipway promote` demands before images move to this stack."""
     secret_store: SecretStore | None = None
     """Take the secrets from an external store. Default: `secure:` values."""
     secret_files: str | None = Field(default=None, examples=[".slipway/secrets"])

@@ -12,7 +12,7 @@ from typing import Literal
 TierName = Literal["local", "dev", "staging", "prod"]
 
 _DATA_LOSS = frozenset({"loses-data"})
-_RAN_BEFORE = frozenset({"first-request"})
+_RAN_BEFORE = frozenset({"first-request", "migration"})
 _ALL_HARM = _DATA_LOSS | {"replaces", "weakens-security", "exposes"}
 
 
@@ -62,7 +62,7 @@ TIERS: dict[str, Tier] = {
             requires_tls=True,
             min_replicas=2,
             forbidden_changes=_ALL_HARM,
-            promotion=_RAN_BEFORE,
+            promotion=_RAN_BEFORE | {"backup", "rehearsal"},
         ),
     )
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs in the pods of MySQL (start) and of its backups (backup, restore [NAME], list); see mysql.py. The image brings the
-# server's own programs and a few others of any Linux.
+# Runs in the pods of MySQL (start) and of its backups (backup, prove, restore [NAME], list); see mysql.py. The image
+# brings the server's own programs and a few others of any Linux.
 set -eu
 umask 077
 
@@ -53,6 +53,7 @@ CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\`;
 CREATE USER IF NOT EXISTS '$owner'@'%';
 ALTER USER '$owner'@'%' IDENTIFIED BY '$owner_password';
 GRANT ALL ON \`$pattern\`.* TO '$owner'@'%';
+GRANT ALL ON \`$pattern\\_proof\`.* TO '$owner'@'%';
 ALTER USER IF EXISTS 'root'@'localhost' ACCOUNT LOCK;
 END
     [ "$owner" != "$MYSQL_USER" ] || return 0
@@ -164,6 +165,22 @@ restore() {
     prove "$1" "$wanted"
 }
 
+# Into a second database beside the one that serves, which is not touched.
+prove_backup() {
+    second=${MYSQL_DATABASE}_proof
+    wanted=$(cat "$backups/$1.sha256")
+    gzip -dc "$backups/$1.sql.gz" >"$work/wanted"
+    if [ "$(checksum "$work/wanted")" != "$wanted" ]; then
+        echo "backup $1 is damaged: the checksum of its content is not $wanted" >&2
+        exit 1
+    fi
+    query "DROP DATABASE IF EXISTS \`$second\`; CREATE DATABASE \`$second\`"
+    proof=$second
+    MYSQL_DATABASE=$second
+    mysql --defaults-file="$run/login.cnf" "$MYSQL_DATABASE" <"$work/wanted"
+    prove "$1" "$wanted"
+}
+
 # What was restored is dumped again: it has to be the same text.
 prove() {
     dump >"$work/found"
@@ -192,10 +209,13 @@ prepare_work() {
 finish() {
     code=$?
     rm -rf "$work"
+    [ -z "$proof" ] || query "DROP DATABASE IF EXISTS \`$proof\`" || echo "database $proof is left: drop it" >&2
     [ "$code" = 0 ] || [ "$changed" = yes ] || exit 3
 }
 
 now=$(date -u +%Y%m%dT%H%M%SZ)
+# The second database while there is one.
+proof=
 case $1 in
 start)
     start
@@ -205,6 +225,14 @@ backup)
     prepare_work
     dump >"$work/dump"
     keep "$now"
+    forget
+    ;;
+prove)
+    write_login "host = $MYSQL_HOST"
+    prepare_work
+    dump >"$work/dump"
+    keep "$now"
+    prove_backup "$now"
     forget
     ;;
 restore)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import httpx2
 import pulumi
@@ -29,12 +29,15 @@ class Finding:
     why: str
 
 
+Check: TypeAlias = Callable[[PromotionPlan], Finding]
+
+
 @dataclass(frozen=True)
 class Item:
     """One piece of evidence."""
 
     name: str
-    check: Callable[[PromotionPlan], Finding]
+    check: Check
     is_of_every_tier: bool = False
     can_be_overridden: bool = True
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from slipway.image.reference import parts
 from slipway.objects import Object, dig
-from slipway.ops.delivery.checklist import Finding
+from slipway.ops.delivery.checklist import Check, Finding
 from slipway.ops.delivery.plan import PromotionPlan
 from slipway.ops.delivery.stack_state import StackState
 from slipway.ops.monitoring import gate
@@ -79,6 +79,16 @@ def not_frozen(plan: PromotionPlan) -> Finding:
     """Find out whether a freeze window of the target holds."""
     frozen = freeze.describe(plan.target.settings.freeze)
     return Finding(not frozen, f"frozen: {frozen}" if frozen else "no freeze window holds now")
+
+
+def verified(problems: Callable[[str, Mapping[str, str]], list[str]]) -> Check:
+    """Return the check of signatures, SBOMs and scans by what says what is wrong with the images for a stack."""
+
+    def check(plan: PromotionPlan) -> Finding:
+        found = problems(plan.target.stack, plan.images)
+        return Finding(not found, "; ".join(found) or "signature, SBOM and scan of each image are verified")
+
+    return check
 
 
 def short(reference: str) -> str:

@@ -20,7 +20,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.ops.changes.preview import EXIT_FORBIDDEN
-from slipway.ops.delivery import evidence
+from slipway.ops.delivery import evidence, migrations, way_back
 from slipway.ops.delivery.checklist import Evidence, Item, evaluate
 from slipway.ops.delivery.plan import PromotionPlan, plan
 from slipway.ops.errors import UserError
@@ -33,6 +33,9 @@ CHECKLIST = (
     Item("first-request", evidence.answered),
     Item(BUDGET, evidence.within_budget, is_of_every_tier=True),
     Item("freeze", evidence.not_frozen, is_of_every_tier=True),
+    Item("migration", migrations.can_go_back),
+    Item("backup", way_back.backed_up),
+    Item("rehearsal", way_back.rehearsed),
 )
 """All pieces of evidence, in the order of the table."""
 _STYLES = {"refused": "red", "overridden": "yellow", "not demanded": "dim"}

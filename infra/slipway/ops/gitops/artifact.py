@@ -21,7 +21,7 @@ _MAX_BLOCK = 0xFFFF
 
 
 def assemble(files: Mapping[str, bytes], media_type: str, origin: Mapping[str, str]) -> OciImage:
-    """Return the artifact of these files. `origin` has the source, the revision and the time it was created."""
+    """Return the artifact of these files. `origin` has the source and the revision, where known, and the time."""
     tar = archived([File(path, content) for path, content in sorted(files.items())])
     content = Blob(media_type, gzip(tar.content))
     # What `flux push artifact` puts there: an image's configuration of no platform.
@@ -40,7 +40,7 @@ def assemble(files: Mapping[str, bytes], media_type: str, origin: Mapping[str, s
         "mediaType": MANIFEST,
         "config": config.descriptor(),
         "layers": [content.descriptor()],
-        "annotations": {f"{_ANNOTATION}.{key}": value for key, value in origin.items()},
+        "annotations": {f"{_ANNOTATION}.{key}": value for key, value in origin.items() if value},
     }
     return OciImage(json_blob(MANIFEST, manifest), (content, config))
 

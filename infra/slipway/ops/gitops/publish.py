@@ -18,10 +18,12 @@ import typer
 from slipway.image import registry
 from slipway.image.oci import Blob, OciImage
 from slipway.ops.errors import UserError
-from slipway.ops.gitops import artifact, images, signing
+from slipway.ops.gitops import artifact, images
 from slipway.ops.gitops.render import bundle_of
-from slipway.ops.gitops.source import Source, source_of
+from slipway.ops.gitops.source import source_of
 from slipway.ops.program import config
+from slipway.ops.supply_chain import cosign
+from slipway.ops.supply_chain.tools import COSIGN, compiled
 from slipway.project import ROOT
 from slipway.settings.settings import Settings
 
@@ -32,7 +34,8 @@ class PublishError(UserError):
 
 def command(stack: str, controller: str, given: Sequence[str], to: str | None, key: str | None) -> None:
     """Publish the objects of a stack."""
-    signing.prepare(key)
+    if key:
+        compiled(COSIGN)  # before anything is pushed
     settings = config.settings(stack)
     bundle = bundle_of(stack, controller, settings, _images(settings, given), to)
     source = source_of(stack, settings, to)
@@ -45,7 +48,12 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
     registry.push(made, source.repository, tag)
     # Signed before the cluster sees it under the tag that it follows.
     reference = f"{source.repository}@{made.digest}"
-    signing.sign(reference, key)
+    try:
+        _sign(reference, key)
+    except cosign.EvidenceError as error:
+        raise PublishError(
+            f"{error}. It is pushed as {tag}; {source.tag}, which the cluster follows, was not moved"
+        ) from None
     registry.push(made, source.repository, source.tag)
     typer.echo(f"{len(bundle.published)} objects of {stack} published as {source.tag} and {tag}", err=True)
     sys.stdout.write(f"oci://{reference}\n")
@@ -58,12 +66,16 @@ def roll_back(stack: str, former: str, to: str | None) -> None:
     if manifest is None:
         raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
     registry.push(OciImage(manifest, ()), source.repository, source.tag)
-    typer.echo(f"{_place(source)} is {former} again, of revision {artifact.revision_of(manifest)}", err=True)
+    revision = artifact.revision_of(manifest)
+    typer.echo(f"{source.repository}:{source.tag} is {former} again, of revision {revision}", err=True)
     sys.stdout.write(f"oci://{source.repository}@{manifest.digest}\n")
 
 
-def _place(source: Source) -> str:
-    return f"{source.repository}:{source.tag}"
+def _sign(reference: str, key: str | None) -> None:
+    if key:
+        cosign.sign(reference, key)
+    else:
+        typer.echo("note: not signed, since there is no --key: a cluster that verifies signatures refuses it", err=True)
 
 
 def _images(settings: Settings, given: Sequence[str]) -> dict[str, str]:

@@ -1,7 +1,8 @@
 """`./slipway backup` and `restore`: dump a stack's MySQL, and restore a dump, in a pod of its backup schedule.
 
 Both print the name of the dump, its checksum and the rows of each table. A restore is proved by another dump, which has
-to be the same text (infra/slipway/stores/mysql.sh).
+to be the same text (infra/slipway/stores/mysql.sh). `./slipway backup --prove` proves a dump in a second database, and
+notes its name on the schedule, where `./slipway promote` looks for it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import copy
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -31,6 +33,8 @@ from slipway.settings.settings import Settings
 
 # mysql.sh ends with this when it failed before it touched the data.
 NOTHING_CHANGED = 3
+PROVED = "slipway/proved-backup"
+"""Annotation of the schedule with the name of the newest backup that was restored and found to be the same."""
 START_SECONDS = 120
 STOP_SECONDS = 120
 KEPT_SECONDS = 24 * 3600
@@ -73,6 +77,20 @@ def backup(database: Database) -> None:
     """Dump the database now; print name, checksum and rows."""
     if code := run(database, ["backup"]):
         raise BackupError(f"the backup ended with {code}; see the reason above. Earlier backups are untouched.")
+
+
+def prove(database: Database) -> None:
+    """Dump the database now, restore the dump into a second database, and note that both are the same."""
+    lines: list[str] = []
+    if code := run(database, ["prove"], lines):
+        raise BackupError(f"the proof ended with {code}; see the reason above. The database itself is untouched.")
+    name = next(line.removeprefix("backup ") for line in lines if line.startswith("backup "))
+    database.client.patch(CronJob, MYSQL_BACKUP, {"metadata": {"annotations": {PROVED: name}}})
+
+
+def taken_at(name: str) -> datetime:
+    """Return when a backup was taken, which is its name."""
+    return datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def names(database: Database) -> None:
@@ -121,9 +139,9 @@ def _stay_stopped(services: Iterable[str]) -> str:
     return f"{', '.join(services)} stay stopped."
 
 
-def run(database: Database, arguments: list[str]) -> int:
-    """Run the backup pod with these arguments, with its output on stdout; return its exit code."""
-    return _follow(database, _create(database, _job(database, arguments)))
+def run(database: Database, arguments: list[str], lines: list[str] | None = None) -> int:
+    """Run the backup pod with these arguments; return its exit code. Its output goes to stdout, and into `lines`."""
+    return _follow(database, _create(database, _job(database, arguments)), lines)
 
 
 def start(database: Database, command: list[str]) -> str:
@@ -147,10 +165,12 @@ def _create(database: Database, job: Job) -> str:
     return str(created.metadata and created.metadata.name)
 
 
-def _follow(database: Database, name: str) -> int:
+def _follow(database: Database, name: str, lines: list[str] | None = None) -> int:
     """Print what the Job's pod writes until it ends, and return its exit code."""
     for line in database.client.log(started_pod(database, name), follow=True):
         typer.echo(line.rstrip("\n"))
+        if lines is not None:
+            lines.append(line.rstrip("\n"))
     _until(lambda: _exit_code(database, name) is not None, START_SECONDS, f"end of job {name}")
     return _exit_code(database, name) or 0
 

@@ -23,11 +23,12 @@ from slipway import releases
 from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
+from slipway.ops.diagnosis import autoscalers
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import autoscalers, todays_settings
+from slipway.ops.releases import todays_settings
 from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
@@ -44,8 +45,8 @@ class UnknownReleaseError(UserError):
     """There is no such release, or the records cannot be read."""
 
 
-def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool) -> int:
-    """Show what the rollback will change, ask, and roll back. Return the exit code."""
+def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool, rehearse: bool = False) -> int:
+    """Show what the rollback will change, ask, and roll back, and return if it is a rehearsal. Return the exit code."""
     stack_config(stack)  # an unknown stack is refused before anything is done
     state = engine_state.export(stack)
     present = engine_state.in_force(state)
@@ -59,7 +60,11 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
             return preview.EXIT_FORBIDDEN
         if not yes:
             typer.confirm(f"Roll stack {stack} back to release {release.revision}?", abort=True, err=True)
-        return apply(stack, release, file, state)
+        if not rehearse:
+            return apply(stack, release, file, state)
+    from slipway.ops.releases import rehearsal  # noqa: PLC0415 - it rolls back by this module
+
+    return rehearsal.rehearse(stack, present, release, state)
 
 
 def recorded(stack: str, present: Release | None = None) -> list[Release]:

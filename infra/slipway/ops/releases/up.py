@@ -20,7 +20,7 @@ from slipway.image.promotion import Promotion
 from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
-from slipway.ops.diagnosis import doctor, locks, status
+from slipway.ops.diagnosis import autoscalers, doctor, locks, status
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.program import config, engine_run, engine_state
@@ -28,7 +28,7 @@ from slipway.ops.program.engine_history import BUDGET, overridden
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError, State
 from slipway.ops.program.recorder import stack_config
-from slipway.ops.releases import autoscalers, canary_plan, canary_watch, first_request, freeze, rollback
+from slipway.ops.releases import canary_plan, canary_watch, first_request, freeze, rollback
 from slipway.ops.releases.canary_plan import CanaryPlan
 from slipway.ops.releases.canary_watch import CanaryVerdict
 from slipway.releases import Release

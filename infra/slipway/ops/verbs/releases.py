@@ -92,6 +92,9 @@ def rollback(
         str | None, typer.Argument(help="A revision of `history`. Default: the one before the release in force.")
     ] = None,
     allow: Allow = None,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Try the former release on today's schema, return, and note it.")
+    ] = False,
     yes: Yes = False,
 ) -> None:
     """Roll back to a former release: its settings and its image, with today's secrets.
@@ -100,25 +103,47 @@ def rollback(
     """
     from slipway.ops.releases.rollback import command
 
-    sys.exit(command(stack, revision, allow or [], yes=yes))
+    sys.exit(command(stack, revision, allow or [], yes=yes, rehearse=rehearse))
 
 
-def history(stack: Stack, as_json: Json = False) -> None:
+def history(
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack.")] = None,
+    of_all: Annotated[
+        bool, typer.Option("--all", help="Print what each stack runs now, since when and by whom.")
+    ] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Print the four DORA figures of the stack.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=366, help="The days that --figures counts, up to now.")] = 30,
+    as_json: Json = False,
+) -> None:
     """Print what was deployed when, by whom, from which commit and image, and the result; * is in force."""
-    from slipway.ops.releases.history import command
+    if of_all == (stack is not None) or (of_all and figures):
+        raise typer.BadParameter("name a stack, as in ./slipway history -s prod; or --all, without --figures")
+    if stack is None:
+        from slipway.ops.delivery import running
 
-    command(stack, as_json=as_json)
+        running.command(as_json=as_json)
+    elif figures:
+        from slipway.ops.delivery.figures import command
+
+        command(stack, days, as_json=as_json)
+    else:
+        from slipway.ops.releases.history import command
+
+        command(stack, as_json=as_json)
 
 
 def backup(
     stack: Stack,
     show: Annotated[bool, typer.Option("--list", help="Only print the existing backups, the oldest first.")] = False,
+    prove: Annotated[
+        bool, typer.Option("--prove", help="Restore it into a second database, compare the two, and drop that.")
+    ] = False,
 ) -> None:
     """Dump the stack's in-cluster MySQL to its backup volume now, with checksum and rows of each table."""
     from slipway.ops.releases import backup
 
     database = backup.database_of(stack)
-    (backup.names if show else backup.backup)(database)
+    (backup.names if show else backup.prove if prove else backup.backup)(database)
 
 
 def restore(

@@ -1,4 +1,4 @@
-"""Sections about a stack as a whole: its cluster, quota, secret store, waivers and freeze windows."""
+"""Sections about a stack as a whole: its cluster, quota, secret store, waivers, freeze windows and promotion."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from slipway.settings.types.scalars import (
     DayTimes,
     DnsLabel,
     Memory,
+    ProjectFile,
     Revision,
     RuleId,
     SecretName,
@@ -152,6 +153,20 @@ class FreezeWindow(Section):
 def _minutes(clock: str) -> int:
     hours, minutes = clock.split(":")
     return 60 * int(hours) + int(minutes)
+
+
+class Promotion(Section):
+    """What `./slipway promote` demands before images move to this stack, beside what its tier demands."""
+
+    backup_hours: int = Field(default=24, ge=1, le=720, examples=[24])
+    """How old the backup may be that `./slipway backup --prove` has proved, if the images bring a migration."""
+    migrations: list[ProjectFile] = Field(default=[], examples=[["app/internal/store/mysql/migrations"]])
+    """Folders with the migrations of the database, as files of SQL. Those that are new are read before they run. Where
+    services have a `migration` and no folder is named, nothing is known of it, which is no evidence."""
+    contract_tests: list[str] = Field(default=[], examples=[["make", "contract-tests"]])
+    """Command that tests the running services of a stack, in the project's folder. `./slipway rollback --rehearse` runs
+    it while the former release runs on the new schema; SLIPWAY_STACK names the stack. Default: the first requests are
+    enough."""
 
 
 class RecordedRelease(Section):

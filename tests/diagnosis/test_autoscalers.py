@@ -11,9 +11,10 @@ import pytest
 
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import ClusterError, StackCluster
+from slipway.ops.diagnosis import autoscalers
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import State
-from slipway.ops.releases import autoscalers, rollback
+from slipway.ops.releases import rollback
 from slipway.releases import Release
 from tests import api_server
 

@@ -1,0 +1,123 @@
+"""The migrations that a promotion brings, and whether there is a way back from them.
+
+They are the files of `slipway:promotion.migrations` that are new between the commits of the images, as git has them.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from slipway.ops.delivery import schema_changes
+from slipway.ops.delivery.checklist import Finding
+from slipway.ops.delivery.plan import PromotionPlan
+from slipway.ops.delivery.stack_state import StackState
+from slipway.ops.errors import UserError
+from slipway.project import ROOT
+from slipway.settings.settings import Settings
+
+SUFFIX = ".sql"
+# golang-migrate and others have the way back in a file of its own.
+_DOWN = ".down.sql"
+_DIRTY = "-dirty"
+
+
+class UnknownMigrationsError(UserError):
+    """Which migrations a promotion brings cannot be told; the message says why."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A file of the migrations that differs between two commits."""
+
+    file: str
+    change: str
+    """As git names it: A added, M modified, D deleted."""
+    text: str
+    """As it is in the newer commit; empty for one that is deleted."""
+
+
+def can_go_back(plan: PromotionPlan) -> Finding:
+    """Find out whether the version that the target runs can run on the new schema, as far as the statements tell."""
+    if why := nothing_to_go_back_from(plan):
+        return Finding(True, why)
+    try:
+        pending = between_images(plan)
+    except UnknownMigrationsError as error:
+        return Finding(False, str(error))
+    if not pending:
+        return Finding(True, "no migration is new")
+    if lost := list(losses(pending, _dialect(plan.target.settings))):
+        return Finding(False, "; ".join(lost))
+    names = ", ".join(migration.file.rpartition("/")[2] for migration in pending)
+    return Finding(True, f"{names}: nothing that {plan.target.stack} runs today is dropped, renamed or newly required")
+
+
+def nothing_to_go_back_from(plan: PromotionPlan) -> str:
+    """Return why no migration stands between the two releases; empty if one may."""
+    if not any(service.migration for service in plan.target.settings.services.values()):
+        return "no service has a migration"
+    if plan.target.in_force is None:
+        return f"{plan.target.stack} runs nothing yet"
+    return ""
+
+
+def between_images(plan: PromotionPlan) -> list[Migration]:
+    """Return the migrations that the images bring. Raises UnknownMigrationsError if that cannot be told."""
+    folders = plan.target.settings.promotion.migrations
+    if not folders:
+        raise UnknownMigrationsError(
+            f"slipway:promotion.migrations of {plan.target.stack} names no folder, so nobody knows what they do"
+        )
+    return between(_commit(plan.target), _commit(plan.source), folders)
+
+
+def _commit(state: StackState) -> str:
+    """Return the commit that the images of a stack were built from."""
+    commit = state.image_commit
+    if not commit:
+        raise UnknownMigrationsError(
+            f"the commit that the images of {state.stack} were built from is not known; ./slipway promote records it"
+        )
+    if commit.endswith(_DIRTY):
+        raise UnknownMigrationsError(
+            f"the images of {state.stack} were built from {commit}: from files that no commit has"
+        )
+    return commit
+
+
+def between(before: str, after: str, folders: Sequence[str]) -> list[Migration]:
+    """Return the migrations that differ between two commits, in the order of their names."""
+    for commit in (before, after):
+        if _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
+            raise UnknownMigrationsError(f"commit {commit} is not in this clone; fetch the whole history")
+    listed = _git("diff", "--name-status", "--no-renames", "--relative", f"{before}..{after}", "--", *folders) or ""
+    changes = [line.split("\t") for line in listed.splitlines()]
+    return [
+        Migration(file, change, (_git("show", f"{after}:./{file}") or "") if change != "D" else "")
+        for change, file in sorted(changes, key=lambda pair: pair[1])
+        if file.endswith(SUFFIX) and not file.endswith(_DOWN)
+    ]
+
+
+def losses(pending: Iterable[Migration], dialect: str) -> Iterator[str]:
+    """Yield what the migrations take away from the version before, each with its file."""
+    added: set[str] = set()
+    for migration in pending:
+        name = migration.file.rpartition("/")[2]
+        if migration.change != "A":
+            how = "deleted" if migration.change == "D" else "changed"
+            yield f"{name} was {how} after it may have run; add another one instead"
+            continue
+        yield from (f"{name} {loss}" for loss in schema_changes.losses(migration.text, dialect, added))
+
+
+def _dialect(settings: Settings) -> str:
+    return "postgres" if settings.postgres and not settings.mysql else "mysql"
+
+
+def _git(*arguments: str) -> str | None:
+    """Return the output of git; None if it fails."""
+    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,79 @@
+"""`./slipway rollback --rehearse`: go back to a former release, try it on today's schema, and return.
+
+What it proves is noted on the record of the release in force: `./slipway promote` demands it where the tier does. The
+former release runs on the schema that the release in force has migrated to, so that its answers and the contract tests
+of the project (`slipway:promotion.contractTests`) prove that there is a way back from the migration.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+
+import typer
+
+from slipway import releases
+from slipway.ops.cluster import connection
+from slipway.ops.errors import UserError
+from slipway.ops.program import config
+from slipway.ops.program.engine_state import State
+from slipway.ops.releases import first_request, rollback
+from slipway.project import ROOT
+from slipway.releases import Release
+from slipway.settings.settings import Settings
+
+
+class RehearsalError(UserError):
+    """A rollback was rehearsed and is no evidence, or cannot be rehearsed."""
+
+
+def rehearse(stack: str, present: Release | None, former: Release, state: State) -> int:
+    """Roll back to the former release, try it, return to the present one, and note it there. Return the exit code.
+
+    Raises RehearsalError if the former release does not do, once the present one is in force again.
+    """
+    if present is None or former.revision == present.revision:
+        raise RehearsalError(f"{stack}: a rehearsal needs a release to go back to, other than the one in force")
+    settings = config.settings(stack)
+    fix = f"./slipway rollback {present.revision} -s {stack}"
+    try:
+        code = rollback.roll_back(stack, former, state, "rehearsal")
+        problems = [] if code else [*first_request.send(settings), *_contract_tests(stack, settings)]
+    finally:
+        # Whatever has happened, Ctrl-C too: the former release was to be there for a moment only.
+        typer.echo(f"{stack}: returning to {rollback.describe(present)}", err=True)
+        returned = rollback.roll_back(stack, present, state, "end of the rehearsal")
+    if returned:
+        raise RehearsalError(f"{stack}: the return to release {present.revision} failed; run it again: {fix}")
+    if code:
+        raise RehearsalError(f"{stack}: the rollback to release {former.revision} failed; see above")
+    if problems := [*problems, *first_request.send(settings)]:
+        raise RehearsalError("\n  ".join([f"{stack}: the rehearsal is no evidence:", *problems]))
+    note = _note(former, settings.promotion.contract_tests)
+    first_request.annotate(connection.connect(stack, settings), present.revision, releases.REHEARSAL, note)
+    typer.echo(f"{stack}: the rollback to {rollback.describe(former)} is rehearsed", err=True)
+    return 0
+
+
+def _note(former: Release, contract_tests: Sequence[str]) -> str:
+    """Return what is noted on the record of the release in force."""
+    facts = {"at": first_request.now(), "to": former.revision, "images": former.images}
+    return json.dumps({**facts, "contractTests": bool(contract_tests)})
+
+
+def _contract_tests(stack: str, settings: Settings) -> list[str]:
+    """Run the project's contract tests against the stack; return what is wrong."""
+    command = settings.promotion.contract_tests
+    if not command:
+        return []
+    shown = " ".join(command)
+    typer.echo(f"{stack}: {shown}", err=True)
+    try:
+        done = subprocess.run(command, cwd=ROOT, env={**os.environ, "SLIPWAY_STACK": stack}, check=False)
+    except OSError as error:
+        return [f"slipway:promotion.contractTests: {shown}: {error.strerror}"]
+    return (
+        [f"the contract tests failed on the new schema: {shown} ends with {done.returncode}"] if done.returncode else []
+    )

@@ -1,0 +1,117 @@
+"""Runs commands in turns, and measures the time, CPU time and memory of each."""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.paths import REPOSITORY
+
+
+@dataclass(frozen=True)
+class Command:
+    """What is measured, and the name it has on the page."""
+
+    name: str
+    words: Sequence[str | Path]
+    folder: Path = REPOSITORY
+    environment: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a command."""
+
+    seconds: float
+    first_output: float
+    """Seconds to the first byte on stdout; all of them if there is none."""
+    cpu_seconds: float
+    """Of the process and its children, user and system. It changes least while something else uses the machine."""
+    mebibytes: float
+    """Maximum of the largest process."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """All runs of a command."""
+
+    command: Command
+    runs: list[Run]
+
+    def median(self, figure: str) -> float:
+        return statistics.median(getattr(run, figure) for run in self.runs)
+
+    def text(self, figure: str) -> str:
+        """Return the median with the lowest and the highest value: `1.23 (1.20-1.31)`."""
+        values = [getattr(run, figure) for run in self.runs]
+        return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+
+    def ratio(self, other: Series, figure: str) -> float:
+        """Return the median of the ratios to the run of the other command in the same turn."""
+        pairs = zip(self.runs, other.runs, strict=True)
+        return statistics.median(getattr(own, figure) / getattr(base, figure) for own, base in pairs)
+
+
+def in_turns(commands: Sequence[Command], runs: int) -> list[Series]:
+    """Run all commands, one after the other, as often as asked. The first turn fills caches and does not count."""
+    results: list[list[Run]] = [[] for _ in commands]
+    for turn in range(runs + 1):
+        for command, measured in zip(commands, results, strict=True):
+            sys.stderr.write(f"{turn}/{runs} {command.name}\n")
+            run = _run(command)
+            if turn:
+                measured.append(run)
+    return [Series(command, measured) for command, measured in zip(commands, results, strict=True)]
+
+
+def _run(command: Command) -> Run:
+    """Run a command. Its memory and CPU time are those of a child, in which it is the only one."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(read)
+        status = 1
+        try:
+            status = _child(command, write)
+        finally:
+            os._exit(status)
+    os.close(write)
+    with os.fdopen(read) as answer:
+        words = answer.read().split()
+    if os.waitpid(child, 0)[1] or not words:
+        raise SystemExit(f"make bench: {command.name} fails: {' '.join(map(str, command.words))}")
+    return Run(*map(float, words))
+
+
+def _child(command: Command, write: int) -> int:
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [str(word) for word in command.words],
+        cwd=command.folder,
+        # `tests` sets the fixture project for what it starts.
+        env={**os.environ, "SLIPWAY_PROJECT": str(command.folder), **command.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    has_output = process.stdout.read(1)
+    first_output = time.perf_counter() - started
+    process.stdout.read()
+    status = process.wait()
+    seconds = time.perf_counter() - started
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    figures = (
+        seconds,
+        first_output if has_output else seconds,
+        usage.ru_utime + usage.ru_stime,
+        usage.ru_maxrss / 1024,
+    )
+    os.write(write, " ".join(map(str, figures)).encode())
+    return status

@@ -1,0 +1,193 @@
+"""The checklist of prod: the migration, the backup and the rehearsal that staging does without.
+
+staging runs the new images, which bring a migration, and prod the old ones (conftest.py). All evidence is at hand, and
+each test takes one piece away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from slipway.ops.delivery import evidence, promote
+from slipway.ops.delivery.checklist import Item
+from slipway.ops.delivery.migrations import Migration
+from slipway.ops.releases import up
+from tests.delivery.conftest import MYSQL, NEW, OLD, PROMOTED, World, record, state_of
+
+REHEARSAL = {"at": "2026-11-30T10:00:00+00:00", "to": "eeee1111", "images": {"api": OLD}, "contractTests": True}
+HARMLESS = "ALTER TABLE reviews ADD COLUMN mood INT NULL"
+
+
+def proved(age: timedelta) -> dict[str, Any]:
+    """Return the schedule of backups, of which one was proved so long ago."""
+    name = f"{datetime.now(UTC) - age:%Y%m%dT%H%M%SZ}"
+    return {"metadata": {"name": "mysql-backup", "annotations": {"slipway/proved-backup": name}}}
+
+
+@pytest.fixture
+def ready(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """All that prod demands is there."""
+    rehearse(world, REHEARSAL)
+    world.change("prod", {"mysql": MYSQL})
+    schedule(world, proved(timedelta(hours=2)))
+    world.migrates(HARMLESS)
+    monkeypatch.setattr(up, "command", lambda *_, **__: 0)
+    return world
+
+
+def schedule(world: World, cron_job: dict[str, Any]) -> None:
+    world.clusters["prod"].objects = {**world.clusters["prod"].objects, "cronjobs": [cron_job]}
+
+
+def rehearse(world: World, rehearsal: dict[str, Any] | None) -> None:
+    notes = {**PROMOTED, "slipway/image-commit": "2b2b2b2b"}
+    noted = {"slipway/rollback-rehearsal": json.dumps(rehearsal)} if rehearsal else {}
+    world.runs("staging", "eeee2222", NEW, {**notes, **noted}, record("eeee1111", OLD))
+
+
+def outcome(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, tuple[str, str]]]:
+    code = promote.command("staging", "prod", preview=False, yes=True, as_json=True)
+    rows = json.loads(capsys.readouterr().out)["evidence"]
+    return code, {row["item"]: (row["state"], row["why"]) for row in rows}
+
+
+@pytest.mark.feature("J2", part="all evidence there passes")
+def test_with_all_evidence_prod_is_updated(ready: World, capsys: pytest.CaptureFixture[str]):
+    code, found = outcome(capsys)
+    assert code == 0
+    assert {state for state, _ in found.values()} == {"passed"}
+    assert found["migration"][1] == "2.sql: nothing that prod runs today is dropped, renamed or newly required"
+    assert found["backup"][1].endswith("was restored and is the same; 2 h old")
+    expected = (
+        "in staging at 2026-11-30T10:00:00+00:00: release eeee1111 answered and the contract tests on the new schema"
+    )
+    assert found["rehearsal"][1] == expected
+    assert ready.commits == ["1a1a1a1a", "2b2b2b2b"]
+
+
+def dropped_column(world: World) -> None:
+    world.migrates(HARMLESS, "ALTER TABLE reviews DROP COLUMN text")
+
+
+def renamed_table(world: World) -> None:
+    world.migrates("RENAME TABLE reviews TO opinions")
+
+
+def edited_migration(world: World) -> None:
+    world.pending = [Migration("migrations/1.sql", "M", HARMLESS)]
+
+
+def no_folder(world: World) -> None:
+    world.change("prod", {"mysql": MYSQL, "promotion": {"migrations": []}})
+
+
+def unknown_commit(world: World) -> None:
+    world.runs("prod", "ffff1111", OLD)
+    schedule(world, proved(timedelta(hours=2)))
+
+
+def dirty_commit(world: World) -> None:
+    rehearse(world, REHEARSAL)
+    found = world.clusters["staging"].objects["configmaps"][0]["metadata"]["annotations"]
+    found["slipway/image-commit"] = "2b2b2b2b-dirty"
+
+
+def no_proof(world: World) -> None:
+    schedule(world, {"metadata": {"name": "mysql-backup"}})
+
+
+def old_proof(world: World) -> None:
+    schedule(world, proved(timedelta(hours=25)))
+
+
+def managed_database(world: World) -> None:
+    managed = {"source": "managed", "host": "mysql.example.com", "cidr": "10.0.0.0/24"}
+    world.change("prod", {"mysql": managed})
+
+
+def not_rehearsed(world: World) -> None:
+    rehearse(world, None)
+
+
+def rehearsed_to_another(world: World) -> None:
+    rehearse(world, {**REHEARSAL, "images": {"api": NEW}})
+
+
+def nothing_to_rehearse(world: World) -> None:
+    world.runs("staging", "eeee2222", NEW, {**PROMOTED, "slipway/image-commit": "2b2b2b2b"})
+
+
+MATRIX: dict[str, tuple[Callable[[World], None], str, str]] = {
+    "a dropped column": (dropped_column, "migration", "2.sql drops column reviews.text"),
+    "a renamed table": (renamed_table, "migration", "2.sql renames table reviews to opinions"),
+    "an edited migration": (edited_migration, "migration", "1.sql was changed after it may have run"),
+    "no folder": (no_folder, "migration", "slipway:promotion.migrations of prod names no folder"),
+    "a commit that is not known": (unknown_commit, "migration", "the commit that the images of prod were built from"),
+    "a commit with other changes": (dirty_commit, "migration", "built from 2b2b2b2b-dirty: from files that no commit"),
+    "no backup that was proved": (no_proof, "backup", "no backup of prod was proved by a restore: ./slipway backup"),
+    "an old backup": (old_proof, "backup", "is 25 h old: ./slipway backup --prove -s prod"),
+    "a managed database": (managed_database, "backup", "mysql.example.com is operated elsewhere"),
+    "no rehearsal": (not_rehearsed, "rehearsal", "./slipway rollback eeee1111 --rehearse -s staging"),
+    "a rehearsal to another image": (rehearsed_to_another, "rehearsal", "not rehearsed to what prod runs (src-1"),
+    "nothing to rehearse with": (nothing_to_rehearse, "rehearsal", "staging has no record of what prod runs (src-1"),
+}
+
+
+@pytest.mark.feature("J2", part="each missing piece of evidence refuses with its reason")
+@pytest.mark.feature("P7", part="a promotion to prod is refused for it")
+@pytest.mark.parametrize("missing", MATRIX)
+def test_each_missing_piece_refuses_with_its_reason(ready: World, capsys: pytest.CaptureFixture[str], missing: str):
+    remove, item, words = MATRIX[missing]
+    remove(ready)
+    code, found = outcome(capsys)
+    assert code == 2
+    assert {name: state for name, (state, _) in found.items() if state != "passed"} == {item: "refused"}
+    assert words in found[item][1]
+
+
+def test_without_a_migration_no_backup_is_asked_for(ready: World, capsys: pytest.CaptureFixture[str]):
+    ready.pending = []
+    no_proof(ready)
+    code, found = outcome(capsys)
+    assert (code, found["backup"], found["migration"]) == (0, *[("passed", "no migration is new")] * 2)
+
+
+def test_the_first_release_has_nothing_to_go_back_to(ready: World, capsys: pytest.CaptureFixture[str]):
+    ready.states["prod"] = state_of("prod", None)
+    rehearse(ready, None)
+    dropped_column(ready)
+    code, found = outcome(capsys)
+    assert code == 0
+    assert found["rehearsal"][1] == "prod runs nothing yet that it could go back to"
+
+
+def test_a_stack_whose_services_migrate_nothing_is_asked_for_neither(ready: World, capsys: pytest.CaptureFixture[str]):
+    ready.change("prod", {"services.api.migration": None})
+    assert outcome(capsys)[1]["migration"] == ("passed", "no service has a migration")
+
+
+@pytest.mark.feature("J2", part="the evidence of the supply chain refuses as well")
+@pytest.mark.parametrize(("problems", "state"), [([], "passed"), (["image api has no signature"], "refused")])
+def test_the_supply_chain_is_one_more_item(
+    ready: World, capsys: pytest.CaptureFixture[str], problems: list[str], state: str
+):
+    asked: list[tuple[str, Any]] = []
+
+    def verify(stack: str, images: Any) -> list[str]:
+        asked.append((stack, dict(images)))
+        return problems
+
+    item = Item("supply-chain", evidence.verified(verify), is_of_every_tier=True)
+    items = (*promote.CHECKLIST, item)
+    assert promote.command("staging", "prod", preview=True, yes=True, as_json=True, items=items) == (
+        2 if problems else 0
+    )
+    last = json.loads(capsys.readouterr().out)["evidence"][-1]
+    assert (last["item"], last["state"]) == ("supply-chain", state)
+    assert problems == [] or last["why"] == problems[0]
+    assert asked == [("prod", {"api": NEW})]
