@@ -76,10 +76,10 @@ def _write(file: Path, origin: str) -> None:
     definition = yaml.safe_load(file.read_text())["spec"]
     served = {version["name"]: version for version in definition["versions"] if version["served"]}
     version = served.get("v1") or next(version for version in served.values() if version["storage"])
-    comment = f"{origin}, without descriptions and status, unknown fields refused."
-    schema = {"$comment": comment, **_strict(version["schema"]["openAPIV3Schema"])}
+    schema = _strict(version["schema"]["openAPIV3Schema"])
     # Controllers write it; nobody declares it.
     schema["properties"].pop("status", None)
+    schema = {"$comment": f"{origin}, without descriptions and status, unknown fields refused.", **schema}
     written = custom_file(f"{definition['group']}/{version['name']}", definition["names"]["kind"])
     written.write_text(json.dumps(schema, indent=1) + "\n")
     print(written.relative_to(CUSTOM.parent.parent))
