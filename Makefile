@@ -44,6 +44,8 @@ test: venv ## run the unit tests (need only Python and PyPI)
 	@$(MAKE) --no-print-directory --output-sync=target -j2 test-first test-second
 # Two halves of about the same duration, for two cores.
 HALF := tests/local tests/package tests/image tests/changes tests/settings/test_bad_stack_files.py tests/suite/test_mutants.py tests/program/test_render.py
+# Otherwise pytest compiles all tests again in each run where this is set, as in most container images.
+test-first test-second: export PYTHONDONTWRITEBYTECODE :=
 test-first:
 	@.venv/bin/pytest tests $(patsubst %,--ignore %,tests/e2e tests/load tests/neighbours $(HALF))
 test-second:

@@ -13,7 +13,6 @@ from slipway.ops import errors
 from slipway.ops.verbs import (
     access,
     changes,
-    cluster,
     config,
     diagnosis,
     drills,
@@ -34,7 +33,7 @@ VERBS = (
         monitoring.dashboards,
         monitoring.forecast,
         diagnosis.logs,
-        cluster.port_forward,
+        diagnosis.port_forward,
         releases.backup,
         releases.restore,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from local.node import data_images
+from local.node.names import CONTEXT, LOCAL_REPOSITORIES
 from local.paths import clone_paths
 from local.progress import Screen, Task
 from tests.e2e.conftest import NAMESPACE, ROOT, run

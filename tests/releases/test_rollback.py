@@ -276,6 +276,20 @@ def test_what_a_failed_update_was_to_replace_is_the_stack_s_again():
     assert ids(repaired) == [("first", False), ("parent", False), ("second", True), ("third", True)]
 
 
+def test_the_former_job_comes_behind_the_image_it_needs_which_a_killed_rollback_has_not_come_to():
+    killed = state(
+        resource(PARENT, "parent"),
+        resource(JOB, "second", created="2026-11-21T02:00:00Z"),
+        resource(DOCKER, "docker"),
+        resource(BUILD, "image", parent=PARENT, provider=f"{DOCKER}::docker"),
+        resource(JOB, "first", created="2026-11-21T01:00:00Z", delete=True, dependencies=[BUILD]),
+    )
+    repaired = engine_state.undo_replacements(killed)
+    assert ids(repaired) == [
+        ("parent", False), ("docker", False), ("image", False), ("first", False), ("second", True)
+    ]  # fmt: skip
+
+
 def test_a_state_without_anything_half_replaced_stays_as_it_is():
     whole = state(resource(PARENT, "parent"), resource(JOB, "gone", delete=True))
     assert engine_state.undo_replacements(whole) == whole

@@ -44,7 +44,7 @@ def parse(command: str) -> str:
 VERBS = {
     "preview": {"preview", "stacks"},
     "drift": {"stacks", "drift"},
-    "deploy": {"stacks", "scan", "up", "history", "promote"},
+    "deploy": {"stacks", "scan", "up", "attest", "history", "promote"},
     "pr-env": {"env create", "env delete"},
     "test": set[str](),
 }

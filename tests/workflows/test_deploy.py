@@ -13,7 +13,13 @@ from tests.workflows.expressions import holds
 from tests.workflows.runner import Runner, calls, jobs, recorder
 
 TIERS = ("dev", "staging", "prod")
-SECRETS = {f"secrets.{name}": "" for name in ("PULUMI_ACCESS_TOKEN", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE")}
+SECRETS = dict.fromkeys(
+    [
+        *("secrets.PULUMI_ACCESS_TOKEN", "secrets.PULUMI_BACKEND_URL", "secrets.PULUMI_CONFIG_PASSPHRASE"),
+        *("secrets.SIGNING_KEY", "secrets.COSIGN_PASSWORD"),
+    ],
+    "",
+)
 
 
 def deploy(folder: Path, source: str, script: str = "") -> tuple[bool, list[str]]:
@@ -23,8 +29,12 @@ def deploy(folder: Path, source: str, script: str = "") -> tuple[bool, list[str]
     return Runner(folder, None, context, programs).run(jobs("deploy")["prod"]), calls(programs)
 
 
-def test_a_stack_that_builds_is_scanned_and_deployed(tmp_path: Path):
-    assert deploy(tmp_path, "") == (True, ["slipway scan -s here --newest", "slipway up -s here --yes"])
+@pytest.mark.feature("A10", part="the workflow signs what it has deployed")
+def test_a_stack_that_builds_is_scanned_deployed_and_signed(tmp_path: Path):
+    assert deploy(tmp_path, "") == (
+        True,
+        ["slipway scan -s here --newest", "slipway up -s here --yes", "slipway attest -s here"],
+    )
 
 
 @pytest.mark.feature("J2", part="the workflow builds once, and promotes from there")
@@ -71,6 +81,11 @@ def git(folder: Path, *arguments: str) -> str:
 @pytest.mark.feature("A11", part="the workflow deploys nothing that the scan refuses")
 def test_nothing_is_deployed_after_a_scan_that_found_something(tmp_path: Path):
     assert deploy(tmp_path, "", "[ $1 != scan ]") == (False, ["slipway scan -s here --newest"])
+
+
+def test_a_release_that_was_taken_back_is_not_signed(tmp_path: Path):
+    succeeded, called = deploy(tmp_path, "", "[ $1 != up ]")
+    assert (succeeded, called[-1]) == (False, "slipway up -s here --yes")
 
 
 @pytest.mark.parametrize(

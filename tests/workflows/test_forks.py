@@ -63,6 +63,7 @@ def test_no_job_with_a_secret_or_an_environment_runs_for_a_fork(file: Path):
 
 
 @pytest.mark.parametrize("action", ["opened", "closed"])
+@pytest.mark.feature("J5", part="made when a pull request is opened, deleted when it is closed")
 def test_the_jobs_that_need_secrets_do_run_for_a_branch_of_the_repository(action: str):
     own = {
         **PULL_REQUEST,

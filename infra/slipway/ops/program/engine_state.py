@@ -153,7 +153,43 @@ def undo_replacements(state: State, type_: str = "") -> State:
             # Resources that depend on either of them come after the first, so the current one has to stand there.
             first, last = sorted((current[urn], oldest))
             resources[first], resources[last] = old, new
+    resources[:] = _in_order(resources)
     return repaired
+
+
+def _in_order(resources: list[Resource]) -> list[Resource]:
+    """Return the resources each behind what it needs, as the engine demands, and otherwise in the order they had.
+
+    A killed update leaves behind what it has made what it has not come to: perhaps an image that an old Job needs.
+    """
+    # The current resource of a URN comes last, and so stands for it.
+    by_urn = {resource["urn"]: resource for resource in sorted(resources, key=lambda one: not one.get("delete"))}
+    ordered: list[Resource] = []
+    placed: set[int] = set()
+
+    def place(resource: Resource) -> None:
+        if id(resource) in placed:
+            return
+        placed.add(id(resource))
+        for urn in _needs(resource):
+            if urn in by_urn:
+                place(by_urn[urn])
+        ordered.append(resource)
+
+    for resource in resources:
+        place(resource)
+    return ordered
+
+
+def _needs(resource: Resource) -> list[str]:
+    """Return the URNs of what has to stand before a resource."""
+    provider, _, _ = resource.get("provider", "").rpartition("::")
+    return [
+        resource.get("parent", ""),
+        provider,
+        resource.get("deletedWith", ""),
+        *(resource.get("dependencies") or []),
+    ]
 
 
 def _replaced(resources: list[Resource], type_: str) -> dict[str, list[int]]:
