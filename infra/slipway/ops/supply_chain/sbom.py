@@ -33,7 +33,8 @@ def sbom(pinned: str, version: str) -> dict[str, Any]:
         binary = Path(folder) / "program"
         binary.write_bytes(content)
         binary.chmod(0o700)
-        options = ["-json", "-std", "-noserial", "-notimestamp", "-version", version]
+        # The long URLs of packages name the platform of this machine, whatever that of the program is.
+        options = ["-json", "-std", "-noserial", "-notimestamp", "-short-purls", "-version", version]
         return json.loads(run(compiled(CYCLONEDX), "bin", *options, binary))
 
 
