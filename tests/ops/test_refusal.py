@@ -108,7 +108,7 @@ VERBS = [
 
 
 def engine(*arguments: str) -> str:
-    answers: dict[str, Any] = {"export": STATE, "history": [], "--json": {"url": "s3://bucket"}}
+    answers: dict[str, Any] = {"export": STATE, "history": [], "--json": {"url": "file:///var/empty"}}
     return json.dumps(answers[arguments[1]])
 
 

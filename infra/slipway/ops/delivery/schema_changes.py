@@ -16,7 +16,7 @@ from sqlglot import exp
 
 # Everything behind it undoes the migration: goose, sql-migrate, dbmate.
 _DOWN = re.compile(r"^--\s*(?:\+goose|\+migrate|migrate:)\s*down\b.*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
-_RENAME = re.compile(r"([\w`.]+)\s+TO\s+([\w`.]+)", re.IGNORECASE)
+_RENAME = re.compile(r"(?<![\w`.])([\w`.]++)\s++TO\s++([\w`.]+)", re.IGNORECASE)
 _DROPPED = {"TABLE", "VIEW", "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "TRIGGER", "SEQUENCE", "TYPE"}
 # What the version before neither reads nor writes by name, or what only adds.
 _HARMLESS = (exp.Insert, exp.Update, exp.Select, exp.Set, exp.Semicolon, exp.Comment, exp.Transaction, exp.Commit)
