@@ -43,11 +43,11 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    *command: str, cwd: Path = ROOT, ok: bool = True, env: dict[str, str] | None = None
+    *command: str, cwd: Path = ROOT, ok: bool = True, env: dict[str, str] | None = None, seconds: int = 600
 ) -> subprocess.CompletedProcess[str]:
     """Run a command as a user would. A failure shows its whole output."""
     done = subprocess.run(
-        command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True, timeout=600, check=False
+        command, cwd=cwd, env=environment() | (env or {}), capture_output=True, text=True, timeout=seconds, check=False
     )
     if ok:
         assert done.returncode == 0, f"{' '.join(command)} -> {done.returncode}\n{done.stdout}\n{done.stderr}"
