@@ -6,7 +6,9 @@ The engine and the clusters are tables (conftest.py), and the update itself is o
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,8 @@ from slipway.ops.delivery.plan import PromotionError
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
 from slipway.ops.monitoring.gate import BudgetBurntError
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_state import EngineError, State, UnknownToEngineError
 from slipway.ops.releases import up
 from slipway.ops.releases.trials import first_request
 from slipway.settings.tiers import TIERS
@@ -94,6 +98,39 @@ def test_a_stack_that_was_never_updated_gets_its_first_release(world: World, upd
     del world.states["staging"]
     assert promote.command("dev", "staging", preview=False, yes=True) == 0
     assert updates[0][1]["promotion"].images == {"api": NEW}
+
+
+def test_a_target_whose_state_cannot_be_read_does_not_count_as_new(
+    world: World, updates: Updates, monkeypatch: pytest.MonkeyPatch
+):
+    def export(stack: str) -> State:
+        if stack == "staging":
+            raise EngineError("`pulumi stack export`: could not read the bucket")
+        return world.states[stack]
+
+    monkeypatch.setattr(engine_state, "export", export)
+    with pytest.raises(EngineError, match="could not read the bucket"):
+        promote.command("dev", "staging", preview=False, yes=True)
+    assert updates == []
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("error: no stack named 'prod' found", UnknownToEngineError),
+        ("warning: an SDK\nerror: could not list buckets: no stack named so", EngineError),
+    ],
+)
+def test_only_the_words_of_the_engine_say_that_it_has_no_such_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, error: type[EngineError]
+):
+    engine = tmp_path / "pulumi"
+    engine.write_text(f"#!/bin/sh\nprintf '%s\\n' \"{message}\" >&2\nexit 255\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(EngineError) as refused:
+        engine_state.export("prod")
+    assert type(refused.value) is error
 
 
 # The matrix: what is missing, the item that refuses, and words of its reason. Each begins with all evidence at hand.
