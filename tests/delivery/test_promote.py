@@ -19,14 +19,16 @@ from slipway.image.promotion import Promotion
 from slipway.ops.delivery import promote
 from slipway.ops.delivery.plan import PromotionError
 from slipway.ops.errors import UserError
-from slipway.ops.monitoring import gate
+from slipway.ops.monitoring import gate, prometheus
 from slipway.ops.monitoring.gate import BudgetBurntError
+from slipway.ops.monitoring.prometheus import PrometheusError
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError, State, UnknownToEngineError
 from slipway.ops.releases import up
 from slipway.ops.releases.trials import first_request
 from slipway.settings.tiers import TIERS
 from tests.delivery.conftest import NEW, OLD, RAN, World, record, state_of
+from tests.ops.monitoring.fake_prometheus import MONITORED
 
 Updates = list[tuple[str, dict[str, Any]]]
 ALWAYS = {"lastDay": "2999-12-31", "reason": "the year is over"}
@@ -136,7 +138,7 @@ def test_only_the_words_of_the_engine_say_that_it_has_no_such_stack(
 # The matrix: what is missing, the item that refuses, and words of its reason. Each begins with all evidence at hand.
 
 
-def burnt(*_: Any) -> str:
+def burnt(*_: Any, **__: Any) -> str:
     raise BudgetBurntError("staging: the error budget of api is burnt; nothing was changed.\n  api: -300 %")
 
 
@@ -170,6 +172,14 @@ def burnt_budget(_: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gate, "check", burnt)
 
 
+def unknown_budget(world: World, patch: pytest.MonkeyPatch) -> None:
+    def connect(*_: Any) -> Any:
+        raise PrometheusError("Prometheus at http://p:9090 does not answer: refused")
+
+    world.change("staging", MONITORED)
+    patch.setattr(prometheus, "connect", connect)
+
+
 def frozen(world: World, _: pytest.MonkeyPatch) -> None:
     world.change("staging", {"freeze": [ALWAYS]})
 
@@ -182,6 +192,7 @@ MATRIX: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], None], str, str]] 
     "the source does not answer": (source_is_down, "digest", "cannot be read: the API server"),
     "no first request": (no_answer, "first-request", "not answered in dev: api: https://api.dev.example.com"),
     "a burnt budget": (burnt_budget, "budget", "the error budget of api is burnt"),
+    "a budget that cannot be read": (unknown_budget, "budget", "cannot be read: Prometheus at http://p:9090 does not"),
     "a freeze window": (frozen, "freeze", "frozen: the year is over, until "),
 }
 

@@ -70,8 +70,10 @@ def answered(plan: PromotionPlan) -> Finding:
 
 def within_budget(plan: PromotionPlan) -> Finding:
     """Find out whether the error budgets of the target allow an update."""
+    if plan.target.in_force is None:
+        return Finding(True, f"{plan.target.stack} runs nothing yet")
     try:
-        gate.check(plan.target.stack)
+        gate.check(plan.target.stack, must_be_read=True)
     except BudgetBurntError as error:
         return Finding(False, str(error).splitlines()[0].partition(": ")[2].removesuffix("; nothing was changed."))
     return Finding(True, "no error budget in the way is burnt")
