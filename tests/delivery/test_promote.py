@@ -138,6 +138,11 @@ def test_only_the_words_of_the_engine_say_that_it_has_no_such_stack(
 # The matrix: what is missing, the item that refuses, and words of its reason. Each begins with all evidence at hand.
 
 
+def deployed_again(world: World, patch: pytest.MonkeyPatch) -> None:
+    no_answer(world, patch)
+    world.runs("dev", "dddd2222", NEW, {**RAN, "slipway/at": "2026-11-30T12:00:00+00:00"})
+
+
 def burnt(*_: Any, **__: Any) -> str:
     raise BudgetBurntError("staging: the error budget of api is burnt; nothing was changed.\n  api: -300 %")
 
@@ -191,6 +196,7 @@ MATRIX: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], None], str, str]] 
     "other pods": (other_pods, "digest", "Deployment/api runs src-1 sha256:111111111111, not src-2"),
     "the source does not answer": (source_is_down, "digest", "cannot be read: the API server"),
     "no first request": (no_answer, "first-request", "not answered in dev: api: https://api.dev.example.com"),
+    "an answer before it was deployed again": (deployed_again, "first-request", "not answered in dev: api: https://"),
     "a burnt budget": (burnt_budget, "budget", "the error budget of api is burnt"),
     "a budget that cannot be read": (unknown_budget, "budget", "cannot be read: Prometheus at http://p:9090 does not"),
     "a freeze window": (frozen, "freeze", "frozen: the year is over, until "),
