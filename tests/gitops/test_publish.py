@@ -151,6 +151,13 @@ def test_without_cosign_a_key_is_refused_before_anything_is_pushed(
     assert registry.requests == []
 
 
+def test_a_key_in_place_of_its_name_is_refused_and_not_repeated(publish: Verb, registry: FakeRegistry):
+    message = publish.refused("--image", IMAGE, "--key", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nabc\n")
+    assert "holds a private key itself" in message
+    assert "abc" not in message
+    assert registry.requests == []
+
+
 def test_without_a_key_it_says_that_nothing_is_signed(publish: Verb):
     publish("--image", IMAGE)
     assert "note: not signed" in publish.told

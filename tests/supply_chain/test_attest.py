@@ -111,6 +111,16 @@ def test_without_a_key_or_a_release_the_error_says_what_to_do(made: list[str], m
         attest.attest("dev")
 
 
+def test_a_key_in_place_of_its_name_reaches_no_argument_and_no_message(
+    made: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SLIPWAY_SIGNING_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\ncanary\n")
+    with pytest.raises(EvidenceError, match="holds a private key itself") as refused:
+        attest.attest("dev")
+    assert "canary" not in str(refused.value)
+    assert made == []
+
+
 def test_changed_sources_are_refused_before_anything_is_signed(made: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(attest, "content_tag", lambda *_: "src-fedcba9876543210")
     with pytest.raises(EvidenceError, match=f"image api was built from {TAG}, and app/ is src-fedcba9876543210 by now"):

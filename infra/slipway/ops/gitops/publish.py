@@ -34,8 +34,9 @@ class PublishError(UserError):
 
 def command(stack: str, controller: str, given: Sequence[str], to: str | None, key: str | None) -> None:
     """Publish the objects of a stack."""
-    if key:
-        compiled(COSIGN)  # before anything is pushed
+    if key:  # before anything is pushed
+        cosign.named_key(key)
+        compiled(COSIGN)
     settings = config.settings(stack)
     bundle = bundle_of(stack, controller, settings, _images(settings, given), to)
     source = source_of(stack, settings, to)

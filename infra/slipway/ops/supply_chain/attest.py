@@ -65,7 +65,7 @@ def _signing_key() -> str:
             f"{KEY_VARIABLE} is not set: it names the private key that signs, as a file, env://VARIABLE or a KMS "
             "(docs/supply-chain.md). Nothing was signed"
         )
-    return key
+    return cosign.named_key(key)
 
 
 def _release(stack: str) -> Release:

@@ -36,6 +36,19 @@ class EvidenceError(UserError):
     """Evidence is missing, wrong, or cannot be made."""
 
 
+def named_key(key: str) -> str:
+    """Return what names a private key, as cosign takes it.
+
+    Raises EvidenceError for the key itself: as an argument of cosign, others on this machine could read it.
+    """
+    if "-----BEGIN" in key:
+        raise EvidenceError(
+            f"{KEY_VARIABLE} or --key holds a private key itself, where it has to name one. Fix: put the key into "
+            f"another variable, as SIGNING_KEY, and set {KEY_VARIABLE}=env://SIGNING_KEY. Nothing was signed"
+        )
+    return key
+
+
 def sign(reference: str, key: str) -> None:
     """Sign an image by digest. Raises EvidenceError."""
     _made(reference, "sign", "--key", key, "--tlog-upload=false", "--yes")
