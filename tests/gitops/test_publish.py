@@ -198,3 +198,12 @@ def test_an_image_that_is_built_has_to_be_given(publish: Verb, registry: FakeReg
     message = publish.refused("-s", "dev")
     assert "--image api=REPOSITORY:TAG@sha256:DIGEST" in message
     assert registry.requests == []
+
+
+def test_a_stack_does_not_go_back_to_an_artifact_of_another_one(publish: Verb, registry: FakeRegistry):
+    publish("--image", IMAGE)
+    before = registry.manifests["live"]
+    for former in ("dev-1f2e3d4c5b6a", "prod-eu-1f2e3d4c5b6a"):
+        registry.manifests[former] = b"{}"
+        assert f"--former {former}: artifacts of prod are named prod-" in publish.refused("--former", former)
+    assert registry.manifests["live"] == before

@@ -63,6 +63,12 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
 def roll_back(stack: str, former: str, to: str | None) -> None:
     """Let the tag that the cluster follows name a former artifact again, given by its tag or digest."""
     source = source_of(stack, config.settings(stack), to)
+    # The artifacts of all stacks may be in one repository.
+    if not former.startswith("sha256:") and not re.fullmatch(rf"{re.escape(stack)}-[0-9a-f]*", former):
+        raise PublishError(
+            f"--former {former}: artifacts of {stack} are named {stack}- and 12 digits; give that tag, or the digest "
+            "that publish printed. Nothing was changed"
+        )
     manifest = registry.tagged_manifest(source.repository, former)
     if manifest is None:
         raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
