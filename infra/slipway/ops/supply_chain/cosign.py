@@ -72,6 +72,8 @@ def attested(reference: str, kind: Predicate, public_key: Path) -> list[dict[str
     """Return the predicates of this type that the key has signed of an image. Raises EvidenceError if there is none."""
     output = _verified(reference, WORDS[_PROOFS[kind]], "verify-attestation", public_key, "--type", kind)
     envelopes = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    if not envelopes:
+        raise EvidenceError(f"cannot be verified ({WORDS[_PROOFS[kind]]}): cosign printed none")
     return [json.loads(base64.b64decode(envelope["payload"]))["predicate"] for envelope in envelopes]
 
 
