@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,19 @@ def test_each_missing_piece_of_evidence_refuses_with_its_reason(
 def test_with_all_evidence_every_item_that_is_demanded_passes(world: World, capsys: pytest.CaptureFixture[str]):
     assert promote.command("dev", "staging", preview=True, yes=True, as_json=True) == 0
     assert set(states(capsys.readouterr().out).values()) <= {"passed", "not demanded"}
+
+
+def test_the_engine_does_not_print_into_the_json(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def update(*_: Any, **__: Any) -> int:
+        return subprocess.run(["echo", "Updating (staging)"], check=True).returncode
+
+    monkeypatch.setattr(up, "command", update)
+    assert promote.command("dev", "staging", preview=False, yes=True, as_json=True) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["passes"] is True
+    assert "Updating (staging)" in shown.err
 
 
 def test_what_the_tier_does_not_demand_is_shown_as_such(

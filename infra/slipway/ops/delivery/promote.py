@@ -6,13 +6,17 @@
      "images": {"api": {"before": "repository:tag@sha256:...", "after": "repository:tag@sha256:..."}},
      "evidence": [{"item": "digest", "state": "passed", "why": "..."}]}       state: passed, refused, overridden,
                                                                               not demanded
+
+What the update itself prints then goes to stderr.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import typer
 from rich.console import Console
@@ -75,14 +79,29 @@ def command(
     if preview:
         return 0
     needed = {result.item: overrides[result.item] for result in results if result.state == "overridden"}
-    return up.command(
-        target,
-        yes=yes,
-        rolls_back=True,
-        override=needed.pop(BUDGET, ""),
-        overrides=needed,
-        promotion=found.promotion,
-    )
+    with _on_stderr() if as_json else nullcontext():
+        return up.command(
+            target,
+            yes=yes,
+            rolls_back=True,
+            override=needed.pop(BUDGET, ""),
+            overrides=needed,
+            promotion=found.promotion,
+        )
+
+
+@contextmanager
+def _on_stderr() -> Generator[None]:
+    """Let this process and the engine print to stderr: stdout has the JSON, and nothing else."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def parse_overrides(given: Iterable[str]) -> dict[str, str]:
