@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +55,20 @@ def compressed(image: OciImage) -> OciImage:
 def test_the_program_is_the_file_that_the_last_layer_has(registry: FakeRegistry, pack: Any):
     layers = [[File("api", b"former")], [File("api", GO), File("etc/motd", b"hi")], [File("api.txt", b"text")]]
     assert program(pushed(registry, pack(assemble(layers, {"Entrypoint": ["/api"]}, "linux/amd64")))) == GO
+
+
+def test_a_link_to_a_file_of_another_layer_is_no_file(registry: FakeRegistry):
+    content, link = io.BytesIO(), tarfile.TarInfo("api")
+    link.type, link.linkname = tarfile.SYMTYPE, "opt/api"
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(link)
+    image = assemble([[File("opt/api", GO)]], {"Entrypoint": ["/api"]}, "linux/amd64")
+    layer = Blob(image.blobs[0].media_type, content.getvalue())
+    described = json.loads(image.manifest.content)
+    described["layers"].append(layer.descriptor())
+    manifest = Blob(image.manifest.media_type, json.dumps(described).encode())
+    with pytest.raises(EvidenceError, match="has no file api, which it would start"):
+        program(pushed(registry, replace(image, manifest=manifest, blobs=(*image.blobs, layer))))
 
 
 def test_an_image_that_starts_no_file_of_its_own_is_named(registry: FakeRegistry):
