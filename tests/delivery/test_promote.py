@@ -238,6 +238,22 @@ def test_the_engine_does_not_print_into_the_json(
     assert "Updating (staging)" in shown.err
 
 
+def test_a_target_that_somebody_updates_meanwhile_is_left_alone(
+    world: World, updates: Updates, monkeypatch: pytest.MonkeyPatch
+):
+    def answered(_: Any) -> list[str]:
+        former = world.clusters["staging"]
+        world.runs("staging", "eeee9999", OLD)
+        world.clusters["staging"] = former
+        return []
+
+    world.runs("dev", "dddd2222", NEW)
+    monkeypatch.setattr(first_request, "send", answered)
+    with pytest.raises(PromotionError, match="staging was updated by somebody else while its evidence was examined"):
+        promote.command("dev", "staging", preview=False, yes=True)
+    assert updates == []
+
+
 def test_what_the_tier_does_not_demand_is_shown_as_such(
     world: World, updates: Updates, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -24,9 +24,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.ops.changes.preview import EXIT_FORBIDDEN
-from slipway.ops.delivery import evidence, migrations, way_back
+from slipway.ops.delivery import evidence, migrations, stack_state, way_back
 from slipway.ops.delivery.checklist import Evidence, Item, evaluate
-from slipway.ops.delivery.plan import PromotionPlan, plan
+from slipway.ops.delivery.plan import PromotionError, PromotionPlan, plan
 from slipway.ops.errors import UserError
 from slipway.ops.releases import up
 
@@ -78,6 +78,7 @@ def command(
         return 0
     if preview:
         return 0
+    _refuse_another_release(found)
     needed = {result.item: overrides[result.item] for result in results if result.state == "overridden"}
     with _on_stderr() if as_json else nullcontext():
         return up.command(
@@ -87,6 +88,16 @@ def command(
             override=needed.pop(BUDGET, ""),
             overrides=needed,
             promotion=found.promotion,
+        )
+
+
+def _refuse_another_release(found: PromotionPlan) -> None:
+    """Raise PromotionError if the target was updated meanwhile: the evidence is about the way back to what it ran."""
+    before, now = found.target, stack_state.read_if_any(found.target.stack)
+    if now.in_force != before.in_force:
+        raise PromotionError(
+            f"{now.stack} was updated by somebody else while its evidence was examined. Nothing was changed; run "
+            f"./slipway promote {found.source.stack} {now.stack} again"
         )
 
 
