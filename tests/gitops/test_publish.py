@@ -207,3 +207,15 @@ def test_a_stack_does_not_go_back_to_an_artifact_of_another_one(publish: Verb, r
         registry.manifests[former] = b"{}"
         assert f"--former {former}: artifacts of prod are named prod-" in publish.refused("--former", former)
     assert registry.manifests["live"] == before
+
+
+def test_no_part_of_a_login_in_the_url_of_the_repository_is_published(
+    publish: Verb, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "slipway.ops.gitops.publish._git", lambda verb, *_: "https://me:can@ary@example.com/shop" * (verb == "remote")
+    )
+    publish("--image", IMAGE)
+    manifest = registry.manifests["live"]
+    assert b'"https://example.com/shop"' in manifest
+    assert b"ary@" not in manifest

@@ -23,6 +23,7 @@ from slipway.ops.gitops.render import bundle_of
 from slipway.ops.gitops.source import source_of
 from slipway.ops.program import config
 from slipway.ops.supply_chain import cosign
+from slipway.ops.supply_chain.provenance import without_login
 from slipway.ops.supply_chain.tools import COSIGN, compiled
 from slipway.project import ROOT
 from slipway.settings.settings import Settings
@@ -106,8 +107,7 @@ def _holds(manifest: Blob, made: OciImage) -> bool:
 def _origin() -> dict[str, str]:
     """Return the repository, the commit and its time: two clean clones of a commit publish the same artifact."""
     commit = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    # A URL may hold a password.
-    url = re.sub(r"(://)[^/@]*@", r"\1", _git("remote", "get-url", "origin"))
+    url = without_login(_git("remote", "get-url", "origin"))
     created = _git("show", "--no-patch", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "HEAD")
     return {"source": url, "revision": commit, "created": created or "1970-01-01T00:00:00Z"}
 
