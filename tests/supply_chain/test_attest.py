@@ -137,6 +137,14 @@ def test_a_key_in_place_of_its_name_reaches_no_argument_and_no_message(
     assert made == []
 
 
+def test_an_image_that_is_in_no_registry_is_refused(made: list[str], monkeypatch: pytest.MonkeyPatch):
+    release = replace(RELEASE, image=RELEASE.image.partition("@")[0])
+    monkeypatch.setattr(attest.engine_state, "in_force", lambda state: release)
+    with pytest.raises(EvidenceError, match=r"image api \(.*\) has no digest: it is in no registry"):
+        attest.attest("dev")
+    assert made == []
+
+
 def test_changed_sources_are_refused_before_anything_is_signed(made: list[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(attest, "content_tag", lambda *_: "src-fedcba9876543210")
     with pytest.raises(EvidenceError, match=f"image api was built from {TAG}, and app/ is src-fedcba9876543210 by now"):
