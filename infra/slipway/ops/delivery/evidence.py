@@ -11,7 +11,6 @@ from slipway.ops.delivery.plan import PromotionPlan
 from slipway.ops.delivery.stack_state import StackState
 from slipway.ops.monitoring import gate
 from slipway.ops.monitoring.gate import BudgetBurntError
-from slipway.ops.program.engine_history import moment
 from slipway.ops.releases import freeze
 from slipway.ops.releases.trials import first_request
 from slipway.ops.supply_chain import evidence as supply_chain
@@ -63,7 +62,7 @@ def answered(plan: PromotionPlan) -> Finding:
     """Find out whether the services of the source answered the first requests to that release."""
     record = plan.source.record
     # A rollback brings a record back to life, with the note of its former days.
-    if record and record.first_request and not (record.at and moment(record.first_request) < moment(record.at)):
+    if record and record.first_request and record.first_request >= record.at:
         return Finding(True, f"answered in {plan.source.stack} at {record.first_request}")
     if problems := first_request.send(plan.source.settings):
         return Finding(False, f"not answered in {plan.source.stack}: {'; '.join(problems)}")
