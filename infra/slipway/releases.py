@@ -78,7 +78,7 @@ class Release:
         keys = {"by": BY, "commit": COMMIT, "at": AT, "override": OVERRIDE, "image_commit": IMAGE_COMMIT}
         who = {field: annotations.get(key, "") for field, key in (keys | {"first_request": FIRST_REQUEST}).items()}
         proved = {"overrides": OVERRIDES, "rehearsal": REHEARSAL}
-        mappings: dict[str, Any] = {field: json.loads(annotations.get(key, "{}")) for field, key in proved.items()}
+        mappings: dict[str, Any] = {field: _note(annotations.get(key, "{}")) for field, key in proved.items()}
         named: dict[str, str] = yaml.safe_load(data.get(_IMAGES, "{}"))
         revision, settings = name.removeprefix(f"{RELEASE}-"), yaml.safe_load(data[_SETTINGS])
         return cls(revision, settings, data.get(_IMAGE, ""), named_images=named, **who, **mappings)
@@ -92,6 +92,15 @@ class Release:
     def config_hash(self) -> str:
         """Hash of the settings; equal for two releases that differ in the image alone."""
         return content_hash({_SETTINGS: _text(self.settings)})
+
+
+def _note(text: str) -> dict[str, Any]:
+    """Return a note on a record; an empty one for text that somebody has damaged: it must not prevent a rollback."""
+    try:
+        note = json.loads(text)
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def declare(

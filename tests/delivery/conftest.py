@@ -17,7 +17,7 @@ from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.delivery import migrations
 from slipway.ops.delivery.migrations import Migration
 from slipway.ops.program import config, engine_state
-from slipway.ops.program.engine_state import EngineError, State
+from slipway.ops.program.engine_state import State, UnknownToEngineError
 from slipway.ops.releases.trials import first_request
 from slipway.ops.supply_chain import evidence as supply_chain
 from slipway.settings.settings import Settings
@@ -122,7 +122,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
     def export(stack: str) -> State:
         if stack not in world.states:
-            raise EngineError(f"no stack named '{stack}' found")
+            raise UnknownToEngineError(f"no stack named '{stack}' found")
         return world.states[stack]
 
     def connect(stack: str, settings: Settings) -> StackCluster:

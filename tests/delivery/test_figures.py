@@ -92,6 +92,11 @@ def test_a_commit_that_nobody_has_is_counted_apart():
     assert figures.commit_time("72015a6e-dirty") is None
 
 
+def test_without_git_the_commits_are_not_known(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert figures.commit_time("72015a6e") is None
+
+
 def test_only_the_deployments_of_the_last_days_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

@@ -86,3 +86,31 @@ def test_a_commit_that_a_shallow_clone_lacks_is_named(repository: Repository):
     after = repository.commit(m1="CREATE TABLE a (id INT)")
     with pytest.raises(UnknownMigrationsError, match="commit 0a0a0a0a is not in this clone; fetch the whole history"):
         migrations.between("0a0a0a0a", after, [FOLDER])
+
+
+def test_a_file_whose_name_has_other_letters_is_read(repository: Repository):
+    before = repository.commit(m1="CREATE TABLE a (id INT)")
+    after = repository.commit(**{"m2 Übergang": "DROP TABLE a"})
+    assert migrations.between(before, after, [FOLDER]) == [Migration(f"{FOLDER}/m2 Übergang.sql", "A", "DROP TABLE a")]
+
+
+def test_a_folder_that_is_in_no_commit_is_named(repository: Repository):
+    before = repository.commit(m1="CREATE TABLE a (id INT)")
+    with pytest.raises(UnknownMigrationsError, match=f"commit {before} has no folder app/migratoins"):
+        migrations.between(before, before, ["app/migratoins"])
+
+
+def test_a_file_that_this_clone_has_not_fetched_is_no_empty_migration(repository: Repository):
+    before = repository.commit(m1="CREATE TABLE a (id INT)")
+    after = repository.commit(m2="DROP TABLE a")
+    blob = repository.git("rev-parse", f"HEAD:./{FOLDER}/m2.sql")
+    (repository.project.parent / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(UnknownMigrationsError, match="; fetch the whole history with all files"):
+        migrations.between(before, after, [FOLDER])
+
+
+def test_without_git_it_is_not_known_what_is_new(repository: Repository, monkeypatch: pytest.MonkeyPatch):
+    commit = repository.commit(m1="CREATE TABLE a (id INT)")
+    monkeypatch.setenv("PATH", "/nonexistent")
+    with pytest.raises(UnknownMigrationsError, match="no `git` on the PATH"):
+        migrations.between(commit, commit, [FOLDER])

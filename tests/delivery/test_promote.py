@@ -6,7 +6,10 @@ The engine and the clusters are tables (conftest.py), and the update itself is o
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +20,16 @@ from slipway.image.promotion import Promotion
 from slipway.ops.delivery import promote
 from slipway.ops.delivery.plan import PromotionError
 from slipway.ops.errors import UserError
-from slipway.ops.monitoring import gate
+from slipway.ops.monitoring import gate, prometheus
 from slipway.ops.monitoring.gate import BudgetBurntError
+from slipway.ops.monitoring.prometheus import PrometheusError
+from slipway.ops.program import engine_state
+from slipway.ops.program.engine_state import EngineError, State, UnknownToEngineError
 from slipway.ops.releases import up
 from slipway.ops.releases.trials import first_request
 from slipway.settings.tiers import TIERS
 from tests.delivery.conftest import NEW, OLD, RAN, World, record, state_of
+from tests.ops.monitoring.fake_prometheus import MONITORED
 
 Updates = list[tuple[str, dict[str, Any]]]
 ALWAYS = {"lastDay": "2999-12-31", "reason": "the year is over"}
@@ -96,10 +103,48 @@ def test_a_stack_that_was_never_updated_gets_its_first_release(world: World, upd
     assert updates[0][1]["promotion"].images == {"api": NEW}
 
 
+def test_a_target_whose_state_cannot_be_read_does_not_count_as_new(
+    world: World, updates: Updates, monkeypatch: pytest.MonkeyPatch
+):
+    def export(stack: str) -> State:
+        if stack == "staging":
+            raise EngineError("`pulumi stack export`: could not read the bucket")
+        return world.states[stack]
+
+    monkeypatch.setattr(engine_state, "export", export)
+    with pytest.raises(EngineError, match="could not read the bucket"):
+        promote.command("dev", "staging", preview=False, yes=True)
+    assert updates == []
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("error: no stack named 'prod' found", UnknownToEngineError),
+        ("warning: an SDK\nerror: could not list buckets: no stack named so", EngineError),
+    ],
+)
+def test_only_the_words_of_the_engine_say_that_it_has_no_such_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, error: type[EngineError]
+):
+    engine = tmp_path / "pulumi"
+    engine.write_text(f"#!/bin/sh\nprintf '%s\\n' \"{message}\" >&2\nexit 255\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(EngineError) as refused:
+        engine_state.export("prod")
+    assert type(refused.value) is error
+
+
 # The matrix: what is missing, the item that refuses, and words of its reason. Each begins with all evidence at hand.
 
 
-def burnt(*_: Any) -> str:
+def deployed_again(world: World, patch: pytest.MonkeyPatch) -> None:
+    no_answer(world, patch)
+    world.runs("dev", "dddd2222", NEW, {**RAN, "slipway/at": "2026-11-30T12:00:00+00:00"})
+
+
+def burnt(*_: Any, **__: Any) -> str:
     raise BudgetBurntError("staging: the error budget of api is burnt; nothing was changed.\n  api: -300 %")
 
 
@@ -133,6 +178,14 @@ def burnt_budget(_: World, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(gate, "check", burnt)
 
 
+def unknown_budget(world: World, patch: pytest.MonkeyPatch) -> None:
+    def connect(*_: Any) -> Any:
+        raise PrometheusError("Prometheus at http://p:9090 does not answer: refused")
+
+    world.change("staging", MONITORED)
+    patch.setattr(prometheus, "connect", connect)
+
+
 def frozen(world: World, _: pytest.MonkeyPatch) -> None:
     world.change("staging", {"freeze": [ALWAYS]})
 
@@ -144,7 +197,9 @@ MATRIX: dict[str, tuple[Callable[[World, pytest.MonkeyPatch], None], str, str]] 
     "other pods": (other_pods, "digest", "Deployment/api runs src-1 sha256:111111111111, not src-2"),
     "the source does not answer": (source_is_down, "digest", "cannot be read: the API server"),
     "no first request": (no_answer, "first-request", "not answered in dev: api: https://api.dev.example.com"),
+    "an answer before it was deployed again": (deployed_again, "first-request", "not answered in dev: api: https://"),
     "a burnt budget": (burnt_budget, "budget", "the error budget of api is burnt"),
+    "a budget that cannot be read": (unknown_budget, "budget", "cannot be read: Prometheus at http://p:9090 does not"),
     "a freeze window": (frozen, "freeze", "frozen: the year is over, until "),
 }
 
@@ -168,6 +223,35 @@ def test_each_missing_piece_of_evidence_refuses_with_its_reason(
 def test_with_all_evidence_every_item_that_is_demanded_passes(world: World, capsys: pytest.CaptureFixture[str]):
     assert promote.command("dev", "staging", preview=True, yes=True, as_json=True) == 0
     assert set(states(capsys.readouterr().out).values()) <= {"passed", "not demanded"}
+
+
+def test_the_engine_does_not_print_into_the_json(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    def update(*_: Any, **__: Any) -> int:
+        return subprocess.run(["echo", "Updating (staging)"], check=True).returncode
+
+    monkeypatch.setattr(up, "command", update)
+    assert promote.command("dev", "staging", preview=False, yes=True, as_json=True) == 0
+    shown = capfd.readouterr()
+    assert json.loads(shown.out)["passes"] is True
+    assert "Updating (staging)" in shown.err
+
+
+def test_a_target_that_somebody_updates_meanwhile_is_left_alone(
+    world: World, updates: Updates, monkeypatch: pytest.MonkeyPatch
+):
+    def answered(_: Any) -> list[str]:
+        former = world.clusters["staging"]
+        world.runs("staging", "eeee9999", OLD)
+        world.clusters["staging"] = former
+        return []
+
+    world.runs("dev", "dddd2222", NEW)
+    monkeypatch.setattr(first_request, "send", answered)
+    with pytest.raises(PromotionError, match="staging was updated by somebody else while its evidence was examined"):
+        promote.command("dev", "staging", preview=False, yes=True)
+    assert updates == []
 
 
 def test_what_the_tier_does_not_demand_is_shown_as_such(

@@ -39,6 +39,11 @@ def losses(text: str, dialect: str = "mysql") -> list[str]:
         ("LOCK TABLES reviews WRITE", "cannot be judged: LOCK TABLES reviews WRITE"),
         ("ALTER TABLE reviews ADD (", "cannot be read: "),
         ("this is not sql", "cannot be judged: "),
+        ("DROP USER reader", "cannot be judged: DROP USER reader"),
+        ("ALTER TABLE reviews TRUNCATE PARTITION p0", "cannot be judged: ALTER TABLE reviews TRUNCATE PARTITION p0"),
+        ("INSERT INTO reviews VALUES ('no end", "cannot be read: "),
+        ("/*!40101 DROP TABLE reviews */", "cannot be judged: /*!40101 DROP TABLE reviews */"),
+        ("-- +migrate Down\nDROP TABLE a;\n-- +migrate Up\nDROP TABLE b;", "drops table b"),
     ],
 )
 def test_what_the_version_before_reads_or_does_not_write_is_named(statement: str, loss: str):
@@ -55,6 +60,8 @@ def test_what_the_version_before_reads_or_does_not_write_is_named(statement: str
             "requires column reviews.mood, which the version before",
         ),
         ("TRUNCATE reviews, likes", "empties table reviews"),
+        ("ALTER TYPE mood RENAME VALUE 'good' TO 'fine'", "cannot be judged: ALTER TYPE mood RENAME VALUE"),
+        ("WITH gone AS (DELETE FROM likes RETURNING id) SELECT id FROM gone", "cannot be judged: WITH gone AS"),
     ],
 )
 def test_postgresql_is_read_as_such(statement: str, loss: str):

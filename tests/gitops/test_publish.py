@@ -151,6 +151,13 @@ def test_without_cosign_a_key_is_refused_before_anything_is_pushed(
     assert registry.requests == []
 
 
+def test_a_key_in_place_of_its_name_is_refused_and_not_repeated(publish: Verb, registry: FakeRegistry):
+    message = publish.refused("--image", IMAGE, "--key", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nabc\n")
+    assert "holds a private key itself" in message
+    assert "abc" not in message
+    assert registry.requests == []
+
+
 def test_without_a_key_it_says_that_nothing_is_signed(publish: Verb):
     publish("--image", IMAGE)
     assert "note: not signed" in publish.told
@@ -191,3 +198,24 @@ def test_an_image_that_is_built_has_to_be_given(publish: Verb, registry: FakeReg
     message = publish.refused("-s", "dev")
     assert "--image api=REPOSITORY:TAG@sha256:DIGEST" in message
     assert registry.requests == []
+
+
+def test_a_stack_does_not_go_back_to_an_artifact_of_another_one(publish: Verb, registry: FakeRegistry):
+    publish("--image", IMAGE)
+    before = registry.manifests["live"]
+    for former in ("dev-1f2e3d4c5b6a", "prod-eu-1f2e3d4c5b6a"):
+        registry.manifests[former] = b"{}"
+        assert f"--former {former}: artifacts of prod are named prod-" in publish.refused("--former", former)
+    assert registry.manifests["live"] == before
+
+
+def test_no_part_of_a_login_in_the_url_of_the_repository_is_published(
+    publish: Verb, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(
+        "slipway.ops.gitops.publish._git", lambda verb, *_: "https://me:can@ary@example.com/shop" * (verb == "remote")
+    )
+    publish("--image", IMAGE)
+    manifest = registry.manifests["live"]
+    assert b'"https://example.com/shop"' in manifest
+    assert b"ary@" not in manifest

@@ -175,3 +175,10 @@ def test_releases_are_listed_newest_first():
 def test_the_ten_newest_releases_are_kept():
     known = [f"release-{one.revision}" for one in releases.kept(cluster(*range(1, 13)), "dev")]
     assert releases.superseded(known) == ["release-00000002", "release-00000001"]
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[1]", "yesterday"])
+def test_a_damaged_note_on_a_record_hides_no_release_to_roll_back_to(damaged: str):
+    notes = {"slipway/rollback-rehearsal": damaged, "slipway/overrides": damaged}
+    release = Release.of("release-0a1b2c3d", {"settings.yaml": "{}", "image": IMAGE}, notes)
+    assert (release.revision, release.rehearsal, release.overrides) == ("0a1b2c3d", {}, {})

@@ -142,6 +142,14 @@ def test_a_proof_that_fails_is_not_noted(opened: Any):
     assert cluster.requests == ["prove"]
 
 
+def test_a_proof_whose_log_broke_off_is_not_noted(opened: Any, monkeypatch: pytest.MonkeyPatch):
+    database, cluster = opened(CLUSTER)
+    monkeypatch.setattr(cluster, "log", lambda *_, **__: [])
+    with pytest.raises(BackupError, match="the log of the proof broke off before its name"):
+        backup.prove(database)
+    assert cluster.requests == ["prove"]
+
+
 def test_a_job_goes_with_the_schedule_it_is_a_run_of(opened: Any):
     database, cluster = opened(CLUSTER)
     backup.backup(database)

@@ -107,12 +107,12 @@ def test_an_answer_is_noted_on_the_record_of_the_release(requests: list[str], mo
     assert read.first_request == "2026-11-30"
 
 
-def test_what_is_not_answered_is_reported_and_not_noted(
+def test_what_is_not_answered_is_reported_and_a_former_note_is_taken_back(
     requests: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(first_request, "send", lambda _: ["api: https://api answers 503"])
     first_request.record("dev")
-    assert requests == []
+    assert requests == ['PATCH release-0a1b2c3d {"metadata": {"annotations": {"slipway/first-request": null}}}']
     assert capsys.readouterr().err == "dev: not answered as it should be:\n  api: https://api answers 503\n"
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from slipway.ops.cluster import connection
 from slipway.ops.program import config
+from slipway.ops.program.engine_state import EngineError
 from slipway.ops.releases import rollback
 from slipway.ops.releases.trials import first_request, rehearsal
 from slipway.ops.releases.trials.rehearsal import RehearsalError
@@ -127,6 +128,21 @@ def test_a_return_that_fails_names_the_command_for_it(stage: Stage):
     with pytest.raises(RehearsalError, match=r"run it again: \./slipway rollback bbbb2222 -s dev"):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert stage.notes == []
+
+
+def test_a_return_that_the_engine_refuses_names_the_command_for_it_as_well(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    def roll_back(_: str, release: Release, *__: Any) -> int:
+        if release is PRESENT:
+            raise EngineError("`pulumi stack export`: the bucket does not answer")
+        return 0
+
+    monkeypatch.setattr(rollback, "roll_back", roll_back)
+    with pytest.raises(
+        RehearsalError, match=r"failed \(.*does not answer\); run it again: \./slipway rollback bbbb2222"
+    ):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
 
 
 def test_ctrl_c_brings_the_release_in_force_back(stage: Stage, monkeypatch: pytest.MonkeyPatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from slipway.ops.diagnosis import autoscalers
 from slipway.ops.program import engine_state
 from slipway.ops.releases import rollback
 from slipway.ops.releases.rollback import UnknownReleaseError, choose, config_file, stack_file_of
@@ -325,3 +327,16 @@ def test_the_state_goes_back_to_the_engine_as_json(tmp_path: Path, monkeypatch: 
     engine_state.restore("dev", state(resource(JOB, "j")))
     assert (tmp_path / "arguments").read_text() == "stack import -s dev --non-interactive\n"
     assert ids(json.loads((tmp_path / "given").read_text())) == [("j", False)]
+
+
+def test_ctrl_c_lets_the_engine_stop_by_itself_and_so_give_back_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    engine = tmp_path / "pulumi"
+    engine.write_text(f'#!/bin/sh\nkill -INT $PPID\nsleep 1\necho stopped > "{tmp_path}/end"\nexit 7\n')
+    engine.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(engine_state, "export", lambda _: {"deployment": {"resources": []}})
+    monkeypatch.setattr(autoscalers, "forget_lost", lambda *_: None)
+    assert rollback.roll_back("dev", RELEASE, {"deployment": {"resources": []}}) == 7
+    assert (tmp_path / "end").read_text() == "stopped\n"

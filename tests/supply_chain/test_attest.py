@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +55,20 @@ def compressed(image: OciImage) -> OciImage:
 def test_the_program_is_the_file_that_the_last_layer_has(registry: FakeRegistry, pack: Any):
     layers = [[File("api", b"former")], [File("api", GO), File("etc/motd", b"hi")], [File("api.txt", b"text")]]
     assert program(pushed(registry, pack(assemble(layers, {"Entrypoint": ["/api"]}, "linux/amd64")))) == GO
+
+
+def test_a_link_to_a_file_of_another_layer_is_no_file(registry: FakeRegistry):
+    content, link = io.BytesIO(), tarfile.TarInfo("api")
+    link.type, link.linkname = tarfile.SYMTYPE, "opt/api"
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        archive.addfile(link)
+    image = assemble([[File("opt/api", GO)]], {"Entrypoint": ["/api"]}, "linux/amd64")
+    layer = Blob(image.blobs[0].media_type, content.getvalue())
+    described = json.loads(image.manifest.content)
+    described["layers"].append(layer.descriptor())
+    manifest = Blob(image.manifest.media_type, json.dumps(described).encode())
+    with pytest.raises(EvidenceError, match="has no file api, which it would start"):
+        program(pushed(registry, replace(image, manifest=manifest, blobs=(*image.blobs, layer))))
 
 
 def test_an_image_that_starts_no_file_of_its_own_is_named(registry: FakeRegistry):
@@ -109,6 +125,24 @@ def test_without_a_key_or_a_release_the_error_says_what_to_do(made: list[str], m
     monkeypatch.delenv("SLIPWAY_SIGNING_KEY")
     with pytest.raises(EvidenceError, match=r"SLIPWAY_SIGNING_KEY is not set.*Nothing was signed"):
         attest.attest("dev")
+
+
+def test_a_key_in_place_of_its_name_reaches_no_argument_and_no_message(
+    made: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SLIPWAY_SIGNING_KEY", "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\ncanary\n")
+    with pytest.raises(EvidenceError, match="holds a private key itself") as refused:
+        attest.attest("dev")
+    assert "canary" not in str(refused.value)
+    assert made == []
+
+
+def test_an_image_that_is_in_no_registry_is_refused(made: list[str], monkeypatch: pytest.MonkeyPatch):
+    release = replace(RELEASE, image=RELEASE.image.partition("@")[0])
+    monkeypatch.setattr(attest.engine_state, "in_force", lambda state: release)
+    with pytest.raises(EvidenceError, match=r"image api \(.*\) has no digest: it is in no registry"):
+        attest.attest("dev")
+    assert made == []
 
 
 def test_changed_sources_are_refused_before_anything_is_signed(made: list[str], monkeypatch: pytest.MonkeyPatch):

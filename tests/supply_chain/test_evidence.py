@@ -76,6 +76,18 @@ def problems(monkeypatch: pytest.MonkeyPatch) -> Any:
     return found
 
 
+def test_a_key_for_its_repository_does_not_make_an_own_image_one_of_others(signed: FakeCosign, problems: Any):
+    signed.made.pop((f"{REPOSITORY}@{DIGEST}", "vuln"))
+    keys = {"evidence": {**EVIDENCE, "keys": {REPOSITORY: "stacks/cosign.pub"}}}
+    assert problems(changes=keys) == [f"{SUBJECT} lacks vuln"]
+
+
+def test_an_attestation_that_cosign_does_not_print_is_none(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cosign, "_cosign", lambda *_: (0, "", ""))
+    with pytest.raises(EvidenceError, match=r"cannot be verified \(a scan result\): cosign printed none"):
+        cosign.attested(f"{REPOSITORY}@{DIGEST}", "vuln", Path("stacks/cosign.pub"))
+
+
 def test_complete_evidence_is_no_problem(signed: FakeCosign, problems: Any):
     assert problems() == []
 

@@ -130,6 +130,10 @@ def test_without_an_answer_from_prometheus_everything_passes_with_a_warning(
     assert capsys.readouterr().err.startswith(warning)
 
 
+def test_a_reason_is_recorded_where_the_budgets_cannot_be_read(check: Any):
+    assert check(PrometheusError("Prometheus at http://p:9090 does not answer: refused"), [NEW_PODS], REASON) == REASON
+
+
 @pytest.mark.parametrize(
     "changes",
     [{"services.api.slo": SLO}, {}, {"monitoring": {"source": "none"}, "services.api.slo": SLO}],

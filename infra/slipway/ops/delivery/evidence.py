@@ -61,7 +61,8 @@ def _containers(deployment: Object) -> list[str]:
 def answered(plan: PromotionPlan) -> Finding:
     """Find out whether the services of the source answered the first requests to that release."""
     record = plan.source.record
-    if record and record.first_request:
+    # A rollback brings a record back to life, with the note of its former days.
+    if record and record.first_request and record.first_request >= record.at:
         return Finding(True, f"answered in {plan.source.stack} at {record.first_request}")
     if problems := first_request.send(plan.source.settings):
         return Finding(False, f"not answered in {plan.source.stack}: {'; '.join(problems)}")
@@ -70,8 +71,10 @@ def answered(plan: PromotionPlan) -> Finding:
 
 def within_budget(plan: PromotionPlan) -> Finding:
     """Find out whether the error budgets of the target allow an update."""
+    if plan.target.in_force is None:
+        return Finding(True, f"{plan.target.stack} runs nothing yet")
     try:
-        gate.check(plan.target.stack)
+        gate.check(plan.target.stack, must_be_read=True)
     except BudgetBurntError as error:
         return Finding(False, str(error).splitlines()[0].partition(": ")[2].removesuffix("; nothing was changed."))
     return Finding(True, "no error budget in the way is burnt")

@@ -134,8 +134,11 @@ def commit_time(commit: str) -> datetime | None:
     """Return when a commit was made; None if it had uncommitted changes, or is not in this clone."""
     if not commit or commit.endswith("-dirty"):
         return None
-    command = ["git", "-C", str(ROOT), "show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    shown = ("--no-patch", "--no-show-signature", "--format=%cI", f"{commit}^{{commit}}")
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), "show", *shown], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return None  # without git
     return datetime.fromisoformat(done.stdout.strip()) if done.returncode == 0 else None
 
 

@@ -90,13 +90,17 @@ def _commit(state: StackState) -> str:
 def between(before: str, after: str, folders: Sequence[str]) -> list[Migration]:
     """Return the migrations that differ between two commits, in the order of their names."""
     for commit in (before, after):
-        if _git("cat-file", "-e", f"{commit}^{{commit}}") is None:
+        if not _has(f"{commit}^{{commit}}"):
             raise UnknownMigrationsError(f"commit {commit} is not in this clone; fetch the whole history")
-    listed = _git("diff", "--name-status", "--no-renames", "--relative", f"{before}..{after}", "--", *folders) or ""
-    changes = [line.split("\t") for line in listed.splitlines()]
+    for folder in folders:
+        if not _has(f"{before}:./{folder}") and not _has(f"{after}:./{folder}"):
+            raise UnknownMigrationsError(f"slipway:promotion.migrations: commit {after} has no folder {folder}")
+    # With -z, names are as they are: otherwise those with other letters than ASCII stand in quotes.
+    listed = _git("diff", "-z", "--name-status", "--no-renames", "--relative", f"{before}..{after}", "--", *folders)
+    fields = listed.split("\0")
     return [
-        Migration(file, change, (_git("show", f"{after}:./{file}") or "") if change != "D" else "")
-        for change, file in sorted(changes, key=lambda pair: pair[1])
+        Migration(file, change, _git("show", f"{after}:./{file}") if change != "D" else "")
+        for change, file in sorted(zip(fields[::2], fields[1::2], strict=False), key=lambda pair: pair[1])
         if file.endswith(SUFFIX) and not file.endswith(_DOWN)
     ]
 
@@ -117,7 +121,23 @@ def _dialect(settings: Settings) -> str:
     return "postgres" if settings.postgres and not settings.mysql else "mysql"
 
 
-def _git(*arguments: str) -> str | None:
-    """Return the output of git; None if it fails."""
-    done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+def _has(name: str) -> bool:
+    """Return whether this clone has a commit, or a file or folder of one."""
+    return _run("cat-file", "-e", name).returncode == 0
+
+
+def _git(*arguments: str) -> str:
+    """Return the output of git. Raises UnknownMigrationsError if it fails: no answer is not an empty one."""
+    done = _run(*arguments)
+    if done.returncode != 0:
+        reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise UnknownMigrationsError(f"`git {arguments[0]}`: {reason}; fetch the whole history with all files")
+    return done.stdout
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "-C", str(ROOT), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    except FileNotFoundError:
+        raise UnknownMigrationsError("there is no `git` on the PATH, which has the migrations") from None

@@ -6,13 +6,17 @@
      "images": {"api": {"before": "repository:tag@sha256:...", "after": "repository:tag@sha256:..."}},
      "evidence": [{"item": "digest", "state": "passed", "why": "..."}]}       state: passed, refused, overridden,
                                                                               not demanded
+
+What the update itself prints then goes to stderr.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 
 import typer
 from rich.console import Console
@@ -20,9 +24,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from slipway.ops.changes.preview import EXIT_FORBIDDEN
-from slipway.ops.delivery import evidence, migrations, way_back
+from slipway.ops.delivery import evidence, migrations, stack_state, way_back
 from slipway.ops.delivery.checklist import Evidence, Item, evaluate
-from slipway.ops.delivery.plan import PromotionPlan, plan
+from slipway.ops.delivery.plan import PromotionError, PromotionPlan, plan
 from slipway.ops.errors import UserError
 from slipway.ops.releases import up
 
@@ -74,15 +78,41 @@ def command(
         return 0
     if preview:
         return 0
+    _refuse_another_release(found)
     needed = {result.item: overrides[result.item] for result in results if result.state == "overridden"}
-    return up.command(
-        target,
-        yes=yes,
-        rolls_back=True,
-        override=needed.pop(BUDGET, ""),
-        overrides=needed,
-        promotion=found.promotion,
-    )
+    with _on_stderr() if as_json else nullcontext():
+        return up.command(
+            target,
+            yes=yes,
+            rolls_back=True,
+            override=needed.pop(BUDGET, ""),
+            overrides=needed,
+            promotion=found.promotion,
+        )
+
+
+def _refuse_another_release(found: PromotionPlan) -> None:
+    """Raise PromotionError if the target was updated meanwhile: the evidence is about the way back to what it ran."""
+    before, now = found.target, stack_state.read_if_any(found.target.stack)
+    if now.in_force != before.in_force:
+        raise PromotionError(
+            f"{now.stack} was updated by somebody else while its evidence was examined. Nothing was changed; run "
+            f"./slipway promote {found.source.stack} {now.stack} again"
+        )
+
+
+@contextmanager
+def _on_stderr() -> Generator[None]:
+    """Let this process and the engine print to stderr: stdout has the JSON, and nothing else."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def parse_overrides(given: Iterable[str]) -> dict[str, str]:

@@ -13,9 +13,13 @@ from typing import Any
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
-# Everything behind it undoes the migration: goose, sql-migrate, dbmate.
-_DOWN = re.compile(r"^--\s*(?:\+goose|\+migrate|migrate:)\s*down\b.*", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+# What undoes the migration, up to where a part begins that makes it: goose, sql-migrate, dbmate.
+_MARK = r"^--\s*(?:\+goose|\+migrate|migrate:)\s*"
+_DOWN = re.compile(rf"{_MARK}down\b.*?(?={_MARK}up\b|\Z)", re.IGNORECASE | re.MULTILINE | re.DOTALL)
+# The parser takes it for a comment, and MySQL runs what is in it.
+_EXECUTED_COMMENT = re.compile(r"/\*M?!")
 _RENAME = re.compile(r"(?<![\w`.])([\w`.]++)\s++TO\s++([\w`.]+)", re.IGNORECASE)
 _DROPPED = {"TABLE", "VIEW", "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "TRIGGER", "SEQUENCE", "TYPE"}
 # What the version before neither reads nor writes by name, or what only adds.
@@ -29,9 +33,12 @@ def losses(text: str, dialect: str, added: set[str]) -> list[str]:
     """
     # The parser warns of each statement that it does not know; they are in the result.
     logging.getLogger("sqlglot").setLevel(logging.CRITICAL)
+    text = _DOWN.sub("", text)
+    if comment := _EXECUTED_COMMENT.search(text):
+        return [f"cannot be judged: {_one_line(text[comment.start() :])}"]
     try:
-        statements = sqlglot.parse(_DOWN.sub("", text), read=dialect)
-    except sqlglot.ParseError as error:
+        statements = sqlglot.parse(text, read=dialect)
+    except SqlglotError as error:
         return [f"cannot be read: {_one_line(str(error))}"]
     return [loss for statement in statements if statement for loss in _of_statement(statement, added)]
 
@@ -58,7 +65,7 @@ def _of_statement(statement: Any, added: set[str]) -> Iterator[str]:
             yield from _of_action(action, table)
     elif isinstance(statement, exp.Command):
         yield from _of_command(statement)
-    elif not isinstance(statement, (exp.Alter, exp.Create, *_HARMLESS)):
+    elif not isinstance(statement, (exp.Alter, exp.Create, *_HARMLESS)) or statement.find(exp.Delete):
         yield f"cannot be judged: {_one_line(statement.sql())}"
 
 
@@ -115,7 +122,8 @@ _ACTIONS: dict[type, Callable[[Any, str], Iterator[str]]] = {
 
 def _of_command(statement: Any) -> Iterator[str]:
     """Yield the losses of a statement that the parser knows by its first word only."""
-    text = f"{statement.name} {statement.expression.name if statement.expression else ''}"
+    rest = statement.expression or ""
+    text = f"{statement.name} {rest if isinstance(rest, str) else rest.name}"
     pairs = _RENAME.findall(text) if re.match(r"RENAME\s+TABLE\b", text, re.IGNORECASE) else []
     yield from (f"renames table {before.strip('`')} to {after.strip('`')}" for before, after in pairs)
     if not pairs:

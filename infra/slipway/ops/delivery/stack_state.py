@@ -10,7 +10,7 @@ from slipway.image.promotion import outputs_images
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.program import config, engine_state
-from slipway.ops.program.engine_state import EngineError, State
+from slipway.ops.program.engine_state import State, UnknownToEngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.releases import Release
 from slipway.settings.settings import Settings
@@ -68,8 +68,8 @@ def read(stack: str) -> StackState:
 
 
 def read_if_any(stack: str) -> StackState:
-    """Return the state of a stack that may not have been updated yet. Raises RunError for its stack file."""
+    """Return the state of a stack that may not have been updated yet. Raises what `read` does for any other reason."""
     try:
         return read(stack)
-    except EngineError:
-        return StackState(stack, config.settings(stack), None)  # an update of it says why
+    except UnknownToEngineError:
+        return StackState(stack, config.settings(stack), None)

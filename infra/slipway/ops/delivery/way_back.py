@@ -29,7 +29,15 @@ def backed_up(plan: PromotionPlan, now: datetime | None = None) -> Finding:
     name = dig(schedule or {}, "metadata.annotations", PROVED)
     if not name:
         return Finding(False, f"no backup of {target.stack} was proved by a restore: {fix}")
-    age, limit = (now or datetime.now(UTC)) - taken_at(name), timedelta(hours=settings.promotion.backup_hours)
+    return _fresh(name, timedelta(hours=settings.promotion.backup_hours), fix, now or datetime.now(UTC))
+
+
+def _fresh(name: str, limit: timedelta, fix: str, now: datetime) -> Finding:
+    """Find out whether the backup that was proved is fresh enough."""
+    try:
+        age = now - taken_at(name)
+    except ValueError:
+        return Finding(False, f"the backup that is noted as proved, {name}, is the name of none: {fix}")
     hours = f"{age / timedelta(hours=1):.0f} h old"
     if age > limit:
         return Finding(False, f"the newest backup that was proved, {name}, is {hours}: {fix}")

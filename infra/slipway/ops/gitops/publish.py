@@ -23,6 +23,7 @@ from slipway.ops.gitops.render import bundle_of
 from slipway.ops.gitops.source import source_of
 from slipway.ops.program import config
 from slipway.ops.supply_chain import cosign
+from slipway.ops.supply_chain.provenance import without_login
 from slipway.ops.supply_chain.tools import COSIGN, compiled
 from slipway.project import ROOT
 from slipway.settings.settings import Settings
@@ -34,8 +35,9 @@ class PublishError(UserError):
 
 def command(stack: str, controller: str, given: Sequence[str], to: str | None, key: str | None) -> None:
     """Publish the objects of a stack."""
-    if key:
-        compiled(COSIGN)  # before anything is pushed
+    if key:  # before anything is pushed
+        cosign.named_key(key)
+        compiled(COSIGN)
     settings = config.settings(stack)
     bundle = bundle_of(stack, controller, settings, _images(settings, given), to)
     source = source_of(stack, settings, to)
@@ -62,6 +64,12 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
 def roll_back(stack: str, former: str, to: str | None) -> None:
     """Let the tag that the cluster follows name a former artifact again, given by its tag or digest."""
     source = source_of(stack, config.settings(stack), to)
+    # The artifacts of all stacks may be in one repository.
+    if not former.startswith("sha256:") and not re.fullmatch(rf"{re.escape(stack)}-[0-9a-f]*", former):
+        raise PublishError(
+            f"--former {former}: artifacts of {stack} are named {stack}- and 12 digits; give that tag, or the digest "
+            "that publish printed. Nothing was changed"
+        )
     manifest = registry.tagged_manifest(source.repository, former)
     if manifest is None:
         raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
@@ -99,8 +107,7 @@ def _holds(manifest: Blob, made: OciImage) -> bool:
 def _origin() -> dict[str, str]:
     """Return the repository, the commit and its time: two clean clones of a commit publish the same artifact."""
     commit = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    # A URL may hold a password.
-    url = re.sub(r"(://)[^/@]*@", r"\1", _git("remote", "get-url", "origin"))
+    url = without_login(_git("remote", "get-url", "origin"))
     created = _git("show", "--no-patch", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "HEAD")
     return {"source": url, "revision": commit, "created": created or "1970-01-01T00:00:00Z"}
 

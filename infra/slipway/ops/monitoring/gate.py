@@ -30,13 +30,22 @@ class BudgetBurntError(UserError):
     """An error budget of a service is burnt, which the update would change."""
 
 
-def check(stack: str, reason: str = "") -> str:
+def check(stack: str, reason: str = "", *, must_be_read: bool = False) -> str:
     """Return the reason to record with the release, if one was needed; else an empty text.
 
     Raises BudgetBurntError if the update changes a service whose error budget is burnt, and there is no reason. A stack
-    without monitoring passes at once. Without an answer from Prometheus everything passes, with a warning.
+    without monitoring passes at once. Without an answer from Prometheus everything passes, with a warning; with
+    `must_be_read` it raises PrometheusError.
     """
-    burnt = _burnt(stack)
+    try:
+        burnt = _burnt(stack)
+    except PrometheusError as error:
+        if must_be_read:
+            raise
+        typer.echo(
+            f"warning: the error budgets cannot be read, so this update is not checked against them: {error}", err=True
+        )
+        return reason
     updated = _updated(stack, burnt) if burnt else []
     if not updated:
         if reason:
@@ -57,21 +66,15 @@ def gated(settings: Settings) -> list[Objective]:
 
 
 def _burnt(stack: str) -> list[ObjectiveState]:
-    """Return the gated objectives whose budget is burnt; warn about those that cannot be told."""
+    """Return the gated objectives whose budget is burnt; report those without requests. Raises PrometheusError."""
     try:
         settings = config.settings(stack)
     except pulumi.RunError:
         return []  # `pulumi up` itself says why
     if not (limits := gated(settings)):
         return []
-    try:
-        source = prometheus.connect(stack, settings)
-        found = [slo.budget(source, objective) for objective in limits]
-    except PrometheusError as error:
-        typer.echo(
-            f"warning: the error budgets cannot be read, so this update is not checked against them: {error}", err=True
-        )
-        return []
+    source = prometheus.connect(stack, settings)
+    found = [slo.budget(source, objective) for objective in limits]
     if unknown := [state.objective.title for state in found if state.error_ratio is None]:
         typer.echo(
             f"{stack}: no requests recorded yet for {', '.join(unknown)}; the gate does not apply to them", err=True

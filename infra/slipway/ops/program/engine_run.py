@@ -13,7 +13,7 @@ import re
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +59,12 @@ def run(command: list[str], output: int | None = None, variables: Mapping[str, s
         ):
             code = engine.wait()
         return Outcome(code, bool(received), _events(log))
+
+
+def code_of(command: Sequence[str]) -> int:
+    """Run the engine without its event log, and return its exit code; after Ctrl-C, once it has stopped by itself."""
+    with subprocess.Popen(command, cwd=ROOT) as engine, _stopping(engine):
+        return engine.wait()
 
 
 @contextmanager

@@ -34,6 +34,10 @@ class EngineError(UserError):
     """The engine refuses, or is not there."""
 
 
+class UnknownToEngineError(EngineError):
+    """The engine was asked, and has no such stack: it was never updated."""
+
+
 def pulumi(*arguments: str, given: str | None = None, variables: Mapping[str, str] | None = None) -> str:
     """Return what the engine prints, given this on stdin. Raises EngineError with the engine's own words.
 
@@ -46,7 +50,9 @@ def pulumi(*arguments: str, given: str | None = None, variables: Mapping[str, st
     except FileNotFoundError:
         raise EngineError("`pulumi` is not on the PATH; see `. ./activate`") from None
     if done.returncode != 0:
-        raise EngineError(f"`pulumi {' '.join(arguments[:2])}`: {_without_warnings(done.stderr)}")
+        reason = _without_warnings(done.stderr)
+        kind = UnknownToEngineError if reason.startswith("no stack named ") else EngineError
+        raise kind(f"`pulumi {' '.join(arguments[:2])}`: {reason}")
     return done.stdout
 
 

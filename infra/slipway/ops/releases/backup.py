@@ -35,6 +35,7 @@ from slipway.settings.settings import Settings
 NOTHING_CHANGED = 3
 PROVED = "slipway/proved-backup"
 """Annotation of the schedule with the name of the newest backup that was restored and found to be the same."""
+_PROVE = "./slipway backup --prove"
 START_SECONDS = 120
 STOP_SECONDS = 120
 KEPT_SECONDS = 24 * 3600
@@ -84,7 +85,9 @@ def prove(database: Database) -> None:
     lines: list[str] = []
     if code := run(database, ["prove"], lines):
         raise BackupError(f"the proof ended with {code}; see the reason above. The database itself is untouched.")
-    name = next(line.removeprefix("backup ") for line in lines if line.startswith("backup "))
+    name = next((line.removeprefix("backup ") for line in lines if line.startswith("backup ")), "")
+    if not name:
+        raise BackupError(f"the log of the proof broke off before its name. Run it again: {_PROVE} -s {database.stack}")
     database.client.patch(CronJob, MYSQL_BACKUP, {"metadata": {"annotations": {PROVED: name}}})
 
 

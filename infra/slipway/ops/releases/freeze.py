@@ -35,7 +35,8 @@ def check(stack: str, reason: str = "", now: datetime | None = None) -> str:
         windows = config.settings(stack).freeze
     except pulumi.RunError:
         return ""  # `pulumi up` itself says why
-    window = active(windows, now or datetime.now(UTC))
+    now = now or datetime.now(UTC)
+    window = active(windows, now)
     if window is None:
         if reason:
             typer.echo(f"{stack}: {OVERRIDE} was not needed: no freeze window holds now", err=True)

@@ -7,7 +7,6 @@ knew it.
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -25,11 +24,10 @@ from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
 from slipway.ops.diagnosis import autoscalers
 from slipway.ops.errors import UserError
-from slipway.ops.program import config, engine_state
+from slipway.ops.program import config, engine_run, engine_state
 from slipway.ops.program.engine_state import State
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases import todays_settings
-from slipway.project import ROOT
 from slipway.releases import Release
 from slipway.settings.engine_yaml import Node, read
 from slipway.settings.errors import PREFIX
@@ -132,7 +130,7 @@ def apply(stack: str, release: Release, file: Path, before: State, reason: str =
     autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, _settings(stack, release)))
     message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
     options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)
-    code = subprocess.run(["pulumi", "up", "-s", stack, *options], cwd=ROOT, check=False).returncode
+    code = engine_run.code_of(["pulumi", "up", "-s", stack, *options])
     _repair(stack, lambda state: engine_state.keep_built_images(state, before))
     return code
 

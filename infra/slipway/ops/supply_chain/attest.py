@@ -36,6 +36,7 @@ def attest(stack: str) -> None:
     # Everything is looked at before the first signature.
     for name, image in own.items():
         if image.source == "build":
+            _refuse_no_digest(name, release.images[name])
             _refuse_other_sources(name, image, release.images[name])
             _refuse_vulnerabilities(name, image, settings, scanner)
     for name, image in own.items():
@@ -65,7 +66,7 @@ def _signing_key() -> str:
             f"{KEY_VARIABLE} is not set: it names the private key that signs, as a file, env://VARIABLE or a KMS "
             "(docs/supply-chain.md). Nothing was signed"
         )
-    return key
+    return cosign.named_key(key)
 
 
 def _release(stack: str) -> Release:
@@ -73,6 +74,14 @@ def _release(stack: str) -> Release:
     if release is None:
         raise EvidenceError(f"stack {stack} has no recorded release: run `./slipway up -s {stack}` first")
     return release
+
+
+def _refuse_no_digest(name: str, reference: str) -> None:
+    if not parts(reference)[2]:
+        raise EvidenceError(
+            f"image {name} ({reference}) has no digest: it is in no registry, so nothing can be attached to it. "
+            "Push it to one (slipway:image without `load`). Nothing was signed"
+        )
 
 
 def _refuse_other_sources(name: str, image: Image, reference: str) -> None:

@@ -36,6 +36,19 @@ class EvidenceError(UserError):
     """Evidence is missing, wrong, or cannot be made."""
 
 
+def named_key(key: str) -> str:
+    """Return what names a private key, as cosign takes it.
+
+    Raises EvidenceError for the key itself: as an argument of cosign, others on this machine could read it.
+    """
+    if "-----BEGIN" in key:
+        raise EvidenceError(
+            f"{KEY_VARIABLE} or --key holds a private key itself, where it has to name one. Fix: put the key into "
+            f"another variable, as SIGNING_KEY, and set {KEY_VARIABLE}=env://SIGNING_KEY. Nothing was signed"
+        )
+    return key
+
+
 def sign(reference: str, key: str) -> None:
     """Sign an image by digest. Raises EvidenceError."""
     _made(reference, "sign", "--key", key, "--tlog-upload=false", "--yes")
@@ -59,6 +72,8 @@ def attested(reference: str, kind: Predicate, public_key: Path) -> list[dict[str
     """Return the predicates of this type that the key has signed of an image. Raises EvidenceError if there is none."""
     output = _verified(reference, WORDS[_PROOFS[kind]], "verify-attestation", public_key, "--type", kind)
     envelopes = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    if not envelopes:
+        raise EvidenceError(f"cannot be verified ({WORDS[_PROOFS[kind]]}): cosign printed none")
     return [json.loads(base64.b64decode(envelope["payload"]))["predicate"] for envelope in envelopes]
 
 

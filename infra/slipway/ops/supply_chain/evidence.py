@@ -73,8 +73,10 @@ def key_of(settings: Settings, reference: str) -> Path | None:
     return ROOT / named if named else None
 
 
-def is_of_others(settings: Settings, reference: str) -> bool:
+def is_of_others(settings: Settings, name: str, reference: str) -> bool:
     """Return whether somebody else built an image: its signature is all that can be expected."""
+    if name in settings.images and settings.images[name].source != "prebuilt":
+        return False
     others = {(repository, digest) for repository, _, digest in map(parts, of_others(settings).values())}
     repository, _, digest = parts(reference)
     return repository in settings.evidence.keys or (repository, digest) in others
@@ -82,7 +84,7 @@ def is_of_others(settings: Settings, reference: str) -> bool:
 
 def _required(settings: Settings, name: str, reference: str, result: Verdict) -> dict[Proof, Verification]:
     """Return how each piece of evidence that an image needs is verified."""
-    if is_of_others(settings, reference):
+    if is_of_others(settings, name, reference):
         return {"signature": verify_signature}
 
     def scan(pinned: str, key: Path) -> None:

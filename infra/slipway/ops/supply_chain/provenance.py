@@ -25,7 +25,7 @@ def provenance(name: str, image: Image, version: str, commit: str) -> dict[str, 
     """
     given = image.model_dump(mode="json", by_alias=True, exclude_defaults=True)
     full = _git("rev-parse", "--verify", f"{commit}^{{commit}}") if commit and not commit.endswith("-dirty") else ""
-    repository = _without_login(_git("config", "--get", "remote.origin.url")) or PROJECT
+    repository = without_login(_git("config", "--get", "remote.origin.url")) or PROJECT
     sources: dict[str, Any] = {"uri": f"git+{repository}"}
     if full:
         sources["digest"] = {"gitCommit": full}
@@ -55,7 +55,7 @@ def builder() -> str:
     return "urn:slipway:own-machine"
 
 
-def _without_login(url: str) -> str:
+def without_login(url: str) -> str:
     """Return the URL of a repository without a user or token in it."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url

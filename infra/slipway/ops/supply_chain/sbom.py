@@ -59,5 +59,7 @@ def _file(layer: bytes, path: str) -> bytes | None:
             names = set(archive.getnames()) & {path, f"./{path}", f"/{path}"}
             file = archive.extractfile(names.pop()) if names else None
             return file.read() if file else None
+    except KeyError:  # a link to a file that this layer does not have
+        return None
     except (tarfile.TarError, EOFError) as error:
         raise EvidenceError(f"a layer of the image cannot be read: {error}") from None

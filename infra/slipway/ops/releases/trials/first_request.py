@@ -30,14 +30,17 @@ RETRY_SECONDS = 15.0
 
 
 def record(stack: str) -> None:
-    """Send the first requests, and note on the release in force that they were answered; report if they were not."""
+    """Send the first requests, and note on the release in force that they were answered.
+
+    If they were not, report it, and take back the note of an earlier update to the same release.
+    """
     try:
         settings = config.settings(stack)
         if problems := send(settings):
             typer.echo("\n".join([f"{stack}: not answered as it should be:", *_indented(problems)]), err=True)
-            return
         if release := engine_state.in_force(engine_state.export(stack)):
-            annotate(connection.connect(stack, settings), release.revision, releases.FIRST_REQUEST, now())
+            note = None if problems else now()
+            annotate(connection.connect(stack, settings), release.revision, releases.FIRST_REQUEST, note)
     except (ClusterError, RefusedError, EngineError, httpx2.HTTPError, pulumi.RunError) as error:
         typer.echo(f"warning: {stack}: the first requests are not recorded: {error}", err=True)
 
@@ -58,8 +61,11 @@ def send(settings: Settings, sleep: Callable[[float], None] = time.sleep) -> lis
     return [problem for problem in problems if problem]
 
 
-def annotate(cluster: StackCluster, revision: str, key: str, text: str) -> None:
-    """Note something on the record of a release. Raises RefusedError without the right to, and ClusterError."""
+def annotate(cluster: StackCluster, revision: str, key: str, text: str | None) -> None:
+    """Note something on the record of a release; None takes a note back.
+
+    Raises RefusedError without the right to, and ClusterError.
+    """
     cluster.patch("v1", "ConfigMap", f"{RELEASE}-{revision}", {"metadata": {"annotations": {key: text}}})
 
 

@@ -38,16 +38,13 @@ def rehearse(stack: str, present: Release | None, former: Release, state: State)
     if present is None or former.revision == present.revision:
         raise RehearsalError(f"{stack}: a rehearsal needs a release to go back to, other than the one in force")
     settings = config.settings(stack)
-    fix = f"./slipway rollback {present.revision} -s {stack}"
     try:
         code = rollback.roll_back(stack, former, state, "rehearsal")
         problems = [] if code else [*first_request.send(settings), *_contract_tests(stack, settings)]
     finally:
         # Whatever has happened, Ctrl-C too: the former release was to be there for a moment only.
         typer.echo(f"{stack}: returning to {rollback.describe(present)}", err=True)
-        returned = rollback.roll_back(stack, present, state, "end of the rehearsal")
-    if returned:
-        raise RehearsalError(f"{stack}: the return to release {present.revision} failed; run it again: {fix}")
+        _return(stack, present, state)
     if code:
         raise RehearsalError(f"{stack}: the rollback to release {former.revision} failed; see above")
     if problems := [*problems, *first_request.send(settings)]:
@@ -56,6 +53,17 @@ def rehearse(stack: str, present: Release | None, former: Release, state: State)
     first_request.annotate(connection.connect(stack, settings), present.revision, releases.REHEARSAL, note)
     typer.echo(f"{stack}: the rollback to {rollback.describe(former)} is rehearsed", err=True)
     return 0
+
+
+def _return(stack: str, present: Release, state: State) -> None:
+    """Roll back to the release that was in force. Raises RehearsalError, with the command for it, if that fails."""
+    fix = f"./slipway rollback {present.revision} -s {stack}"
+    try:
+        code, reason = rollback.roll_back(stack, present, state, "end of the rehearsal"), ""
+    except UserError as error:
+        code, reason = 1, f" ({error})"
+    if code:
+        raise RehearsalError(f"{stack}: the return to release {present.revision} failed{reason}; run it again: {fix}")
 
 
 def _note(former: Release, contract_tests: Sequence[str]) -> str:
