@@ -86,6 +86,18 @@ def test_a_stack_that_env_create_has_not_made_is_refused(world: World, stack: st
     assert (world.root / "stacks" / f"Pulumi.{stack}.yaml").exists()
 
 
+@pytest.mark.feature("J5", part="what is refused")
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", "../defaults", "environments/../..", "prod", "-a", "a/b"])
+def test_a_name_that_no_environment_has_reaches_no_file(world: World, name: str):
+    (world.root / ".slipway" / "environments" / "pr-7").mkdir(parents=True)
+    (world.root / "stacks" / "Pulumi.prod.yaml").unlink()
+    before = sorted(world.root.rglob("*"))
+    with pytest.raises(EnvError):
+        delete.command(name)
+    assert sorted(world.root.rglob("*")) == before
+    assert world.engine.calls == []
+
+
 def test_what_the_engine_cannot_delete_keeps_the_stack_so_that_it_can_be_tried_again(
     made: World, monkeypatch: pytest.MonkeyPatch
 ):

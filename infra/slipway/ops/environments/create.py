@@ -21,9 +21,7 @@ from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases import up
 from slipway.settings.engine_yaml import read
 from slipway.settings.settings import Settings
-from slipway.settings.stack_file import broken_rule
 from slipway.settings.tiers import TIERS
-from slipway.settings.types.scalars import DnsLabel, StackName
 
 
 def command(name: str, base: str, dump: str) -> int:
@@ -32,7 +30,7 @@ def command(name: str, base: str, dump: str) -> int:
     Returns 1 if the update failed.
     Raises EnvError for a name that is taken, a base that shares its data, and a tier that forbids it.
     """
-    _check_name(name)
+    stack_file.check_name(name)
     stack_config(base)  # an unknown stack is refused before anything is done
     base_settings = config.settings(base)
     if not TIERS[base_settings.tier].allows_env:
@@ -72,14 +70,6 @@ def opened(name: str) -> StackCluster:
         restore_file(environment)
     stack_config(name)
     return connection.connect(name, config.settings(name))
-
-
-def _check_name(name: str) -> None:
-    if name in TIERS:
-        raise EnvError(f"{name} is the name of a tier: such a stack is no copy. Call it pr-123, for example")
-    for kind in (StackName, DnsLabel):
-        if rule := broken_rule(kind, name):
-            raise EnvError(f"{name}: the name of an environment {rule}; it becomes part of its namespace and hosts")
 
 
 def _registered(name: str, base: str, cluster: StackCluster) -> Environment:

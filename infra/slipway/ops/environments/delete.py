@@ -28,6 +28,7 @@ def command(name: str) -> None:
 
     Raises EnvError for a stack that `./slipway env create` has not made, and if something cannot be deleted.
     """
+    stack_file.check_name(name)
     environment = registered.find(name)
     if environment is None:
         stack_file.check_ours(name)

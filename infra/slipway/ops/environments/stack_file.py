@@ -23,7 +23,9 @@ from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.settings import Settings
 from slipway.settings.source_files import read_defaults, read_files
-from slipway.settings.stack_file import validated_settings
+from slipway.settings.stack_file import broken_rule, validated_settings
+from slipway.settings.tiers import TIERS
+from slipway.settings.types.scalars import DnsLabel, StackName
 
 Content = dict[str, Any]
 """The mapping `config:`, with keys as `slipway:namespace`."""
@@ -38,6 +40,19 @@ def path(stack: str) -> Path:
 def secrets_folder(name: str) -> str:
     """Return where an environment has its secrets if its base has them in files, seen from the project's root."""
     return f".slipway/environments/{name}"
+
+
+def check_name(name: str) -> None:
+    """Raise EnvError if no environment can have this name. It becomes part of paths, of its namespace and hosts."""
+    if name in TIERS:
+        raise EnvError(
+            f"{name} is the name of a tier: such a stack was not {MADE_BY}, so it is left alone. Another name would be "
+            "pr-123, for example"
+        )
+    for kind in (StackName, DnsLabel):
+        if rule := broken_rule(kind, name):
+            shown = name or "an empty text"
+            raise EnvError(f"{shown}: the name of an environment {rule}; it becomes part of its namespace and hosts")
 
 
 def check_ours(name: str) -> None:
