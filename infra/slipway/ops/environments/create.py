@@ -33,10 +33,7 @@ def command(name: str, base: str, dump: str) -> int:
     stack_file.check_name(name)
     stack_config(base)  # an unknown stack is refused before anything is done
     base_settings = config.settings(base)
-    if not TIERS[base_settings.tier].allows_env:
-        raise EnvError(
-            f"stack {base} is of tier {base_settings.tier}, which is never copied. Give another one with --from"
-        )
+    _check_base(base, base_settings, name)
     content = stack_file.of_base(base, name)
     settings = stack_file.settings_of(name, content)
     cluster = connection.connect(name, settings)
@@ -72,6 +69,17 @@ def opened(name: str) -> StackCluster:
     return connection.connect(name, config.settings(name))
 
 
+def _check_base(base: str, settings: Settings, name: str) -> None:
+    """Raise EnvError for a base that is never copied, or whose data the environment would share."""
+    if not TIERS[settings.tier].allows_env:
+        raise EnvError(f"stack {base} is of tier {settings.tier}, which is never copied. Give another one with --from")
+    if shared := [store for store, section in settings.stores.items() if section.source == "managed"]:
+        raise EnvError(
+            f"stack {base} uses a managed {' and '.join(shared)}, so {name} would write to the data of {base}. Give "
+            "--from a stack that runs its stores itself (source: cluster)"
+        )
+
+
 def _registered(name: str, base: str, cluster: StackCluster) -> Environment:
     """Return the environment, whose stack is created where there is none. Raises EnvError if its name is taken."""
     environment = registered.find(name)
@@ -83,9 +91,10 @@ def _registered(name: str, base: str, cluster: StackCluster) -> Environment:
             f"./slipway env delete {name}"
         )
     namespace = cluster.get("v1", "Namespace", cluster.namespace)
-    if namespace and dig(namespace, "metadata.labels", INSTANCE) != instance(name):
+    # A new one has none yet, even of this name: a colleague may have made that, with the state in another backend.
+    if namespace and (environment is None or dig(namespace, "metadata.labels", INSTANCE) != instance(name)):
         raise EnvError(
-            f"there is a namespace {cluster.namespace} already, which is not of stack {name}; take another name"
+            f"there is a namespace {cluster.namespace} already, which this environment has not made; take another name"
         )
     if environment:
         return environment

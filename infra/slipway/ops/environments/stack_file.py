@@ -62,13 +62,8 @@ def check_ours(name: str) -> None:
 
 
 def of_base(base: str, name: str) -> Content:
-    """Return the content for an environment, without secrets. Raises EnvError if it would share data with its base."""
+    """Return the content for an environment, without secrets."""
     settings = config.settings(base)
-    if shared := [store for store, section in settings.stores.items() if section.source == "managed"]:
-        raise EnvError(
-            f"stack {base} uses a managed {' and '.join(shared)}, so {name} would write to the data of {base}. Give "
-            "--from a stack that runs its stores itself (source: cluster)"
-        )
     own = {key: value for key, value in read_files(base)[0].config.plain().items() if not _is_secret(value)}
     content: Content = _renamed(copy.deepcopy(own), {host: host_of(host, name) for host in _hosts(settings)})
     content |= {
