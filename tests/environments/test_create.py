@@ -192,8 +192,13 @@ def test_a_stack_a_file_or_a_namespace_of_others_is_left_alone(world: World):
     with pytest.raises(EnvError, match=r"Pulumi.eu.yaml was not made by `./slipway env create`, so it is left alone"):
         create.command("eu", "dev", "")
     world.cluster.objects["namespaces"]["slipway-pr-7"] = named("slipway-pr-7", "somebody")
-    with pytest.raises(EnvError, match="there is a namespace slipway-pr-7 already, which is not of stack pr-7"):
+    with pytest.raises(
+        EnvError, match="there is a namespace slipway-pr-7 already, which this environment has not made"
+    ):
         create.command("pr-7", "dev", "")
+    world.cluster.objects["namespaces"]["slipway-pr-8"] = named("slipway-pr-8", "pr-8")
+    with pytest.raises(EnvError, match="there is a namespace slipway-pr-8 already"):
+        create.command("pr-8", "dev", "")  # an environment of a colleague, whose backend is another
     assert (world.engine.tags, world.commands) == ({}, [])
 
 
