@@ -202,6 +202,13 @@ def test_a_stack_a_file_or_a_namespace_of_others_is_left_alone(world: World):
     assert (world.engine.tags, world.commands) == ({}, [])
 
 
+@pytest.mark.parametrize("name", ["../x", 'x"; ls "', "$(ls)", "a b"])
+def test_what_is_no_name_of_a_backup_is_refused_before_anything_is_done(world: World, name: str):
+    with pytest.raises(EnvError, match="is not the name of a backup"):
+        create.command("pr-123", "dev", name)
+    assert world.engine.calls == []
+
+
 def test_an_environment_keeps_its_base(world: World):
     create.command("pr-123", "dev", "")
     with pytest.raises(EnvError, match=r"pr-123 is a copy of dev, not of local\. Give --from dev"):

@@ -31,6 +31,8 @@ def command(name: str, base: str, dump: str) -> int:
     Raises EnvError for a name that is taken, a base that shares its data, and a tier that forbids it.
     """
     stack_file.check_name(name)
+    if dump:
+        data.check_name(dump)
     stack_config(base)  # an unknown stack is refused before anything is done
     base_settings = config.settings(base)
     _check_base(base, base_settings, name)
