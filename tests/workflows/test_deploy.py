@@ -55,6 +55,10 @@ def test_the_approval_of_a_run_is_none_for_what_a_later_one_brought_to_the_sourc
     assert ("slipway promote dev here --yes" in called) == succeeds
 
 
+def test_nothing_is_promoted_while_nobody_knows_which_commit_the_source_runs(tmp_path: Path):
+    assert deploy(tmp_path, "dev", "[ $1 != history ]") == (False, ["slipway history -s dev --json"])
+
+
 def history(commit: str) -> str:
     """Return the script of a slipway whose stacks run this commit."""
     rows = json.dumps({"history": [{"inForce": True, "commit": commit[:8]}, {"inForce": False, "commit": "0a1b2c3d"}]})

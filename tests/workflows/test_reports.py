@@ -50,6 +50,13 @@ def test_a_pull_request_has_one_comment_however_often_it_is_changed(tmp_path: Pa
     assert f"{method} -F body=@{runner.temp}/verdict.md" in sent
 
 
+def test_no_second_comment_is_written_while_github_does_not_list_the_first(tmp_path: Path):
+    runner = machine(tmp_path, "gh", "case $* in *--jq*) exit 1 ;; esac")
+    (runner.temp / "verdict.md").write_text(f"{MARK}\n")
+    assert not runner.script(step("preview", "verdict", "comment"), CONTEXT)
+    assert "POST" not in " ".join(calls(tmp_path / "programs"))
+
+
 def test_without_a_verdict_there_is_no_comment(tmp_path: Path):
     runner = machine(tmp_path, "gh")
     (runner.temp / "verdict.md").touch()
