@@ -72,6 +72,19 @@ def test_sleeping_twice_keeps_the_first_record_of_what_was(server: FakeCluster):
     assert server.objects["deployments"]["api"]["spec"]["replicas"] == 3
 
 
+def test_what_somebody_has_started_in_a_stack_that_sleeps_is_stopped_by_the_next_sleep(server: FakeCluster):
+    """`kubectl scale`, or an update of the engine that got as far as the stores and schedules, which it declares."""
+    sleep.sleep(cluster(server))
+    server.objects["deployments"]["api"] |= {"spec": {"replicas": 2}, "status": {"readyReplicas": 2}}
+    server.objects["statefulsets"]["mysql"] |= {"spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
+    server.objects["cronjobs"]["mysql-backup"]["spec"] = {"suspend": False}
+    server.changes.clear()
+    sleep.sleep(cluster(server))
+    assert server.changes == ["mysql-backup True", "api 0", "mysql 0"]
+    sleep.wake(cluster(server))
+    assert server.objects["deployments"]["api"]["spec"]["replicas"] == 2
+
+
 def test_a_stack_that_is_awake_is_not_touched_by_waking(server: FakeCluster, capsys: pytest.CaptureFixture[str]):
     sleep.wake(cluster(server))
     assert server.changes == []

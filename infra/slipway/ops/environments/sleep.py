@@ -17,7 +17,7 @@ import typer
 from slipway.naming import INSTANCE, instance
 from slipway.objects import Object, asleep_since, dig, items, name_of
 from slipway.ops.cluster.connection import StackCluster
-from slipway.ops.cluster.sleep_mark import sleep_change, wake_change
+from slipway.ops.cluster.sleep_mark import merged, sleep_change, wake_change
 from slipway.ops.environments.errors import EnvError
 from slipway.settings.tiers import TIERS
 
@@ -120,8 +120,10 @@ def _objects(cluster: StackCluster, kind: Kind) -> list[Object]:
 def _stop(cluster: StackCluster, kind: Kind) -> None:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     for obj in _objects(cluster, kind):
-        if not asleep_since(obj):
-            cluster.patch(kind.api_version, kind.name, name_of(obj), sleep_change(*kind.change(obj), now))
+        stop, wake = kind.change(obj)
+        # One that sleeps may have been started since, by `kubectl scale` or an update of the engine.
+        if not asleep_since(obj) or merged(obj, stop) != obj:
+            cluster.patch(kind.api_version, kind.name, name_of(obj), sleep_change(stop, wake, now))
 
 
 def _start(cluster: StackCluster, kind: Kind) -> None:
