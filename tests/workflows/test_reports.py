@@ -19,6 +19,7 @@ CONTEXT: dict[str, Any] = {
     "github.event.pull_request.number": 7,
     "github.event.pull_request.labels.*.name": ["bug", "allow-exposes", "please allow-replaces"],
     "matrix.stack": "prod",
+    "needs.compare.result": "success",
     "secrets.PULUMI_ACCESS_TOKEN": "",
     "secrets.PULUMI_BACKEND_URL": "",
     "secrets.PULUMI_CONFIG_PASSPHRASE": "",
@@ -112,6 +113,19 @@ def test_drift_of_all_environments_is_one_issue_that_is_opened_edited_and_closed
     text = body.read_text() if body.exists() else ""
     assert [section.split("\n")[0] for section in text.split("### ")[1:]] == stacks
     assert ("https://github.com/shops/slipway/actions/runs/99" in text) == bool(stacks)
+
+
+@pytest.mark.parametrize("stacks", [[], ["dev"]], ids=["no report", "one report"])
+def test_the_issue_stays_open_while_a_job_ended_before_it_could_compare(tmp_path: Path, stacks: list[str]):
+    """As where a package cannot be downloaded: such a job leaves no section."""
+    runner = machine(tmp_path, "gh", "[ $2 != list ] || echo 12")
+    (runner.temp / "drift").mkdir()
+    for stack in stacks:
+        (runner.temp / "drift" / f"{stack}.md").write_text(f"### {stack}\n")
+    context = CONTEXT | {"needs.compare.result": "failure"}
+    assert runner.script(step("drift", "report", "issue"), context), runner.output
+    assert calls(tmp_path / "programs")[1:] == ["gh issue edit 12 --body-file body"]
+    assert "A job of this run failed, so this may not be all." in (runner.temp / "drift" / "body").read_text()
 
 
 def test_the_issue_is_also_written_when_a_stack_could_not_be_compared():
