@@ -10,7 +10,8 @@ import yaml
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.environments import create, data, sleep, stack_file
 from slipway.ops.environments.errors import EnvError
-from slipway.ops.program import config
+from slipway.ops.program import config, engine_state
+from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import UnknownStackError, declare
 from tests import api_server
 from tests.environments.conftest import SALT, World
@@ -207,6 +208,23 @@ def test_what_is_no_name_of_a_backup_is_refused_before_anything_is_done(world: W
     with pytest.raises(EnvError, match="is not the name of a backup"):
         create.command("pr-123", "dev", name)
     assert world.engine.calls == []
+
+
+@pytest.mark.parametrize("error", [EngineError("no answer"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_a_stack_that_gets_no_tag_is_removed_so_that_create_can_be_repeated(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    def without_tags(*arguments: str, **options: Any) -> str:
+        if arguments[:3] == ("stack", "tag", "set"):
+            raise error
+        return world.engine(*arguments, **options)
+
+    monkeypatch.setattr(engine_state, "pulumi", without_tags)
+    with pytest.raises(type(error)):
+        create.command("pr-123", "dev", "")
+    assert world.engine.known.keys() == {"dev"}
+    monkeypatch.setattr(engine_state, "pulumi", world.engine)
+    assert create.command("pr-123", "dev", "") == 0
 
 
 def test_an_environment_keeps_its_base(world: World):

@@ -68,7 +68,11 @@ def register(name: str, base: str, secrets_provider: str) -> Environment:
     provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
     with _same_selection(name):
         engine_state.pulumi("stack", "init", name, "--no-select", *provider)
-        engine_state.pulumi("stack", "tag", "set", TAG, f"{base}@{now:%Y-%m-%dT%H:%M:%SZ}", "-s", name)
+        try:
+            engine_state.pulumi("stack", "tag", "set", TAG, f"{base}@{now:%Y-%m-%dT%H:%M:%SZ}", "-s", name)
+        except BaseException:  # also Ctrl-C: without a tag it would be a stack of others, for create and for delete
+            engine_state.pulumi("stack", "rm", name, "--yes")
+            raise
     return Environment(name, base, now, now, is_empty=True)
 
 
