@@ -119,9 +119,29 @@ def test_a_job_that_runs_is_waited_for_and_nothing_is_stopped_if_it_does_not_end
     monkeypatch.setattr(sleep, "JOB_SECONDS", 0)
     with pytest.raises(EnvError, match="after 0 s these still run, and no service was stopped: Job/mysql-backup-1"):
         sleep.sleep(cluster(server))
-    assert server.changes == ["mysql-backup True"]
-    sleep.wake(cluster(server))
     assert server.changes == ["mysql-backup True", "mysql-backup False"]
+    assert not sleep.is_asleep(cluster(server)), "backups would stay suspended, and nothing would say so"
+
+
+def test_ctrl_c_while_a_job_runs_leaves_the_stack_awake(server: FakeCluster, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    server.objects["jobs"]["mysql-backup-1"] = named("mysql-backup-1", status={"active": 1})
+    monkeypatch.setattr(sleep.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sleep.sleep(cluster(server))
+    assert not sleep.is_asleep(cluster(server))
+
+
+def test_a_job_of_a_stack_whose_services_sleep_wakes_nothing(server: FakeCluster, monkeypatch: pytest.MonkeyPatch):
+    sleep.sleep(cluster(server))
+    server.changes.clear()
+    server.objects["jobs"]["by-hand"] = named("by-hand", status={"active": 1})
+    monkeypatch.setattr(sleep, "JOB_SECONDS", 0)
+    with pytest.raises(EnvError, match="Job/by-hand"):
+        sleep.sleep(cluster(server))
+    assert server.changes == []
 
 
 def test_pods_that_do_not_get_ready_are_named_and_the_wake_can_be_repeated(

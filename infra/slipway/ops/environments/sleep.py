@@ -68,9 +68,15 @@ def sleep(cluster: StackCluster) -> None:
     """
     if not TIERS[cluster.settings.tier].allows_env:
         raise EnvError(f"stack {cluster.stack} is of tier {cluster.settings.tier}, which never sleeps")
-    for kind in (SCHEDULES, *_scalers(cluster)):
-        _stop(cluster, kind)
-    _until(lambda: _running_jobs(cluster), JOB_SECONDS, "these still run, and no service was stopped", cluster)
+    try:
+        for kind in (SCHEDULES, *_scalers(cluster)):
+            _stop(cluster, kind)
+        _until(lambda: _running_jobs(cluster), JOB_SECONDS, "these still run, and no service was stopped", cluster)
+    except BaseException:  # also Ctrl-C
+        # Services that run show nobody that backups are suspended.
+        if not asleep(cluster):
+            _start_schedules(cluster)
+        raise
     _stop(cluster, SERVICES)
     _until(lambda: _pods(cluster, "ReplicaSet"), STOP_SECONDS, "these have not ended", cluster)
     _stop(cluster, STORES)
@@ -88,8 +94,7 @@ def wake(cluster: StackCluster) -> None:
     for kind in (STORES, SERVICES):
         _start(cluster, kind)
         wait_until_ready(cluster, kind)
-    for kind in (*_scalers(cluster), SCHEDULES):
-        _start(cluster, kind)
+    _start_schedules(cluster)
     typer.echo(f"{cluster.stack}: awake after {time.monotonic() - begin:.0f} s", err=True)
 
 
@@ -129,6 +134,11 @@ def _stop(cluster: StackCluster, kind: Kind) -> None:
 def _start(cluster: StackCluster, kind: Kind) -> None:
     for obj in asleep(cluster, kind):
         cluster.patch(kind.api_version, kind.name, name_of(obj), wake_change(obj))
+
+
+def _start_schedules(cluster: StackCluster) -> None:
+    for kind in (*_scalers(cluster), SCHEDULES):
+        _start(cluster, kind)
 
 
 def _running_jobs(cluster: StackCluster) -> Iterator[str]:
