@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -36,6 +37,19 @@ def test_an_environment_has_a_stack_a_namespace_hosts_and_secrets_of_its_own(
     assert document["encryptionsalt"] == SALT
     assert sorted(world.engine.given) == ["mysql-migration-password", "mysql-password", "redis-password", "signing-key"]
     assert len({*world.engine.given.values()}) == len(world.engine.given)
+
+
+def test_on_stdout_are_only_its_addresses_and_what_the_engine_prints_is_on_stderr(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """pr-env.yml writes stdout into the summary of its run."""
+    monkeypatch.setattr(
+        create.up, "command", lambda *_, **__: subprocess.run(["echo", "Updating"], check=True).returncode
+    )
+    create.command("pr-123", "dev", "")
+    printed = capfd.readouterr()
+    assert printed.out == "https://pr-123-api.dev.example.com\nhttps://pr-123-web.dev.example.com\n"
+    assert "Updating" in printed.err
 
 
 def test_the_cluster_and_the_images_are_those_of_the_base(world: World):
