@@ -46,8 +46,8 @@ def check_name(name: str) -> None:
     """Raise EnvError if no environment can have this name. It becomes part of paths, of its namespace and hosts."""
     if name in TIERS:
         raise EnvError(
-            f"{name} is the name of a tier: such a stack was not {MADE_BY}, so it is left alone. Another name would be "
-            "pr-123, for example"
+            f"stack {name} was not {MADE_BY}, so it is left alone: {name} is the name of a tier. "
+            "Environments have other names, such as pr-123"
         )
     for kind in (StackName, DnsLabel):
         if rule := broken_rule(kind, name):
