@@ -9,7 +9,10 @@ from __future__ import annotations
 import importlib
 import py_compile
 import sys
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 
 ENTRIES = (
     "slipway.__main__",
@@ -29,9 +32,16 @@ def main() -> None:
         importlib.import_module(module)
     import_late_modules()
     write_lean_modules()
-    for module in before:  # imported by Python itself at its start
+    compile_early_modules(before)
+
+
+def compile_early_modules(modules: Iterable[ModuleType]) -> None:
+    """Compile the modules that Python itself has imported at its start, where its folder may be written."""
+    for module in modules:
         if (spec := module.__spec__) and spec.cached and spec.origin and not Path(spec.cached).exists():
-            py_compile.compile(spec.origin)
+            # Official images of Python have no bytecode, and their folder is root's.
+            with suppress(OSError):
+                py_compile.compile(spec.origin)
 
 
 def import_late_modules() -> None:

@@ -254,7 +254,17 @@ def test_a_role_is_bound_in_each_namespace_and_in_the_cluster_under_a_name_with_
     assert objects[1]["subjects"] == [{"apiGroup": RBAC, "kind": "Group", "name": "ops"}]
 
 
-@pytest.mark.parametrize("text", ["ada", "Group:", "ServiceAccount:ci", "ServiceAccount:ci/a/b", "Team:ops"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ada",
+        "Group:",
+        "ServiceAccount:ci",
+        "ServiceAccount:ci/a/b",
+        "Team:ops",
+        "User:a\n---\nkind: ClusterRoleBinding",
+    ],
+)
 def test_a_subject_that_rbac_does_not_know_is_refused_with_the_forms_there_are(text: str):
     with pytest.raises(SubjectError, match="User:NAME, Group:NAME or ServiceAccount:NAMESPACE/NAME"):
         parse_subject(text)

@@ -64,7 +64,7 @@ def environment() -> Generator[urllib3.HTTPSConnectionPool]:
     try:
         created = env("create", NAME, "--from", "local", "--data", "newest")
         assert f"https://{NAME}-api.slipway.localhost" in created.stdout.splitlines()
-        assert "same rows, same checksum" in created.stdout
+        assert "same rows, same checksum" in created.stderr
         yield ingress_pool(f"{NAME}-api.slipway.localhost")
     finally:
         env("delete", NAME)

@@ -19,6 +19,7 @@ from slipway.ops.diagnosis import locks
 from slipway.ops.diagnosis.locks import CloudLock, Lock
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
+from slipway.project import ROOT
 
 
 def lock(folder: Path, pid: int, host: str) -> None:
@@ -40,6 +41,42 @@ def test_a_lock_is_stale_if_its_process_on_this_machine_is_gone(
     [held] = locks.state_locks("dev")
     assert held == Lock("ada", host, pid, "2026-11-21T08:00:00Z")
     assert held.is_stale == stale
+
+
+@pytest.mark.parametrize(
+    "url", ["file://~", "file://~/states", "file://./states", "file://states", "file:///a%20b?x=y"]
+)
+def test_a_folder_is_the_one_that_the_engine_takes_the_address_for(monkeypatch: pytest.MonkeyPatch, url: str):
+    """`pulumi login --local` is `file://~`, and `whoami` prints an address as it was given."""
+    folders = {
+        "file://~": Path.home(),
+        "file://~/states": Path.home() / "states",
+        "file://./states": ROOT / "states",
+        "file://states": ROOT / "states",
+        "file:///a%20b?x=y": Path("/a b"),
+    }
+    assert locks.folder_of(url) == folders[url]
+
+
+def test_a_lock_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(locks, "backend", lambda: "file://~")
+    lock(tmp_path, 1, "another")
+    assert [held.host for held in locks.state_locks("dev") if isinstance(held, Lock)] == ["another"]
+
+
+@pytest.mark.parametrize(
+    "ps", ["", '#!/bin/sh\necho "ps: unrecognized option: p" >&2\nexit 1\n'], ids=["none", "busybox"]
+)
+@pytest.mark.parametrize(("pid", "stale"), [(2**22 + 1, True), (os.getpid(), False)])
+def test_without_a_ps_that_tells_a_lock_is_stale_only_if_no_process_has_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ps: str, pid: int, stale: bool
+):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if ps:
+        (tmp_path / "ps").write_text(ps)
+        (tmp_path / "ps").chmod(0o755)
+    assert Lock("ada", gethostname(), pid, "").is_stale == stale
 
 
 def damaged(folder: Path, content: bytes) -> Path:

@@ -60,7 +60,8 @@ class FakeEngine:
             case ("stack", "unselect"):
                 self._select("")
             case ("stack", "rm", name, *_):
-                del self.known[name], self.tags[name]
+                del self.known[name]
+                self.tags.pop(name, None)
                 self._select("")
                 (self.stacks / f"Pulumi.{name}.yaml").unlink(missing_ok=True)
             case ("config", "set", "--secret", key, "-s", name):

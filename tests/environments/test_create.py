@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import yaml
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.environments import create, data, sleep, stack_file
 from slipway.ops.environments.errors import EnvError
-from slipway.ops.program import config
+from slipway.ops.program import config, engine_state
+from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import UnknownStackError, declare
 from tests import api_server
 from tests.environments.conftest import SALT, World
@@ -35,6 +37,19 @@ def test_an_environment_has_a_stack_a_namespace_hosts_and_secrets_of_its_own(
     assert document["encryptionsalt"] == SALT
     assert sorted(world.engine.given) == ["mysql-migration-password", "mysql-password", "redis-password", "signing-key"]
     assert len({*world.engine.given.values()}) == len(world.engine.given)
+
+
+def test_on_stdout_are_only_its_addresses_and_what_the_engine_prints_is_on_stderr(
+    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """pr-env.yml writes stdout into the summary of its run."""
+    monkeypatch.setattr(
+        create.up, "command", lambda *_, **__: subprocess.run(["echo", "Updating"], check=True).returncode
+    )
+    create.command("pr-123", "dev", "")
+    printed = capfd.readouterr()
+    assert printed.out == "https://pr-123-api.dev.example.com\nhttps://pr-123-web.dev.example.com\n"
+    assert "Updating" in printed.err
 
 
 def test_the_cluster_and_the_images_are_those_of_the_base(world: World):
@@ -192,9 +207,38 @@ def test_a_stack_a_file_or_a_namespace_of_others_is_left_alone(world: World):
     with pytest.raises(EnvError, match=r"Pulumi.eu.yaml was not made by `./slipway env create`, so it is left alone"):
         create.command("eu", "dev", "")
     world.cluster.objects["namespaces"]["slipway-pr-7"] = named("slipway-pr-7", "somebody")
-    with pytest.raises(EnvError, match="there is a namespace slipway-pr-7 already, which is not of stack pr-7"):
+    with pytest.raises(
+        EnvError, match="there is a namespace slipway-pr-7 already, which this environment has not made"
+    ):
         create.command("pr-7", "dev", "")
+    world.cluster.objects["namespaces"]["slipway-pr-8"] = named("slipway-pr-8", "pr-8")
+    with pytest.raises(EnvError, match="there is a namespace slipway-pr-8 already"):
+        create.command("pr-8", "dev", "")  # an environment of a colleague, whose backend is another
     assert (world.engine.tags, world.commands) == ({}, [])
+
+
+@pytest.mark.parametrize("name", ["../x", 'x"; ls "', "$(ls)", "a b"])
+def test_what_is_no_name_of_a_backup_is_refused_before_anything_is_done(world: World, name: str):
+    with pytest.raises(EnvError, match="is not the name of a backup"):
+        create.command("pr-123", "dev", name)
+    assert world.engine.calls == []
+
+
+@pytest.mark.parametrize("error", [EngineError("no answer"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_a_stack_that_gets_no_tag_is_removed_so_that_create_can_be_repeated(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: BaseException
+):
+    def without_tags(*arguments: str, **options: Any) -> str:
+        if arguments[:3] == ("stack", "tag", "set"):
+            raise error
+        return world.engine(*arguments, **options)
+
+    monkeypatch.setattr(engine_state, "pulumi", without_tags)
+    with pytest.raises(type(error)):
+        create.command("pr-123", "dev", "")
+    assert world.engine.known.keys() == {"dev"}
+    monkeypatch.setattr(engine_state, "pulumi", world.engine)
+    assert create.command("pr-123", "dev", "") == 0
 
 
 def test_an_environment_keeps_its_base(world: World):

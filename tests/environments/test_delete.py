@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from slipway import __main__ as slipway
-from slipway.ops.environments import create, delete, listing, sleep
+from slipway.ops.environments import create, delete, listing, registered, sleep
 from slipway.ops.environments.errors import EnvError
 from slipway.ops.releases import destroy
 from tests.environments.conftest import World
@@ -86,6 +86,18 @@ def test_a_stack_that_env_create_has_not_made_is_refused(world: World, stack: st
     assert (world.root / "stacks" / f"Pulumi.{stack}.yaml").exists()
 
 
+@pytest.mark.feature("J5", part="what is refused")
+@pytest.mark.parametrize("name", ["", ".", "..", "../..", "../defaults", "environments/../..", "prod", "-a", "a/b"])
+def test_a_name_that_no_environment_has_reaches_no_file(world: World, name: str):
+    (world.root / ".slipway" / "environments" / "pr-7").mkdir(parents=True)
+    (world.root / "stacks" / "Pulumi.prod.yaml").unlink()
+    before = sorted(world.root.rglob("*"))
+    with pytest.raises(EnvError):
+        delete.command(name)
+    assert sorted(world.root.rglob("*")) == before
+    assert world.engine.calls == []
+
+
 def test_what_the_engine_cannot_delete_keeps_the_stack_so_that_it_can_be_tried_again(
     made: World, monkeypatch: pytest.MonkeyPatch
 ):
@@ -121,6 +133,33 @@ def test_one_that_cannot_be_deleted_does_not_keep_the_others(world: World, capsy
     assert delete.idle(3600) == 1
     assert world.commands == ["destroy pr-2"]
     assert "error: there is no stacks/Pulumi.gone.yaml" in capsys.readouterr().err
+
+
+def test_an_environment_whose_base_has_got_a_managed_store_since_is_deleted(made: World):
+    base = made.root / "stacks" / "Pulumi.dev.yaml"
+    base.write_text(
+        (made.root / "stacks" / "Pulumi.staging.yaml").read_text().replace("slipway-staging", "slipway-dev")
+    )
+    assert listing.rows()[0].problem == ""
+    delete.command("pr-123")
+    assert (made.commands, left(made.root)) == (["destroy pr-123"], [])
+
+
+def test_a_base_with_an_error_in_its_file_keeps_its_environments_and_no_others(
+    world: World, capsys: pytest.CaptureFixture[str]
+):
+    (world.root / "stacks" / "Pulumi.qa.yaml").write_text("config: {slipway:tier: dev, slipway:servces: {}}\n")
+    world.engine.made("pr-1", f"qa@{hours_ago(100)}")
+    world.engine.made("pr-2", f"dev@{hours_ago(99)}")
+    assert delete.idle(3600) == 1
+    assert world.commands == ["destroy pr-2"]
+    assert "error: stacks/Pulumi.qa.yaml" in capsys.readouterr().err
+
+
+def test_a_tag_that_somebody_has_set_by_hand_is_reported(world: World):
+    world.engine.made("pr-1", "dev")
+    with pytest.raises(EnvError, match=r"stack pr-1 has a tag slipway:environment with the value 'dev'.*"):
+        registered.environments()
 
 
 @pytest.mark.parametrize("given", [[], ["pr-1", "--idle", "72h"], ["--idle", "soon"]])

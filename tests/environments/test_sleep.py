@@ -72,6 +72,19 @@ def test_sleeping_twice_keeps_the_first_record_of_what_was(server: FakeCluster):
     assert server.objects["deployments"]["api"]["spec"]["replicas"] == 3
 
 
+def test_what_somebody_has_started_in_a_stack_that_sleeps_is_stopped_by_the_next_sleep(server: FakeCluster):
+    """`kubectl scale`, or an update of the engine that got as far as the stores and schedules, which it declares."""
+    sleep.sleep(cluster(server))
+    server.objects["deployments"]["api"] |= {"spec": {"replicas": 2}, "status": {"readyReplicas": 2}}
+    server.objects["statefulsets"]["mysql"] |= {"spec": {"replicas": 1}, "status": {"readyReplicas": 1}}
+    server.objects["cronjobs"]["mysql-backup"]["spec"] = {"suspend": False}
+    server.changes.clear()
+    sleep.sleep(cluster(server))
+    assert server.changes == ["mysql-backup True", "api 0", "mysql 0"]
+    sleep.wake(cluster(server))
+    assert server.objects["deployments"]["api"]["spec"]["replicas"] == 2
+
+
 def test_a_stack_that_is_awake_is_not_touched_by_waking(server: FakeCluster, capsys: pytest.CaptureFixture[str]):
     sleep.wake(cluster(server))
     assert server.changes == []
@@ -106,9 +119,29 @@ def test_a_job_that_runs_is_waited_for_and_nothing_is_stopped_if_it_does_not_end
     monkeypatch.setattr(sleep, "JOB_SECONDS", 0)
     with pytest.raises(EnvError, match="after 0 s these still run, and no service was stopped: Job/mysql-backup-1"):
         sleep.sleep(cluster(server))
-    assert server.changes == ["mysql-backup True"]
-    sleep.wake(cluster(server))
     assert server.changes == ["mysql-backup True", "mysql-backup False"]
+    assert not sleep.is_asleep(cluster(server)), "backups would stay suspended, and nothing would say so"
+
+
+def test_ctrl_c_while_a_job_runs_leaves_the_stack_awake(server: FakeCluster, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    server.objects["jobs"]["mysql-backup-1"] = named("mysql-backup-1", status={"active": 1})
+    monkeypatch.setattr(sleep.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        sleep.sleep(cluster(server))
+    assert not sleep.is_asleep(cluster(server))
+
+
+def test_a_job_of_a_stack_whose_services_sleep_wakes_nothing(server: FakeCluster, monkeypatch: pytest.MonkeyPatch):
+    sleep.sleep(cluster(server))
+    server.changes.clear()
+    server.objects["jobs"]["by-hand"] = named("by-hand", status={"active": 1})
+    monkeypatch.setattr(sleep, "JOB_SECONDS", 0)
+    with pytest.raises(EnvError, match="Job/by-hand"):
+        sleep.sleep(cluster(server))
+    assert server.changes == []
 
 
 def test_pods_that_do_not_get_ready_are_named_and_the_wake_can_be_repeated(

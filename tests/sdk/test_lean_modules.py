@@ -104,6 +104,13 @@ def test_the_copy_is_not_the_bytecode_that_others_import(module: Path, monkeypat
     assert imported(monkeypatch).PortArgs.__doc__ == "Documentation."
 
 
+def test_a_copy_that_cannot_be_written_is_reported(module: Path):
+    """As where the packages belong to root: Python itself says nothing then, and every run would stay slow."""
+    (module.parent / "__pycache__").write_text("a file where the folder would be")
+    with pytest.raises(OSError, match=r"cannot be written: .*ports.*slipway1.pyc"):
+        write(module)
+
+
 def test_the_program_imports_lean_copies_after_make_venv():
     """Otherwise a run of the program takes a third longer."""
     import pulumi_kubernetes.core.v1 as core

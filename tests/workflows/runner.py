@@ -117,6 +117,7 @@ class Runner:
             "GITHUB_ACTIONS": "true",
             "RUNNER_TEMP": str(self.temp),
             **{name: str(self.temp / name) for name in files},
+            **dict(line.split("=", 1) for line in self.file("GITHUB_ENV").splitlines()),
         }
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from slipway.ops.project import github
+from tests.paths import REPOSITORY
 from tests.workflows.expressions import holds
 from tests.workflows.runner import Runner, calls, jobs, recorder
 
@@ -53,6 +56,10 @@ def test_the_approval_of_a_run_is_none_for_what_a_later_one_brought_to_the_sourc
     succeeded, called = deploy(tmp_path, "dev", history(commits[running]))
     assert succeeded == succeeds
     assert ("slipway promote dev here --yes" in called) == succeeds
+
+
+def test_nothing_is_promoted_while_nobody_knows_which_commit_the_source_runs(tmp_path: Path):
+    assert deploy(tmp_path, "dev", "[ $1 != history ]") == (False, ["slipway history -s dev --json"])
 
 
 def history(commit: str) -> str:
@@ -111,6 +118,23 @@ def test_a_tier_waits_for_the_one_before_and_none_follows_a_failure(listed: str,
 def test_each_tier_needs_the_one_before():
     needs = {name: jobs("deploy")[name]["needs"] for name in TIERS}
     assert needs == {"dev": "stacks", "staging": ["stacks", "dev"], "prod": ["stacks", "staging"]}
+
+
+@pytest.mark.parametrize("action", ["of this repository", "of other projects"])
+def test_the_kubeconfig_is_in_the_folder_that_github_empties_and_replaces_none(tmp_path: Path, action: str):
+    """A machine that somebody runs for GitHub may have one of its own, and keeps what a job leaves at home."""
+    other = github.files(tmp_path, "requirements.txt")[tmp_path / github.ACTION]
+    text = other if action == "of other projects" else (REPOSITORY / github.ACTION).read_text()
+    [step] = [step for step in yaml.safe_load(text)["runs"]["steps"] if "KUBECONFIG_CONTENT" in step.get("run", "")]
+    runner = Runner(tmp_path, None, {})
+    runner.temp.mkdir()
+    own = tmp_path / "home" / ".kube" / "config"
+    own.parent.mkdir(parents=True)
+    own.write_text("of the machine")
+    assert runner.script(step, {"inputs.kubeconfig": "of prod"}), runner.output
+    assert runner.script({"name": "later", "run": 'cat "$KUBECONFIG"; stat -c " %a %n" "$KUBECONFIG"'}, {})
+    assert runner.output["later"] == f"of prod 600 {runner.temp}/kubeconfig\n"
+    assert own.read_text() == "of the machine"
 
 
 def changing() -> list[Any]:

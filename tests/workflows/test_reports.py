@@ -19,6 +19,7 @@ CONTEXT: dict[str, Any] = {
     "github.event.pull_request.number": 7,
     "github.event.pull_request.labels.*.name": ["bug", "allow-exposes", "please allow-replaces"],
     "matrix.stack": "prod",
+    "needs.compare.result": "success",
     "secrets.PULUMI_ACCESS_TOKEN": "",
     "secrets.PULUMI_BACKEND_URL": "",
     "secrets.PULUMI_CONFIG_PASSPHRASE": "",
@@ -48,6 +49,13 @@ def test_a_pull_request_has_one_comment_however_often_it_is_changed(tmp_path: Pa
     [asked, sent] = [" ".join(call.split()) for call in "\n".join(calls(tmp_path / "programs")).split("gh ")[1:]]
     assert f'startswith("{MARK}")' in asked
     assert f"{method} -F body=@{runner.temp}/verdict.md" in sent
+
+
+def test_no_second_comment_is_written_while_github_does_not_list_the_first(tmp_path: Path):
+    runner = machine(tmp_path, "gh", "case $* in *--jq*) exit 1 ;; esac")
+    (runner.temp / "verdict.md").write_text(f"{MARK}\n")
+    assert not runner.script(step("preview", "verdict", "comment"), CONTEXT)
+    assert "POST" not in " ".join(calls(tmp_path / "programs"))
 
 
 def test_without_a_verdict_there_is_no_comment(tmp_path: Path):
@@ -105,6 +113,19 @@ def test_drift_of_all_environments_is_one_issue_that_is_opened_edited_and_closed
     text = body.read_text() if body.exists() else ""
     assert [section.split("\n")[0] for section in text.split("### ")[1:]] == stacks
     assert ("https://github.com/shops/slipway/actions/runs/99" in text) == bool(stacks)
+
+
+@pytest.mark.parametrize("stacks", [[], ["dev"]], ids=["no report", "one report"])
+def test_the_issue_stays_open_while_a_job_ended_before_it_could_compare(tmp_path: Path, stacks: list[str]):
+    """As where a package cannot be downloaded: such a job leaves no section."""
+    runner = machine(tmp_path, "gh", "[ $2 != list ] || echo 12")
+    (runner.temp / "drift").mkdir()
+    for stack in stacks:
+        (runner.temp / "drift" / f"{stack}.md").write_text(f"### {stack}\n")
+    context = CONTEXT | {"needs.compare.result": "failure"}
+    assert runner.script(step("drift", "report", "issue"), context), runner.output
+    assert calls(tmp_path / "programs")[1:] == ["gh issue edit 12 --body-file body"]
+    assert "A job of this run failed, so this may not be all." in (runner.temp / "drift" / "body").read_text()
 
 
 def test_the_issue_is_also_written_when_a_stack_could_not_be_compared():

@@ -22,6 +22,7 @@ from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import MAGIC_NUMBER, cache_from_source
+from pathlib import Path
 from types import CodeType, ModuleType
 
 PACKAGES = ("pulumi_kubernetes", "pulumi_docker")
@@ -65,10 +66,13 @@ class LeanLoader(SourceFileLoader):
         return marshal.loads(memoryview(copy)[len(header) :])  # noqa: S302 - as trusted as Python's own bytecode
 
     def write(self) -> None:
-        """Write the lean copy of the module."""
+        """Write the lean copy of the module. Raises OSError if it cannot be written."""
         tree = lean(ast.parse(self.get_data(self.path)))
         code = compile(tree, self.path, "exec", __future__.annotations.compiler_flag, dont_inherit=True)
-        self.set_data(self._copy(), self._header() + marshal.dumps(code))
+        content = self._header() + marshal.dumps(code)
+        self.set_data(self._copy(), content)  # which ignores errors
+        if not Path(self._copy()).is_file() or self.get_data(self._copy()) != content:
+            raise OSError(f"cannot be written: {self._copy()}")
 
     def _copy(self) -> str:
         return cache_from_source(self.path, optimization=_TAG)
@@ -81,7 +85,7 @@ class LeanLoader(SourceFileLoader):
 
 
 def write() -> int:
-    """Write lean copies of all modules that the program imports; return their number."""
+    """Write lean copies of all modules that the program imports; return their number. Raises OSError."""
     for group in GROUPS:
         import_module(f"pulumi_kubernetes.{group}")
     import_module("pulumi_docker")

@@ -40,14 +40,15 @@ def account_of(role: str) -> str:
 
 def parse_subject(text: str) -> Object:
     """Return a subject of a binding. Raises SubjectError unless it is User:, Group: or ServiceAccount: with a name."""
-    kind, _, name = text.partition(":")
+    # A line break would end the comment in which the command stands.
+    kind, _, name = text.partition(":") if text.isprintable() else ("", "", "")
     if kind in _PRINCIPALS and name:
         return {"apiGroup": _RBAC, "kind": kind, "name": name}
     namespace, _, account = name.partition("/")
     if kind == "ServiceAccount" and namespace and account and "/" not in account:
         return {"kind": kind, "name": account, "namespace": namespace}
     raise SubjectError(
-        f"--subject {text}: not somebody whom RBAC knows. Write User:NAME, Group:NAME or "
+        f"--subject {text!r}: not somebody whom RBAC knows. Write User:NAME, Group:NAME or "
         "ServiceAccount:NAMESPACE/NAME, such as Group:deployers"
     )
 

@@ -7,6 +7,7 @@ them, and it names them to whoever needs the lock too. Pulumi Cloud says no more
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -18,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
-from slipway.project import PROJECT
+from slipway.project import PROJECT, ROOT
 
 # The messages of pulumi 3.259.0, pkg/backend/diy/lock.go and pkg/backend/backenderr/.
 _LOCKED, _NOT_LOCKED = "the stack is currently locked by", "already exists"
@@ -73,8 +74,14 @@ def state_locks(stack: str) -> Sequence[Lock | CloudLock]:
     url = backend()
     scheme = urlsplit(url).scheme
     if scheme == "file":
-        return _in_folder(stack, Path(unquote(urlsplit(url).path)))
+        return _in_folder(stack, folder_of(url))
     return _in_cloud(stack) if scheme in ("http", "https") else _in_bucket(stack, url)
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder of an address such as `file://~`, which is no URL for a parser: the engine expands it."""
+    text = url.removeprefix("file://").partition("?")[0]
+    return ROOT / Path(unquote(text)).expanduser()
 
 
 def _in_folder(stack: str, folder: Path) -> list[Lock]:
@@ -147,4 +154,19 @@ def _without_login(url: str) -> str:
 def _is_engine(pid: int) -> bool:
     """Whether that process is still the engine: another program may have got its number since."""
     command = ["ps", "-p", str(pid), "-o", "comm="]
-    return "pulumi" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return _exists(pid)
+    return _exists(pid) if done.stderr else "pulumi" in done.stdout
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process. Small images have no `ps`, or one that knows no `-p`."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

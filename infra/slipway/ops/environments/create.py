@@ -5,6 +5,11 @@ Every step can be run again: for an environment that exists it is an update, aft
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import typer
 
 from slipway import files
@@ -21,9 +26,7 @@ from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases import up
 from slipway.settings.engine_yaml import read
 from slipway.settings.settings import Settings
-from slipway.settings.stack_file import broken_rule
 from slipway.settings.tiers import TIERS
-from slipway.settings.types.scalars import DnsLabel, StackName
 
 
 def command(name: str, base: str, dump: str) -> int:
@@ -32,13 +35,12 @@ def command(name: str, base: str, dump: str) -> int:
     Returns 1 if the update failed.
     Raises EnvError for a name that is taken, a base that shares its data, and a tier that forbids it.
     """
-    _check_name(name)
+    stack_file.check_name(name)
+    if dump:
+        data.check_name(dump)
     stack_config(base)  # an unknown stack is refused before anything is done
     base_settings = config.settings(base)
-    if not TIERS[base_settings.tier].allows_env:
-        raise EnvError(
-            f"stack {base} is of tier {base_settings.tier}, which is never copied. Give another one with --from"
-        )
+    _check_base(base, base_settings, name)
     content = stack_file.of_base(base, name)
     settings = stack_file.settings_of(name, content)
     cluster = connection.connect(name, settings)
@@ -49,11 +51,14 @@ def command(name: str, base: str, dump: str) -> int:
     typer.echo(f"{name}: stacks/Pulumi.{name}.yaml is like {base}; new secrets: {', '.join(made) or 'none'}", err=True)
     if sleep.is_asleep(cluster):
         sleep.wake(cluster)
-    if up.command(name, yes=True, rolls_back=True) != 0:
+    with _stdout_for_addresses():
+        code = up.command(name, yes=True, rolls_back=True)
+    if code != 0:
         typer.echo(f"error: {name}: not up. Run it again, or ./slipway env delete {name}", err=True)
         return 1
     if dump:
-        data.restore(base, name, dump)
+        with _stdout_for_addresses():
+            data.restore(base, name, dump)
         sleep.wait_until_ready(cluster)
     typer.echo(f"{name}: up in namespace {settings.namespace}", err=True)
     for address in addresses(settings):
@@ -66,6 +71,20 @@ def addresses(settings: Settings) -> list[str]:
     return [service.ingress.url for service in settings.services.values() if service.ingress]
 
 
+@contextmanager
+def _stdout_for_addresses() -> Generator[None]:
+    """Send to stderr what the engine and the restore print."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
+
+
 def opened(name: str) -> StackCluster:
     """Return the cluster of a stack. An environment gets its file again where this clone lacks it."""
     if not stack_file.path(name).is_file() and (environment := registered.find(name)):
@@ -74,12 +93,15 @@ def opened(name: str) -> StackCluster:
     return connection.connect(name, config.settings(name))
 
 
-def _check_name(name: str) -> None:
-    if name in TIERS:
-        raise EnvError(f"{name} is the name of a tier: such a stack is no copy. Call it pr-123, for example")
-    for kind in (StackName, DnsLabel):
-        if rule := broken_rule(kind, name):
-            raise EnvError(f"{name}: the name of an environment {rule}; it becomes part of its namespace and hosts")
+def _check_base(base: str, settings: Settings, name: str) -> None:
+    """Raise EnvError for a base that is never copied, or whose data the environment would share."""
+    if not TIERS[settings.tier].allows_env:
+        raise EnvError(f"stack {base} is of tier {settings.tier}, which is never copied. Give another one with --from")
+    if shared := [store for store, section in settings.stores.items() if section.source == "managed"]:
+        raise EnvError(
+            f"stack {base} uses a managed {' and '.join(shared)}, so {name} would write to the data of {base}. Give "
+            "--from a stack that runs its stores itself (source: cluster)"
+        )
 
 
 def _registered(name: str, base: str, cluster: StackCluster) -> Environment:
@@ -93,9 +115,10 @@ def _registered(name: str, base: str, cluster: StackCluster) -> Environment:
             f"./slipway env delete {name}"
         )
     namespace = cluster.get("v1", "Namespace", cluster.namespace)
-    if namespace and dig(namespace, "metadata.labels", INSTANCE) != instance(name):
+    # A new one has none yet, even of this name: a colleague may have made that, with the state in another backend.
+    if namespace and (environment is None or dig(namespace, "metadata.labels", INSTANCE) != instance(name)):
         raise EnvError(
-            f"there is a namespace {cluster.namespace} already, which is not of stack {name}; take another name"
+            f"there is a namespace {cluster.namespace} already, which this environment has not made; take another name"
         )
     if environment:
         return environment

@@ -6,6 +6,7 @@ other; this machine does not store it. The restore proves it (ops/releases/backu
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Generator
@@ -22,6 +23,14 @@ from slipway.stores.mysql import BACKUPS
 
 NEWEST = "newest"
 KEEP_SECONDS = 3600
+
+
+def check_name(dump: str) -> None:
+    """Raise EnvError if no backup has this name, which becomes part of a path and of a command of a shell."""
+    if not re.fullmatch("[A-Za-z0-9-]+", dump):
+        raise EnvError(
+            f"--data {dump}: that is not the name of a backup. See ./slipway backup --list, or give {NEWEST}"
+        )
 
 
 def restore(base: str, name: str, dump: str) -> None:

@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pulumi
 import typer
 
 from slipway.ops.cluster import connection
@@ -28,6 +29,7 @@ def command(name: str) -> None:
 
     Raises EnvError for a stack that `./slipway env create` has not made, and if something cannot be deleted.
     """
+    stack_file.check_name(name)
     environment = registered.find(name)
     if environment is None:
         stack_file.check_ours(name)
@@ -50,7 +52,7 @@ def idle(seconds: float) -> int:
         typer.echo(f"{environment.name}: last changed {environment.changed:%Y-%m-%d %H:%M} UTC", err=True)
         try:
             command(environment.name)
-        except UserError as error:
+        except (UserError, pulumi.RunError) as error:
             typer.echo(f"error: {error}", err=True)
             code = 1
     return code

@@ -68,7 +68,11 @@ def register(name: str, base: str, secrets_provider: str) -> Environment:
     provider = ["--secrets-provider", secrets_provider] if secrets_provider else []
     with _same_selection(name):
         engine_state.pulumi("stack", "init", name, "--no-select", *provider)
-        engine_state.pulumi("stack", "tag", "set", TAG, f"{base}@{now:%Y-%m-%dT%H:%M:%SZ}", "-s", name)
+        try:
+            engine_state.pulumi("stack", "tag", "set", TAG, f"{base}@{now:%Y-%m-%dT%H:%M:%SZ}", "-s", name)
+        except BaseException:  # also Ctrl-C: without a tag it would be a stack of others, for create and for delete
+            engine_state.pulumi("stack", "rm", name, "--yes")
+            raise
     return Environment(name, base, now, now, is_empty=True)
 
 
@@ -92,13 +96,21 @@ def _same_selection(changed: str) -> Generator[None]:
 
 
 def _environment(name: str, stack: dict[str, Any]) -> Environment:
-    base, _, created = engine_state.pulumi("stack", "tag", "get", TAG, "-s", name).strip().rpartition("@")
-    changed = stack.get("lastUpdate") or created
+    value = engine_state.pulumi("stack", "tag", "get", TAG, "-s", name).strip()
+    base, _, text = value.rpartition("@")
+    try:
+        created = moment(text)
+    except ValueError:
+        raise EnvError(
+            f"stack {name} has a tag {TAG} with the value {value!r}, which `./slipway env create` has not set. If it "
+            f"is no environment: `pulumi stack tag rm {TAG} -s {name}`"
+        ) from None
+    changed = stack.get("lastUpdate")
     return Environment(
         name,
         base,
-        moment(created),
-        max(moment(changed), moment(created)),
+        created,
+        max(moment(changed), created) if changed else created,
         is_empty=not stack.get("resourceCount"),
         is_updating=bool(stack.get("updateInProgress")),
     )

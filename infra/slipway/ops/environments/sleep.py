@@ -17,7 +17,7 @@ import typer
 from slipway.naming import INSTANCE, instance
 from slipway.objects import Object, asleep_since, dig, items, name_of
 from slipway.ops.cluster.connection import StackCluster
-from slipway.ops.cluster.sleep_mark import sleep_change, wake_change
+from slipway.ops.cluster.sleep_mark import merged, sleep_change, wake_change
 from slipway.ops.environments.errors import EnvError
 from slipway.settings.tiers import TIERS
 
@@ -68,9 +68,15 @@ def sleep(cluster: StackCluster) -> None:
     """
     if not TIERS[cluster.settings.tier].allows_env:
         raise EnvError(f"stack {cluster.stack} is of tier {cluster.settings.tier}, which never sleeps")
-    for kind in (SCHEDULES, *_scalers(cluster)):
-        _stop(cluster, kind)
-    _until(lambda: _running_jobs(cluster), JOB_SECONDS, "these still run, and no service was stopped", cluster)
+    try:
+        for kind in (SCHEDULES, *_scalers(cluster)):
+            _stop(cluster, kind)
+        _until(lambda: _running_jobs(cluster), JOB_SECONDS, "these still run, and no service was stopped", cluster)
+    except BaseException:  # also Ctrl-C
+        # Services that run show nobody that backups are suspended.
+        if not asleep(cluster):
+            _start_schedules(cluster)
+        raise
     _stop(cluster, SERVICES)
     _until(lambda: _pods(cluster, "ReplicaSet"), STOP_SECONDS, "these have not ended", cluster)
     _stop(cluster, STORES)
@@ -88,8 +94,7 @@ def wake(cluster: StackCluster) -> None:
     for kind in (STORES, SERVICES):
         _start(cluster, kind)
         wait_until_ready(cluster, kind)
-    for kind in (*_scalers(cluster), SCHEDULES):
-        _start(cluster, kind)
+    _start_schedules(cluster)
     typer.echo(f"{cluster.stack}: awake after {time.monotonic() - begin:.0f} s", err=True)
 
 
@@ -120,13 +125,20 @@ def _objects(cluster: StackCluster, kind: Kind) -> list[Object]:
 def _stop(cluster: StackCluster, kind: Kind) -> None:
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     for obj in _objects(cluster, kind):
-        if not asleep_since(obj):
-            cluster.patch(kind.api_version, kind.name, name_of(obj), sleep_change(*kind.change(obj), now))
+        stop, wake = kind.change(obj)
+        # One that sleeps may have been started since, by `kubectl scale` or an update of the engine.
+        if not asleep_since(obj) or merged(obj, stop) != obj:
+            cluster.patch(kind.api_version, kind.name, name_of(obj), sleep_change(stop, wake, now))
 
 
 def _start(cluster: StackCluster, kind: Kind) -> None:
     for obj in asleep(cluster, kind):
         cluster.patch(kind.api_version, kind.name, name_of(obj), wake_change(obj))
+
+
+def _start_schedules(cluster: StackCluster) -> None:
+    for kind in (*_scalers(cluster), SCHEDULES):
+        _start(cluster, kind)
 
 
 def _running_jobs(cluster: StackCluster) -> Iterator[str]:

@@ -23,7 +23,9 @@ from slipway.settings.errors import PREFIX
 from slipway.settings.layers import effective
 from slipway.settings.settings import Settings
 from slipway.settings.source_files import read_defaults, read_files
-from slipway.settings.stack_file import validated_settings
+from slipway.settings.stack_file import broken_rule, validated_settings
+from slipway.settings.tiers import TIERS
+from slipway.settings.types.scalars import DnsLabel, StackName
 
 Content = dict[str, Any]
 """The mapping `config:`, with keys as `slipway:namespace`."""
@@ -40,6 +42,19 @@ def secrets_folder(name: str) -> str:
     return f".slipway/environments/{name}"
 
 
+def check_name(name: str) -> None:
+    """Raise EnvError if no environment can have this name. It becomes part of paths, of its namespace and hosts."""
+    if name in TIERS:
+        raise EnvError(
+            f"stack {name} was not {MADE_BY}, so it is left alone: {name} is the name of a tier. "
+            "Environments have other names, such as pr-123"
+        )
+    for kind in (StackName, DnsLabel):
+        if rule := broken_rule(kind, name):
+            shown = name or "an empty text"
+            raise EnvError(f"{shown}: the name of an environment {rule}; it becomes part of its namespace and hosts")
+
+
 def check_ours(name: str) -> None:
     """Raise EnvError if there is a file of this name that was not made for an environment."""
     if path(name).is_file() and MADE_BY not in files.read_text(path(name)).partition("\n")[0]:
@@ -47,13 +62,8 @@ def check_ours(name: str) -> None:
 
 
 def of_base(base: str, name: str) -> Content:
-    """Return the content for an environment, without secrets. Raises EnvError if it would share data with its base."""
+    """Return the content for an environment, without secrets."""
     settings = config.settings(base)
-    if shared := [store for store, section in settings.stores.items() if section.source == "managed"]:
-        raise EnvError(
-            f"stack {base} uses a managed {' and '.join(shared)}, so {name} would write to the data of {base}. Give "
-            "--from a stack that runs its stores itself (source: cluster)"
-        )
     own = {key: value for key, value in read_files(base)[0].config.plain().items() if not _is_secret(value)}
     content: Content = _renamed(copy.deepcopy(own), {host: host_of(host, name) for host in _hosts(settings)})
     content |= {

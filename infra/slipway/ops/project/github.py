@@ -44,9 +44,11 @@ runs:
       if: inputs.kubeconfig != ''
       env:
         KUBECONFIG_CONTENT: ${{{{ inputs.kubeconfig }}}}
-      run: |
-        install -D -m 600 /dev/null ~/.kube/config
-        printf '%s' "$KUBECONFIG_CONTENT" > ~/.kube/config
+      # Not ~/.kube/config, which a machine of your own may have, and keeps after the job.
+      run: | # zizmor: ignore[github-env] a fixed path
+        install -m 600 /dev/null "$RUNNER_TEMP/kubeconfig"
+        printf '%s' "$KUBECONFIG_CONTENT" > "$RUNNER_TEMP/kubeconfig"
+        echo "KUBECONFIG=$RUNNER_TEMP/kubeconfig" >> "$GITHUB_ENV"
 """
 _GO = """\
     # Keeps what Go has compiled and downloaded. Layers of images are kept by `cache` of the image's section.
