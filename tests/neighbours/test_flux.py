@@ -193,7 +193,7 @@ def _create_secrets() -> None:
         kubectl("create", "secret", "generic", name, f"--type={TYPES.get(name, 'Opaque')}", *values)
 
 
-@pytest.mark.feature("P6", part="Flux reconciles a published stack: has not run so far")
+@pytest.mark.feature("P6", part="Flux reconciles a published stack")
 def test_a_published_stack_answers_in_a_namespace_of_its_own(pulled: Pulled):
     assert answers()
     with ingress_pool(HOST) as pool:
@@ -203,7 +203,7 @@ def test_a_published_stack_answers_in_a_namespace_of_its_own(pulled: Pulled):
     assert job["status"]["completionTime"] <= started, "the pods were created before the migration was over"
 
 
-@pytest.mark.feature("P6", part="a change by hand is undone: has not run so far")
+@pytest.mark.feature("P6", part="a change by hand is undone")
 def test_what_somebody_changes_by_hand_is_undone(pulled: Pulled):
     begin = time.monotonic()
     kubectl("delete", "service", "api")
@@ -221,7 +221,7 @@ def test_what_somebody_changes_by_hand_is_undone(pulled: Pulled):
     pulled.times.add("a deleted Service to the next answer", begin)
 
 
-@pytest.mark.feature("P6", part="rollback is the former artifact: has not run so far")
+@pytest.mark.feature("P6", part="rollback is the former artifact")
 def test_a_new_version_rolls_the_pods_and_the_former_artifact_brings_the_former_one_back(pulled: Pulled):
     former, former_tag = pulled.publish_version("info")
     begin = time.monotonic()
@@ -257,7 +257,7 @@ def _blob(digest: str) -> bytes:
     return urllib3.request("GET", f"http://{host}/v2/{name}/blobs/{digest}").data
 
 
-@pytest.mark.feature("P6", part="a tampered artifact is refused: has not run so far")
+@pytest.mark.feature("P6", part="a tampered artifact is refused")
 @pytest.mark.parametrize("signed", [False, True], ids=["unsigned", "signed by another key"])
 def test_a_tampered_artifact_is_refused_and_the_pods_stay(pulled: Pulled, signed: bool):
     good, good_tag = pulled.publish_version("info")
