@@ -25,9 +25,10 @@ COMPILE_SECONDS = 5400
 
 
 def kubectl(*arguments: str, text: str | None = None, ok: bool = True) -> str:
-    """Run kubectl in KEDA's namespace, with this input, and return its output."""
+    """Run kubectl in KEDA's namespace, and return its output. Objects in `text` name their own namespaces."""
+    namespace = () if text else ("-n", NAMESPACE)
     done = subprocess.run(
-        ["kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments],
+        ["kubectl", "--context", "slipway-local", *namespace, *arguments],
         input=text,
         env=environment(),
         capture_output=True,

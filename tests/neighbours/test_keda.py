@@ -15,6 +15,7 @@ import urllib3
 
 from tests.e2e.conftest import LOCAL, ROOT, Edit, Replicas, eventually, kubectl, run, running_pods, up
 from tests.e2e.load import Load
+from tests.e2e.monitoring import build_server_images
 from tests.load.examples.example import Example
 from tests.neighbours import keda_operator
 from tests.neighbours.keda_operator import ADAPTER
@@ -113,10 +114,11 @@ def keda() -> Generator[None]:
 
 
 @pytest.fixture
-def by_requests(keda: None, edit: Edit) -> Generator[None]:
+def by_requests(keda: None, edit: Edit, tmp_path_factory: pytest.TempPathFactory) -> Generator[None]:
     """Scale the API by requests, and back by CPU at the end: no ScaledObject may outlive KEDA."""
     edit(LOCAL, BY_CPU, BY_REQUESTS)
     edit(LOCAL, REDIS, MONITORED)
+    build_server_images(tmp_path_factory.mktemp("images"))
     up()
     yield
     edit(LOCAL, BY_REQUESTS, BY_CPU)
