@@ -125,7 +125,7 @@ def by_requests(keda: None, edit: Edit, tmp_path_factory: pytest.TempPathFactory
     up()
 
 
-@pytest.mark.feature("F2", part="pods follow the requests, by KEDA: has not run so far")
+@pytest.mark.feature("F2", part="pods follow the requests, by KEDA")
 def test_load_adds_pods_and_its_end_takes_them_away(by_requests: None, api: urllib3.HTTPSConnectionPool):
     eventually(lambda: wanted("api") == MIN, DOWN_SECONDS, "the API has its minimum")
     load = TimedLoad(api, "/v1/shops", rate=RATE)

@@ -22,7 +22,6 @@ from slipway.ops.releases.backup import Database
 from slipway.stores.mysql import BACKUPS
 
 NEWEST = "newest"
-KEEP_SECONDS = 3600
 
 
 def check_name(dump: str) -> None:
@@ -51,8 +50,9 @@ def restore(base: str, name: str, dump: str) -> None:
 @contextmanager
 def _pod(database: Database) -> Generator[list[str]]:
     """Run a pod with the volume of backups; yield the command line that runs a command in it."""
-    # The trap ends the pod at once, where a first process ignores SIGTERM otherwise.
-    job = backup.start(database, ["sh", "-c", f"trap exit TERM; sleep {KEEP_SECONDS} & wait"])
+    # It waits for nothing until it is deleted, or for the deadline of the backup's Job; not every image of MySQL has
+    # `sleep`. The trap ends the pod at once, where a first process ignores SIGTERM otherwise.
+    job = backup.start(database, ["sh", "-c", "trap exit TERM; tail -f /dev/null & wait"])
     try:
         pod = backup.started_pod(database, job)
         where = ["--context", database.settings.cluster.context, "--namespace", database.settings.namespace]
