@@ -75,6 +75,7 @@ def test_it_answers_at_an_address_of_its_own_with_the_data_of_its_base(environme
     shops = ingress_pool("api.slipway.localhost").request("GET", "/v1/shops").json()
     # What was read before the restore is cached for a while.
     eventually(lambda: environment.request("GET", "/v1/shops").json() == shops, 90, "the shops of the stack local")
+    assert shops == environment.request("GET", "/v1/shops").json()
 
 
 def test_it_is_a_stack_like_any_other(environment: urllib3.HTTPSConnectionPool):
