@@ -155,7 +155,7 @@ OUTAGES: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {
 }
 
 
-@pytest.mark.feature("F2", part="an outage of the metrics takes no pod away: has not run so far")
+@pytest.mark.feature("F2", part="an outage of the metrics takes no pod away, by KEDA")
 @pytest.mark.parametrize("missing", OUTAGES)
 def test_an_outage_of_metrics_takes_no_pod_away_even_without_load(
     by_requests: None, api: urllib3.HTTPSConnectionPool, missing: str
