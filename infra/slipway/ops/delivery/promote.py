@@ -13,10 +13,9 @@ What the update itself prints then goes to stderr.
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 
 import typer
 from rich.console import Console
@@ -29,6 +28,7 @@ from slipway.ops.delivery.checklist import Evidence, Item, evaluate
 from slipway.ops.delivery.plan import PromotionError, PromotionPlan, plan
 from slipway.ops.errors import UserError
 from slipway.ops.releases import up
+from slipway.ops.streams import stdout_to_stderr
 
 BUDGET = "budget"
 CHECKLIST = (
@@ -80,7 +80,7 @@ def command(
         return 0
     _refuse_another_release(found)
     needed = {result.item: overrides[result.item] for result in results if result.state == "overridden"}
-    with _on_stderr() if as_json else nullcontext():
+    with stdout_to_stderr() if as_json else nullcontext():
         return up.command(
             target,
             yes=yes,
@@ -99,20 +99,6 @@ def _refuse_another_release(found: PromotionPlan) -> None:
             f"{now.stack} was updated by somebody else while its evidence was examined. Nothing was changed; run "
             f"./slipway promote {found.source.stack} {now.stack} again"
         )
-
-
-@contextmanager
-def _on_stderr() -> Generator[None]:
-    """Let this process and the engine print to stderr: stdout has the JSON, and nothing else."""
-    sys.stdout.flush()
-    stdout = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(stdout, 1)
-        os.close(stdout)
 
 
 def parse_overrides(given: Iterable[str]) -> dict[str, str]:

@@ -5,11 +5,6 @@ Every step can be run again: for an environment that exists it is an update, aft
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-
 import typer
 
 from slipway import files
@@ -24,6 +19,7 @@ from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases import up
+from slipway.ops.streams import stdout_to_stderr
 from slipway.settings.engine_yaml import read
 from slipway.settings.settings import Settings
 from slipway.settings.tiers import TIERS
@@ -51,13 +47,13 @@ def command(name: str, base: str, dump: str) -> int:
     typer.echo(f"{name}: stacks/Pulumi.{name}.yaml is like {base}; new secrets: {', '.join(made) or 'none'}", err=True)
     if sleep.is_asleep(cluster):
         sleep.wake(cluster)
-    with _stdout_for_addresses():
+    with stdout_to_stderr():
         code = up.command(name, yes=True, rolls_back=True)
     if code != 0:
         typer.echo(f"error: {name}: not up. Run it again, or ./slipway env delete {name}", err=True)
         return 1
     if dump:
-        with _stdout_for_addresses():
+        with stdout_to_stderr():
             data.restore(base, name, dump)
         sleep.wait_until_ready(cluster)
     typer.echo(f"{name}: up in namespace {settings.namespace}", err=True)
@@ -69,20 +65,6 @@ def command(name: str, base: str, dump: str) -> int:
 def addresses(settings: Settings) -> list[str]:
     """Return the addresses of the services that clients outside the cluster reach."""
     return [service.ingress.url for service in settings.services.values() if service.ingress]
-
-
-@contextmanager
-def _stdout_for_addresses() -> Generator[None]:
-    """Send to stderr what the engine and the restore print."""
-    sys.stdout.flush()
-    stdout = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(stdout, 1)
-        os.close(stdout)
 
 
 def opened(name: str) -> StackCluster:
