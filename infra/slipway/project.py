@@ -1,9 +1,10 @@
-"""The project that the program and the CLI work for: its root folder, and its name in Pulumi.yaml."""
+"""The project that the program and the CLI work for: its root folder, its name in Pulumi.yaml, and its git."""
 
 from __future__ import annotations
 
 import os
 import re
+import subprocess
 from pathlib import Path
 
 CONFIG = "slipway"
@@ -49,3 +50,12 @@ PROJECT = _name()
 def config_key(name: str) -> str:
     """Return a setting as `pulumi config set` takes it: without a namespace it means one of the project's own name."""
     return name if PROJECT == CONFIG else f"{CONFIG}:{name}"
+
+
+def git(*arguments: str) -> str:
+    """Return the output of git in the project; empty if it fails, without git, and outside a clone."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ from slipway import engine
 from slipway.environment import Environment
 from slipway.image.promotion import Promotion
 from slipway.naming import COMPONENT, ENVIRONMENT, RELEASE, content_hash, content_name, labels, selector_of
-from slipway.project import ROOT
+from slipway.project import git
 from slipway.rollout import completion
 from slipway.settings.names import RULES_OF_UPDATES, SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.settings import Settings
@@ -174,10 +173,10 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
     commit = (
         settings.release.commit
         if settings.release
-        else _git("describe", "--always", "--dirty", "--abbrev=8", "--exclude=*")
+        else git("describe", "--always", "--dirty", "--abbrev=8", "--exclude=*")
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    by = _git("config", "user.name") or os.environ.get("USER", "")
+    by = git("config", "user.name") or os.environ.get("USER", "")
     # A release that is deployed again updates its old record, whose fields belong to another field manager.
     promotion = Promotion.current()
     known = {
@@ -187,15 +186,6 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
     }
     given = {key: text for key, text in known.items() if text}
     return {BY: by, COMMIT: commit, AT: now, **given, "pulumi.com/patchForce": "true"}
-
-
-def _git(*arguments: str) -> str:
-    """Return the output of git; empty without git or outside a clone."""
-    try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def delete_old(api: Client, stack: str) -> None:

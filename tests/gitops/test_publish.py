@@ -213,7 +213,7 @@ def test_no_part_of_a_login_in_the_url_of_the_repository_is_published(
     publish: Verb, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(
-        "slipway.ops.gitops.publish._git", lambda verb, *_: "https://me:can@ary@example.com/shop" * (verb == "remote")
+        "slipway.ops.gitops.publish.git", lambda verb, *_: "https://me:can@ary@example.com/shop" * (verb == "remote")
     )
     publish("--image", IMAGE)
     manifest = registry.manifests["live"]

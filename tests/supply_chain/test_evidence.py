@@ -68,12 +68,12 @@ def result(*found: dict[str, str]) -> dict[str, Any]:
 def problems(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`problems(images, changes)` are those for the dev stack with these changes."""
 
-    def found(images: dict[str, str] | None = None, changes: dict[str, Any] | None = None) -> list[str]:
+    def problems_of(images: dict[str, str] | None = None, changes: dict[str, Any] | None = None) -> list[str]:
         given = settings("dev", {"evidence": EVIDENCE, **(changes or {})})
         monkeypatch.setattr(evidence, "settings_of", lambda stack: given)
         return evidence.problems("dev", images or {"api": REFERENCE})
 
-    return found
+    return problems_of
 
 
 def test_a_key_for_its_repository_does_not_make_an_own_image_one_of_others(signed: FakeCosign, problems: Any):
@@ -229,7 +229,7 @@ def test_the_password_of_the_key_is_in_no_argument(monkeypatch: pytest.MonkeyPat
 
 def test_a_provenance_names_the_repository_without_a_login(monkeypatch: pytest.MonkeyPatch):
     answers = {"config": "https://robot:canary@git.example.com/shop.git", "rev-parse": "a" * 40}
-    monkeypatch.setattr("slipway.ops.supply_chain.provenance._git", lambda verb, *_: answers[verb])
+    monkeypatch.setattr("slipway.ops.supply_chain.provenance.git", lambda verb, *_: answers[verb])
     made = provenance("api", Image(repository=REPOSITORY), "src-1", "72015a6e")
     assert made["buildDefinition"]["resolvedDependencies"] == [
         {"uri": "git+https://git.example.com/shop.git", "digest": {"gitCommit": "a" * 40}}
@@ -237,7 +237,7 @@ def test_a_provenance_names_the_repository_without_a_login(monkeypatch: pytest.M
 
 
 def test_a_provenance_of_uncommitted_changes_names_no_commit(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("slipway.ops.supply_chain.provenance._git", lambda verb, *_: "b" * 40)
+    monkeypatch.setattr("slipway.ops.supply_chain.provenance.git", lambda verb, *_: "b" * 40)
     (sources,) = provenance("api", Image(repository=REPOSITORY), "src-1", "72015a6e-dirty")["buildDefinition"][
         "resolvedDependencies"
     ]

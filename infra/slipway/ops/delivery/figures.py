@@ -13,7 +13,6 @@ rollback, or the next deployment that succeeded, was complete. docs/promotion.md
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from slipway.ops.program import engine_history
 from slipway.ops.program.engine_history import Update, moment
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases.rollback import UnknownReleaseError, recorded
-from slipway.project import ROOT
+from slipway.project import git
 from slipway.releases import Release
 
 CommitTime = Callable[[str], datetime | None]
@@ -89,7 +88,7 @@ def _counted(updates: Sequence[Update]) -> Iterator[Update]:
     for update in updates:
         is_withdrawn = update.is_canary and following is not None and following.revision
         is_rehearsal = "rehearsal" in update.message and bool(update.revision)
-        if update.is_canary and is_withdrawn:
+        if is_withdrawn:
             chosen.append(replace(update, result="withdrawn"))
         elif not update.is_canary and not is_rehearsal and _has_ended(update):
             chosen.append(update)
@@ -135,11 +134,8 @@ def commit_time(commit: str) -> datetime | None:
     if not commit or commit.endswith("-dirty"):
         return None
     shown = ("--no-patch", "--no-show-signature", "--format=%cI", f"{commit}^{{commit}}")
-    try:
-        done = subprocess.run(["git", "-C", str(ROOT), "show", *shown], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return None  # without git
-    return datetime.fromisoformat(done.stdout.strip()) if done.returncode == 0 else None
+    time = git("show", *shown)
+    return datetime.fromisoformat(time) if time else None
 
 
 def _text(stack: str, days: int, data: dict[str, Any]) -> str:

@@ -7,11 +7,10 @@ digest. A rollback moves the tag back to a former artifact.
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import typer
 
@@ -25,7 +24,7 @@ from slipway.ops.program import config
 from slipway.ops.supply_chain import cosign
 from slipway.ops.supply_chain.provenance import without_login
 from slipway.ops.supply_chain.tools import COSIGN, compiled
-from slipway.project import ROOT
+from slipway.project import git
 from slipway.settings.settings import Settings
 
 
@@ -106,17 +105,9 @@ def _holds(manifest: Blob, made: OciImage) -> bool:
 
 def _origin() -> dict[str, str]:
     """Return the repository, the commit and its time: two clean clones of a commit publish the same artifact."""
-    commit = _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
-    url = without_login(_git("remote", "get-url", "origin"))
-    created = _git("show", "--no-patch", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ", "HEAD")
-    return {"source": url, "revision": commit, "created": created or "1970-01-01T00:00:00Z"}
-
-
-def _git(*arguments: str) -> str:
-    """Return the output of git; empty without git or outside a clone."""
-    try:
-        command = ["git", "-C", str(ROOT), *arguments]
-        done = subprocess.run(command, env={**os.environ, "TZ": "UTC"}, capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+    commit = git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    url = without_login(git("remote", "get-url", "origin"))
+    created = datetime.fromtimestamp(
+        int(git("show", "--no-patch", "--no-show-signature", "--format=%ct", "HEAD") or 0), UTC
+    )
+    return {"source": url, "revision": commit, "created": f"{created:%Y-%m-%dT%H:%M:%SZ}"}

@@ -6,12 +6,11 @@ See https://slsa.dev/spec/v1.0/provenance.
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from slipway.project import PROJECT, ROOT
+from slipway.project import PROJECT, git
 from slipway.settings.sections.images import Image
 
 BUILD_TYPE = "https://slsa.dev/provenance/v1?builder=slipway"
@@ -24,8 +23,8 @@ def provenance(name: str, image: Image, version: str, commit: str) -> dict[str, 
     `commit`: that of the release, as it was recorded; with `-dirty` it names no sources.
     """
     given = image.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    full = _git("rev-parse", "--verify", f"{commit}^{{commit}}") if commit and not commit.endswith("-dirty") else ""
-    repository = without_login(_git("config", "--get", "remote.origin.url")) or PROJECT
+    full = git("rev-parse", "--verify", f"{commit}^{{commit}}") if commit and not commit.endswith("-dirty") else ""
+    repository = without_login(git("config", "--get", "remote.origin.url")) or PROJECT
     sources: dict[str, Any] = {"uri": f"git+{repository}"}
     if full:
         sources["digest"] = {"gitCommit": full}
@@ -59,12 +58,3 @@ def without_login(url: str) -> str:
     """Return the URL of a repository without a user or token in it."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}" if separator else url
-
-
-def _git(*arguments: str) -> str:
-    """Return the output of git; empty without git or outside a clone."""
-    try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
-    except OSError:
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
