@@ -40,7 +40,7 @@ def test_a_phase_is_over_when_all_its_workloads_are_healthy(bundled: Bundled, na
 
 
 def test_a_new_version_changes_no_object_that_is_beside_the_artifact(bundled: Bundled):
-    """Those are applied once by hand, while names of Jobs change with each version."""
+    """The objects beside it are applied once by hand, while names of Jobs change with each version."""
     jobs = [path for path in bundled("prod", "flux").published if path.startswith("migrations/job-")]
     assert jobs
     assert "job" not in "".join(bundled("prod", "flux").beside.values()).lower()

@@ -107,7 +107,7 @@ class FakeScanner:
 
     def __init__(self, **_: Any) -> None: ...
 
-    def found(self, image: Any) -> list[Any]:
+    def vulnerabilities_of(self, image: Any) -> list[Any]:
         return list(self.vulnerabilities)
 
 

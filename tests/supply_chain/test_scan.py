@@ -99,12 +99,12 @@ def test_the_stack_file_takes_waivers_of_vulnerabilities_beside_those_of_house_r
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> list[Vulnerability]:
+def vulnerabilities(monkeypatch: pytest.MonkeyPatch) -> list[Vulnerability]:
     """What govulncheck would find in each image; no Go is needed."""
-    vulnerabilities: list[Vulnerability] = []
+    given: list[Vulnerability] = []
     monkeypatch.setattr(scan, "database", lambda newest: Database(Path("/db"), PINNED))
-    monkeypatch.setattr(scan, "reachable", lambda *_: list(vulnerabilities))
-    return vulnerabilities
+    monkeypatch.setattr(scan, "reachable", lambda *_: list(given))
+    return given
 
 
 def scanned(*stacks: str) -> Any:
@@ -113,15 +113,15 @@ def scanned(*stacks: str) -> Any:
 
 
 @pytest.mark.feature("A11", part="the gate stops a deployment")
-def test_a_reachable_vulnerability_is_one_line_and_ends_the_scan_with_exit_code_1(found: list[Vulnerability]):
-    found.append(PARSER)
+def test_a_reachable_vulnerability_is_one_line_and_ends_the_scan_with_exit_code_1(vulnerabilities: list[Vulnerability]):
+    vulnerabilities.append(PARSER)
     result = scanned("dev")
     assert result.exit_code == 1
     assert result.stdout.splitlines() == [f"dev: image api: {PARSER.text}"]
     assert "waive the id in slipway:waivers until a day" in result.stderr
 
 
-def test_a_clean_scan_says_what_it_compared_with_and_what_it_did_not_scan(found: list[Vulnerability]):
+def test_a_clean_scan_says_what_it_compared_with_and_what_it_did_not_scan(vulnerabilities: list[Vulnerability]):
     result = scanned("dev", "prod")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "dev: image api reaches no known vulnerability" in result.stderr
@@ -131,7 +131,7 @@ def test_a_clean_scan_says_what_it_compared_with_and_what_it_did_not_scan(found:
 
 
 def test_without_stacks_all_are_scanned_and_an_unknown_one_is_refused_before_the_scan(
-    found: list[Vulnerability], monkeypatch: pytest.MonkeyPatch
+    vulnerabilities: list[Vulnerability], monkeypatch: pytest.MonkeyPatch
 ):
     assert all(f"{stack}: image api" in scanned().stderr for stack in ("local", "dev", "staging", "prod"))
     monkeypatch.setattr(scan, "reachable", pytest.fail)

@@ -96,7 +96,7 @@ def _refuse_other_sources(name: str, image: Image, reference: str) -> None:
 def _refuse_vulnerabilities(name: str, image: Image, settings: Settings, scanner: Scanner) -> None:
     if why_not(image):
         return
-    if refused := waivers.verdict_on(name, scanner.found(image), settings.waivers).refused:
+    if refused := waivers.verdict_on(name, scanner.vulnerabilities_of(image), settings.waivers).refused:
         raise EvidenceError("\n  ".join([f"image {name} reaches known vulnerabilities; nothing was signed", *refused]))
 
 
@@ -125,7 +125,7 @@ def _scan_result(image: Image, scanner: Scanner, database: Database) -> dict[str
             "uri": f"pkg:golang/{GOVULNCHECK.package}@{GOVULNCHECK.version}",
             "version": GOVULNCHECK.version,
             "db": {"uri": f"pkg:golang/{MODULE}@{database.version}", "version": database.version},
-            "result": {"vulnerabilities": [one.data for one in scanner.found(image)]},
+            "result": {"vulnerabilities": [one.data for one in scanner.vulnerabilities_of(image)]},
         },
         "metadata": {"scanStartedOn": now, "scanFinishedOn": now},
     }

@@ -29,7 +29,7 @@ def command(stacks: Sequence[str], *, newest: bool) -> int:
             if reason := why_not(image):
                 _say(f"{stack}: image {name} is not scanned: {reason}")
             else:
-                refused += _report(stack, name, scanner.found(image), stack_settings.waivers)
+                refused += _report(stack, name, scanner.vulnerabilities_of(image), stack_settings.waivers)
         for place, reference in of_others(stack_settings).items():
             _say(f"{stack}: {place} is not scanned: {reference} is an image of others")
     if scanner.database:
@@ -46,7 +46,7 @@ class Scanner:
         self.database: Database | None = None
         """The database in use; None before the first scan."""
 
-    def found(self, image: Image) -> list[Vulnerability]:
+    def vulnerabilities_of(self, image: Image) -> list[Vulnerability]:
         """Return the vulnerabilities that the program of an image reaches."""
         self.database = self.database or database(newest=self._newest)
         key = image.model_dump_json(include={"context", "package", "builder", "target", "platform", "platforms"})
