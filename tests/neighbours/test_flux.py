@@ -19,8 +19,8 @@ from slipway.ops.gitops import artifact
 from slipway.ops.supply_chain import cosign
 from slipway.ops.supply_chain.tools import COSIGN, compiled
 from tests.e2e.conftest import ROOT, eventually, ingress_pool, outputs, run, up
-from tests.neighbours import flux_controllers
-from tests.neighbours.flux_controllers import applied_revision, readiness, reconcile
+from tests.neighbours.controllers import flux_controllers
+from tests.neighbours.controllers.flux_controllers import applied_revision, readiness, reconcile
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(7200)]
 

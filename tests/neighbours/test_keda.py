@@ -17,8 +17,8 @@ from tests.e2e.conftest import LOCAL, ROOT, Edit, Replicas, eventually, kubectl,
 from tests.e2e.load import Load
 from tests.e2e.monitoring import build_server_images
 from tests.load.examples.example import Example
-from tests.neighbours import keda_operator
-from tests.neighbours.keda_operator import ADAPTER
+from tests.neighbours.controllers import keda_operator
+from tests.neighbours.controllers.keda_operator import ADAPTER
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(7200)]
 

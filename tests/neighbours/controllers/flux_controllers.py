@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import yaml
 
-from tests.e2e.conftest import ROOT, environment, eventually, run
-from tests.neighbours.go_images import image_of
+from tests.e2e.conftest import ROOT, eventually, run
+from tests.neighbours.controllers.images import image_of
+from tests.neighbours.controllers.kubectl import kubectl_in
 
 MODULES = ROOT / "tests" / "neighbours" / "flux"
 NAMESPACE = "flux-system"
@@ -22,20 +23,8 @@ SOURCE, KUSTOMIZE = CONTROLLERS = ("source-controller", "kustomize-controller")
 COMPILE_SECONDS = 5400
 _REQUESTED, _HANDLED = "reconcile.fluxcd.io/requestedAt", "lastHandledReconcileAt"
 
-
-def kubectl(*arguments: str, text: str | None = None, ok: bool = True) -> str:
-    """Run kubectl in Flux's namespace, with this input, and return its output."""
-    done = subprocess.run(
-        ["kubectl", "--context", "slipway-local", "-n", NAMESPACE, *arguments],
-        input=text,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0 or not ok, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
+kubectl = partial(kubectl_in, NAMESPACE)
+"""Runs kubectl in Flux's namespace."""
 
 
 @contextmanager

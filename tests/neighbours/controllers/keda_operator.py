@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import yaml
 
-from tests.e2e.conftest import ROOT, environment, eventually, run
-from tests.neighbours.go_images import image_of
+from tests.e2e.conftest import ROOT, eventually, run
+from tests.neighbours.controllers.images import image_of
+from tests.neighbours.controllers.kubectl import kubectl_in
 
 MODULES = ROOT / "tests" / "neighbours" / "keda"
 MODULE = "github.com/kedacore/keda/v2"
@@ -23,21 +24,8 @@ PROGRAMS = {OPERATOR: (f"{MODULE}/cmd/operator", "keda"), ADAPTER: (f"{MODULE}/c
 # Both link every scaler there is: 18 minutes of one core, once.
 COMPILE_SECONDS = 5400
 
-
-def kubectl(*arguments: str, text: str | None = None, ok: bool = True) -> str:
-    """Run kubectl in KEDA's namespace, and return its output. Objects in `text` name their own namespaces."""
-    namespace = () if text else ("-n", NAMESPACE)
-    done = subprocess.run(
-        ["kubectl", "--context", "slipway-local", *namespace, *arguments],
-        input=text,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0 or not ok, f"{arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
+kubectl = partial(kubectl_in, NAMESPACE)
+"""Runs kubectl in KEDA's namespace."""
 
 
 @contextmanager
@@ -51,16 +39,17 @@ def installed() -> Generator[None]:
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": OPERATOR, "namespace": NAMESPACE}}
     objects = [_adapted(obj, images) for obj in (*objects, account)]
     namespaces = [obj for obj in objects if obj["kind"] == "Namespace"]
-    # Server-side: the definition of a ScaledObject is too long for an annotation.
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all(namespaces))
-    kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all(objects))
+    # One object is in kube-system. Server-side: the definition of a ScaledObject is too long for an annotation.
+    kubectl_in("", "apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all(namespaces))
+    kubectl_in("", "apply", "--server-side", "--force-conflicts", "-f", "-", text=yaml.safe_dump_all(objects))
     try:
         for name in PROGRAMS:
             kubectl("rollout", "status", f"deployment/{name}", "--timeout=240s")
         eventually(_answers, 120, "the API of external metrics answers")
         yield
     finally:
-        kubectl("delete", "--ignore-not-found", "--timeout=240s", "-f", "-", text=yaml.safe_dump_all(objects), ok=False)
+        everything = yaml.safe_dump_all(objects)
+        kubectl_in("", "delete", "--ignore-not-found", "--timeout=240s", "-f", "-", text=everything, ok=False)
 
 
 def stop(name: str) -> None:

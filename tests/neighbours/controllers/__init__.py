@@ -1,0 +1,1 @@
+"""Controllers that a test compiles from Go modules, and runs in the local cluster with their own manifests."""
