@@ -19,7 +19,7 @@ import pytest
 from slipway.ops.cluster import connection
 from slipway.ops.diagnosis import locks
 from slipway.ops.diagnosis.locks import Lock
-from slipway.ops.program import engine_state
+from slipway.ops.program import engine_run, engine_state
 from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.releases import up
@@ -184,3 +184,20 @@ def test_a_stop_by_hand_lets_the_engine_end_in_good_order_and_rolls_nothing_back
             run.send_signal(number)
         assert run.communicate(timeout=30)[0].split() == ["True", "False", "255"]
     assert (engine / "ended").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_by_hand_while_the_engine_starts_is_not_lost(monkeypatch: pytest.MonkeyPatch, number: signal.Signals):
+    """The engine, in this process's group, gets Ctrl-C from the terminal; here the test sends it."""
+    start = subprocess.Popen
+
+    def interrupted_start(command: list[str], **options: Any) -> Any:
+        os.kill(os.getpid(), number)
+        engine = start(command, **options)
+        if number == signal.SIGINT:
+            engine.send_signal(signal.SIGINT)
+        return engine
+
+    monkeypatch.setattr(subprocess, "Popen", interrupted_start)
+    outcome = engine_run.run(["sh", "-c", "exec sleep 60", "pulumi"])
+    assert (outcome.interrupted, outcome.needs_rollback, outcome.code) == (True, False, -signal.SIGINT)

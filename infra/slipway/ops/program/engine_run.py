@@ -53,35 +53,41 @@ def run(command: list[str], output: int | None = None, variables: Mapping[str, s
     with tempfile.TemporaryDirectory(prefix="slipway-up-") as folder:
         log = Path(folder) / "events"
         env = {**os.environ, "PULUMI_DEBUG_COMMANDS": "true", **(variables or {})}
-        with (
-            subprocess.Popen([*command, "--event-log", str(log)], cwd=ROOT, env=env, stdout=output) as engine,
-            _stopping(engine) as received,
-        ):
+        with _started([*command, "--event-log", str(log)], env=env, output=output) as (engine, received):
             code = engine.wait()
         return Outcome(code, bool(received), _events(log))
 
 
 def code_of(command: Sequence[str]) -> int:
     """Run the engine without its event log, and return its exit code; after Ctrl-C, once it has stopped by itself."""
-    with subprocess.Popen(command, cwd=ROOT) as engine, _stopping(engine):
+    with _started(command) as (engine, _):
         return engine.wait()
 
 
 @contextmanager
-def _stopping(engine: subprocess.Popen[bytes]) -> Generator[list[int]]:
-    """Keep this process alive while the engine stops in good order; yield the list of signals received.
+def _started(
+    command: Sequence[str], env: Mapping[str, str] | None = None, output: int | None = None
+) -> Generator[tuple[subprocess.Popen[bytes], list[int]]]:
+    """Start the engine, and keep this process alive while it stops in good order; yield it and the signals received.
 
-    A terminal sends Ctrl-C to the engine too. SIGTERM comes to this process alone.
+    A terminal sends Ctrl-C to the engine too. SIGTERM comes to this process alone, at times before the engine runs.
     """
     received: list[int] = []
+    engine: subprocess.Popen[bytes] | None = None
 
     def note(number: int, _: FrameType | None) -> None:
         received.append(number)
-        if number == signal.SIGTERM:
+        if number == signal.SIGTERM and engine:
             engine.send_signal(signal.SIGINT)
 
-    with signals.handled((signal.SIGINT, signal.SIGTERM), note):
-        yield received
+    with (
+        signals.handled((signal.SIGINT, signal.SIGTERM), note),
+        subprocess.Popen(command, cwd=ROOT, env=env, stdout=output) as started,
+    ):
+        engine = started
+        if signal.SIGTERM in received:
+            engine.send_signal(signal.SIGINT)
+        yield engine, received
 
 
 def _events(log: Path) -> list[Event]:
