@@ -68,8 +68,11 @@ def read_text(path: Path) -> str:
         raise FileError(f"{path}: is not UTF-8. Fix: save it as UTF-8") from None
 
 
-def write(texts: Mapping[Path, str]) -> None:
-    """Write files and create their folders. No file changes unless all of them fit on the disk. Raises FileError."""
+def write(texts: Mapping[Path, str], mode: int = 0o666) -> None:
+    """Write files and create their folders. No file changes unless all of them fit on the disk. Raises FileError.
+
+    `mode` as of new files: the umask takes from it.
+    """
     # A symbolic link stays one: the file it points to is replaced.
     texts = {path.resolve(): text for path, text in texts.items()}
     new = {path: path.with_name(f".new-{path.name}") for path in texts}
@@ -78,6 +81,7 @@ def write(texts: Mapping[Path, str]) -> None:
             with file_errors():
                 path.parent.mkdir(parents=True, exist_ok=True)
             with file_errors(path):
+                new[path].touch(mode)
                 new[path].write_text(text)
                 if path.is_dir():
                     raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

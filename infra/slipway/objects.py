@@ -92,9 +92,17 @@ def has_rollout_failed(deployment: Object) -> bool:
 
 
 def asleep_since(obj: Object) -> str | None:
-    """Return when `./slipway env sleep` has stopped an object; None for one that is awake."""
+    """Return when `./slipway env sleep` has stopped an object; None for one that is awake.
+
+    An object whose mark somebody has damaged is asleep since an unknown time.
+    """
     mark = dig(obj, "metadata.annotations", ASLEEP)
-    return json.loads(mark)["since"] if mark else None
+    if not mark:
+        return None
+    try:
+        return str(json.loads(mark)["since"])
+    except (ValueError, TypeError, KeyError):
+        return "an unknown time"
 
 
 def _is_observed(deployment: Object) -> bool:

@@ -40,6 +40,8 @@ class FakeEngine:
     calls: list[str] = field(default_factory=list[str])
     given: dict[str, str] = field(default_factory=dict[str, str])
     """Secrets by key."""
+    handed_on: dict[tuple[str, str], str] = field(default_factory=dict[tuple[str, str], str])
+    """Secrets by stack and key, as the backend holds them encrypted."""
 
     def __call__(self, *arguments: str, given: str | None = None) -> str:
         self.calls.append(" ".join(arguments))
@@ -64,11 +66,24 @@ class FakeEngine:
                 self.tags.pop(name, None)
                 self._select("")
                 (self.stacks / f"Pulumi.{name}.yaml").unlink(missing_ok=True)
-            case ("config", "set", "--secret", key, "-s", name):
+            case ("config", *_):
+                return self._config(*arguments[1:], given=given)
+            case _:
+                raise AssertionError(arguments)
+        return ""
+
+    def _config(self, *arguments: str, given: str | None) -> str:
+        match arguments:
+            case ("set", "--secret", key, "-s", name):
                 self._set_secret(name, key, str(given))
-            case ("config", "get", key, "-s", name):
+            case ("get", key, "-s", name):
                 return f"{key} of {name}\n"
-            case ("config", "refresh", "--force", "-s", name):
+            case ("--json", "--show-secrets", "-s", name):
+                settings = yaml.safe_load((self.stacks / f"Pulumi.{name}.yaml").read_text())["config"]
+                encrypted = [key for key, value in settings.items() if isinstance(value, dict) and "secure" in value]
+                shown = {key: {"value": self.handed_on[name, key], "secret": True} for key in encrypted}
+                return json.dumps({"slipway:services": {"value": "{}", "objectValue": {}, "secret": False}, **shown})
+            case ("refresh", "--force", "-s", name):
                 if name not in self.last_update:
                     raise EngineError("`pulumi config refresh`: getting latest configuration: no previous deployment")
                 (self.stacks / f"Pulumi.{name}.yaml").write_text(self.last_update[name])
@@ -81,7 +96,7 @@ class FakeEngine:
             stack["current"] = stack["name"] == name
 
     def _set_secret(self, name: str, key: str, value: str) -> None:
-        self.given[key] = value
+        self.given[key] = self.handed_on[name, f"slipway:{key}"] = value
         file = self.stacks / f"Pulumi.{name}.yaml"
         document = yaml.safe_load(file.read_text())
         document["config"][f"slipway:{key}"] = {"secure": "v1:encrypted"}

@@ -10,16 +10,20 @@ from typing import Any
 import httpx2
 
 from slipway.naming import INSTANCE
-from slipway.objects import Object, dig, name_of
+from slipway.objects import Object, dig
 from slipway.ops.cluster.sleep_mark import merged
 
 Objects = dict[str, dict[str, Object]]
 """By the plural of their kind, and by name."""
-WORKLOADS = {"deployments": "ReplicaSet", "statefulsets": "StatefulSet"}
+WORKLOADS = {"deployments": "Deployment", "statefulsets": "StatefulSet"}
 
 
 def named(name: str, stack: str = "dev", **fields: Any) -> Object:
     return {"metadata": {"name": name, "labels": {INSTANCE: f"slipway-{stack}"}}, **fields}
+
+
+def owned(name: str, kind: str, owner: str, **fields: Any) -> Object:
+    return {"metadata": {"name": name, "ownerReferences": [{"kind": kind, "name": owner}]}, **fields}
 
 
 def stack_objects(stack: str = "dev") -> Objects:
@@ -51,7 +55,7 @@ class FakeCluster:
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         *_, kind, name = request.url.path.split("/")
-        if name in self.objects or name in ("pods", "scaledobjects"):
+        if name in self.objects or name in ("pods", "replicasets", "scaledobjects"):
             return httpx2.Response(200, json={"items": list(self._listed(name, dict(request.url.params)))})
         if request.method == "PATCH":
             self._patch(kind, name, json.loads(request.content))
@@ -59,18 +63,21 @@ class FakeCluster:
         return httpx2.Response(200, json=found) if found else httpx2.Response(404, json={"message": "not found"})
 
     def _listed(self, kind: str, query: dict[str, str]) -> Iterator[Object]:
-        objects = self._pods() if kind == "pods" else self.objects.get(kind, {}).values()
+        made = {"pods": self._pods, "replicasets": self._replica_sets}
+        objects = made[kind]() if kind in made else self.objects.get(kind, {}).values()
         key, _, value = query.get("labelSelector", "").partition("=")
         yield from (obj for obj in objects if not key or dig(obj, "metadata.labels", key) == value)
 
     def _pods(self) -> Iterator[Object]:
-        yield {"metadata": {"name": "done", "ownerReferences": [{"kind": "Job"}]}, "status": {"phase": "Succeeded"}}
-        for kind, owner in WORKLOADS.items():
-            for workload in self.objects[kind].values():
+        yield owned("done", "Job", "api-migration-0a1b2c3d", status={"phase": "Succeeded"})
+        for kind in WORKLOADS:
+            for name, workload in self.objects[kind].items():
+                owner = ("ReplicaSet", f"{name}-5d8f") if kind == "deployments" else ("StatefulSet", name)
                 for number in range(dig(workload, "status.readyReplicas") or 0):
-                    name = f"{name_of(workload)}-{number}"
-                    metadata = {"name": name, "ownerReferences": [{"kind": owner}]}
-                    yield {"metadata": metadata, "status": {"phase": "Running"}}
+                    yield owned(f"{name}-{number}", *owner, status={"phase": "Running"})
+
+    def _replica_sets(self) -> Iterator[Object]:
+        yield from (owned(f"{name}-5d8f", "Deployment", name) for name in self.objects["deployments"])
 
     def _patch(self, kind: str, name: str, change: Object) -> None:
         changed = self.objects[kind][name] = merged(self.objects[kind][name], change)

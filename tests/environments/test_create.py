@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import Any
 
@@ -107,18 +108,70 @@ def test_an_environment_that_sleeps_is_woken_by_the_next_create(world: World):
     assert world.cluster.changes[0] == "mysql 1"
 
 
-def test_a_base_with_secrets_in_files_gives_each_environment_a_folder_of_its_own(world: World):
+@pytest.fixture
+def with_files(world: World) -> World:
+    """A world in which this clone has made pr-123 of a base that has its secrets in files."""
     base = world.root / ".slipway" / "secrets"
     base.mkdir(parents=True)
     for name in ("tls.crt", "tls.key", "signing-key"):
         (base / name).write_text(name)
-    create.command("pr-123", "local", "")
-    assert world.file("pr-123")["config"]["slipway:secretFiles"] == ".slipway/environments/pr-123"
+    assert create.command("pr-123", "local", "") == 0
+    return world
+
+
+def files_of(world: World) -> dict[str, str]:
     folder = world.root / ".slipway" / "environments" / "pr-123"
-    assert (folder / "tls.key").read_text() == "tls.key"
-    assert len((folder / "signing-key").read_text()) >= 32
+    return {file.name: file.read_text() for file in folder.iterdir()}
+
+
+def leave_to_another_clone(world: World) -> None:
+    """Remove what is not in git, and let the backend hand on the file of the last update."""
+    file = world.root / "stacks" / "Pulumi.pr-123.yaml"
+    world.engine.last_update["pr-123"] = yaml.safe_dump(yaml.safe_load(file.read_text()))
+    file.unlink()
+    shutil.rmtree(world.root / ".slipway" / "environments")
+    world.engine.given.clear()
+
+
+def test_a_base_with_secrets_in_files_gives_each_environment_a_folder_of_its_own(with_files: World):
+    assert with_files.file("pr-123")["config"]["slipway:secretFiles"] == ".slipway/environments/pr-123"
+    secrets = files_of(with_files)
+    assert secrets["tls.key"] == "tls.key"
+    assert len(secrets["signing-key"]) >= 32
+    folder = with_files.root / ".slipway" / "environments" / "pr-123"
     assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
-    assert world.engine.given == {}
+
+
+def test_an_environment_with_secrets_in_files_keeps_them_in_another_clone(with_files: World):
+    before = files_of(with_files)
+    leave_to_another_clone(with_files)
+    create.command("pr-123", "local", "")
+    assert files_of(with_files) == before
+    assert with_files.engine.given == {}
+
+
+def test_a_secret_that_was_replaced_in_its_file_is_handed_on(with_files: World):
+    (with_files.root / ".slipway" / "environments" / "pr-123" / "signing-key").write_text("k" * 40)
+    with_files.engine.given.clear()
+    create.command("pr-123", "local", "")
+    assert with_files.engine.given == {"signing-key": "k" * 40}
+
+
+def test_a_file_with_encrypted_secrets_is_valid_beside_the_folder(with_files: World):
+    assert ("Namespace", "slipway-pr-123") in declare("pr-123").manifests()
+
+
+def test_secrets_in_files_of_another_clone_are_not_replaced_by_new_ones(with_files: World):
+    file = with_files.root / "stacks" / "Pulumi.pr-123.yaml"
+    document = yaml.safe_load(file.read_text())
+    own = {
+        key: value for key, value in document["config"].items() if not isinstance(value, dict) or "secure" not in value
+    }
+    file.write_text(f"{file.read_text().splitlines()[0]}\n{yaml.safe_dump({**document, 'config': own})}")
+    leave_to_another_clone(with_files)
+    with pytest.raises(EnvError, match=r"copy the folder \.slipway/environments/pr-123 from there"):
+        create.command("pr-123", "local", "")
+    assert (with_files.commands, with_files.engine.given) == (["up pr-123"], {})
 
 
 def test_the_password_of_a_registry_is_that_of_the_base_and_its_alerts_reach_nobody(world: World):

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from slipway import __main__ as slipway
-from slipway.ops.environments import create, delete, listing, registered, sleep
+from slipway.ops.environments import create, delete, sleep
 from slipway.ops.environments.errors import EnvError
 from slipway.ops.releases import destroy
 from tests.environments.conftest import World
@@ -140,7 +140,8 @@ def test_an_environment_whose_base_has_got_a_managed_store_since_is_deleted(made
     base.write_text(
         (made.root / "stacks" / "Pulumi.staging.yaml").read_text().replace("slipway-staging", "slipway-dev")
     )
-    assert listing.rows()[0].problem == ""
+    [row] = json.loads(env("list", "--json").stdout)
+    assert "problem" not in row
     delete.command("pr-123")
     assert (made.commands, left(made.root)) == (["destroy pr-123"], [])
 
@@ -156,10 +157,24 @@ def test_a_base_with_an_error_in_its_file_keeps_its_environments_and_no_others(
     assert "error: stacks/Pulumi.qa.yaml" in capsys.readouterr().err
 
 
-def test_a_tag_that_somebody_has_set_by_hand_is_reported(world: World):
+BROKEN_TAG = "error: stack pr-1 has a tag slipway:environment with the value 'dev', which `./slipway env create` has"
+
+
+def test_a_tag_that_somebody_has_set_by_hand_is_reported_and_hides_no_other_environment(made: World):
+    made.engine.made("pr-1", "dev")
+    listed = env("list", "--json")
+    assert listed.exit_code == 1
+    assert [row["name"] for row in json.loads(listed.stdout)] == ["pr-123"]
+    assert listed.stderr.startswith(BROKEN_TAG)
+
+
+def test_a_tag_that_somebody_has_set_by_hand_keeps_its_stack_and_no_other(world: World):
     world.engine.made("pr-1", "dev")
-    with pytest.raises(EnvError, match=r"stack pr-1 has a tag slipway:environment with the value 'dev'.*"):
-        registered.environments()
+    world.engine.made("pr-2", f"dev@{hours_ago(99)}")
+    deleted = env("delete", "--idle", "72h")
+    assert deleted.exit_code == 1
+    assert deleted.stderr.startswith(BROKEN_TAG)
+    assert world.engine.known.keys() == {"dev", "pr-1"}
 
 
 @pytest.mark.parametrize("given", [[], ["pr-1", "--idle", "72h"], ["--idle", "soon"]])
@@ -190,4 +205,4 @@ def test_the_list_for_programs(made: World):
 
 def test_without_an_environment_the_list_says_so(world: World):
     assert env("list").stdout == "there is no environment\n"
-    assert listing.as_json([]) == "[]\n"
+    assert env("list", "--json").stdout == "[]\n"

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from slipway.naming import ASLEEP, INSTANCE
 from slipway.objects import Object, asleep_since
 from slipway.ops.cluster.connection import StackCluster
-from slipway.ops.cluster.sleep_mark import merged, sleep_change
+from slipway.ops.cluster.sleep_mark import as_awake, merged, sleep_change
 from slipway.ops.cluster.snapshot import take_snapshot
 from slipway.ops.diagnosis import drift, status
 from slipway.ops.environments import sleep
@@ -158,6 +159,53 @@ def test_pods_that_do_not_get_ready_are_named_and_the_wake_can_be_repeated(
         store["status"] = {"readyReplicas": 1}
     sleep.wake(cluster(server))
     assert server.objects["deployments"]["api"]["status"] == {"readyReplicas": 3}
+
+
+BROKEN = ["true", "[]", "{}", '{"since": "2026-11-21T20:00:00Z"}', '{"since": 1, "wake": "replicas"}']
+
+
+@pytest.mark.parametrize("mark", BROKEN)
+def test_an_object_whose_mark_is_damaged_is_named_and_nothing_is_started(server: FakeCluster, mark: str):
+    sleep.sleep(cluster(server))
+    server.objects["deployments"]["api"]["metadata"]["annotations"][ASLEEP] = mark
+    server.changes.clear()
+    with pytest.raises(EnvError) as error:
+        sleep.wake(cluster(server))
+    first, second = str(error.value).splitlines()
+    assert first == "dev: nothing was started"
+    assert second.startswith(
+        f"  Deployment/api: its annotation slipway/asleep is {mark!r}, which `./slipway env sleep`"
+    )
+    assert second.endswith("-n slipway-dev annotate deployment api slipway/asleep-")
+    assert server.changes == []
+
+
+@pytest.mark.parametrize("mark", BROKEN[:3])
+def test_an_object_whose_mark_is_damaged_is_asleep_since_an_unknown_time(mark: str):
+    deployment: Object = {"metadata": {"name": "api", "annotations": {ASLEEP: mark}}, "spec": {"replicas": 0}}
+    assert asleep_since(deployment) == "an unknown time"
+    assert as_awake(deployment) == deployment
+
+
+def test_jobs_and_pods_of_others_in_the_namespace_are_not_waited_for(
+    server: FakeCluster, monkeypatch: pytest.MonkeyPatch
+):
+    server.objects["jobs"]["by-hand"] = {"metadata": {"name": "by-hand"}, "status": {"active": 1}}
+    server.objects["jobs"]["of-another"] = named("of-another", "pr-7", status={"active": 1})
+    server.objects["deployments"]["tool"] = named("tool", "pr-7", spec={"replicas": 1}, status={"readyReplicas": 1})
+    for limit in ("JOB_SECONDS", "STOP_SECONDS"):
+        monkeypatch.setattr(sleep, limit, 0)
+    sleep.sleep(cluster(server))
+    assert [pod["metadata"]["name"] for pod in cluster(server).items("pods")] == ["done", "tool-0"]
+
+
+def test_a_job_of_a_schedule_is_known_by_the_label_of_its_pods(server: FakeCluster, monkeypatch: pytest.MonkeyPatch):
+    pods = {"metadata": {"labels": {INSTANCE: "slipway-dev"}}}
+    job = {"metadata": {"name": "mysql-backup-1"}, "spec": {"template": pods}, "status": {"active": 1}}
+    server.objects["jobs"]["mysql-backup-1"] = job
+    monkeypatch.setattr(sleep, "JOB_SECONDS", 0)
+    with pytest.raises(EnvError, match="Job/mysql-backup-1"):
+        sleep.sleep(cluster(server))
 
 
 def slept(obj: Object, wake: Object, **spec: Any) -> Object:

@@ -8,7 +8,12 @@ from __future__ import annotations
 import json
 
 from slipway.naming import ASLEEP
-from slipway.objects import Object, asleep_since, dig
+from slipway.objects import Object, asleep_since, dig, name_of
+from slipway.ops.errors import UserError
+
+
+class SleepMarkError(UserError):
+    """The annotation of an object that sleeps does not say how to wake it."""
 
 
 def sleep_change(stop: Object, wake: Object, since: str) -> Object:
@@ -18,14 +23,26 @@ def sleep_change(stop: Object, wake: Object, since: str) -> Object:
 
 
 def wake_change(obj: Object) -> Object:
-    """Return the merge patch that wakes an object that is asleep, and takes the mark away."""
-    wake: Object = json.loads(dig(obj, "metadata.annotations", ASLEEP))["wake"]
-    return merged(wake, {"metadata": {"annotations": {ASLEEP: None}}}, removes=False)
+    """Return the merge patch that wakes an object that is asleep, and takes the mark away. Raises SleepMarkError."""
+    mark = dig(obj, "metadata.annotations", ASLEEP)
+    try:
+        wake = json.loads(mark)["wake"]
+    except (ValueError, TypeError, KeyError):
+        wake = None
+    if not isinstance(wake, dict):
+        raise SleepMarkError(
+            f"{name_of(obj)}: its annotation {ASLEEP} is {mark!r}, which `./slipway env sleep` has not written, so "
+            "nobody knows what it was before"
+        )
+    return merged(wake, {"metadata": {"annotations": {ASLEEP: None}}}, removes=False)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def as_awake(obj: Object) -> Object:
-    """Return an object as it will be when it is awake; one that is awake as it is."""
-    return merged(obj, wake_change(obj)) if asleep_since(obj) else obj
+    """Return an object as it will be when it is awake; one that is awake, or of which that is not known, as it is."""
+    try:
+        return merged(obj, wake_change(obj)) if asleep_since(obj) else obj
+    except SleepMarkError:
+        return obj
 
 
 def merged(target: Object, change: Object, *, removes: bool = True) -> Object:

@@ -43,7 +43,7 @@ def command(name: str, base: str, dump: str) -> int:
     environment = _registered(name, base, cluster)
     restore_file(environment)
     stack_file.write(base, name, content)
-    made = secrets.create_missing(base, base_settings, name, content)
+    made = secrets.create_missing(environment, base_settings, content)
     typer.echo(f"{name}: stacks/Pulumi.{name}.yaml is like {base}; new secrets: {', '.join(made) or 'none'}", err=True)
     if sleep.is_asleep(cluster):
         sleep.wake(cluster)

@@ -44,9 +44,15 @@ def command(name: str) -> None:
 
 
 def idle(seconds: float) -> int:
-    """Delete the environments without a change for so long. Return 1 if one cannot be deleted; the others are."""
-    now, code = datetime.now(UTC), 0
-    for environment in registered.environments():
+    """Delete the environments without a change for so long.
+
+    Return 1 if one cannot be deleted, or there is a stack whose tag cannot be read; the others are deleted.
+    """
+    environments, problems = registered.environments()
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    now, code = datetime.now(UTC), 1 if problems else 0
+    for environment in environments:
         if environment.idle_seconds(now) < seconds or environment.is_updating:
             continue
         typer.echo(f"{environment.name}: last changed {environment.changed:%Y-%m-%d %H:%M} UTC", err=True)

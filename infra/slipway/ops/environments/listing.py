@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
+import typer
 
 from slipway.objects import asleep_since
 from slipway.ops.cluster import connection
@@ -59,24 +61,30 @@ class Row:
         return [environment.name, environment.base, ages[0], f"{ages[1]} ago", state, self.url]
 
 
-def rows() -> list[Row]:
-    """Return all environments of this project, the oldest first. One that cannot be read is listed with the reason."""
-    return [_row(environment) for environment in registered.environments()]
+def command(*, as_json: bool) -> int:
+    """Print the environments, the oldest first. Return 1 if there is a stack whose tag cannot be read."""
+    environments, problems = registered.environments()
+    rows = [_row(environment) for environment in environments]
+    sys.stdout.write(to_json(rows) if as_json else to_text(rows))
+    for problem in problems:
+        typer.echo(f"error: {problem}", err=True)
+    return 1 if problems else 0
 
 
-def as_text(rows: list[Row]) -> str:
+def to_text(rows: list[Row]) -> str:
     """Return the list for people."""
     now = datetime.now(UTC)
     head = ["environment", "like", "age", "changed", "state", "url"]
     return columns([head, *(row.cells(now) for row in rows)]) if rows else "there is no environment\n"
 
 
-def as_json(rows: list[Row]) -> str:
+def to_json(rows: list[Row]) -> str:
     """Return the list for programs."""
     return json.dumps([row.data() for row in rows], indent=2, ensure_ascii=False) + "\n"
 
 
 def _row(environment: Environment) -> Row:
+    """Return the row of an environment; with the reason if its base or its cluster cannot be read."""
     url = ""
     try:
         settings = stack_file.settings_of(environment.name, stack_file.of_base(environment.base, environment.name))

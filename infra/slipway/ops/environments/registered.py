@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from slipway.ops.environments.errors import EnvError
+from slipway.ops.errors import UserError
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_history import moment
 
@@ -45,10 +46,16 @@ def stacks(*options: str) -> dict[str, dict[str, Any]]:
     return {str(stack["name"]).rpartition("/")[2]: stack for stack in listed}
 
 
-def environments() -> list[Environment]:
-    """Return all environments of this project, the oldest first."""
-    found = [_environment(name, stack) for name, stack in stacks("--tag", TAG).items()]
-    return sorted(found, key=lambda environment: environment.created)
+def environments() -> tuple[list[Environment], list[UserError]]:
+    """Return all environments of this project, the oldest first, and what is wrong with tags that cannot be read."""
+    found: list[Environment] = []
+    problems: list[UserError] = []
+    for name, stack in stacks("--tag", TAG).items():
+        try:
+            found.append(_environment(name, stack))
+        except UserError as error:
+            problems.append(error)
+    return sorted(found, key=lambda environment: environment.created), problems
 
 
 def find(name: str) -> Environment | None:

@@ -14,10 +14,10 @@ from datetime import UTC, datetime
 
 import typer
 
-from slipway.naming import INSTANCE, instance
+from slipway.naming import ASLEEP, INSTANCE, instance
 from slipway.objects import Object, asleep_since, dig, items, name_of
 from slipway.ops.cluster.connection import StackCluster
-from slipway.ops.cluster.sleep_mark import merged, sleep_change, wake_change
+from slipway.ops.cluster.sleep_mark import SleepMarkError, merged, sleep_change, wake_change
 from slipway.ops.environments.errors import EnvError
 from slipway.settings.tiers import TIERS
 
@@ -78,19 +78,23 @@ def sleep(cluster: StackCluster) -> None:
             _start_schedules(cluster)
         raise
     _stop(cluster, SERVICES)
-    _until(lambda: _pods(cluster, "ReplicaSet"), STOP_SECONDS, "these have not ended", cluster)
+    _until(lambda: _pods(cluster, SERVICES), STOP_SECONDS, "these have not ended", cluster)
     _stop(cluster, STORES)
-    _until(lambda: _pods(cluster, "StatefulSet"), STOP_SECONDS, "these have not ended", cluster)
+    _until(lambda: _pods(cluster, STORES), STOP_SECONDS, "these have not ended", cluster)
     kept = ", ".join(sorted(map(name_of, cluster.items("persistentvolumeclaims")))) or "none"
     typer.echo(f"{cluster.stack}: asleep, 0 pods. Volumes kept: {kept}", err=True)
 
 
 def wake(cluster: StackCluster) -> None:
-    """Start everything that sleeps, the stores before the services. Raises EnvError if a pod does not get ready."""
+    """Start everything that sleeps, the stores before the services. Raises EnvError if a pod does not get ready.
+
+    Nothing is started if something does not say what it was before.
+    """
     begin = time.monotonic()
     if not is_asleep(cluster):
         typer.echo(f"{cluster.stack}: is awake", err=True)
         return
+    _check_marks(cluster)
     for kind in (STORES, SERVICES):
         _start(cluster, kind)
         wait_until_ready(cluster, kind)
@@ -110,7 +114,11 @@ def asleep(cluster: StackCluster, kind: Kind = SERVICES) -> list[Object]:
 
 def is_asleep(cluster: StackCluster) -> bool:
     """Return whether anything sleeps, also after a run that was interrupted."""
-    return any(asleep(cluster, kind) for kind in (SERVICES, STORES, SCHEDULES, *_scalers(cluster)))
+    return any(asleep(cluster, kind) for kind in _kinds(cluster))
+
+
+def _kinds(cluster: StackCluster) -> Sequence[Kind]:
+    return [SERVICES, STORES, SCHEDULES, *_scalers(cluster)]
 
 
 def _scalers(cluster: StackCluster) -> Sequence[Kind]:
@@ -136,21 +144,53 @@ def _start(cluster: StackCluster, kind: Kind) -> None:
         cluster.patch(kind.api_version, kind.name, name_of(obj), wake_change(obj))
 
 
+def _check_marks(cluster: StackCluster) -> None:
+    """Raise EnvError with each object that sleeps and does not say what it was before."""
+    broken: list[str] = []
+    for kind in _kinds(cluster):
+        for obj in asleep(cluster, kind):
+            try:
+                wake_change(obj)
+            except SleepMarkError as error:
+                where = f"--context {cluster.context} -n {cluster.namespace}"
+                command = f"kubectl {where} annotate {kind.name.lower()} {name_of(obj)} {ASLEEP}-"
+                broken.append(f"{kind.name}/{error}. Start it by hand, and take the mark away: {command}")
+    if broken:
+        raise EnvError("\n  ".join([f"{cluster.stack}: nothing was started", *broken]))
+
+
 def _start_schedules(cluster: StackCluster) -> None:
     for kind in (*_scalers(cluster), SCHEDULES):
         _start(cluster, kind)
 
 
 def _running_jobs(cluster: StackCluster) -> Iterator[str]:
-    return (f"Job/{name_of(job)}" for job in cluster.items("jobs") if dig(job, "status.active"))
+    """Yield the Jobs of the stack that run. Those of its schedules carry its label on their pods only."""
+    for job in cluster.items("jobs"):
+        of_stack = instance(cluster.stack) in (
+            dig(job, "metadata.labels", INSTANCE),
+            dig(job, "spec.template.metadata.labels", INSTANCE),
+        )
+        if of_stack and dig(job, "status.active"):
+            yield f"Job/{name_of(job)}"
 
 
-def _pods(cluster: StackCluster, owner: str) -> Iterator[str]:
-    """Yield the pods of an owner's kind that have not ended, also those that are about to."""
+def _pods(cluster: StackCluster, kind: Kind) -> Iterator[str]:
+    """Yield the pods of the stack's objects of a kind that have not ended, also those that are about to.
+
+    By owner, since pods of an adopted Deployment need not carry the label of the stack.
+    """
+    owners = {(kind.name, name_of(obj)) for obj in _objects(cluster, kind)}
+    if kind is SERVICES:
+        owners = {("ReplicaSet", name_of(found)) for found in cluster.items("replicasets") if _owned(found, owners)}
     for pod in cluster.items("pods"):
-        owners = [reference.get("kind") for reference in items(pod, "metadata.ownerReferences")]
-        if owner in owners and dig(pod, "status.phase") not in ("Succeeded", "Failed"):
+        if _owned(pod, owners) and dig(pod, "status.phase") not in ("Succeeded", "Failed"):
             yield f"Pod/{name_of(pod)}"
+
+
+def _owned(obj: Object, owners: set[tuple[str, str]]) -> bool:
+    references = items(obj, "metadata.ownerReferences")
+    return any((reference.get("kind"), reference.get("name")) in owners for reference in references)
 
 
 def _not_ready(cluster: StackCluster, kind: Kind) -> Iterator[str]:

@@ -60,10 +60,9 @@ def delete(
 @app.command(name="list")
 def list_(as_json: Json = False) -> None:
     """List the environments: age, last change, asleep or awake, address. Example: ./slipway env list"""
-    from slipway.ops.environments import listing
+    from slipway.ops.environments.listing import command
 
-    rows = listing.rows()
-    sys.stdout.write(listing.as_json(rows) if as_json else listing.as_text(rows))
+    sys.exit(command(as_json=as_json))
 
 
 @app.command()
