@@ -75,7 +75,7 @@ class FakeEngine:
     def _config(self, *arguments: str, given: str | None) -> str:
         match arguments:
             case ("set", "--secret", key, "-s", name):
-                self._set_secret(name, key, str(given))
+                self._set_secret(name, key, str(given).removesuffix("\n"))
             case ("get", key, "-s", name):
                 return f"{key} of {name}\n"
             case ("--json", "--show-secrets", "-s", name):

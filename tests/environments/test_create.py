@@ -151,10 +151,10 @@ def test_an_environment_with_secrets_in_files_keeps_them_in_another_clone(with_f
 
 
 def test_a_secret_that_was_replaced_in_its_file_is_handed_on(with_files: World):
-    (with_files.root / ".slipway" / "environments" / "pr-123" / "signing-key").write_text("k" * 40)
+    (with_files.root / ".slipway" / "environments" / "pr-123" / "signing-key").write_text("k" * 40 + "\n")
     with_files.engine.given.clear()
     create.command("pr-123", "local", "")
-    assert with_files.engine.given == {"signing-key": "k" * 40}
+    assert with_files.engine.given == {"signing-key": "k" * 40 + "\n"}
 
 
 def test_a_file_with_encrypted_secrets_is_valid_beside_the_folder(with_files: World):

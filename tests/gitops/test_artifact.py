@@ -51,4 +51,4 @@ def test_the_same_objects_of_the_same_commit_have_one_digest():
 def test_the_tag_of_the_content_does_not_change_with_the_commit():
     made, later = assemble(FILES, LAYER, ORIGIN), assemble(FILES, LAYER, {**ORIGIN, "revision": "4567cdef"})
     assert made.digest != later.digest
-    assert content_tag("prod", made) == content_tag("prod", later)
+    assert content_tag("prod", made.manifest) == content_tag("prod", later.manifest)

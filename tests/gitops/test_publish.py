@@ -209,6 +209,25 @@ def test_a_stack_does_not_go_back_to_an_artifact_of_another_one(publish: Verb, r
     assert registry.manifests["live"] == before
 
 
+def test_a_stack_does_not_go_back_to_the_digest_of_an_artifact_of_another_one(publish: Verb, registry: FakeRegistry):
+    of_staging = publish("-s", "staging", "--image", IMAGE, "--to", f"oci://{registry.host}/shop/gitops:staging")
+    of_prod = publish("--image", IMAGE)
+    publish("--image", OTHER)
+    before = registry.manifests["live"]
+    digest = of_staging.partition("@")[2]
+    message = publish.refused("--former", digest)
+    assert f"--former {digest}: {registry.host}/shop/gitops has it, but not as an artifact of prod" in message
+    assert registry.manifests["live"] == before
+    assert publish("--former", of_prod.partition("@")[2]) == of_prod
+    assert f"@{digest_of(registry.manifests['live'])}" in of_prod
+
+
+def test_a_tag_that_was_given_to_another_artifact_by_hand_is_no_former_one(publish: Verb, registry: FakeRegistry):
+    publish("-s", "staging", "--image", IMAGE)
+    registry.manifests["prod-1f2e3d4c5b6a"] = registry.manifests["live"]
+    assert "not as an artifact of prod" in publish.refused("--former", "prod-1f2e3d4c5b6a")
+
+
 def test_no_part_of_a_login_in_the_url_of_the_repository_is_published(
     publish: Verb, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ):

@@ -96,4 +96,5 @@ def _decrypted(stack: str) -> dict[str, str]:
 
 
 def _encrypt(stack: str, secret: str, value: str) -> None:
-    engine_state.pulumi("config", "set", "--secret", config_key(secret), "-s", stack, given=value)
+    # The engine takes one newline off the end.
+    engine_state.pulumi("config", "set", "--secret", config_key(secret), "-s", stack, given=f"{value}\n")

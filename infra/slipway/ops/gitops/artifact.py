@@ -45,9 +45,14 @@ def assemble(files: Mapping[str, bytes], media_type: str, origin: Mapping[str, s
     return OciImage(json_blob(MANIFEST, manifest), (content, config))
 
 
-def content_tag(stack: str, artifact: OciImage) -> str:
+def content_tag(stack: str, manifest: Blob) -> str:
     """Return the tag that names the objects of an artifact, whatever commit they come from: `prod-1f2e3d4c5b6a`."""
-    return f"{stack}-{artifact.blobs[0].digest.removeprefix('sha256:')[:12]}"
+    return f"{stack}-{''.join(layers_of(manifest)).removeprefix('sha256:')[:12]}"
+
+
+def layers_of(manifest: Blob) -> list[str]:
+    """Return the digests of an artifact's layers: of its one layer, if it is one of ours."""
+    return [layer["digest"] for layer in json.loads(manifest.content).get("layers", [])]
 
 
 def revision_of(manifest: Blob) -> str:

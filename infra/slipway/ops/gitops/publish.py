@@ -6,7 +6,6 @@ digest. A rollback moves the tag back to a former artifact.
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -41,9 +40,10 @@ def command(stack: str, controller: str, given: Sequence[str], to: str | None, k
     bundle = bundle_of(stack, controller, settings, _images(settings, given), to)
     source = source_of(stack, settings, to)
     made = artifact.assemble(bundle.artifact_files(), bundle.layer, _origin())
-    tag = artifact.content_tag(stack, made)
+    tag = artifact.content_tag(stack, made.manifest)
     former = registry.tagged_manifest(source.repository, tag)
-    if former and _holds(former, made):
+    # The same objects, and not only the same beginning of a digest.
+    if former and artifact.layers_of(former) == artifact.layers_of(made.manifest):
         made = OciImage(former, ())
         typer.echo(f"the registry has these objects already, from revision {artifact.revision_of(former)}", err=True)
     registry.push(made, source.repository, tag)
@@ -72,6 +72,11 @@ def roll_back(stack: str, former: str, to: str | None) -> None:
     manifest = registry.tagged_manifest(source.repository, former)
     if manifest is None:
         raise PublishError(f"{source.repository} has no artifact {former}; give the tag or digest that publish printed")
+    if not _is_artifact_of(stack, manifest, source.repository):
+        raise PublishError(
+            f"--former {former}: {source.repository} has it, but not as an artifact of {stack}: no tag {stack}-... of "
+            "its objects. Give the tag or digest that publish printed for this stack. Nothing was changed"
+        )
     registry.push(OciImage(manifest, ()), source.repository, source.tag)
     revision = artifact.revision_of(manifest)
     typer.echo(f"{source.repository}:{source.tag} is {former} again, of revision {revision}", err=True)
@@ -97,10 +102,10 @@ def _images(settings: Settings, given: Sequence[str]) -> dict[str, str]:
     return references
 
 
-def _holds(manifest: Blob, made: OciImage) -> bool:
-    """Return whether an artifact of the registry has the same objects, and not only the same beginning of a digest."""
-    layers = json.loads(manifest.content).get("layers", [])
-    return [layer["digest"] for layer in layers] == [made.blobs[0].digest]
+def _is_artifact_of(stack: str, manifest: Blob, repository: str) -> bool:
+    """Return whether `publish` has pushed these objects for the stack: it gives each artifact a tag of their digest."""
+    published = registry.tagged_manifest(repository, artifact.content_tag(stack, manifest))
+    return published is not None and artifact.layers_of(published) == artifact.layers_of(manifest)
 
 
 def _origin() -> dict[str, str]:
