@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from slipway.objects import UNKNOWN, Object
 from slipway.rules.autoscalers import AUTOSCALERS, max_replicas, min_replicas, target_of
-from slipway.rules.parts import SERVING, Container, Part, Pod, known
+from slipway.rules.parts import SERVING, Container, Part, Pod, UnknownValueError, known
 
 _TEMPLATES = {
     **dict.fromkeys((*SERVING, "ReplicaSet", "Job"), "spec.template."),
@@ -22,12 +22,17 @@ Variables: TypeAlias = Mapping[str, Collection[str]]
 
 
 class Stack:
-    """All objects of a stack."""
+    """All objects of a stack.
+
+    Each look-up goes through an index: with hundreds of services, a search through all objects for each of them would
+    take most of a run.
+    """
 
     def __init__(self, objects: Iterable[Object], variables: Variables | None = None) -> None:
         self.stated_variables = variables or {}
         # Sorted, since objects are declared in any order: of two that clash, the same one is reported each time.
         self.objects = sorted((Part(obj, "", obj) for obj in objects), key=lambda part: (part.kind, part.name))
+        self._selecting: dict[tuple[str, str], dict[int, list[Part]]] = {}
 
     def of(self, *kinds: str) -> list[Part]:
         """Return the objects of these kinds."""
@@ -35,21 +40,17 @@ class Stack:
 
     def named(self, kind: str, name: Any) -> Part | None:
         """Return the object of a kind and name; None if there is no such object."""
-        match = next((obj for obj in self.of(kind) if obj.name == known(name)), None)
+        objects = self._by_name.get(kind)
+        if not objects:
+            return None
+        match = objects.get(known(name)) if isinstance(name, str) else None
         # One whose name is not known yet may be it.
-        return match or known(next((UNKNOWN for obj in self.of(kind) if obj.name == UNKNOWN), None))
+        return match or known(UNKNOWN if UNKNOWN in objects else None)
 
     @cached_property
     def pods(self) -> list[Pod]:
         """The pods of all objects that create some."""
-        pods: list[Pod] = []
-        for obj in self.of(*_TEMPLATES):
-            template = _TEMPLATES[obj.kind]
-            spec = obj.get(f"{template}spec")
-            metadata = [obj.get(f"{template}metadata.{key}") for key in ("labels", "annotations")]
-            labels, annotations = (given if isinstance(given, dict) else {} for given in metadata)
-            pods.append(Pod(obj.object, f"{template}spec", spec, labels, annotations))
-        return pods
+        return [pod for obj in self.of(*_TEMPLATES) for pod in pods_of(obj)]
 
     @cached_property
     def containers(self) -> list[Container]:
@@ -63,7 +64,32 @@ class Stack:
 
     def selected(self, labels: Any) -> list[Pod]:
         """Return the pods that have all of these labels."""
-        return [pod for pod in self.pods if selects(labels, pod.labels)]
+        return [pod for pod in self._candidates(labels) if selects(labels, pod.labels)]
+
+    def _candidates(self, labels: Any) -> list[Pod]:
+        """Return the pods that may have all of these labels: those with the rarest one, if all values are known."""
+        by_label = self._pods_by_label
+        if by_label and isinstance(labels, dict) and labels and all(map(_is_known_text, labels.values())):
+            return min((by_label.get(label, []) for label in labels.items()), key=len)
+        return self.pods
+
+    def selecting(self, pod: Pod, kind: str, path: str) -> list[Part]:
+        """Return the objects of a kind whose labels at a path select a pod."""
+        try:
+            return self._selectors(kind, path).get(id(pod.object), [])
+        except UnknownValueError:
+            # Some label is not known yet, though perhaps none of these.
+            return [obj for obj in self.of(kind) if selects(obj.get(path), pod.labels)]
+
+    def _selectors(self, kind: str, path: str) -> dict[int, list[Part]]:
+        """Return `selecting` for all pods, each by the identity of the object that creates it."""
+        if (kind, path) not in self._selecting:
+            selectors: dict[int, list[Part]] = {}
+            for obj in self.of(kind):
+                for pod in self.selected(obj.get(path)):
+                    selectors.setdefault(id(pod.object), []).append(obj)
+            self._selecting[kind, path] = selectors
+        return self._selecting[kind, path]
 
     def variables(self, container: Container) -> dict[str, str]:
         """Return the environment variables of a container that are not secret."""
@@ -75,8 +101,9 @@ class Stack:
 
     def autoscaler(self, kind: str, name: str) -> Part | None:
         """Return the autoscaler of a workload, a HorizontalPodAutoscaler or a ScaledObject."""
-        target = (kind, known(name))
-        return next((scaler for scaler in self.of(*AUTOSCALERS) if target_of(scaler) == target), None)
+        found = self._by_target.get((kind, known(name)))
+        # One whose target is not known yet may be it.
+        return found or known(UNKNOWN if UNKNOWN in self._by_target else None)
 
     def replicas(self, workload: Part) -> tuple[int, int]:
         """Return the minimum and maximum number of pods of a workload."""
@@ -91,6 +118,52 @@ class Stack:
             kinds.setdefault(obj.kind, []).append(obj)
         return kinds
 
+    @cached_property
+    def _by_name(self) -> dict[str, dict[str, Part]]:
+        kinds: dict[str, dict[str, Part]] = {}
+        for obj in self.objects:
+            kinds.setdefault(obj.kind, {}).setdefault(obj.name, obj)
+        return kinds
+
+    @cached_property
+    def _by_target(self) -> dict[tuple[str, str] | str, Part]:
+        """The autoscalers by what they scale, up to the first whose target is UNKNOWN."""
+        targets: dict[tuple[str, str] | str, Part] = {}
+        for scaler in self.of(*AUTOSCALERS):
+            try:
+                targets.setdefault(target_of(scaler), scaler)
+            except UnknownValueError:
+                targets[UNKNOWN] = scaler
+                break
+        return targets
+
+    @cached_property
+    def _pods_by_label(self) -> dict[tuple[str, str], list[Pod]]:
+        """The pods by each of their labels; empty if some label is not known."""
+        labelled: dict[tuple[str, str], list[Pod]] = {}
+        for pod in self.pods:
+            for key, value in pod.labels.items():
+                if value == UNKNOWN:
+                    return {}
+                if isinstance(value, str):
+                    labelled.setdefault((key, value), []).append(pod)
+        return labelled
+
+
+def pods_of(obj: Part) -> list[Pod]:
+    """Return the pods that an object creates: one kind of them, or none."""
+    template = _TEMPLATES.get(obj.kind)
+    if template is None:
+        return []
+    spec = obj.get(f"{template}spec")
+    metadata = [obj.get(f"{template}metadata.{key}") for key in ("labels", "annotations")]
+    labels, annotations = (given if isinstance(given, dict) else {} for given in metadata)
+    return [Pod(obj.object, f"{template}spec", spec, labels, annotations)]
+
+
+def _is_known_text(value: Any) -> bool:
+    return isinstance(value, str) and value != UNKNOWN
+
 
 def selects(labels: Any, pod_labels: Object) -> bool:
     """Return whether `matchLabels` match a pod; None matches every pod."""
@@ -102,7 +175,7 @@ def selects(labels: Any, pod_labels: Object) -> bool:
 def labels_of(obj: Part) -> Iterator[tuple[str, Object]]:
     """Yield the labels of an object and of the pods it creates, with their path."""
     yield "metadata.labels", obj.mapping("metadata.labels")
-    for pod in Stack([obj.object]).pods:
+    for pod in pods_of(obj):
         yield pod.path.removesuffix("spec") + "metadata.labels", pod.labels
 
 

@@ -6,7 +6,7 @@ from slipway.rules.api_server.forms import QUANTITY, matches_form
 from slipway.rules.autoscalers import AUTOSCALERS, fields
 from slipway.rules.parts import Part, Pod
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, of, selects
+from slipway.rules.stack import of, pods_of, selects
 
 RULES = Rules(always=True)
 
@@ -18,7 +18,7 @@ RULES = Rules(always=True)
     reason="the API server refuses it",
 )
 def own_pods(workload: Part) -> Violations:
-    [pod] = Stack([workload.object]).pods
+    [pod] = pods_of(workload)
     wanted = workload.get("spec.selector.matchLabels")
     if not wanted or not selects(wanted, pod.labels):
         yield workload.wrong("spec.selector.matchLabels", f"the pods have {pod.labels}; select two of those")

@@ -8,40 +8,37 @@ from typing import Any
 from slipway.naming import SOLVER_PODS
 from slipway.rules.parts import Part, Pod
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, list_ports, port_number, selects
+from slipway.rules.stack import Stack, list_ports, port_number
 
 RULES = Rules()
+
+POLICY, LABELS = "NetworkPolicy", "spec.podSelector.matchLabels"
 
 
 @RULES.together(
     "SR031", title="A NetworkPolicy's labels match pods", reason="the connection would be closed, or the pods open"
 )
 def policy_pods(stack: Stack) -> Violations:
-    for policy in stack.of("NetworkPolicy"):
+    for policy in stack.of(POLICY):
         if _is_foreign(policy):
             continue
-        if not stack.selected(policy.get("spec.podSelector.matchLabels")):
-            yield policy.wrong("spec.podSelector.matchLabels", "no pod has these labels")
+        if not stack.selected(policy.get(LABELS)):
+            yield policy.wrong(LABELS, "no pod has these labels")
         for rule, peers in _policy_rules(policy):
             for peer in rule.parts(peers):
                 labels = peer.get("podSelector.matchLabels")
                 if labels and peer.get("namespaceSelector") is None and not stack.selected(labels):
                     yield peer.wrong("podSelector.matchLabels", "no pod has these labels")
-    own = [policy.get("spec.podSelector.matchLabels") for policy in stack.of("NetworkPolicy")]
-    for pod in stack.pods if any(own) else ():
-        if not any(labels and selects(labels, pod.labels) for labels in own):
+    for pod in stack.pods if any(policy.get(LABELS) for policy in stack.of(POLICY)) else ():
+        if not any(policy.get(LABELS) for policy in stack.selecting(pod, POLICY, LABELS)):
             yield pod.violation("containers", "are in pods that no NetworkPolicy selects by label; label them")
 
 
 @RULES.together("SR032", title="A NetworkPolicy opens ports that pods have", reason="the connection would be closed")
 def policy_ports(stack: Stack) -> Violations:
-    for policy in stack.of("NetworkPolicy"):
+    for policy in stack.of(POLICY):
         for rule, peers in _policy_rules(policy):
-            targets = (
-                stack.selected(policy.get("spec.podSelector.matchLabels"))
-                if peers == "from"
-                else _peers(stack, rule, peers)
-            )
+            targets = stack.selected(policy.get(LABELS)) if peers == "from" else _peers(stack, rule, peers)
             for port in rule.parts("ports"):
                 if targets and all(port_number(pod.ports, port.get("port")) is None for pod in targets):
                     yield port.wrong("port", f"{targets[0].owner} has {list_ports(targets[0].ports)}; use one of those")
@@ -63,7 +60,7 @@ def both_ends(stack: Stack) -> Violations:
 
 @RULES.together("SR034", title="The ingress controller reaches what it serves", reason="every request would time out")
 def public_services(stack: Stack) -> Violations:
-    closed = any(policy.get("spec.podSelector") == {} for policy in stack.of("NetworkPolicy"))
+    closed = any(policy.get("spec.podSelector") == {} for policy in stack.of(POLICY))
     public = _public(stack) if closed else set[tuple[str, Any]]()
     for service in stack.of("Service"):
         named = {port for name, port in public if name == service.name}
@@ -71,16 +68,14 @@ def public_services(stack: Stack) -> Violations:
         for pod in stack.selected(service.get("spec.selector")) if ports else ():
             for port in ports:
                 target = port_number(pod.ports, port.get("targetPort") or port.get("port"))
-                if not any(_admits(pod, policy, target) for policy in stack.of("NetworkPolicy")):
+                if not any(_admits(pod, policy, target) for policy in stack.selecting(pod, POLICY, LABELS)):
                     yield port.violation(
                         "targetPort", f"no NetworkPolicy lets another namespace in to {pod.owner}:{target}"
                     )
 
 
 def _admits(pod: Pod, policy: Part, port: Any) -> bool:
-    """Return whether a policy lets in another namespace, or an address."""
-    if not selects(policy.get("spec.podSelector.matchLabels"), pod.labels):
-        return False
+    """Return whether a policy for a pod lets in another namespace, or an address."""
     rules = [
         rule
         for rule in policy.parts("spec.ingress")
@@ -91,14 +86,8 @@ def _admits(pod: Pod, policy: Part, port: Any) -> bool:
 
 @RULES.together("SR035", title="Pods may query the cluster's DNS", reason="no name would be resolved")
 def dns(stack: Stack) -> Violations:
-    policies = stack.of("NetworkPolicy")
-    for pod in stack.pods if policies else ():
-        rules = [
-            rule
-            for policy in policies
-            if selects(policy.get("spec.podSelector.matchLabels"), pod.labels)
-            for rule in policy.parts("spec.egress")
-        ]
+    for pod in stack.pods if stack.of(POLICY) else ():
+        rules = [rule for policy in stack.selecting(pod, POLICY, LABELS) for rule in policy.parts("spec.egress")]
         if not any(map(_opens_dns, rules)):
             problem = "no NetworkPolicy opens the port of the cluster's DNS, UDP and TCP, for these pods"
             yield pod.violation("containers", f"{problem}; add one")
@@ -121,7 +110,7 @@ def _opens_dns(rule: Part) -> bool:
 
 def _is_foreign(policy: Part) -> bool:
     """Return whether a policy is for pods that the stack does not declare: cert-manager creates its own."""
-    return policy.get("spec.podSelector.matchLabels") == SOLVER_PODS
+    return policy.get(LABELS) == SOLVER_PODS
 
 
 def _policy_rules(policy: Part) -> Iterator[tuple[Part, str]]:
@@ -144,8 +133,8 @@ def _peers(stack: Stack, rule: Part, peers: str) -> list[Pod]:
 def _edges(stack: Stack, peers: str) -> dict[tuple[str, str, Any], Part]:
     """Return the connections that one end allows, with the rule that does: (from, to, port) -> rule."""
     edges: dict[tuple[str, str, Any], Part] = {}
-    for policy in stack.of("NetworkPolicy"):
-        own = stack.selected(policy.get("spec.podSelector.matchLabels"))
+    for policy in stack.of(POLICY):
+        own = stack.selected(policy.get(LABELS))
         for rule in [rule for rule, key in _policy_rules(policy) if key == peers]:
             others = _peers(stack, rule, peers)
             sources, targets = (own, others) if peers == "to" else (others, own)

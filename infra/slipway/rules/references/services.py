@@ -9,7 +9,7 @@ from slipway.rules.autoscalers import AUTOSCALERS, target_of
 from slipway.rules.parts import SERVING, Part, dig
 from slipway.rules.references.lookups import keys_of, list_names, same_label
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, list_ports, port_number
+from slipway.rules.stack import Stack, list_ports, pods_of, port_number
 
 RULES = Rules()
 
@@ -17,7 +17,7 @@ RULES = Rules()
 @RULES.together("SR001", title="A workload selects its own pods only", reason="it would adopt the pods of another one")
 def own_pods(stack: Stack) -> Violations:
     for workload in stack.of(*SERVING):
-        [pod] = Stack([workload.object]).pods
+        [pod] = pods_of(workload)
         labels = workload.get("spec.selector.matchLabels")
         # Pods of a canary have an owner already, so the release beside it does not adopt them.
         others = [other for other in stack.selected(labels) if other.object is not workload.object]

@@ -6,7 +6,7 @@ from slipway.naming import CONTRACT, SHARED_PROBE, SHUTDOWN_SECONDS
 from slipway.objects import quantity
 from slipway.rules.parts import Container, Part, dig
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, containers, of, selects
+from slipway.rules.stack import Stack, containers, of, pods_of, selects
 from slipway.settings.sections.app import DEFAULT_WRITE_TIMEOUT
 from slipway.settings.sections.pods import PROXY_UPDATE_SECONDS
 from slipway.settings.types.units import seconds
@@ -198,7 +198,7 @@ def start_fits_deadline(deployment: Part) -> Violations:
     reason="one that breaks would take the whole service",
 )
 def spread(deployment: Part) -> Violations:
-    [pod] = Stack([deployment.object]).pods
+    [pod] = pods_of(deployment)
     constraints = list(pod.parts("topologySpreadConstraints"))
     for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone"):
         if key not in [constraint.get("topologyKey") for constraint in constraints]:

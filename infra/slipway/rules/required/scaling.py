@@ -7,7 +7,7 @@ from typing import Any
 from slipway.rules.autoscalers import AUTOSCALERS, KEDA, fields
 from slipway.rules.parts import Part
 from slipway.rules.rule import Rules, Violations
-from slipway.rules.stack import Stack, of
+from slipway.rules.stack import Stack, of, pods_of
 
 RULES = Rules()
 
@@ -75,12 +75,8 @@ def replicas_belong_to_the_autoscaler(stack: Stack) -> Violations:
 )
 def disruption(stack: Stack) -> Violations:
     for workload in stack.permanent("Deployment"):
-        [pod] = Stack([workload.object]).pods
-        budgets = [
-            budget
-            for budget in stack.of("PodDisruptionBudget")
-            if pod in stack.selected(budget.get("spec.selector.matchLabels"))
-        ]
+        [pod] = pods_of(workload)
+        budgets = stack.selecting(pod, "PodDisruptionBudget", "spec.selector.matchLabels")
         if len(budgets) != 1:
             names = ", ".join(budget.name for budget in budgets) or "none"
             yield workload.violation(
