@@ -18,7 +18,12 @@ Write = Annotated[bool, typer.Option("--write", help="Write the file instead of 
 
 @app.command()
 def show(stack: Stack, as_json: Json = False) -> None:
-    """Print every setting in force, and the line it comes from. Example: ./slipway config show -s prod"""
+    """Print every setting in force, and the line it comes from.
+
+    Examples:
+      ./slipway config show -s prod
+      ./slipway config show -s prod --json
+    """
     from slipway.ops.program import config
 
     settings = config.show(stack)
@@ -33,7 +38,11 @@ def show(stack: Stack, as_json: Json = False) -> None:
 
 @app.command()
 def schema(write: Write = False) -> None:
-    """Print the JSON Schema that editors check a stack file with (stacks/schema.json)."""
+    """Print the JSON Schema of a stack file, for editors.
+
+    Example:
+      ./slipway config schema --write
+    """
     from slipway.ops.program import schema
 
     text = json.dumps(schema.schema(), indent=2, ensure_ascii=False) + "\n"
@@ -42,7 +51,11 @@ def schema(write: Write = False) -> None:
 
 @app.command()
 def docs(write: Write = False) -> None:
-    """Print the reference of all settings (docs/reference/config.md)."""
+    """Print the reference of all settings.
+
+    Example:
+      ./slipway config docs --write
+    """
     from slipway.ops.program import reference
 
     _write_or_print(reference.docs(), reference.DOCUMENT if write else None)
