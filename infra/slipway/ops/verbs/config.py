@@ -25,15 +25,13 @@ def show(stack: Stack, as_json: Json = False) -> None:
       ./slipway config show -s prod --json
     """
     from slipway.ops.program import config
+    from slipway.ops.terminal.tables import table
 
     settings = config.show(stack)
     if as_json:
         sys.stdout.write(json.dumps([setting._asdict() for setting in settings], indent=2, ensure_ascii=False) + "\n")
         return
-    lines = [(setting.key, config.text(setting.value), setting.origin) for setting in settings]
-    key_width, value_width = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for key, value, origin in lines:
-        sys.stdout.write(f"{key:{key_width}}  {value:{min(value_width, 40)}}  {origin}\n")
+    sys.stdout.write(table([(setting.key, config.text(setting.value), setting.origin) for setting in settings]))
 
 
 @app.command()
