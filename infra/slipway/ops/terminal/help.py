@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 from typer.core import TyperGroup
 
+from slipway.ops import exit_codes
+
 if TYPE_CHECKING:
     from typer._click import Context, HelpFormatter
 
@@ -29,23 +31,30 @@ class Verbs(TyperGroup):
                 formatter.write_dl(rows)
 
 
-def describe(app: typer.Typer) -> None:
-    """Take the help of all verbs of an application from their docstrings.
+def describe(app: typer.Typer, group: str = "") -> None:
+    """Take the help of all verbs of an application from their docstrings and the table of exit codes.
 
     Boxes and colours need a terminal for stdout and for stderr: errors are formatted in the same way as the help.
     """
     boxes = all(stream is not None and stream.isatty() for stream in (sys.stdout, sys.stderr))
     app.rich_markup_mode = "rich" if boxes else None
     for command in app.registered_commands:
-        command.help = help_text(inspect.getdoc(command.callback) or "", plain=not boxes)
-    for group in app.registered_groups:
-        if group.typer_instance:
-            describe(group.typer_instance)
+        name = command.name or getattr(command.callback, "__name__", "").replace("_", "-")
+        codes = exit_codes.sentence(f"{group} {name}".strip())
+        command.help = help_text(inspect.getdoc(command.callback) or "", codes, plain=not boxes)
+    for inner in app.registered_groups:
+        if inner.typer_instance:
+            describe(inner.typer_instance, str(inner.typer_instance.info.name))
 
 
-def help_text(docstring: str, *, plain: bool) -> str:
-    """Return a docstring with one line per paragraph, to be wrapped by the terminal, and its examples as they stand."""
+def help_text(docstring: str, codes: str = "", *, plain: bool) -> str:
+    """Return a docstring, with the exit codes before its examples.
+
+    A paragraph is one line, which the terminal wraps; examples stay as they stand.
+    """
     paragraphs = docstring.split("\n\n")
+    end = len(paragraphs) - paragraphs[-1].startswith("Example")
+    paragraphs[end:end] = [codes] if codes else []
     return "\n\n".join(_paragraph(paragraph, plain=plain) for paragraph in paragraphs)
 
 

@@ -37,7 +37,7 @@ def preview(  # noqa: PLR0917 - options, which nobody gives by position
 ) -> None:
     """Show what a change would do, and whether the tier forbids it.
 
-    It may roll pods, replace objects, expose them, lose data and more. Exit code 2: the tier of a stack forbids it.
+    It may roll pods, replace objects, expose them, lose data and more.
 
     Examples:
       ./slipway preview -s dev

@@ -15,8 +15,6 @@ from slipway.ops.verbs.options import Json, Stack
 def status(stack: Stack, as_json: Json = False) -> None:
     """Show what a stack runs, and the cause of what does not run.
 
-    Exit code: 0 healthy, 1 not healthy, 2 unknown.
-
     Examples:
       ./slipway status -s prod
       ./slipway status -s prod --json
@@ -59,7 +57,7 @@ def logs(  # noqa: PLR0917 - options, which nobody gives by position
 ) -> None:
     """Show the logs of all pods in the order of time.
 
-    Secrets are printed as ***. Exit code: 1 if no line carries the trace.
+    Secrets are printed as ***.
 
     Examples:
       ./slipway logs -s dev api -f
@@ -122,8 +120,8 @@ def drift(
 ) -> None:
     """List what was changed by hand since the last update, by whom.
 
-    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted
-    objects. A field that another manager owns has to be changed back by that manager, or in the stack file.
+    What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted objects. A field that another manager
+    owns has to be changed back by that manager, or in the stack file.
 
     Examples:
       ./slipway drift -s prod
@@ -145,8 +143,8 @@ def doctor(
 ) -> None:
     """Find and repair what a killed update left behind.
 
-    That is a lock nobody holds, operations without an end, and Jobs made anew. Exit code: 0 the state is in order, 1 it
-    is not. --fix changes the state, and in the cluster nothing but such a Job.
+    That is a lock nobody holds, operations without an end, and Jobs made anew. --fix changes the state, and in the
+    cluster nothing but such a Job.
 
     Examples:
       ./slipway doctor -s prod

@@ -18,8 +18,7 @@ def drill(
 ) -> None:
     """Rehearse a fault under traffic, and put everything back.
 
-    Checks the effect of the fault, and writes a report. Exit code: 0 as expected, 1 not. Only for the tiers local and
-    dev.
+    Checks the effect of the fault, and writes a report. Only for the tiers local and dev.
 
     Examples:
       ./slipway drill --list

@@ -15,8 +15,6 @@ from slipway.ops.verbs.options import Json, Stack
 def slo(stack: Stack, as_json: Json = False) -> None:
     """Show what is left of each error budget, and what spends it.
 
-    Exit code: 0 something is left of all, 1 a budget is burnt, 2 unknown.
-
     Examples:
       ./slipway slo -s prod
       ./slipway slo -s prod --json
@@ -90,7 +88,7 @@ def forecast(
 ) -> None:
     """Replay the last weeks with and without pods ahead of load.
 
-    Prints minutes beyond the target, and pod-hours. Exit code: 0 it pays, 1 it does not, 2 unknown. It changes nothing.
+    Prints minutes beyond the target, and pod-hours. It changes nothing.
 
     Examples:
       ./slipway forecast -s prod

@@ -48,8 +48,7 @@ def check(
 ) -> None:
     """Compare stacks with the rules and their reviewed objects.
 
-    The objects are recorded in stacks/golden/. Exit code 1 if a stack is not valid, breaks a house rule or declares
-    other objects. Needs what render needs.
+    The objects are recorded in stacks/golden/. Needs what render needs.
 
     Examples:
       ./slipway check

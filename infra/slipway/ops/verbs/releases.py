@@ -27,8 +27,8 @@ def up(
     are slow. A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why;
     nor is a stack within a freeze window (`slipway:freeze`), unless --override-freeze does.
 
-    Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
-    an error that was found before anything changed.
+    Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after an error that was found before anything
+    changed.
 
     Examples:
       ./slipway up -s dev
@@ -55,7 +55,7 @@ def promote(
     """Deploy the images of one stack's release to another stack.
 
     Prints each piece of evidence that the tier demands, and refuses if one is missing. Then updates the stack as
-    `./slipway up` does. Exit code 2: refused; 1: the update failed, and was rolled back.
+    `./slipway up` does.
 
     Examples:
       ./slipway promote dev staging --preview
@@ -98,8 +98,8 @@ def adopt(stack: Stack, yes: Yes = False) -> None:
     """Take over what Helm or kubectl has made; replace nothing.
 
     Adopts the objects in the stack's namespace, without losing a request. A service of the stack file is the Deployment
-    of that name. Exit code 1: something would have to be replaced, and nothing was changed; or the update failed, and
-    can be continued by running it again.
+    of that name. If an object would have to be replaced, nothing is changed. An update that failed is continued by
+    running it again.
 
     Example:
       ./slipway adopt -s prod
@@ -122,8 +122,7 @@ def rollback(
 ) -> None:
     """Return to a former release, with today's secrets.
 
-    Its settings and its image come back; a rotated secret stays rotated. Shows first what it will do. Exit code 2: the
-    tier of the stack forbids it.
+    Its settings and its image come back; a rotated secret stays rotated. Shows first what it will do.
 
     Examples:
       ./slipway rollback -s prod

@@ -18,9 +18,8 @@ def scan(
 ) -> None:
     """Report vulnerabilities that the programs in images can reach.
 
-    Covers Go programs; images without Go sources are named as not scanned. Exit code 1 if any is found.
-    `slipway:waivers` accepts one until a day. Needs Go, and no network once govulncheck is compiled and its database
-    cached.
+    Covers Go programs; images without Go sources are named as not scanned. `slipway:waivers` accepts one until a day.
+    Needs Go, and no network once govulncheck is compiled and its database cached.
 
     Examples:
       ./slipway scan
@@ -54,8 +53,7 @@ def verify(
 ) -> None:
     """Verify the evidence of all images that the stack runs.
 
-    Exit code 1 if something is missing or wrong. `slipway:evidence` has the public keys, and what may be missing until
-    a day. Only the registry is asked.
+    `slipway:evidence` has the public keys, and what may be missing until a day. Only the registry is asked.
 
     Examples:
       ./slipway verify -s prod
