@@ -10,6 +10,7 @@ from pathlib import Path
 import typer
 
 from slipway.ops import errors
+from slipway.ops.terminal.help import Verbs, describe
 from slipway.ops.verbs import (
     access,
     changes,
@@ -25,31 +26,33 @@ from slipway.ops.verbs import (
     supply_chain,
 )
 
-VERBS = (
-    *(program.stacks, program.check, supply_chain.scan, program.render, changes.diff, changes.preview),
-    *(
-        diagnosis.status,
-        monitoring.slo,
-        monitoring.dashboards,
-        monitoring.forecast,
-        diagnosis.logs,
-        diagnosis.port_forward,
-        releases.backup,
-        releases.restore,
+VERBS = {
+    "Every day": (
+        *(changes.preview, releases.up, diagnosis.status, diagnosis.logs),
+        *(releases.rollback, releases.history),
     ),
-    *(releases.up, releases.promote, releases.refresh, releases.destroy, releases.adopt, releases.rollback),
-    *(supply_chain.attest, supply_chain.verify),
-    *(diagnosis.drift, diagnosis.doctor, drills.drill, releases.history),
-    *(gitops.publish, program.policies, access.access, project.init),
-)
-"""In the order of `./slipway --help`; the name of a verb is that of its function."""
+    "Delivery": (
+        *(program.check, changes.diff, program.render, gitops.publish, releases.promote),
+        *(supply_chain.scan, supply_chain.attest, supply_chain.verify),
+    ),
+    "Diagnosis and data": (
+        *(diagnosis.doctor, diagnosis.drift, diagnosis.port_forward, monitoring.slo, monitoring.dashboards),
+        *(monitoring.forecast, drills.drill, releases.backup, releases.restore),
+    ),
+    "Project and environments": (
+        *(program.stacks, program.policies, access.access, project.init),
+        *(releases.adopt, releases.refresh, releases.destroy),
+    ),
+}
+"""The verbs under the headings of `./slipway --help`, in its order; the name of a verb is that of its function."""
 
-app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for verb in VERBS:
-    app.command()(verb)
-app.add_typer(config.app)
-app.add_typer(project.new)
-app.add_typer(environments.app)
+app = typer.Typer(cls=Verbs, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+for heading, verbs in VERBS.items():
+    for verb in verbs:
+        app.command(rich_help_panel=heading)(verb)
+for group in (config.app, project.new, environments.app):
+    app.add_typer(group, rich_help_panel="Project and environments")
+describe(app)
 
 
 @app.callback()

@@ -128,7 +128,7 @@ def test_a_stack_that_is_not_well_says_so_first_and_why():
     assert "  next: ./slipway config show -s dev | grep services.api.resources" in rest
     assert "  so: Deployment/api: ProgressDeadlineExceeded: timed out progressing" in rest
     assert "v2 (serving: v1) sha256:111111111111" in screen
-    assert " failed " in screen
+    assert "\tfailed\t" in screen
 
 
 @pytest.mark.feature("H3", part="`status` shows what is firing")

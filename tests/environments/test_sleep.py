@@ -227,7 +227,7 @@ def test_the_status_of_a_stack_that_sleeps_says_so_and_is_healthy():
     assert (report.healthy, report.asleep) == (True, "2026-11-21T20:00:00Z")
     screen = status.screen(report, snapshot)
     assert screen.splitlines()[0] == "asleep since 2026-11-21T20:00:00Z; to wake it: ./slipway env wake dev"
-    assert " asleep " in screen
+    assert "\tasleep\t" in screen
 
 
 def test_a_service_that_is_missing_beside_one_that_sleeps_is_reported():

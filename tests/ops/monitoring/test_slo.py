@@ -109,7 +109,7 @@ def test_the_screen_begins_with_what_is_burnt_and_ends_with_what_spent_it():
     values = {**spent(0.002), **spent_in("1h", 0.0072), "sum by (route, code)": SPENDERS}
     lines = slo.screen("dev", states(FakePrometheus(values))).splitlines()
     assert lines[0] == "dev: BURNT: api availability"
-    assert lines[2].split("  ")[0] == "service"
+    assert lines[2].split("\t")[0] == "service"
     assert lines[3].split() == ["api", "availability", "99.95", "%", "30d", "-300", "%", "-", "14.4", "-", "-"]
     assert lines[-4:] == [
         "what spent api availability:",

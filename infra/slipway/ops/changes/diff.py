@@ -10,15 +10,13 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from slipway.naming import instance
 from slipway.ops.changes.comparison import ABSENT, CONTENT_HASH, Change, Model, compare, shown
 from slipway.ops.program.recorder import declare
+from slipway.ops.terminal.tables import table
 
 
 def differences(left: str, right: str) -> list[Change]:
@@ -53,22 +51,25 @@ def command(left: str, right: str, *, as_json: bool) -> None:
         )
         sys.stdout.write("\n")
         return
-    # In a pipe, each change is one complete line, however long.
-    on_terminal = sys.stdout.isatty()
-    console = Console(highlight=False, width=None if on_terminal else 1000)
-    table = Table("object", "field", left, right, box=None, padding=(0, 2, 0, 0))
-    for change in changes:
-        if change.before is None or change.after is None:
-            table.add_row(change.name, "", *("yes" if side else "-" for side in (change.before, change.after)))
-            continue
-        for index, field in enumerate(change.fields):
-            name = "" if index and on_terminal else change.name
-            table.add_row(name, escape(field.path), *map(_cell, (field.before, field.after)))
-    console.print(table if changes else f"{left} and {right} declare the same")
+    if not changes:
+        sys.stdout.write(f"{left} and {right} declare the same\n")
+        return
+    rows = [row for change in changes for row in _rows(change)]
+    sys.stdout.write(table(rows, ("object", "field", left, right)))
+
+
+def _rows(change: Change) -> Iterator[tuple[str, ...]]:
+    if change.before is None or change.after is None:
+        yield (change.name, "", *("yes" if side else "-" for side in (change.before, change.after)))
+        return
+    for index, field in enumerate(change.fields):
+        # In a pipe, each line is read alone.
+        name = "" if index and sys.stdout.isatty() else change.name
+        yield (name, field.path, *map(_cell, (field.before, field.after)))
 
 
 def _cell(value: Any) -> str:
-    return "-" if value is ABSENT else escape(shown(value))
+    return "-" if value is ABSENT else shown(value)
 
 
 def _data(change: Change) -> dict[str, Any]:

@@ -26,10 +26,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
 from slipway.objects import UNKNOWN
 from slipway.ops.changes import stack_models
 from slipway.ops.changes.classify import classify_all
@@ -37,6 +33,7 @@ from slipway.ops.changes.comparison import ABSENT, KNOWN_LATER, Change, compare
 from slipway.ops.changes.verdict import Class, Reason, Verdict, barred_in
 from slipway.ops.markdown import MAX_LENGTH, cell
 from slipway.ops.program.recorder import stack_config, stacks
+from slipway.ops.terminal.tables import styled, table
 from slipway.settings.stack_file import stack_tier
 
 EXIT_FORBIDDEN = 2
@@ -199,26 +196,23 @@ def _reasons(verdict: Verdict, limit: int = 4) -> list[str]:
 
 def as_table(results: list[Preview]) -> None:
     """Print each stack with its changes, the most dangerous first, and a summary of several stacks at the end."""
-    # In a pipe, each change is one line, however long.
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
     for preview in results:
-        counts = f"{preview.counts} · {preview.unchanged} unchanged [dim](against {escape(preview.source)})[/dim]"
-        console.print(f"[bold]{preview.stack}[/bold]: {counts}")
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
-        forbidden = [verdict for verdict, _ in preview.forbidden]
-        for verdict in preview.changes:
-            style = (
-                "red" if verdict in forbidden else "yellow" if verdict.primary.rank < Class.ROLLS_PODS.rank else "green"
-            )
-            reasons = escape("\n".join(_reasons(verdict)))
-            table.add_row(f"[{style}]{verdict.primary.value}[/]", verdict.change.name, reasons)
-        if preview.changes:
-            console.print(table)
+        source = styled(f"(against {preview.source})", "dim")
+        stack = styled(preview.stack, "bold")
+        sys.stdout.write(f"{stack}: {preview.counts} · {preview.unchanged} unchanged {source}\n")
+        forbidden = [id(verdict) for verdict, _ in preview.forbidden]
+        rows = [(change.primary.value, change.change.name, "\n".join(_reasons(change))) for change in preview.changes]
+        styles = [_style(change, is_forbidden=id(change) in forbidden) for change in preview.changes]
+        sys.stdout.write(table(rows, styles=styles))
     if len(results) > 1:
-        summary = Table("stack", "changes", "unchanged", "outcome", box=None, padding=(0, 2, 0, 0))
-        for preview in results:
-            summary.add_row(preview.stack, preview.counts, str(preview.unchanged), preview.outcome)
-        console.print("", summary)
+        summary = [(preview.stack, preview.counts, str(preview.unchanged), preview.outcome) for preview in results]
+        sys.stdout.write("\n" + table(summary, ("stack", "changes", "unchanged", "outcome")))
+
+
+def _style(verdict: Verdict, *, is_forbidden: bool) -> str:
+    if is_forbidden:
+        return "red"
+    return "yellow" if verdict.primary.rank < Class.ROLLS_PODS.rank else "green"
 
 
 def as_markdown(results: list[Preview], limit: int = MAX_LENGTH) -> str:

@@ -18,9 +18,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from slipway.ops.changes.preview import EXIT_FORBIDDEN
 from slipway.ops.delivery import evidence, migrations, stack_state, way_back
@@ -29,6 +26,7 @@ from slipway.ops.delivery.plan import PromotionError, PromotionPlan, plan
 from slipway.ops.errors import UserError
 from slipway.ops.releases import up
 from slipway.ops.streams import stdout_to_stderr
+from slipway.ops.terminal.tables import table
 
 BUDGET = "budget"
 CHECKLIST = (
@@ -122,15 +120,13 @@ def data(found: PromotionPlan, results: Sequence[Evidence]) -> dict[str, object]
 
 
 def _print(found: PromotionPlan, results: Sequence[Evidence]) -> None:
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
     release = found.source.in_force
-    console.print(f"{found.source.stack} -> {found.target.stack}: release {release and release.revision}")
+    typer.echo(f"{found.source.stack} -> {found.target.stack}: release {release and release.revision}")
     for name, image in found.images.items():
         before = evidence.short(found.replaced[name])
         same = " (unchanged)" if found.replaced[name] == image else ""
-        console.print(escape(f"  {name}: {before} -> {evidence.short(image)}{same}"))
+        typer.echo(f"  {name}: {before} -> {evidence.short(image)}{same}")
     if results:
-        table = Table("evidence", "state", "why", box=None)
-        for result in results:
-            table.add_row(result.item, result.state, escape(result.why), style=_STYLES.get(result.state, ""))
-        console.print(table)
+        rows = [(result.item, result.state, result.why) for result in results]
+        styles = [_STYLES.get(result.state, "") for result in results]
+        sys.stdout.write(table(rows, ("evidence", "state", "why"), styles))

@@ -18,15 +18,13 @@ from typing import Any
 
 import httpx2
 import pulumi
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from slipway.ops.cluster import refusal
 from slipway.ops.delivery import stack_state
 from slipway.ops.delivery.evidence import short
 from slipway.ops.errors import UserError
 from slipway.ops.program.recorder import stacks
+from slipway.ops.terminal.tables import table
 from slipway.releases import Release
 
 
@@ -73,13 +71,10 @@ def _data(stack: str, release: Release) -> dict[str, Any]:
 
 
 def _print(known: dict[str, Release], unknown: dict[str, str]) -> None:
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
-    table = Table("stack", "revision", "since (UTC)", "who", "commit", "images", box=None)
-    for stack, release in known.items():
-        table.add_row(*map(escape, (stack, *_cells(release))))
-    for stack, reason in unknown.items():
-        table.add_row(escape(stack), "unknown", escape(reason), style="red")
-    console.print(table)
+    head = ("stack", "revision", "since (UTC)", "who", "commit", "images")
+    rows = [(stack, *_cells(release)) for stack, release in known.items()]
+    rows += [(stack, "unknown", reason, "", "", "") for stack, reason in unknown.items()]
+    sys.stdout.write(table(rows, head, [*[""] * len(known), *["red"] * len(unknown)]))
 
 
 def _cells(release: Release) -> Sequence[str]:

@@ -12,6 +12,7 @@ from slipway.ops.cluster.snapshot import ClusterSnapshot, age, is_ready
 from slipway.ops.diagnosis.cause import Cause, StackLocation
 from slipway.ops.diagnosis.causes import causes, newest_jobs
 from slipway.ops.monitoring.prometheus import Alert
+from slipway.ops.terminal.tables import table
 from slipway.settings.names import MYSQL_BACKUP
 from slipway.settings.settings import Settings
 
@@ -242,11 +243,13 @@ def as_json(status: Status) -> str:
 
 def screen(status: Status, snapshot: ClusterSnapshot) -> str:
     """Return the status for people."""
-    services = [["service", "version", "pods", "cpu", "rollout", "changed", "address"]]
-    services += [_service_row(service, snapshot) for service in status.services]
-    stores = [["store", "where", "pods", "volumes"], *map(_store_row, status.stores)]
-    runs = [["job", "last run", "when"], *([run.job, run.state, _ago(run.at, snapshot)] for run in status.jobs)]
-    tables = [columns(table) for table in (services, stores, runs) if len(table) > 1]
+    services = [_service_row(service, snapshot) for service in status.services]
+    runs = [[run.job, run.state, _ago(run.at, snapshot)] for run in status.jobs]
+    tables = [
+        table(services, ("service", "version", "pods", "cpu", "rollout", "changed", "address")),
+        *([table(map(_store_row, status.stores), ("store", "where", "pods", "volumes"))] if status.stores else []),
+        *([table(runs, ("job", "last run", "when"))] if runs else []),
+    ]
     unread = [f"not readable with these rights: {', '.join(status.unread)}\n"] if status.unread else []
     stack = f"stack {status.stack}, namespace {status.namespace}, context {status.context}\n"
     notes = [f"note: {note}\n" for note in status.notes]
@@ -306,10 +309,3 @@ def _store_row(store: StoreStatus) -> list[str]:
 
 def _ago(time: str | None, snapshot: ClusterSnapshot) -> str:
     return f"{age(snapshot.seconds_since(time))} ago" if time else "-"
-
-
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as a table for people, of which the first is the head."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + "\n"

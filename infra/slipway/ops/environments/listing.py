@@ -20,10 +20,10 @@ import typer
 from slipway.objects import asleep_since
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.snapshot import age
-from slipway.ops.diagnosis.status import columns
 from slipway.ops.environments import create, registered, sleep, stack_file
 from slipway.ops.environments.registered import Environment
 from slipway.ops.errors import UserError
+from slipway.ops.terminal.tables import table
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def command(*, as_json: bool) -> int:
 def to_text(rows: list[Row]) -> str:
     """Return the list for people."""
     now = datetime.now(UTC)
-    head = ["environment", "like", "age", "changed", "state", "url"]
-    return columns([head, *(row.cells(now) for row in rows)]) if rows else "there is no environment\n"
+    head = ("environment", "like", "age", "changed", "state", "url")
+    return table([row.cells(now) for row in rows], head) if rows else "there is no environment\n"
 
 
 def to_json(rows: list[Row]) -> str:

@@ -25,9 +25,9 @@ from typing import Any
 from slipway.monitoring.burn_rate import error_ratio_metric
 from slipway.monitoring.selectors import bucket, errors, selector
 from slipway.monitoring.slo import Objective, objectives
-from slipway.ops.diagnosis.status import columns
 from slipway.ops.errors import CANNOT_TELL
 from slipway.ops.monitoring.prometheus import Prometheus
+from slipway.ops.terminal.tables import table
 from slipway.settings.settings import Settings
 from slipway.settings.types.units import seconds
 
@@ -158,9 +158,8 @@ def _data(state: ObjectiveState) -> dict[str, Any]:
 
 def screen(stack: str, found: Sequence[ObjectiveState]) -> str:
     """Return the states for people: what is burnt, a table, and what spends the budgets."""
-    table = [["service", "objective", "target", "in", "budget left", *(f"burn {window}" for window in BURN_WINDOWS)]]
-    table += [_cells(state) for state in found]
-    return "\n".join([f"{stack}: {_headline(found)}\n", columns(table), *_spent(found)])
+    head = ("service", "objective", "target", "in", "budget left", *(f"burn {window}" for window in BURN_WINDOWS))
+    return "\n".join([f"{stack}: {_headline(found)}\n", table(map(_cells, found), head), *_spent(found)])
 
 
 def _headline(found: Sequence[ObjectiveState]) -> str:

@@ -32,9 +32,6 @@ from datetime import datetime
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from slipway.image.reference import parts
 from slipway.ops.program import engine_history, engine_state
@@ -42,6 +39,7 @@ from slipway.ops.program.engine_history import BUDGET, Update, moment, overridde
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.ops.releases.rollback import UnknownReleaseError, recorded
+from slipway.ops.terminal.tables import table
 from slipway.releases import Release
 
 _DIGEST_SHOWN = 12
@@ -188,15 +186,12 @@ def _of_record(release: Release) -> HistoryRow:
 
 
 def _as_table(rows: Sequence[HistoryRow]) -> None:
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 1000)
     if not rows:
-        console.print("nothing is recorded")
+        sys.stdout.write("nothing is recorded\n")
         return
-    table = Table("", "revision", "when (UTC)", "who", "commit", "image", "config", "result", "message", box=None)
-    for row in rows:
-        style = "red" if row.result in ("failed", "withdrawn") else "bold" if row.in_force else ""
-        table.add_row(*map(escape, _cells(row)), style=style)
-    console.print(table)
+    head = ("", "revision", "when (UTC)", "who", "commit", "image", "config", "result", "message")
+    styles = ["red" if row.result in ("failed", "withdrawn") else "bold" if row.in_force else "" for row in rows]
+    sys.stdout.write(table(map(_cells, rows), head, styles))
 
 
 def _cells(row: HistoryRow) -> tuple[str, ...]:

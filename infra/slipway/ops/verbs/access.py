@@ -24,10 +24,13 @@ def access(
         ),
     ] = None,
 ) -> None:
-    """Print the RBAC rules that a deployer or a previewer needs, and no others, as YAML.
+    """Print the RBAC rules that a deployer or previewer needs.
 
-    They follow from the objects that the stack declares. Needs no cluster.
-    Example: ./slipway access deployer -s prod | kubectl apply -f -
+    They follow from the objects that the stack declares; no other right is in them. Needs no cluster.
+
+    Examples:
+      ./slipway access deployer -s prod | kubectl apply -f -
+      ./slipway access previewer -s prod --subject Group:developers
     """
     from slipway.ops.access.manifests import command
 

@@ -11,7 +11,13 @@ from slipway.ops.verbs.options import Allow, Json
 
 
 def diff(left: str, right: str, as_json: Json = False) -> None:
-    """Show what differs between two stacks. Example: ./slipway diff staging prod"""
+    """Show what differs between two stacks.
+
+    Compares the objects that both declare, apart from their names and namespaces. Needs no cluster.
+
+    Example:
+      ./slipway diff staging prod
+    """
     from slipway.ops.changes.diff import command
 
     command(left, right, as_json=as_json)
@@ -29,9 +35,13 @@ def preview(  # noqa: PLR0917 - options, which nobody gives by position
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option(help="Print a comment for a pull request.")] = False,
 ) -> None:
-    """Show what a change would do: rolls pods, replaces, exposes, loses data, ...
+    """Show what a change would do, and whether the tier forbids it.
 
-    Exit code 2: the tier of a stack forbids it. Example: ./slipway preview --all --base origin/main
+    It may roll pods, replace objects, expose them, lose data and more.
+
+    Examples:
+      ./slipway preview -s dev
+      ./slipway preview --all --base origin/main
     """
     from slipway.ops.changes.preview import command
 

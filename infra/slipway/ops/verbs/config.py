@@ -18,22 +18,29 @@ Write = Annotated[bool, typer.Option("--write", help="Write the file instead of 
 
 @app.command()
 def show(stack: Stack, as_json: Json = False) -> None:
-    """Print every setting in force, and the line it comes from. Example: ./slipway config show -s prod"""
+    """Print every setting in force, and the line it comes from.
+
+    Examples:
+      ./slipway config show -s prod
+      ./slipway config show -s prod --json
+    """
     from slipway.ops.program import config
+    from slipway.ops.terminal.tables import table
 
     settings = config.show(stack)
     if as_json:
         sys.stdout.write(json.dumps([setting._asdict() for setting in settings], indent=2, ensure_ascii=False) + "\n")
         return
-    lines = [(setting.key, config.text(setting.value), setting.origin) for setting in settings]
-    key_width, value_width = (max(len(line[column]) for line in lines) for column in (0, 1))
-    for key, value, origin in lines:
-        sys.stdout.write(f"{key:{key_width}}  {value:{min(value_width, 40)}}  {origin}\n")
+    sys.stdout.write(table([(setting.key, config.text(setting.value), setting.origin) for setting in settings]))
 
 
 @app.command()
 def schema(write: Write = False) -> None:
-    """Print the JSON Schema that editors check a stack file with (stacks/schema.json)."""
+    """Print the JSON Schema of a stack file, for editors.
+
+    Example:
+      ./slipway config schema --write
+    """
     from slipway.ops.program import schema
 
     text = json.dumps(schema.schema(), indent=2, ensure_ascii=False) + "\n"
@@ -42,7 +49,11 @@ def schema(write: Write = False) -> None:
 
 @app.command()
 def docs(write: Write = False) -> None:
-    """Print the reference of all settings (docs/reference/config.md)."""
+    """Print the reference of all settings.
+
+    Example:
+      ./slipway config docs --write
+    """
     from slipway.ops.program import reference
 
     _write_or_print(reference.docs(), reference.DOCUMENT if write else None)

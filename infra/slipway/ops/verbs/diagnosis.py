@@ -13,9 +13,11 @@ from slipway.ops.verbs.options import Json, Stack
 
 
 def status(stack: Stack, as_json: Json = False) -> None:
-    """Show on one screen what a stack runs, and the cause of what does not run.
+    """Show what a stack runs, and the cause of what does not run.
 
-    Exit code: 0 healthy, 1 not healthy, 2 unknown. Example: ./slipway status -s prod
+    Examples:
+      ./slipway status -s prod
+      ./slipway status -s prod --json
     """
     from dataclasses import replace
 
@@ -53,9 +55,13 @@ def logs(  # noqa: PLR0917 - options, which nobody gives by position
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the logs of a stack's pods in the order of time, with secrets as ***.
+    """Show the logs of all pods in the order of time.
 
-    Exit code: 1 if no line carries the trace. Example: ./slipway logs -s dev api -f
+    Secrets are printed as ***.
+
+    Examples:
+      ./slipway logs -s dev api -f
+      ./slipway logs -s prod --since 10m --json
     """
     from slipway.ops.cluster import connection
     from slipway.ops.diagnosis import logs
@@ -92,9 +98,13 @@ def port_forward(
     admin: Annotated[bool, typer.Option("--admin", help="The port with metrics and health.")] = False,
     port_name: Annotated[str | None, typer.Option("--port", help="Name of the pod's port, such as grpc.")] = None,
 ) -> None:
-    """Forward a local port to a pod of a service or store, until Ctrl-C.
+    """Forward a local port to a pod of a service or store.
 
-    Example: ./slipway port-forward api --admin -s dev, then curl localhost:9090/metrics
+    It runs until Ctrl-C.
+
+    Examples:
+      ./slipway port-forward api --admin -s dev
+      ./slipway port-forward mysql 13306 -s local
     """
     from slipway.ops.cluster import connection, port_forward
     from slipway.ops.program import config
@@ -108,10 +118,14 @@ def drift(
     as_json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a section for an issue.")] = False,
 ) -> None:
-    """Print what was changed in the cluster since the last `pulumi up`, by which field manager, and orphans.
+    """List what was changed by hand since the last update, by whom.
 
-    Exit code: 0 nothing, 2 something. What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted
-    objects. A field that another manager owns has to be changed back by that manager, or in the stack file.
+    What an autoscaler owns is not drift. `pulumi up --refresh` restores deleted objects. A field that another manager
+    owns has to be changed back by that manager, or in the stack file.
+
+    Examples:
+      ./slipway drift -s prod
+      ./slipway drift -s prod --json
     """
     from slipway.ops.cluster import connection
     from slipway.ops.diagnosis.drift import command
@@ -127,9 +141,14 @@ def doctor(
     stack: Stack,
     fix: Annotated[bool, typer.Option("--fix", help="Repair the state.")] = False,
 ) -> None:
-    """Show what a killed update left behind: a lock nobody holds, operations without an end, Jobs made anew.
+    """Find and repair what a killed update left behind.
 
-    Exit code: 0 the state is in order, 1 it is not. --fix changes the state, and in the cluster nothing but such a Job.
+    That is a lock nobody holds, operations without an end, and Jobs made anew. --fix changes the state, and in the
+    cluster nothing but such a Job.
+
+    Examples:
+      ./slipway doctor -s prod
+      ./slipway doctor -s prod --fix
     """
     from slipway.ops.diagnosis.doctor import command
 

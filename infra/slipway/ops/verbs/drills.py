@@ -16,9 +16,13 @@ def drill(
     show: Annotated[bool, typer.Option("--list", help="Only print the names of the drills.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a fault into a running stack under traffic, check its effect, put everything back, and write a report.
+    """Rehearse a fault under traffic, and put everything back.
 
-    Exit code: 0 as expected, 1 not. Only for the tiers local and dev. Example: ./slipway drill kill-pod -s local
+    Checks the effect of the fault, and writes a report. Only for the tiers local and dev.
+
+    Examples:
+      ./slipway drill --list
+      ./slipway drill kill-pod -s local
     """
     from slipway.ops.drills import drill
 

@@ -22,9 +22,14 @@ def create(
         typer.Option(metavar="BACKUP", help="Restore this backup of the base: a name of `backup --list`, or newest."),
     ] = "",
 ) -> None:
-    """Create an environment like a stack, with its own namespace, hosts, secrets and data; or update it.
+    """Make an environment like a stack, or update it.
 
-    Refused for the tier prod, and for stacks whose stores are managed. Example: ./slipway env create pr-123 --from dev
+    It has its own namespace, hosts, secrets and data. Refused for the tier prod, and for stacks whose stores are
+    managed.
+
+    Examples:
+      ./slipway env create pr-123 --from dev
+      ./slipway env create pr-123 --data newest
     """
     from slipway.ops.environments.create import command
 
@@ -38,9 +43,13 @@ def delete(
         str | None, typer.Option(metavar="TIME", help="All that nobody has changed for so long: 90m, 72h, 7d.")
     ] = None,
 ) -> None:
-    """Delete an environment with its data, and check that nothing is left of it.
+    """Delete an environment with its data.
 
-    Only what `env create` has made. Deleting it again does nothing. Example: ./slipway env delete --idle 72h
+    Checks that nothing is left of it. Only what `env create` has made. Deleting it again does nothing.
+
+    Examples:
+      ./slipway env delete pr-123
+      ./slipway env delete --idle 72h
     """
     from slipway.ops.diagnosis import logs
     from slipway.ops.environments import delete
@@ -59,7 +68,12 @@ def delete(
 
 @app.command(name="list")
 def list_(as_json: Json = False) -> None:
-    """List the environments: age, last change, asleep or awake, address. Example: ./slipway env list"""
+    """List the environments: age, last change, state, address.
+
+    Examples:
+      ./slipway env list
+      ./slipway env list --json
+    """
     from slipway.ops.environments.listing import command
 
     sys.exit(command(as_json=as_json))
@@ -67,7 +81,13 @@ def list_(as_json: Json = False) -> None:
 
 @app.command()
 def sleep(name: Annotated[str, typer.Argument(help="An environment, or any other stack but of tier prod.")]) -> None:
-    """Stop all pods of a stack; volumes, addresses and settings stay. Example: ./slipway env sleep dev"""
+    """Stop all pods of a stack.
+
+    Volumes, addresses and settings stay.
+
+    Example:
+      ./slipway env sleep dev
+    """
     from slipway.ops.environments import sleep
     from slipway.ops.environments.create import opened
 
@@ -76,7 +96,11 @@ def sleep(name: Annotated[str, typer.Argument(help="An environment, or any other
 
 @app.command()
 def wake(name: Annotated[str, typer.Argument(help="A stack that sleeps.")]) -> None:
-    """Start what `env sleep` has stopped, as it was, and wait until it is ready. Example: ./slipway env wake dev"""
+    """Start what `env sleep` has stopped, and wait until it is ready.
+
+    Example:
+      ./slipway env wake dev
+    """
     from slipway.ops.environments import sleep
     from slipway.ops.environments.create import opened
 

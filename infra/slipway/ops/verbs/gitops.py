@@ -26,9 +26,13 @@ def publish(
         str | None, typer.Option(help="Go back: let the tag name this former artifact, given by its tag or digest.")
     ] = None,
 ) -> None:
-    """Push the stack's objects to a registry, from which Flux or Argo CD applies them. Prints the artifact by digest.
+    """Push the stack's objects to a registry, for Flux or Argo CD.
 
-    Needs no cluster. Example: ./slipway publish -s prod --to oci://ghcr.io/acme/shop:prod --key cosign.key
+    Prints the artifact by digest. Needs no cluster.
+
+    Examples:
+      ./slipway publish -s prod --to oci://ghcr.io/acme/shop:prod --key cosign.key
+      ./slipway publish -s prod --former prod-3f9a1c07b2e4
     """
     from slipway.ops.gitops import publish as publishing
 

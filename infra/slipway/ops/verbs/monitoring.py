@@ -13,9 +13,11 @@ from slipway.ops.verbs.options import Json, Stack
 
 
 def slo(stack: Stack, as_json: Json = False) -> None:
-    """Show what is left of the error budget of each objective, how fast it burns, and what spends it.
+    """Show what is left of each error budget, and what spends it.
 
-    Exit code: 0 something is left of all, 1 a budget is burnt, 2 unknown. Example: ./slipway slo -s prod
+    Examples:
+      ./slipway slo -s prod
+      ./slipway slo -s prod --json
     """
     import pulumi
 
@@ -45,9 +47,14 @@ def dashboards(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the dashboard for Grafana instead.")] = False,
 ) -> None:
-    """Draw the panels of a stack from the data of its Prometheus: pictures, and a page with all of them.
+    """Draw the panels of a stack from the data of its Prometheus.
 
-    For Grafana, the same panels are printed as JSON; that needs no Prometheus. Example: ./slipway dashboards -s prod
+    Writes pictures, and a page with all of them. For Grafana, the same panels are printed as JSON; that needs no
+    Prometheus.
+
+    Examples:
+      ./slipway dashboards -s prod --last 2d
+      ./slipway dashboards -s prod --grafana dashboard.json
     """
     from slipway import files
     from slipway.ops.diagnosis import logs
@@ -79,9 +86,13 @@ def forecast(
     days: Annotated[int, typer.Option(min=7, max=90, help="How many days to replay.")] = 14,
     as_json: Json = False,
 ) -> None:
-    """Replay the last weeks with pods ahead of load, and without: minutes beyond the target, and pod-hours.
+    """Replay the last weeks with and without pods ahead of load.
 
-    Exit code: 0 it pays, 1 it does not, 2 unknown. It changes nothing. Example: ./slipway forecast -s prod
+    Prints minutes beyond the target, and pod-hours. It changes nothing.
+
+    Examples:
+      ./slipway forecast -s prod
+      ./slipway forecast -s prod --days 28
     """
     import time
 

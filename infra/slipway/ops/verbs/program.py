@@ -21,9 +21,13 @@ def stacks(
         bool, typer.Option("--matrix", help="Print a matrix of jobs for each tier, as lines of $GITHUB_OUTPUT.")
     ] = False,
 ) -> None:
-    """List the stacks that have a file in stacks/, in the order of promotion.
+    """List the stacks of this project, in the order of promotion.
 
-    CI makes one job of each. Example: ./slipway stacks --matrix --without local
+    These have a file in stacks/. CI makes one job of each.
+
+    Examples:
+      ./slipway stacks
+      ./slipway stacks --matrix --without local
     """
     from slipway.ops.program import recorder
 
@@ -42,9 +46,13 @@ def check(
         bool, typer.Option("--write", help="Record the objects in stacks/golden/ instead of comparing them.")
     ] = False,
 ) -> None:
-    """Check that stacks are valid, keep the house rules, and declare the objects recorded in stacks/golden/.
+    """Compare stacks with the rules and their reviewed objects.
 
-    Exit code 1 if one does not. Needs what render needs. Example: ./slipway check -s prod
+    The objects are recorded in stacks/golden/. Needs what render needs.
+
+    Examples:
+      ./slipway check
+      ./slipway check -s prod --write
     """
     from slipway.ops.program import check, recorder
 
@@ -79,10 +87,13 @@ def render(
     to: To = None,
     unsigned: Annotated[bool, typer.Option(help="Let Flux take an artifact without a signature.")] = False,
 ) -> None:
-    """Print the stack's Kubernetes objects as YAML, secrets as ***.
+    """Print a stack's Kubernetes objects as YAML, secrets as ***.
 
-    Needs no cluster, Docker daemon, Pulumi CLI or secret. Examples: ./slipway render -s prod -o out/ ·
-    ./slipway render -s prod --gitops flux -o out/
+    Needs no cluster, Docker daemon, Pulumi CLI or secret.
+
+    Examples:
+      ./slipway render -s prod -o out/
+      ./slipway render -s prod --gitops flux -o out/
     """
     if gitops is not None:
         from slipway.ops.gitops import render as gitops_render
@@ -111,7 +122,13 @@ def policies(
         bool, typer.Option("--write", help="Write docs/reference/policies.md instead of printing it.")
     ] = False,
 ) -> None:
-    """Print the house rules, with their reasons. `./slipway render` shows which ones a stack breaks."""
+    """Print the house rules, with their reasons.
+
+    `./slipway render` shows which ones a stack breaks.
+
+    Example:
+      ./slipway policies
+    """
     from slipway import files
     from slipway.ops.program.policies import DOCUMENT
     from slipway.rules import house_rules

@@ -35,10 +35,14 @@ def init(
         Path | None, typer.Option(help="Folder with tls.crt and tls.key for *.slipway.localhost.")
     ] = None,
 ) -> None:
-    """Write a project for existing sources: stack files, the program, tests. It overwrites nothing.
+    """Write a project for existing sources; overwrite nothing.
 
-    Ports, paths and the like are asked for on a terminal, and guessed otherwise; each guess is printed with the key
-    that changes it. Example: slipway init ~/src/shop --registry registry.example.com/team
+    Writes stack files, the program and tests. Ports, paths and the like are asked for on a terminal, and guessed
+    otherwise; each guess is printed with the key that changes it.
+
+    Examples:
+      ./slipway init
+      ./slipway init ~/src/shop --registry registry.example.com/team
     """
     from slipway.ops.project.answers import Wishes
     from slipway.ops.project.init import create
@@ -72,7 +76,14 @@ def service(
     *,
     worker: Annotated[bool, typer.Option("--worker", help="With --image: it answers no requests.")] = False,
 ) -> None:
-    """Add a service to all stacks, from the folder NAME or services/NAME, or from an image."""
+    """Add a service to all stacks.
+
+    It is built from the folder NAME or services/NAME, or runs an existing image.
+
+    Examples:
+      ./slipway new service prices
+      ./slipway new service mailer --image ghcr.io/acme/mailer:1.4@sha256:DIGEST --worker
+    """
     from slipway.ops.project.answers import Wishes
     from slipway.ops.project.new import add_service
 
@@ -84,7 +95,13 @@ def service(
 def stack(
     name: str, like: Annotated[str, typer.Option(help="The stack whose file is copied. Default: dev.")] = "dev"
 ) -> None:
-    """Add a stack: a copy of another one's file, with its own name, namespace, context and hosts."""
+    """Add a stack: a copy of another one's file.
+
+    It has its own name, namespace, context and hosts.
+
+    Example:
+      ./slipway new stack qa --like staging
+    """
     from slipway.ops.project.new import add_stack
 
     for guess in add_stack(name, like):
@@ -99,7 +116,14 @@ def workflows(
         bool, typer.Option("--replace", help="Also replace those that differ from the ones of this version.")
     ] = False,
 ) -> None:
-    """Add the workflows for GitHub: preview, deploy, drift, an environment per pull request. What is there stays."""
+    """Add the workflows for GitHub.
+
+    They preview, deploy, look for drift, and make an environment per pull request. What is there stays.
+
+    Examples:
+      ./slipway new workflows
+      ./slipway new workflows --replace
+    """
     from slipway.ops.project.new import add_workflows
 
     for line in add_workflows(replace=replace):

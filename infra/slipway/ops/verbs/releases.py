@@ -21,13 +21,18 @@ def up(
         str, typer.Option(metavar="REASON", help="Update within a freeze window; `history` shows why.")
     ] = "",
 ) -> None:
-    """Run `pulumi up`; if the rollout fails, show the cause and roll back to the release in force before.
+    """Deploy a stack; if that fails, show the cause and roll back.
 
-    With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or are slow.
-    A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why;
+    Runs `pulumi up`. With `rollout: canary` a few pods of a new version are tried first, and withdrawn if they fail or
+    are slow. A service whose error budget is burnt is not updated (`./slipway slo`), unless --override-budget says why;
     nor is a stack within a freeze window (`slipway:freeze`), unless --override-freeze does.
-    Exit code 1 whenever the update failed. Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after
-    an error that was found before anything changed.
+
+    Secrets are never rolled back. Nothing is rolled back after Ctrl-C, or after an error that was found before anything
+    changed.
+
+    Examples:
+      ./slipway up -s dev
+      ./slipway up -s prod --yes
     """
     from slipway.ops.releases.up import command
 
@@ -47,10 +52,14 @@ def promote(
     yes: Yes = False,
     as_json: Json = False,
 ) -> None:
-    """Move the images of one stack's recorded release to another stack, and update that as `./slipway up` does.
+    """Deploy the images of one stack's release to another stack.
 
-    Prints each piece of evidence that the tier demands, and refuses if one is missing. Exit code 2: refused; 1: the
-    update failed, and was rolled back. Example: ./slipway promote dev staging
+    Prints each piece of evidence that the tier demands, and refuses if one is missing. Then updates the stack as
+    `./slipway up` does.
+
+    Examples:
+      ./slipway promote dev staging --preview
+      ./slipway promote dev staging
     """
     from slipway.ops.delivery.promote import command, parse_overrides
 
@@ -59,16 +68,26 @@ def promote(
 
 
 def refresh(stack: Stack, yes: Yes = False) -> None:
-    """Run `pulumi refresh` on the cluster that the stack file accepts and no other: read its objects into the state."""
+    """Read the objects of the cluster into Pulumi's state.
+
+    Runs `pulumi refresh` on the cluster that the stack file accepts and no other.
+
+    Example:
+      ./slipway refresh -s dev
+    """
     from slipway.ops.releases.destroy import command
 
     sys.exit(command("refresh", stack, yes=yes))
 
 
 def destroy(stack: Stack, yes: Yes = False) -> None:
-    """Run `pulumi destroy` on the cluster that the stack file accepts and no other: delete all objects of the stack.
+    """Delete all objects of a stack.
 
-    What is protected, as in the tier prod, has to be unprotected first; the error shows the command.
+    Runs `pulumi destroy` on the cluster that the stack file accepts and no other. What is protected, as in the tier
+    prod, has to be unprotected first; the error shows the command.
+
+    Example:
+      ./slipway destroy -s dev
     """
     from slipway.ops.releases.destroy import command
 
@@ -76,10 +95,14 @@ def destroy(stack: Stack, yes: Yes = False) -> None:
 
 
 def adopt(stack: Stack, yes: Yes = False) -> None:
-    """Take over what Helm or kubectl has made in the stack's namespace: no object is replaced, no request lost.
+    """Take over what Helm or kubectl has made; replace nothing.
 
-    A service of the stack file is the Deployment of that name. Exit code 1: something would have to be replaced, and
-    nothing was changed; or the update failed, and can be continued by running it again.
+    Adopts the objects in the stack's namespace, without losing a request. A service of the stack file is the Deployment
+    of that name. If an object would have to be replaced, nothing is changed. An update that failed is continued by
+    running it again.
+
+    Example:
+      ./slipway adopt -s prod
     """
     from slipway.ops.releases.adopt import command
 
@@ -97,9 +120,13 @@ def rollback(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Roll back to a former release: its settings and its image, with today's secrets.
+    """Return to a former release, with today's secrets.
 
-    A rotated secret stays rotated. Shows first what it will do. Exit code 2: the tier of the stack forbids it.
+    Its settings and its image come back; a rotated secret stays rotated. Shows first what it will do.
+
+    Examples:
+      ./slipway rollback -s prod
+      ./slipway rollback 012ed6e6 -s prod --yes
     """
     from slipway.ops.releases.rollback import command
 
@@ -115,7 +142,14 @@ def history(
     days: Annotated[int, typer.Option(min=1, max=366, help="The days that --figures counts, up to now.")] = 30,
     as_json: Json = False,
 ) -> None:
-    """Print what was deployed when, by whom, from which commit and image, and the result; * is in force."""
+    """List what was deployed when, by whom, with which result.
+
+    Each line has the commit and the image; * is in force.
+
+    Examples:
+      ./slipway history -s prod
+      ./slipway history --all
+    """
     if of_all == (stack is not None) or (of_all and figures):
         raise typer.BadParameter("name a stack, as in ./slipway history -s prod; or --all, without --figures")
     if stack is None:
@@ -139,7 +173,14 @@ def backup(
         bool, typer.Option("--prove", help="Restore it into a second database, compare the two, and drop that.")
     ] = False,
 ) -> None:
-    """Dump the stack's in-cluster MySQL to its backup volume now, with checksum and rows of each table."""
+    """Dump the stack's in-cluster MySQL to its backup volume.
+
+    The dump has a checksum and the rows of each table.
+
+    Examples:
+      ./slipway backup -s prod --prove
+      ./slipway backup -s prod --list
+    """
     from slipway.ops.releases import backup
 
     database = backup.database_of(stack)
@@ -151,9 +192,14 @@ def restore(
     name: Annotated[str | None, typer.Argument(help="Name of the backup. Default: the newest.")] = None,
     yes: Yes = False,
 ) -> None:
-    """Replace the stack's in-cluster MySQL by a backup, and prove it: same rows, same checksum.
+    """Replace the in-cluster MySQL by a backup, and prove it.
 
-    The services that need it are stopped meanwhile. The data before the restore is kept as a backup too.
+    Rows and checksum have to be the same. The services that need it are stopped meanwhile. The data before the restore
+    is kept as a backup too.
+
+    Examples:
+      ./slipway restore -s dev
+      ./slipway restore NAME -s prod --yes
     """
     from slipway.ops.releases import backup
 

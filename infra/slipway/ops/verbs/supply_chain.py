@@ -16,10 +16,14 @@ def scan(
         bool, typer.Option("--newest", help="Ask the Go module proxy for the newest vulnerability database.")
     ] = False,
 ) -> None:
-    """Report the known vulnerabilities that the Go programs of the stacks' images can reach. Exit code 1 if any.
+    """Report vulnerabilities that the programs in images can reach.
 
-    `slipway:waivers` accepts one until a day. Images without Go sources are named as not scanned. Needs Go, and no
-    network once govulncheck is compiled and its database cached.
+    Covers Go programs; images without Go sources are named as not scanned. `slipway:waivers` accepts one until a day.
+    Needs Go, and no network once govulncheck is compiled and its database cached.
+
+    Examples:
+      ./slipway scan
+      ./slipway scan -s prod --newest
     """
     from slipway.ops.program import recorder
     from slipway.ops.supply_chain.scan import command
@@ -28,10 +32,13 @@ def scan(
 
 
 def attest(stack: Stack) -> None:
-    """Sign the images of the stack's recorded release, with SBOM, scan result and provenance.
+    """Sign the images of a release, with SBOM, scan and provenance.
 
     SLIPWAY_SIGNING_KEY names the private key, COSIGN_PASSWORD has its password. Refused if the sources have changed
     since, or reach a vulnerability. The evidence is stored beside the image; only its registry is asked.
+
+    Example:
+      ./slipway attest -s dev
     """
     from slipway.ops.supply_chain import attest
 
@@ -44,9 +51,13 @@ def verify(
         bool, typer.Option("--as-policy", help="Print a Kyverno policy instead, by which the cluster itself verifies.")
     ] = False,
 ) -> None:
-    """Verify the evidence of all images that the stack runs. Exit code 1 if something is missing or wrong.
+    """Verify the evidence of all images that the stack runs.
 
     `slipway:evidence` has the public keys, and what may be missing until a day. Only the registry is asked.
+
+    Examples:
+      ./slipway verify -s prod
+      ./slipway verify -s prod --as-policy
     """
     from slipway.ops.program import config, render
     from slipway.ops.supply_chain import admission, attest
