@@ -75,7 +75,7 @@ e2e-examples: up ## deploy the examples beside the local stack, and change them 
 e2e-delivery: up ## scan, sign, promote, deploy with least privilege, come and go with environments, load images without a registry
 	@. ./activate && pytest -m e2e -s tests/delivery
 
-e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA, Flux
+e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA, prometheus-adapter, Flux
 	@. ./activate && pytest -m e2e -s tests/neighbours
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit

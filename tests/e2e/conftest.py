@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -187,9 +188,9 @@ def api() -> urllib3.HTTPSConnectionPool:
     return ingress_pool(HOST)
 
 
-@pytest.fixture
-def edit() -> Generator[Edit]:
-    """`edit("app/x.go", "old", "new")` changes a file of the project, which is restored when the test ends."""
+@contextmanager
+def edited() -> Generator[Edit]:
+    """Yield a function that changes files of the project, which are restored at the end of the block."""
     before: dict[Path, bytes] = {}
 
     def change(name: str, old: str, new: str) -> None:
@@ -199,9 +200,18 @@ def edit() -> Generator[Edit]:
         assert old.encode() in content, f"{name} does not contain {old!r}"
         file.write_bytes(content.replace(old.encode(), new.encode(), 1))
 
-    yield change
-    for file, content in before.items():
-        file.write_bytes(content)
+    try:
+        yield change
+    finally:
+        for file, content in before.items():
+            file.write_bytes(content)
+
+
+@pytest.fixture
+def edit() -> Generator[Edit]:
+    """`edit("app/x.go", "old", "new")` changes a file of the project, which is restored when the test ends."""
+    with edited() as change:
+        yield change
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Shared by tests with a Prometheus of the local stack: its images, and what it answers."""
+"""Shared by tests with a Prometheus: images for the local stack, what it answers, and this machine as pods see it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.node import data_images
 from local.node.names import CONTEXT, LOCAL_REPOSITORIES
 from local.paths import clone_paths
 from local.progress import Screen, Task
-from tests.e2e.conftest import NAMESPACE, ROOT, run
+from tests.e2e.conftest import NAMESPACE, ROOT, kubectl, run
 
 # Where the stack file of the local stack takes further sections.
 STORES = "  slipway:redis:\n"
@@ -42,3 +42,9 @@ def broken_rules() -> dict[str, str]:
     """Return the rules that are not evaluated, or with an error, by name."""
     rules = [rule for group in prometheus("rules")["groups"] for rule in group["rules"]]
     return {rule["name"]: rule.get("lastError") or rule["health"] for rule in rules if rule["health"] != "ok"}
+
+
+def node_address() -> str:
+    """Return the address of the node, which is this machine, as pods see it."""
+    [node] = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    return next(entry["address"] for entry in node["status"]["addresses"] if entry["type"] == "InternalIP")

@@ -15,9 +15,9 @@ import pytest
 import urllib3
 
 from tests.e2e.canaries import BAD, GOOD, ROUTES
-from tests.e2e.conftest import LOCAL, NEEDS, ROOT, eventually, kubectl, pulumi, running_pods, up
+from tests.e2e.conftest import LOCAL, NEEDS, ROOT, eventually, pulumi, running_pods, up
 from tests.e2e.load import Load
-from tests.e2e.monitoring import STORES, broken_rules, build_server_images, prometheus, targets
+from tests.e2e.monitoring import STORES, broken_rules, build_server_images, node_address, prometheus, targets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -59,12 +59,6 @@ def serve(address: str) -> Webhook:
     server = ThreadingHTTPServer((address, 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return Webhook(server, notifications)
-
-
-def node_address() -> str:
-    """Return the address of the node, which is this machine, as pods see it."""
-    [node] = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
-    return next(entry["address"] for entry in node["status"]["addresses"] if entry["type"] == "InternalIP")
 
 
 @pytest.fixture(scope="module")

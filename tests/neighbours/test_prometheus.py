@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import threading
 from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
-import yaml
 
 from tests.e2e.canaries import canary, canary_objects, deploy_bad_canary, slipway_up
-from tests.e2e.conftest import LOCAL, NAMESPACE, NEEDS, Edit, eventually, kubectl, provide, up
+from tests.e2e.conftest import LOCAL, NAMESPACE, NEEDS, Edit, eventually, kubectl, up
 from tests.e2e.load import Load
+from tests.neighbours.prometheus_server import serving, updated_targets
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -39,59 +33,14 @@ def targets() -> list[dict[str, Any]]:
     ]
 
 
-@contextmanager
-def updated_targets(file: Path) -> Generator[None]:
-    """Keep the file of targets up to date during the block; Prometheus reads it again when it changes."""
-    over = threading.Event()
-
-    def write() -> None:
-        while not over.wait(1):
-            fresh = file.with_suffix(".new")
-            fresh.write_text(json.dumps(targets()))
-            fresh.replace(file)
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        yield
-    finally:
-        over.set()
-        writer.join()
-
-
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
     """Start Prometheus, and yield its address."""
     folder = tmp_path_factory.mktemp("prometheus")
-    provide(folder, {"prometheus": "prometheus"})
     job = {"job_name": "pods", "file_sd_configs": [{"files": [str(folder / "targets.json")]}]}
     config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": [job]}
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    files = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            ["prometheus", *files, f"--web.listen-address={address}"],
-            stdout=log,
-            stderr=log,
-            env=os.environ | {"PATH": f"{os.environ['PATH']}:/usr/bin"},
-        )
-    try:
-        eventually(lambda: _is_ready(address), 60, "Prometheus is ready")
-        with updated_targets(folder / "targets.json"):
-            yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        return urllib3.request("GET", f"http://{address}/-/ready", retries=False).status == 200
-    except urllib3.exceptions.HTTPError:
-        return False
+    with serving(folder, config) as server, updated_targets(folder / "targets.json", targets):
+        yield server.url
 
 
 def test_a_good_canary_is_promoted(edit: Edit, api: urllib3.HTTPSConnectionPool, prometheus: str):

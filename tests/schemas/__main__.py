@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,8 @@ from typing import Any
 import yaml
 
 from slipway.schemas import CUSTOM, custom_file
+from tests.schemas import prometheus_operator
+from tests.schemas.modules import downloaded
 
 KEDA = "github.com/kedacore/keda/v2@v2.21.0"
 FLUX = "github.com/fluxcd"
@@ -37,38 +36,15 @@ DEFINITIONS = [
     (f"{FLUX}/kustomize-controller@v1.9.6", "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"),
     ("github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/application-crd.yaml"),
 ]
-# A module that has the types only. Its definitions are made from them as its project makes them, by controller-gen.
-TYPES = "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring@v0.95.2"
-CONTROLLER_GEN = "sigs.k8s.io/controller-tools/cmd/controller-gen@v0.19.0"
-KINDS_OF_TYPES = ("podmonitors", "prometheusrules")
 
 
 def main() -> None:
     """Write one file per kind, for v1 where the API server serves it, else for the version that is stored."""
     for module, path in DEFINITIONS:
-        _write(_downloaded(module) / path, f"{path} of Go module {module}")
+        _write(downloaded(module) / path, f"{path} of Go module {module}")
     with tempfile.TemporaryDirectory() as folder:
-        source = Path(folder) / "source"
-        # The cache of modules is read-only, and the tool has to complete go.sum.
-        shutil.copytree(_downloaded(TYPES), source, copy_function=shutil.copyfile)
-        subprocess.run(["chmod", "-R", "u+w", source], check=True)
-        command = ["go", "run", CONTROLLER_GEN, "crd:crdVersions=v1", "paths=./v1", f"output:crd:dir={folder}/crd"]
-        subprocess.run(command, env={**os.environ, "GOFLAGS": "-mod=mod"}, cwd=source, check=True)
-        for kind in KINDS_OF_TYPES:
-            file = Path(folder) / "crd" / f"monitoring.coreos.com_{kind}.yaml"
-            _write(file, f"types of Go module {TYPES}, made by {CONTROLLER_GEN}")
-
-
-def _downloaded(module: str) -> Path:
-    """Return the folder of a Go module."""
-    downloaded = subprocess.run(
-        ["go", "mod", "download", "-json", module],
-        env={**os.environ, "GOFLAGS": "-mod=mod"},
-        cwd=CUSTOM,
-        capture_output=True,
-        check=True,
-    )
-    return Path(json.loads(downloaded.stdout)["Dir"])
+        for file in prometheus_operator.definitions(Path(folder)):
+            _write(file, prometheus_operator.ORIGIN)
 
 
 def _write(file: Path, origin: str) -> None:

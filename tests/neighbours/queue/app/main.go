@@ -1,5 +1,5 @@
 // Worker counts the entries of a stream in Redis, each once, and takes a while for each. At SIGTERM it finishes the one
-// at hand and ends. tests/neighbours/test_keda.py scales it by its backlog.
+// at hand and ends. tests/neighbours/scaling/test_keda.py scales it by its backlog.
 package main
 
 import (

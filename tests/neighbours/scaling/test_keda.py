@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import threading
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pytest
 import urllib3
@@ -19,18 +17,24 @@ from tests.e2e.monitoring import build_server_images
 from tests.load.examples.example import Example
 from tests.neighbours.controllers import keda_operator
 from tests.neighbours.controllers.keda_operator import ADAPTER
+from tests.neighbours.scaling.pods import (
+    BY_CPU,
+    DOWN_SECONDS,
+    MAX,
+    MIN,
+    OUTAGE_SECONDS,
+    RATE,
+    TARGET,
+    UP_SECONDS,
+    ready,
+    wanted,
+)
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(7200)]
 
-BY_CPU = "      autoscaling: {min: 2, max: 4}\n"
-BY_REQUESTS = "      autoscaling: {min: 2, max: 4, by: keda, rps: 20}\n"
+BY_REQUESTS = f"      autoscaling: {{min: {MIN}, max: {MAX}, by: keda, rps: {TARGET}}}\n"
 REDIS = "  slipway:redis:\n"
 MONITORED = f"  slipway:monitoring: {{source: cluster}}\n{REDIS}"
-MIN, MAX, RATE = 2, 4, 100
-# Scaling down takes 5 minutes without need, and a minute for each pod.
-DOWN_SECONDS = 300 + 60 * (MAX - MIN) + 120
-# Longer than that: pods that are still there then would have gone.
-OUTAGE_SECONDS = 300 + 60 + 60
 DOCUMENT = ROOT / "docs" / "reference" / "scaling.md"
 WINDOW = 15
 
@@ -69,18 +73,6 @@ class Timeline:
             self.pods.append((time.monotonic(), ready("api")))
 
 
-def deployment(name: str) -> dict[str, Any]:
-    return json.loads(kubectl("get", "deployment", name, "-o", "json"))
-
-
-def ready(name: str) -> int:
-    return deployment(name)["status"].get("readyReplicas", 0)
-
-
-def wanted(name: str) -> int:
-    return deployment(name)["spec"]["replicas"]
-
-
 def table(timeline: Timeline, load: TimedLoad, ended: float) -> str:
     """Return the document: pods, requests and their 99th percentile over time."""
     begin = load.times[0][0]
@@ -95,8 +87,8 @@ def table(timeline: Timeline, load: TimedLoad, ended: float) -> str:
     changed = [row for row, before in zip(rows, ["", *rows], strict=False) if _shown(row) != _shown(before)]
     return (
         "<!-- Written by `make e2e-neighbours`. -->\n# Pods by requests per second\n\n"
-        f"{RATE} requests a second for a while, a target of 20 for each pod, {MIN} to {MAX} pods, by KEDA. Rows in\n"
-        "which neither load nor pods change are left out.\n\n"
+        f"{RATE} requests a second for a while, a target of {TARGET} for each pod, {MIN} to {MAX} pods, by KEDA. "
+        "Rows in\nwhich neither load nor pods change are left out.\n\n"
         "| time | requests a second | p99 | pods |\n|---|---|---|---|\n" + "\n".join(changed) + "\n"
     )
 
@@ -131,7 +123,7 @@ def test_load_adds_pods_and_its_end_takes_them_away(by_requests: None, api: urll
     load = TimedLoad(api, "/v1/shops", rate=RATE)
     with Timeline() as timeline:
         with load:
-            eventually(lambda: ready("api") == MAX, 180, "the API has its maximum")
+            eventually(lambda: ready("api") == MAX, UP_SECONDS, "the API has its maximum")
             time.sleep(60)
         ended = time.monotonic()
         eventually(lambda: ready("api") == MIN, DOWN_SECONDS, "the API has its minimum again")
@@ -162,7 +154,7 @@ def test_an_outage_of_metrics_takes_no_pod_away_even_without_load(
 ):
     stop, start = OUTAGES[missing]
     with Load(api, "/v1/shops", rate=RATE) as load:
-        eventually(lambda: ready("api") == MAX, 180, "the API has its maximum")
+        eventually(lambda: ready("api") == MAX, UP_SECONDS, "the API has its maximum")
         pods = running_pods("api").keys()
         stop()
         time.sleep(60)
@@ -182,7 +174,7 @@ def test_the_pods_stay_when_keda_takes_over_and_when_it_gives_up(
     by_requests: None, api: urllib3.HTTPSConnectionPool, edit: Edit
 ):
     with Load(api, "/v1/shops", rate=RATE) as load:
-        eventually(lambda: ready("api") == MAX, 180, "the API has its maximum")
+        eventually(lambda: ready("api") == MAX, UP_SECONDS, "the API has its maximum")
         with Replicas("api") as replicas:
             edit(LOCAL, BY_REQUESTS, BY_CPU)
             up()

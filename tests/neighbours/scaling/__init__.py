@@ -1,0 +1,1 @@
+"""Services scale by their requests: through KEDA, and through prometheus-adapter."""
