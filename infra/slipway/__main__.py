@@ -28,7 +28,7 @@ from slipway.ops.verbs import (
 
 VERBS = {
     "Every day": (
-        *(changes.preview, releases.up, diagnosis.status, diagnosis.logs),
+        *(changes.preview, releases.up, releases.dev, diagnosis.status, diagnosis.logs),
         *(releases.rollback, releases.history),
     ),
     "Delivery": (

@@ -43,6 +43,8 @@ SHARED_PROBE = "slipway/shared-probe"
 EXTERNAL = "slipway/external"
 # Annotation of what `./slipway env sleep` has stopped: since when, and the change that wakes it, as JSON.
 ASLEEP = "slipway/asleep"
+# Annotation of a Deployment that runs a build of `./slipway dev`: by whom, and what the release in force runs, as JSON.
+DEV_BUILD = "slipway/dev-build"
 # Ends the regular expression of a prefix of paths: the prefix itself and everything below it, in the second group.
 REGEX_BELOW = "(/|$)(.*)"
 # 8 hex digits: a chance of 1 in 4 billion that two versions of an object get the same name.

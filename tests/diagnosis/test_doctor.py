@@ -6,6 +6,7 @@ The engine is a script; states and locks are what pulumi 3.259.0 writes, cut to 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from socket import gethostname
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from slipway.ops.cluster import connection
+from slipway.ops.cluster import connection, dev_build
 from slipway.ops.diagnosis import doctor
 from slipway.ops.diagnosis.doctor import PendingOperation
 from slipway.ops.program import engine_state
@@ -117,7 +118,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakePulumi:
     """A killed update of stack dev: locked, and a Service that was just being made."""
     found = FakePulumi(tmp_path, state(operation("creating")))
     monkeypatch.setattr(engine_state, "pulumi", found)
-    there = api_server.cluster(lambda _: httpx2.Response(200, json=HERE))
+    there = api_server.cluster(lambda _: httpx2.Response(200, json={**HERE, "items": []}))
     monkeypatch.setattr(connection, "connect", lambda *_: there)
     return found
 
@@ -154,6 +155,21 @@ def test_a_state_in_order_is_left_as_it_is(engine: FakePulumi, capsys: pytest.Ca
     assert doctor.command("dev", fix=True) == 0
     assert engine.asked == ["whoami", "stack export"]
     assert "the state is in order" in capsys.readouterr().err
+
+
+def test_a_build_that_a_killed_session_of_dev_has_left_is_reported_with_what_puts_the_release_back(
+    engine: FakePulumi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    engine.answers["stack export"] = json.dumps(state())
+    mark = dev_build.DevBuild("ada", "laptop", 7, "2026-11-21T08:00:00Z", "r/api:src-0@sha256:1", "src-0")
+    annotations = {"slipway/dev-build": json.dumps(asdict(mark))}
+    server = api_server.ApiServer({"deployments": [{"metadata": {"name": "api", "annotations": annotations}}]})
+    monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
+    assert doctor.command("dev", fix=False) == 1
+    assert capsys.readouterr().err == (
+        "dev: Deployment/api runs a build of ./slipway dev (ada@laptop, process 7, since 2026-11-21T08:00:00Z), and "
+        "not r/api:src-0 of the release; to put that back: Ctrl-C there, or ./slipway up -s dev\n"
+    )
 
 
 def job(name: str, **other: Any) -> dict[str, Any]:

@@ -142,6 +142,20 @@ def test_the_exit_code_says_whether_there_is_drift(found: Object | None, code: i
     assert bool(json.loads(text)["drift"]) == bool(code)
 
 
+def test_a_build_of_dev_is_told_with_what_puts_the_release_back():
+    found = present()
+    containers = found["spec"]["template"]["spec"]["containers"]
+    containers[0]["image"] = "r/api@sha256:2"
+    owned = {"f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"api"}': {"f:image": {}}}}}}}
+    entry = {"manager": "slipway-dev", "operation": "Apply", "time": "2026-11-21T10:00:00Z", "fieldsV1": owned}
+    found["metadata"]["managedFields"].append(entry)
+    state = {"deployment": {"resources": [{"type": "kubernetes:apps/v1:Deployment", "inputs": APPLIED}]}}
+    text, _ = drift.command(cluster(found), state, as_json=False)
+    changed, advice = text.splitlines()
+    assert '"r/api@sha256:1" -> "r/api@sha256:2"   by slipway-dev (Apply, 2026-11-21T10:00:00Z)' in changed
+    assert advice == "slipway-dev is ./slipway dev: Ctrl-C there puts the release back, or ./slipway up -s dev"
+
+
 def test_the_section_of_an_issue_has_a_row_per_field_and_cannot_be_broken_by_a_value():
     changed = drift.Drift("ConfigMap/api", "data.notice", "hello", "a | b @all <img>", ["kubectl (Update, now)"])
     gone = drift.Drift("Service/web", "", "there", drift.GONE, [])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,6 +16,7 @@ from slipway.cluster.kubeconfig import Kubeconfig
 from slipway.objects import Object
 from slipway.ops.cluster import connection as clusters
 from slipway.ops.cluster.connection import ClusterError, StackCluster
+from slipway.ops.cluster.dev_build import DevBuild
 from slipway.ops.cluster.snapshot import take_snapshot
 from slipway.ops.diagnosis import certificates, status
 from slipway.ops.monitoring import firing
@@ -262,6 +263,15 @@ def test_a_note_is_the_last_line_and_changes_no_exit_code(run: Any):
     code, out, _ = run(well(), "status")
     assert (code, out.splitlines()[-1]) == (0, f"note: {NOTES[0]}")
     assert json.loads(run(well(), "status", "--json")[1])["notes"] == NOTES
+
+
+def test_a_build_of_dev_is_a_note_with_what_puts_the_release_back(run: Any):
+    mark = DevBuild("ada", "laptop", 7, "2026-11-21T08:00:00Z", "r/api:src-0@sha256:1", "src-0")
+    developed = ns.deployment()
+    developed["metadata"]["annotations"] = {"slipway/dev-build": json.dumps(asdict(mark))}
+    note, *_ = json.loads(run(well(deployments=[developed]), "status", "--json")[1])["notes"]
+    assert note.startswith("Deployment/api runs a build of ./slipway dev (ada@laptop, process 7, since ")
+    assert note.endswith("to put that back: Ctrl-C there, or ./slipway up -s dev")
 
 
 def test_a_worker_is_rolled_out_and_has_no_address():

@@ -16,7 +16,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from slipway.ops.cluster import connection
+from slipway.ops.cluster import connection, dev_build
+from slipway.ops.cluster.dev_build import DevBuild
 from slipway.ops.diagnosis import locks
 from slipway.ops.diagnosis.locks import Lock
 from slipway.ops.program import engine_run, engine_state
@@ -24,6 +25,7 @@ from slipway.ops.program.engine_run import Outcome
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.releases import up
 from tests import api_server
+from tests.development.fake_cluster import FakeCluster
 from tests.paths import REPOSITORY
 from tests.plugins.watchdog import child
 from tests.releases.conftest import DEPLOYMENT, FAILED, IMAGE, JOB, STACK, begins, ends, error, fails, write_events
@@ -107,7 +109,14 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
 
     monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
     up.command("dev", yes=True, rolls_back=False)
-    assert done == ["slipway-dev/former", "GET latter", "DELETE latter", "GET deployments", "GET version"]
+    assert done == [
+        "slipway-dev/former",
+        "GET latter",
+        "DELETE latter",
+        "GET deployments",
+        "GET deployments",
+        "GET version",
+    ]
     assert "dev: Job/latter is left from an update that did not finish" in capsys.readouterr().err
 
 
@@ -128,6 +137,20 @@ def test_what_somebody_deleted_from_the_cluster_is_taken_out_of_the_state_before
     assert refreshed == [("refresh", "--yes", "--skip-preview", "-s", "dev", "--target=urn:web")]
     assert "dev: not in the cluster any more, and made again: Service/web" in capsys.readouterr().err
     assert (engine / "commands").exists()
+
+
+def test_a_build_of_dev_is_replaced_by_the_release_before_the_update_begins(
+    engine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    server = FakeCluster()
+    mark = DevBuild("ada", "laptop", 7, "2026-11-21T08:00:00Z", server.release, "src-0")
+    dev_build.run(api_server.cluster(server), "api", "registry.example.com/slipway/api:dev-1", "dev-1", mark)
+    monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
+    up.command("dev", yes=True, rolls_back=False)
+    assert server.image == server.release
+    assert "slipway-dev" not in server.managers
+    told = "dev: Deployment/api ran a build of ./slipway dev (ada@laptop, process 7, since 2026-11-21T08:00:00Z); "
+    assert f"{told}the image of the release is put back\n" in capsys.readouterr().err
 
 
 def test_a_mistake_in_the_settings_leaves_everything_as_it_is(engine: Path):

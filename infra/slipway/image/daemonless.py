@@ -6,6 +6,7 @@ certificates and the user 65532.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ STAGE = "prebuilt"
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 
 
-def assembled(image: Image, tag: str) -> OciImage:
-    """Return the image, for one platform or for several. Raises `pulumi.RunError` if it does not compile."""
+def assembled(image: Image, tag: str, prepared: Callable[[Image, str, str], Path] = prepared) -> OciImage:
+    """Return the image, for one platform or for several. Raises `pulumi.RunError` if it does not compile.
+
+    `prepared` returns the build context of an image, a tag and a part of the tag.
+    """
     if not image.platforms:
-        return from_context(prepared(image, tag), image, tag)
+        return from_context(prepared(image, tag, ""), image, tag)
     parts: list[tuple[str, OciImage]] = []
     for platform in image.platforms:
         part = image.model_copy(update={"platform": platform, "platforms": []})
@@ -35,7 +39,7 @@ def from_context(context: Path, image: Image, tag: str) -> OciImage:
     """Return the image that a prepared build context gives."""
     file = context / image.dockerfile
     dockerfile = file.read_text() if file.is_file() else ""
-    found = contents(dockerfile, STAGE, context, {"VERSION": tag}) or _program_alone(context, image, tag)
+    found = contents(dockerfile, STAGE, context, {"VERSION": tag, **image.args}) or _program_alone(context, image, tag)
     given = [files_of(context / source, path) for path, source in sorted(image.files.items())]
     return assemble([*found.layers, *given], found.config, image.platform)
 

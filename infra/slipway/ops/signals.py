@@ -1,7 +1,8 @@
-"""Handles signals to this process, such as Ctrl-C, during work that must not stop halfway."""
+"""Signals: handles those to this process, such as Ctrl-C, during work that must not stop halfway; finds processes."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -20,3 +21,14 @@ def handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameTyp
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def is_process(pid: int) -> bool:
+    """Whether there is such a process. Small images have no `ps`, or one that knows no `-p`."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

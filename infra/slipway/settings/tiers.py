@@ -27,6 +27,8 @@ class Tier:
     """Whether a placeholder or a short text will do for a secret."""
     allows_drills: bool = False
     """Whether `./slipway drill` may break something here."""
+    allows_dev: bool = False
+    """Whether `./slipway dev` may run what nobody has reviewed."""
     allows_env: bool = True
     """Whether `./slipway env` may copy an environment of this tier, and put it to sleep."""
     allows_builds: bool = True
@@ -50,8 +52,15 @@ class Tier:
 TIERS: dict[str, Tier] = {
     tier.name: tier
     for tier in (
-        Tier(name="local", rules="advisory", allows_weak_secrets=True, allows_drills=True, allows_load=True),
-        Tier(name="dev", rules="advisory", allows_weak_secrets=True, allows_drills=True),
+        Tier(
+            name="local",
+            rules="advisory",
+            allows_weak_secrets=True,
+            allows_drills=True,
+            allows_dev=True,
+            allows_load=True,
+        ),
+        Tier(name="dev", rules="advisory", allows_weak_secrets=True, allows_drills=True, allows_dev=True),
         Tier(name="staging", rules="mandatory", forbidden_changes=_DATA_LOSS, promotion=_RAN_BEFORE),
         Tier(
             name="prod",
@@ -91,6 +100,7 @@ def document() -> str:
         "weak secrets": ["allowed" if tier.allows_weak_secrets else "refused" for tier in TIERS.values()],
         "namespace and volumes": ["protected" if tier.protects_data else "-" for tier in TIERS.values()],
         "`./slipway drill`": ["allowed" if tier.allows_drills else "refused" for tier in TIERS.values()],
+        "`./slipway dev`": ["allowed" if tier.allows_dev else "refused" for tier in TIERS.values()],
         "`./slipway env`": ["allowed" if tier.allows_env else "refused" for tier in TIERS.values()],
         "`./slipway preview` forbids": [", ".join(sorted(tier.forbidden_changes)) or "-" for tier in TIERS.values()],
         "`./slipway promote` also demands": [", ".join(sorted(tier.promotion)) or "-" for tier in TIERS.values()],

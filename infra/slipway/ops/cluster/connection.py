@@ -117,11 +117,16 @@ class StackCluster:
 
     def patch(self, api_version: str, kind: str, name: str, change: Object) -> None:
         """Merge a change into an object. The fields it sets are owned by MANAGER."""
-        self._patch(self._path(api_version, kind, name), "merge-patch", change, fieldManager=MANAGER)
+        self._patch(self._path(api_version, kind, name), "merge-patch+json", change, fieldManager=MANAGER)
 
     def patch_if(self, api_version: str, kind: str, name: str, patch: list[Object]) -> None:
         """Change an object by a JSON patch, which is refused if one of its `test` operations fails."""
-        self._patch(self._path(api_version, kind, name), "json-patch", patch)
+        self._patch(self._path(api_version, kind, name), "json-patch+json", patch)
+
+    def apply(self, fields: Object, manager: str) -> None:
+        """Set fields of an object by server-side apply; this field manager owns them from now on, and nobody else."""
+        path = self._path(fields["apiVersion"], fields["kind"], fields["metadata"]["name"])
+        self._patch(path, "apply-patch+yaml", fields, fieldManager=manager, force="true")
 
     def create(self, manifest: Object) -> None:
         """Create an object in the namespace; refused if one of that name exists."""
@@ -164,7 +169,7 @@ class StackCluster:
         return self._request("GET", path).text
 
     def _patch(self, path: str, patch_type: str, change: Object | list[Object], **query: str) -> None:
-        headers = {"Content-Type": f"application/{patch_type}+json"}
+        headers = {"Content-Type": f"application/{patch_type}"}
         self._request("PATCH", path, params=query, content=json.dumps(change), headers=headers)
 
     def _request(self, method: str, path: str, allowed: tuple[int, ...] = (), **options: Any) -> httpx2.Response:

@@ -4,7 +4,7 @@ It repairs three things. A lock whose update no longer runs is removed. An opera
 object that it has created is added to the state, one that it has not is dropped. Of two Jobs, where an update was
 killed between creating one and deleting its predecessor, the newer one is deleted: otherwise an update back to the
 release in force would create the older one again, and fail because it exists. An object that failed when it was created
-is only reported: the next update tries it again.
+is only reported: the next update tries it again. So is a build of `./slipway dev`, which the next update ends.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pulumi
 import typer
 
 from slipway.naming import INSTANCE, instance
 from slipway.objects import dig
-from slipway.ops.cluster import connection
+from slipway.ops.cluster import connection, dev_build
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.diagnosis import locks
 from slipway.ops.program import config, engine_state
@@ -82,9 +83,17 @@ def _report_failed_objects(stack: str, state: State) -> int:
     _print(stack, [f"{name} has failed: {reasons[0].splitlines()[0]}" for name, reasons in failed.items()])
     if failed:
         _print(stack, [f"the next ./slipway up -s {stack} tries that again; the cause is not in the state"])
-        return 1
-    _print(stack, ["the state is in order"])
-    return 0
+    builds = _dev_builds(stack)
+    _print(stack, builds or ([] if failed else ["the state is in order"]))
+    return 1 if failed or builds else 0
+
+
+def _dev_builds(stack: str) -> list[str]:
+    """Return the Deployments that run a build of `./slipway dev`; none where the cluster cannot be read."""
+    try:
+        return dev_build.notes(_cluster(stack).items("deployments"), stack)
+    except (connection.ClusterError, connection.RefusedError, pulumi.RunError):
+        return []
 
 
 def settle_jobs(stack: str, state: State) -> State:

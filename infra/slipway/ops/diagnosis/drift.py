@@ -17,6 +17,7 @@ from slipway import engine, retention
 from slipway.cluster.kinds import plural
 from slipway.naming import COMPONENT, INSTANCE, RELEASE, instance
 from slipway.objects import Object, quantity
+from slipway.ops.cluster import dev_build
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.cluster.sleep_mark import as_awake
 from slipway.ops.markdown import cell
@@ -60,7 +61,8 @@ def command(cluster: StackCluster, state: State, *, as_json: bool, markdown: boo
     elif markdown:
         text = as_markdown(cluster.stack, all_drift)
     else:
-        text = "\n".join(map(_describe, all_drift)) or f"{cluster.stack}: the cluster holds what was applied"
+        lines = [*map(_describe, all_drift), *_advice(cluster.stack, all_drift)]
+        text = "\n".join(lines) or f"{cluster.stack}: the cluster holds what was applied"
     return text + "\n", EXIT_DRIFT if all_drift else 0
 
 
@@ -189,6 +191,12 @@ def _describe(drift: Drift) -> str:
         return f"{drift.object}: {'is no longer declared, and nothing needs it' if is_orphan else 'is gone'}"
     by = ", ".join(drift.managers) or "nobody owns it"
     return f"{drift.object}: {drift.field}: {_short(drift.applied)} -> {_short(drift.found)}   by {by}"
+
+
+def _advice(stack: str, all_drift: Sequence[Drift]) -> Iterator[str]:
+    """Yield what puts back a build of `./slipway dev`, if there is one."""
+    if any(manager.startswith(f"{dev_build.MANAGER} ") for drift in all_drift for manager in drift.managers):
+        yield f"{dev_build.MANAGER} is ./slipway dev: Ctrl-C there puts the release back, or ./slipway up -s {stack}"
 
 
 def _short(value: Any) -> str:

@@ -7,7 +7,6 @@ them, and it names them to whoever needs the lock too. Pulumi Cloud says no more
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 from socket import gethostname
 from urllib.parse import unquote, urlsplit
 
+from slipway.ops import signals
 from slipway.ops.program import engine_state
 from slipway.ops.program.engine_state import EngineError
 from slipway.project import PROJECT, ROOT
@@ -157,16 +157,5 @@ def _is_engine(pid: int) -> bool:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
-        return _exists(pid)
-    return _exists(pid) if done.stderr else "pulumi" in done.stdout
-
-
-def _exists(pid: int) -> bool:
-    """Whether there is such a process. Small images have no `ps`, or one that knows no `-p`."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        return signals.is_process(pid)
+    return signals.is_process(pid) if done.stderr else "pulumi" in done.stdout

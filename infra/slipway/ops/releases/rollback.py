@@ -22,6 +22,7 @@ from slipway import releases
 from slipway.image.reference import parts, prebuilt
 from slipway.ops.changes import preview, stack_models
 from slipway.ops.cluster import connection, refusal
+from slipway.ops.development import leftovers
 from slipway.ops.diagnosis import autoscalers
 from slipway.ops.errors import UserError
 from slipway.ops.program import config, engine_run, engine_state
@@ -127,6 +128,7 @@ def roll_back(stack: str, release: Release, before: State, reason: str = "") -> 
 def apply(stack: str, release: Release, file: Path, before: State, reason: str = "") -> int:
     """Run `pulumi up` with the stack file of a release, as config_file() makes it. Return the engine's exit code."""
     state = _repair(stack, engine_state.undo_replacements)
+    leftovers.put_back(stack, lambda: connection.connect(stack, _settings(stack, release)))
     autoscalers.forget_lost(stack, state, lambda: connection.connect(stack, _settings(stack, release)))
     message = f"rollback to release {release.revision}{f': {reason}' if reason else ''}"
     options = ("--yes", "--skip-preview", "--config-file", str(file), "--message", message)

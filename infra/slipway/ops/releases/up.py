@@ -20,6 +20,7 @@ from slipway.image.promotion import Promotion
 from slipway.objects import asleep_since
 from slipway.ops.changes import preview
 from slipway.ops.cluster import connection, snapshot
+from slipway.ops.development import leftovers
 from slipway.ops.diagnosis import autoscalers, doctor, locks, status
 from slipway.ops.errors import UserError
 from slipway.ops.monitoring import gate
@@ -110,6 +111,8 @@ def command(
         _check_awake(stack)
     # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
     budget = gate.check(stack, override)
+    if state:
+        leftovers.put_back(stack, lambda: connection.connect(stack, config.settings(stack)))
     variables = _variables(budget, reasons, promotion)
     fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back, variables)
     plan = canary_plan.plan(stack, fallback.release) if fallback.release else None

@@ -23,7 +23,7 @@ def status(stack: Stack, as_json: Json = False) -> None:
 
     import pulumi
 
-    from slipway.ops.cluster import connection, snapshot
+    from slipway.ops.cluster import connection, dev_build, snapshot
     from slipway.ops.diagnosis import certificates, status
     from slipway.ops.monitoring import firing
     from slipway.ops.program import config
@@ -34,7 +34,8 @@ def status(stack: Stack, as_json: Json = False) -> None:
         cluster = connection.connect(stack, settings)
         now = snapshot.take_snapshot(cluster)
         alerts, unknown = firing.alerts(cluster)
-        report = replace(status.read(cluster, now), notes=[*served.notes(cluster), *unknown], alerts=alerts)
+        notes = [*dev_build.notes(now.deployments, stack), *served.notes(cluster), *unknown]
+        report = replace(status.read(cluster, now), notes=notes, alerts=alerts)
     except (UserError, pulumi.RunError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(CANNOT_TELL)

@@ -1,7 +1,8 @@
-"""Changes to a stack, and their history: up, promote, refresh, destroy, adopt, rollback, history, backup, restore."""
+"""Changes to a stack, and their history: up, dev, promote, refresh, destroy, adopt, rollback, history and backups."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -38,6 +39,23 @@ def up(
 
     overrides = {"freeze": override_freeze.strip()}
     sys.exit(command(stack, yes=yes, rolls_back=not no_return, override=override_budget.strip(), overrides=overrides))
+
+
+def dev(
+    stack: Stack,
+    service: Annotated[str | None, typer.Argument(help="A service. Default: all that are compiled here.")] = None,
+) -> None:
+    """Compile and roll out a service each time its sources are saved, and stream its logs, until Ctrl-C.
+
+    Only the image of the pods changes; Ctrl-C puts that of the release back. Migrations and stack files take
+    `./slipway up`. Refused for the tiers staging and prod. Exit code 1: the release is not put back.
+    Example: ./slipway dev -s local api
+    """
+    from slipway.ops.development.session import command
+
+    code = command(stack, service)
+    # Threads still wait for log lines: end at once, without another word.
+    os._exit(code)
 
 
 def promote(

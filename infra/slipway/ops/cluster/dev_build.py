@@ -1,0 +1,140 @@
+"""The mark of a Deployment that runs a build of `./slipway dev`, and the way back to what the release in force runs.
+
+The mark holds what is put back, so that anybody can do it: the session itself, the next one, or `./slipway up`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from socket import gethostname
+
+from slipway.naming import DEV_BUILD, INSTANCE, instance
+from slipway.objects import Object, dig, items, name_of
+from slipway.ops import signals
+from slipway.ops.cluster.connection import RefusedError, StackCluster
+
+MANAGER = "slipway-dev"
+"""The field manager of what `./slipway dev` sets."""
+VERSION = "app.kubernetes.io/version"
+KIND = ("apps/v1", "Deployment")
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class DevBuild:
+    """Who runs a build of their own in a Deployment, and what the release in force runs there."""
+
+    user: str
+    host: str
+    pid: int
+    since: str
+    image: str
+    """That of the release: `repository:tag@sha256:...`."""
+    version: str
+    """The label of its pods."""
+
+    @classmethod
+    def begin(cls, image: str, version: str) -> DevBuild:
+        """Return the mark of a session of this process."""
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        return cls(os.environ.get("USER", "somebody"), gethostname(), os.getpid(), now, image, version)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process has set it."""
+        return (self.host, self.pid) == (gethostname(), os.getpid())
+
+    @property
+    def may_run(self) -> bool:
+        """Whether the session may still be at work: that of another machine always may, since we cannot look there."""
+        return self.host != gethostname() or signals.is_process(self.pid)
+
+    @property
+    def text(self) -> str:
+        """Return whose build it is."""
+        return f"a build of ./slipway dev ({self.user}@{self.host}, process {self.pid}, since {self.since})"
+
+
+def of(deployment: Object | None) -> DevBuild | None:
+    """Return the mark of a Deployment; None if it runs what a release runs."""
+    mark = dig(deployment, "metadata.annotations", DEV_BUILD)
+    return DevBuild(**json.loads(mark)) if mark else None
+
+
+def image_of(deployment: Object) -> str:
+    """Return the image of a service's own container; empty if there is none."""
+    containers = items(deployment, "spec.template.spec.containers")
+    return next((container["image"] for container in containers if container["name"] == name_of(deployment)), "")
+
+
+def notes(deployments: Iterable[Object], stack: str) -> list[str]:
+    """Return one line for each Deployment that runs such a build."""
+    return [
+        f"Deployment/{name_of(deployment)} runs {build.text}, and not {build.image.partition('@')[0]} of the release; "
+        f"to put that back: Ctrl-C there, or ./slipway up -s {stack}"
+        for deployment in deployments
+        if (build := of(deployment))
+    ]
+
+
+def run(cluster: StackCluster, name: str, image: str, version: str, mark: DevBuild) -> None:
+    """Run an image in a service's Deployment, and mark it. Nothing else of it changes, also not the number of pods."""
+    api_version, kind = KIND
+    fields = {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "annotations": {DEV_BUILD: json.dumps(asdict(mark), separators=(",", ":"))}},
+        "spec": {
+            "template": {
+                "metadata": {"labels": {VERSION: version}},
+                "spec": {"containers": [{"name": name, "image": image}]},
+            }
+        },
+    }
+    cluster.apply(fields, MANAGER)
+
+
+def put_back(cluster: StackCluster, deployment: Object) -> None:
+    """Run what the release runs in a Deployment that has a mark, and remove the mark and our ownership of its fields.
+
+    Raises `RefusedError` if others change the object at each of several attempts.
+    """
+    name, build = name_of(deployment), of(deployment)
+    if build is None:
+        return
+    run(cluster, name, build.image, build.version, build)
+    # While we own the image, an update that changes it would be a conflict. Fields of no owner are taken by the next
+    # one who sets them.
+    for tries_left in reversed(range(_TRIES)):
+        present = cluster.get(*KIND, name)
+        if present is None or of(present) is None:
+            return
+        others = [entry for entry in items(present, "metadata.managedFields") if entry["manager"] != MANAGER]
+        # A concurrent change would add owners that we have not seen.
+        patch = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": present["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": others},
+            {"op": "remove", "path": f"/metadata/annotations/{DEV_BUILD.replace('/', '~1')}"},
+        ]
+        try:
+            cluster.patch_if(*KIND, name, patch)
+        except RefusedError:
+            if not tries_left:
+                raise
+        else:
+            return
+
+
+def put_back_all(cluster: StackCluster) -> list[str]:
+    """Put back all such Deployments of a stack. Return one line for each."""
+    deployments = cluster.items("deployments", labelSelector=f"{INSTANCE}={instance(cluster.stack)}")
+    lines: list[str] = []
+    for deployment in deployments:
+        if build := of(deployment):
+            put_back(cluster, deployment)
+            lines.append(f"Deployment/{name_of(deployment)} ran {build.text}; the image of the release is put back")
+    return lines

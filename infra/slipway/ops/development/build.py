@@ -1,0 +1,50 @@
+"""The image of a version that is being worked on: compiled on this machine, and handed to the nodes of the cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from slipway.image import load
+from slipway.image.daemonless import assembled
+from slipway.image.oci import OciImage
+from slipway.image.source import arguments, content_tag, folder_of_context, prepare
+from slipway.settings.sections.images import Image
+
+RELEASED, DEVELOPED = "src-", "dev-"
+"""What tags of images begin with. A version of a session never takes the tag of a release: its digest may differ, since
+Docker makes other layers of the same files."""
+
+
+def tag_of(image: Image) -> str:
+    """Return the tag that a release of the present sources has."""
+    return content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+
+
+def compiled(image: Image, tag: str) -> OciImage:
+    """Return the image of the present sources. Raises `pulumi.RunError` with the compiler's words.
+
+    The folders that `pulumi up` builds from are not used: they belong to the tag of a release, and the files may change
+    during a build.
+    """
+    here = image.model_copy(update={"builder": "daemonless", "target": None})
+    with tempfile.TemporaryDirectory(prefix="slipway-dev-") as folder:
+
+        def prepared(part: Image, tag: str, suffix: str) -> Path:
+            context = Path(folder) / f"context{suffix}"
+            context.mkdir()
+            prepare(context, part, tag)
+            return context
+
+        return assembled(here, tag, prepared)
+
+
+def delivered(built: OciImage, image: Image, tag: str, context: str) -> str:
+    """Push the image, or load it into the nodes. Return its reference. Raises `pulumi.RunError`."""
+    if image.load:
+        load.load(built, image.load, context, image.repository, tag)
+    else:
+        from slipway.image.registry import push  # noqa: PLC0415 - takes half a second, during which nothing would show
+
+        push(built, image.repository, tag)
+    return f"{image.repository}:{tag}@{built.digest}"
