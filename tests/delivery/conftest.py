@@ -15,6 +15,7 @@ from slipway.cluster.kubeconfig import Access
 from slipway.ops.cluster import connection
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.delivery import migrations
+from slipway.ops.delivery.columns import Schema
 from slipway.ops.delivery.migrations import Migration
 from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import State, UnknownToEngineError
@@ -134,5 +135,6 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(connection, "connect", connect)
     monkeypatch.setattr(first_request, "send", lambda _: [])
     monkeypatch.setattr(migrations, "between", world.between)
+    monkeypatch.setattr(migrations, "known_schema", lambda _, __, dialect: Schema(dialect))
     monkeypatch.setattr(supply_chain, "problems", lambda *_: [])
     return world

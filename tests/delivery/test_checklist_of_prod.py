@@ -61,7 +61,7 @@ def test_with_all_evidence_prod_is_updated(ready: World, capsys: pytest.CaptureF
     code, found = outcome(capsys)
     assert code == 0
     assert {state for state, _ in found.values()} == {"passed"}
-    assert found["migration"][1] == "2.sql: nothing that prod runs today is dropped, renamed or newly required"
+    assert found["migration"][1] == "2.sql: no statement takes away what prod runs on today, or refuses what it writes"
     assert found["backup"][1].endswith("was restored and is the same; 2 h old")
     expected = (
         "in staging at 2026-11-30T10:00:00+00:00: release eeee1111 answered and the contract tests on the new schema"

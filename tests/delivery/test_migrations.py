@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway.ops.delivery import migrations
+from slipway.ops.delivery.columns import Schema
 from slipway.ops.delivery.migrations import Migration, UnknownMigrationsError
 
 FOLDER = "app/migrations"
@@ -63,7 +64,7 @@ def test_what_was_changed_or_deleted_is_no_migration_but_an_error(repository: Re
     before = repository.commit(m1="CREATE TABLE a (id INT)", m2="CREATE TABLE b (id INT)")
     after = repository.commit(m1="CREATE TABLE a (id BIGINT)", m2=None)
     found = migrations.between(before, after, [FOLDER])
-    assert list(migrations.losses(found, "mysql")) == [
+    assert list(migrations.losses(found, Schema("mysql"))) == [
         "m1.sql was changed after it may have run; add another one instead",
         "m2.sql was deleted after it may have run; add another one instead",
     ]
@@ -74,6 +75,19 @@ def test_the_way_back_of_a_migration_in_a_file_of_its_own_is_not_read(repository
     (repository.project / FOLDER / "m2.down.sql").write_text("DROP TABLE b")
     after = repository.commit(m2="CREATE TABLE b (id INT)")
     assert [found.file for found in migrations.between(before, after, [FOLDER])] == [f"{FOLDER}/m2.sql"]
+
+
+@pytest.mark.feature("P7", part="what the version before may fail to write is refused by name")
+def test_what_the_version_before_may_write_is_what_its_own_migrations_say(repository: Repository):
+    before = repository.commit(
+        m1="CREATE TABLE a (name VARCHAR(9) NULL)", m2="ALTER TABLE a MODIFY name VARCHAR(5) NULL"
+    )
+    (repository.project / FOLDER / "m1.down.sql").write_text("DROP TABLE a")
+    after = repository.commit(m3="ALTER TABLE a MODIFY name VARCHAR(7) NULL", m4="ALTER TABLE a MODIFY name VARCHAR(6)")
+    schema = migrations.known_schema(before, [FOLDER, "other"], "mysql")
+    assert list(migrations.losses(migrations.between(before, after, [FOLDER]), schema)) == [
+        "m4.sql changes column a.name from VARCHAR(7) to VARCHAR(6), which may not hold what the version before writes"
+    ]
 
 
 def test_other_folders_do_not_count(repository: Repository):

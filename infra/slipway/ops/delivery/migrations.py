@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from slipway.ops.delivery import schema_changes
 from slipway.ops.delivery.checklist import Finding
+from slipway.ops.delivery.columns import Schema
 from slipway.ops.delivery.plan import PromotionPlan
 from slipway.ops.delivery.stack_state import StackState
 from slipway.ops.errors import UserError
@@ -48,10 +49,13 @@ def can_go_back(plan: PromotionPlan) -> Finding:
         return Finding(False, str(error))
     if not pending:
         return Finding(True, "no migration is new")
-    if lost := list(losses(pending, _dialect(plan.target.settings))):
+    settings = plan.target.settings
+    schema = known_schema(_commit(plan.target), settings.promotion.migrations, _dialect(settings))
+    if lost := list(losses(pending, schema)):
         return Finding(False, "; ".join(lost))
     names = ", ".join(migration.file.rpartition("/")[2] for migration in pending)
-    return Finding(True, f"{names}: nothing that {plan.target.stack} runs today is dropped, renamed or newly required")
+    why = f"no statement takes away what {plan.target.stack} runs on today, or refuses what it writes"
+    return Finding(True, f"{names}: {why}")
 
 
 def nothing_to_go_back_from(plan: PromotionPlan) -> str:
@@ -101,20 +105,32 @@ def between(before: str, after: str, folders: Sequence[str]) -> list[Migration]:
     return [
         Migration(file, change, _git("show", f"{after}:./{file}") if change != "D" else "")
         for change, file in sorted(zip(fields[::2], fields[1::2], strict=False), key=lambda pair: pair[1])
-        if file.endswith(SUFFIX) and not file.endswith(_DOWN)
+        if _is_migration(file)
     ]
 
 
-def losses(pending: Iterable[Migration], dialect: str) -> Iterator[str]:
+def _is_migration(file: str) -> bool:
+    return file.endswith(SUFFIX) and not file.endswith(_DOWN)
+
+
+def known_schema(commit: str, folders: Sequence[str], dialect: str) -> Schema:
+    """Return the schema that the migrations of a commit lead to, as far as they can be read."""
+    schema = Schema(dialect)
+    listed = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", *folders)
+    for file in sorted(filter(_is_migration, listed.split("\0"))):
+        schema_changes.losses(_git("show", f"{commit}:./{file}"), schema)
+    return schema.in_force()
+
+
+def losses(pending: Iterable[Migration], schema: Schema) -> Iterator[str]:
     """Yield what the migrations take away from the version before, each with its file."""
-    added: set[str] = set()
     for migration in pending:
         name = migration.file.rpartition("/")[2]
         if migration.change != "A":
             how = "deleted" if migration.change == "D" else "changed"
             yield f"{name} was {how} after it may have run; add another one instead"
             continue
-        yield from (f"{name} {loss}" for loss in schema_changes.losses(migration.text, dialect, added))
+        yield from (f"{name} {loss}" for loss in schema_changes.losses(migration.text, schema))
 
 
 def _dialect(settings: Settings) -> str:
