@@ -12,6 +12,7 @@ from collections.abc import Mapping
 MEANINGS: Mapping[str, Mapping[int, str]] = {
     "preview": {0: "no tier forbids the change", 1: "failed", 2: "a tier forbids the change"},
     "up": {0: "all that is declared runs", 1: "refused, failed, or rolled back"},
+    "dev": {0: "the release is back in place", 1: "it is not"},
     "status": {0: "healthy", 1: "not healthy", 2: "unknown"},
     "logs": {0: "done", 1: "failed, or no line carries the trace"},
     "rollback": {0: "done", 1: "failed", 2: "the tier forbids the change"},

@@ -45,11 +45,14 @@ def dev(
     stack: Stack,
     service: Annotated[str | None, typer.Argument(help="A service. Default: all that are compiled here.")] = None,
 ) -> None:
-    """Compile and roll out a service each time its sources are saved, and stream its logs, until Ctrl-C.
+    """Compile and roll out what you save, and stream its logs, until Ctrl-C.
 
     Only the image of the pods changes; Ctrl-C puts that of the release back. Migrations and stack files take
-    `./slipway up`. Refused for the tiers staging and prod. Exit code 1: the release is not put back.
-    Example: ./slipway dev -s local api
+    `./slipway up`. Refused for the tiers staging and prod.
+
+    Examples:
+      ./slipway dev -s local
+      ./slipway dev -s local api
     """
     from slipway.ops.development.session import command
 
