@@ -98,6 +98,8 @@ class FakeCluster:
         *_, kind, name = request.url.path.split("/")
         if request.method == "PATCH":
             return self._patch(request)
+        if name == "log":
+            return httpx2.Response(200, text="2026-11-21T08:00:00Z listening with password=canary\n")
         if kind == "deployments":
             return httpx2.Response(200, json=self.deployment)
         listed = {"deployments": [self.deployment], "pods": [self._pod()], "configmaps": [self._record()]}
@@ -138,7 +140,12 @@ class FakeCluster:
         del metadata["annotations"]["slipway/dev-build"]
 
     def _pod(self) -> Object:
-        ready: Object = {"conditions": [{"type": "Ready", "status": "True"}]}
+        ready: Object = {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [
+                {"name": "api", "restartCount": 0, "state": {"running": {"startedAt": "2026-11-21"}}}
+            ],
+        }
         status = ready if self.image == self.release else self.new_pods or ready
         metadata = {"name": "api-1", "labels": {"app.kubernetes.io/name": "api", "slipway/service": "api"}}
         return {"metadata": metadata, "spec": {"containers": [{"name": "api", "image": self.image}]}, "status": status}

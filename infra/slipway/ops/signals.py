@@ -24,7 +24,7 @@ def handled(numbers: tuple[signal.Signals, ...], handle: Callable[[int, FrameTyp
 
 
 def is_process(pid: int) -> bool:
-    """Whether there is such a process. Small images have no `ps`, or one that knows no `-p`."""
+    """Return whether there is such a process, of whatever user."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+
+import httpx2
 
 from slipway import releases
 from slipway.naming import SERVICE_LABEL
 from slipway.objects import Object, asleep_since, dig, items
-from slipway.ops.cluster import dev_build
+from slipway.ops.cluster import dev_build, refusal
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.cluster.dev_build import KIND, DevBuild
 from slipway.ops.cluster.snapshot import is_ready, take_snapshot
@@ -22,12 +24,13 @@ SERVING_SECONDS = 30
 _STARTING = ("ContainerCreating", "PodInitializing")
 
 
-def released_images(cluster: StackCluster) -> Mapping[str, str]:
-    """Return the images of the release in force, by name. Raises `DevError` without a release, or during an update."""
+def released_images(cluster: StackCluster) -> dict[str, str]:
+    """Return the images of the release in force, by name. Raises `DevError` if there is none."""
     stack = cluster.stack
-    if current_locks := locks.state_locks(stack):
-        raise DevError(f"stack {stack} is locked {current_locks[0].text}; see ./slipway doctor -s {stack}")
-    recorded = releases.kept(cluster.client, stack)
+    try:
+        recorded = releases.kept(cluster.client, stack)
+    except httpx2.HTTPError as error:
+        raise DevError(f"the releases of stack {stack} cannot be read: {refusal.error_message(error)}") from None
     if not recorded:
         raise DevError(f"stack {stack} runs no release yet. First: ./slipway up -s {stack}")
     return recorded[0].images
@@ -36,10 +39,12 @@ def released_images(cluster: StackCluster) -> Mapping[str, str]:
 def require_release(cluster: StackCluster, service: str, image: str) -> Object:
     """Return the Deployment of a service, which runs this image of the release in force.
 
-    A build that a killed session has left there is put back before. Raises `DevError` if somebody else's session is at
-    work, or the Deployment runs anything else: nobody could tell later what is to be put back.
+    A build that a killed session has left there is put back before. Raises `DevError` during an update, or if somebody
+    else's session is at work, or if anything else runs there: nobody could tell later what is to be put back.
     """
     stack = cluster.stack
+    if current_locks := locks.state_locks(stack):
+        raise DevError(f"stack {stack} is locked {current_locks[0].text}; see ./slipway doctor -s {stack}")
     deployment = _deployment(cluster, service)
     if build := dev_build.of(deployment):
         if build.may_run:

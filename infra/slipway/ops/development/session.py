@@ -30,7 +30,7 @@ from slipway.project import ROOT
 from slipway.settings.source_files import DEFAULTS, STACKS
 from slipway.settings.tiers import TIERS
 
-POLL_SECONDS = 0.3
+POLL_SECONDS = 0.2
 # Long enough for the first lines of a pod that is found a moment after its start.
 LOG_SECONDS = 10
 PUT_BACK_SECONDS = 60
@@ -90,7 +90,7 @@ class Session:
 
     def begin(self) -> None:
         """Check that all services run the release in force, and stream their logs. Raises `DevError`."""
-        self.released = dict(rollout.released_images(self.cluster))
+        self.released = rollout.released_images(self.cluster)
         for target in self.targets:
             for service in target.services:
                 rollout.require_release(self.cluster, service, self.released.get(target.image_name, ""))
@@ -131,7 +131,10 @@ class Session:
             return
         self.tags[target.image_name] = tag
         try:
-            if tag == _tag_in(self.released[target.image_name]):
+            if not all(rollout.is_ours(self.cluster, service) for service in target.services):
+                # Since the last version of this session ./slipway up may have made another release.
+                self.released = rollout.released_images(self.cluster)
+            if tag == _tag_in(self.released.get(target.image_name, "")):
                 self._return_to_release(target)
             else:
                 self._roll_out(target, tag)
@@ -155,9 +158,6 @@ class Session:
             return
         reference = build.delivered(built, target.image, version, self.cluster.context)
         pushed = time.monotonic()
-        if not all(rollout.is_ours(self.cluster, service) for service in target.services):
-            # The first version of this session; or ./slipway up has come between, and made another release.
-            self.released = dict(rollout.released_images(self.cluster))
         for service in target.services:
             self._changed.add(service)
             rollout.run(self.cluster, service, self.released.get(target.image_name, ""), reference, version)

@@ -156,6 +156,6 @@ def _is_engine(pid: int) -> bool:
     command = ["ps", "-p", str(pid), "-o", "comm="]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
+    except FileNotFoundError:  # small images have no `ps`, or one that knows no `-p`
         return signals.is_process(pid)
     return signals.is_process(pid) if done.stderr else "pulumi" in done.stdout
