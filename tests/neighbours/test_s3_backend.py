@@ -60,7 +60,9 @@ class Project:
 
     def doctor(self, *options: str) -> tuple[int, str]:
         """Return the exit code and the messages of `./slipway doctor`."""
-        done = run(str(ROOT / "slipway"), "doctor", "--state", "-s", "dev", *options, cwd=self.folder, env=self.env, ok=False)
+        done = run(
+            str(ROOT / "slipway"), "doctor", "--state", "-s", "dev", *options, cwd=self.folder, env=self.env, ok=False
+        )
         return done.returncode, done.stderr
 
     @contextmanager

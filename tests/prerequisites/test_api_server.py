@@ -12,13 +12,14 @@ from typing import Any
 import httpx2
 import pytest
 
-from slipway.cluster.versions import NEWEST, OLDEST
+from slipway.cluster.versions import LOCAL, NEWEST, OLDEST
 from slipway.ops.access.permissions import Permission, on
 from slipway.ops.access.roles import deployer
 from slipway.ops.prerequisites import api_server
 from slipway.ops.prerequisites.result import Finding
 from tests import api_server as fake
 from tests.conftest import recorded
+from tests.paths import REPOSITORY
 
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
@@ -70,6 +71,13 @@ def test_a_clock_that_is_minutes_off_is_named_with_its_direction(skew: float, wo
 
 def test_a_clock_that_is_right_is_fine():
     assert api_server.clock(of_version("v1.36.0", 2)).state == "ok"
+
+
+def test_the_page_about_configuration_names_the_supported_versions():
+    page = (REPOSITORY / "docs" / "configuration.md").read_text()
+    assert f"schemas of Kubernetes {OLDEST}, {LOCAL} and {NEWEST}; the local cluster runs {LOCAL}" in " ".join(
+        page.split()
+    )
 
 
 class Reviews:
