@@ -17,6 +17,7 @@ from local.paths import ClonePaths, home, quoted
 from local.processes import Processes
 from local.progress import Runner, Screen, Step
 from local.stack import stack_file
+from slipway.ops.prerequisites.docker import docker_answers
 
 
 def fetch(paths: ClonePaths, screen: Screen, environ: Mapping[str, str] = os.environ) -> None:
@@ -27,7 +28,7 @@ def fetch(paths: ClonePaths, screen: Screen, environ: Mapping[str, str] = os.env
     tools = Toolchain(paths, Path(given).resolve() if given else None)
     raise_errors(check_machine(paths, tools, native))
     paths.create()
-    packages = debian.missing_packages(docker_answers=host.docker_answers()) if native else []
+    packages = debian.missing_packages(docker_answers=docker_answers()) if native else []
     # Debian has the part of Python that creates virtual environments in a separate package.
     without_venv = not importlib.util.find_spec("ensurepip") and not on_path("uv", paths)
     packages += ["python3-venv"] if native and without_venv else []

@@ -7,7 +7,6 @@ import http.client
 import os
 import re
 import shutil
-import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -214,24 +213,3 @@ def connection_error(url: str, seconds: float) -> str:
         return str(error.reason)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return str(error) or type(error).__name__
-
-
-def docker_answers(environ: Mapping[str, str] = os.environ) -> bool:
-    """Return whether a Docker daemon answers. An address of another kind (ssh://) is not checked."""
-    address = environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
-    scheme, _, rest = address.partition("://")
-    if scheme not in ("unix", "tcp"):
-        return True
-    try:
-        if scheme == "unix":
-            client, target = socket.socket(socket.AF_UNIX), rest
-        else:
-            host, _, port = rest.rstrip("/").rpartition(":")
-            client, target = socket.socket(), (host, int(port))
-        with client:
-            client.settimeout(3)
-            client.connect(target)
-            client.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            return client.recv(64).startswith(b"HTTP/1")
-    except (OSError, ValueError):
-        return False

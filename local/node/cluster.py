@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from local.bootstrap.debian import cni_folder, system_path, which
-from local.bootstrap.host import docker_answers
 from local.down import CLUSTER_MOUNT, owner, records, stop_all
 from local.errors import SetupError
 from local.node import certificates, daemons, data_images, network, volumes
@@ -21,6 +20,7 @@ from local.node.names import DNS_ADDRESS, INGRESS_ADDRESS, NODE
 from local.paths import CONTAINERD_SOCKET, RUN, ClonePaths, home, write
 from local.processes import Processes
 from local.progress import Step, Task, last_line
+from slipway.ops.prerequisites.docker import docker_answers
 
 RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 DEPLOYMENTS = (("kube-system", "coredns"), ("ingress", "traefik"))

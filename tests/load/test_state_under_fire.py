@@ -58,7 +58,7 @@ def repair() -> None:
     """Run `doctor --fix` and one update, and check that the state is in order and no change is left."""
     print(run("./slipway", "doctor", "--fix", "-s", "local").stderr)
     up()
-    assert "the state is in order" in run("./slipway", "doctor", "-s", "local").stderr
+    assert "the state is in order" in run("./slipway", "doctor", "--state", "-s", "local").stderr
     pulumi("preview", "--expect-no-changes")
     eventually(lambda: run("./slipway", "status", "-s", "local", ok=False).returncode == 0, 60, "the stack is healthy")
 

@@ -60,7 +60,9 @@ class Project:
 
     def doctor(self, *options: str) -> tuple[int, str]:
         """Return the exit code and the messages of `./slipway doctor`."""
-        done = run(str(ROOT / "slipway"), "doctor", "-s", "dev", *options, cwd=self.folder, env=self.env, ok=False)
+        done = run(
+            str(ROOT / "slipway"), "doctor", "--state", "-s", "dev", *options, cwd=self.folder, env=self.env, ok=False
+        )
         return done.returncode, done.stderr
 
     @contextmanager
@@ -173,7 +175,7 @@ def test_a_damaged_lock_is_one_message_with_the_command_that_removes_it(project:
 
 def test_a_stack_that_is_not_in_the_bucket_is_not_made_by_doctor(project: Project, store: ObjectStore):
     (project.folder / "stacks" / "Pulumi.prod.yaml").write_text("{}\n")
-    done = run(str(ROOT / "slipway"), "doctor", "-s", "prod", cwd=project.folder, env=project.env, ok=False)
+    done = run(str(ROOT / "slipway"), "doctor", "--state", "-s", "prod", cwd=project.folder, env=project.env, ok=False)
     assert done.returncode == 1
     assert "no stack named 'prod' found" in done.stderr
     assert store.keys(".pulumi/stacks/shop/prod") == []

@@ -20,7 +20,7 @@ MEANINGS: Mapping[str, Mapping[int, str]] = {
     "promote": {0: "promoted, or nothing to promote", 1: "failed, or rolled back", 2: "evidence is missing"},
     "scan": {0: "no vulnerability is reached", 1: "one is, or failed"},
     "verify": {0: "all evidence is valid", 1: "some is missing or wrong"},
-    "doctor": {0: "the state is in order", 1: "it is not"},
+    "doctor": {0: "nothing is wrong", 1: "something is wrong, or failed"},
     "drift": {0: "no drift", 1: "failed", 2: "drift, or an orphan"},
     "slo": {0: "something is left of every budget", 1: "a budget is burnt", 2: "unknown"},
     "forecast": {0: "it pays", 1: "it does not", 2: "unknown"},

@@ -16,9 +16,11 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from slipway.cluster.versions import NEWEST as NEWEST
+from slipway.cluster.versions import OLDEST as OLDEST
+from slipway.cluster.versions import VERSIONS as VERSIONS
 from slipway.objects import Object
 
-OLDEST, LOCAL, NEWEST = VERSIONS = ("1.34", "1.36", "1.37")
 CUSTOM = Path(__file__).parent / "custom"
 KUBERNETES = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
 

@@ -41,7 +41,7 @@ def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_
     try:
         assert pulumi("up", "--yes", "--skip-preview", ok=False).returncode != 0
         assert outputs()["image"] == before["image"]
-        diagnosis = run("./slipway", "doctor", "-s", "local", ok=False)
+        diagnosis = run("./slipway", "doctor", "--state", "-s", "local", ok=False)
         assert diagnosis.returncode == 1
         assert "Job/api-migration-" in diagnosis.stderr
     finally:
@@ -49,7 +49,7 @@ def test_a_failed_update_exports_no_image_and_its_migration_runs_again_once_the_
     kubectl("rollout", "status", *MYSQL, "--timeout=120s")
     up()
     assert outputs()["image"] != before["image"]
-    assert run("./slipway", "doctor", "-s", "local").returncode == 0
+    assert run("./slipway", "doctor", "--state", "-s", "local").returncode == 0
 
 
 def test_removing_a_service_deletes_its_configuration(edit: Edit):

@@ -13,6 +13,7 @@ import pytest
 from local.bootstrap import host
 from local.bootstrap.host import DiskNeed, Listener
 from local.errors import SetupError, SetupFailedError, raise_errors
+from slipway.ops.prerequisites.docker import docker_answers
 
 CLONE = Path(__file__).resolve().parents[3]
 
@@ -99,7 +100,7 @@ def test_an_unreachable_registry_is_reported_with_the_setting_for_a_mirror() -> 
 
 
 def test_an_unreachable_docker_daemon_is_not_used(tmp_path: Path) -> None:
-    assert not host.docker_answers({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
+    assert not docker_answers({"DOCKER_HOST": f"unix://{tmp_path}/docker.sock"})
 
 
 def test_all_errors_are_reported_at_once() -> None:

@@ -16,6 +16,8 @@ import yaml
 from local.errors import SetupError, SetupFailedError
 from local.progress import Runner, Screen, Step, Task
 from local.stack import first_request, other_cluster
+from slipway.ops.prerequisites import docker, stack_file
+from slipway.ops.prerequisites.result import Problem
 from slipway.settings import source_files
 from slipway.settings.sections.images import Image
 from slipway.settings.sections.stack import Cluster
@@ -62,16 +64,16 @@ def of_class(name: str, default: str = "") -> dict[str, Any]:
 # A cluster that has all that the local stack needs once its context and namespace of the ingress are set.
 COMPLETE: dict[str, Any] = {
     "/api/v1/namespaces": [of_class("default"), of_class("ingress-nginx")],
-    other_cluster.INGRESS_CLASSES: [of_class("traefik")],
-    other_cluster.STORAGE_CLASSES: [of_class("standard", other_cluster.DEFAULT_STORAGE)],
+    stack_file.INGRESS_CLASSES: [of_class("traefik")],
+    stack_file.STORAGE_CLASSES: [of_class("standard", stack_file.DEFAULT_STORAGE)],
     "/api/v1/nodes": [{"status": {"nodeInfo": {"architecture": "amd64"}}}],
 }
 
 
-def missing(settings: Settings, **changes: Any) -> list[SetupError]:
+def missing(settings: Settings, **changes: Any) -> list[Problem]:
     """What a cluster lacks that differs from the complete one in these lists, by the end of their path."""
     cluster = {path: changes.get(path.rpartition("/")[2], items) for path, items in COMPLETE.items()}
-    return list(other_cluster.missing(settings, cluster.__getitem__))
+    return list(stack_file.missing("local", settings, cluster.__getitem__))
 
 
 def test_a_cluster_that_has_everything_is_taken(local: Callable[..., Settings]):
@@ -130,7 +132,8 @@ def test_images_from_packages_of_another_processor_are_refused_but_not_named_one
     local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(other_cluster, "architecture", lambda: "arm64")
-    [error] = missing(local(mysql={"image": IMAGE}))
+    nodes = COMPLETE["/api/v1/nodes"]
+    [error] = other_cluster.other_processor(local(mysql={"image": IMAGE}), nodes)
     assert error.cause.startswith(
         "the image of redis would be built for arm64, the processor of this machine; the nodes"
     )
@@ -145,8 +148,8 @@ def test_the_servers_of_monitoring_are_checked_under_keys_of_their_own(
     own = local(
         mysql={"image": IMAGE}, redis={"image": IMAGE}, monitoring={"source": "cluster", "receivers": {"a": receiver}}
     )
-    fixes = [error.fix for error in missing(own, storageclasses=[of_class("slow")])]
-    assert fixes[-2:] == [
+    fixes = [error.fix for error in other_cluster.other_processor(own, COMPLETE["/api/v1/nodes"])]
+    assert fixes == [
         "set slipway:monitoring.image in stacks/Pulumi.local.yaml to a pinned image",
         "set slipway:monitoring.alertmanagerImage in stacks/Pulumi.local.yaml to a pinned image",
     ]
@@ -165,8 +168,8 @@ def test_a_registry_that_answers_will_do_and_one_that_does_not_is_named(
     local: Callable[..., Settings], registry: FakeRegistry
 ):
     there = local(image={"repository": f"{registry.host}/slipway/api"})
-    assert list(other_cluster.unreachable_registry(there)) == []
-    [error] = other_cluster.unreachable_registry(local(image={"repository": "localhost:9/slipway/api"}))
+    assert list(stack_file.unreachable_registry("local", there)) == []
+    [error] = stack_file.unreachable_registry("local", local(image={"repository": "localhost:9/slipway/api"}))
     assert error.cause.startswith(
         "stacks/Pulumi.local.yaml: slipway:image.repository: localhost:9/slipway/api: image reg"
     )
@@ -176,31 +179,31 @@ def test_a_registry_that_answers_will_do_and_one_that_does_not_is_named(
 def test_each_of_several_images_is_checked_under_its_own_key(
     local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(other_cluster, "docker_answers", lambda: False)
+    monkeypatch.setattr(docker, "docker_answers", lambda: False)
     settings = local().model_copy(
         update={"image": None, "named_images": {"shop": Image(repository="localhost:9/shop")}}
     )
-    assert [error.cause.split(": ")[1] for error in other_cluster.unreachable_registry(settings)] == [
+    assert [error.cause.split(": ")[1] for error in stack_file.unreachable_registry("local", settings)] == [
         "slipway:images.shop.repository"
     ]
-    assert [error.cause.split(": ")[1] for error in other_cluster.missing_builder(settings)] == [
+    assert [error.cause.split(": ")[1] for error in stack_file.missing_builder("local", settings)] == [
         "slipway:images.shop.builder"
     ]
 
 
 def test_images_of_stores_that_can_be_pushed_nowhere_have_to_be_named(local: Callable[..., Settings]):
     settings = local().model_copy(update={"image": None, "named_images": {}})
-    [error] = other_cluster.unreachable_registry(settings)
+    [error] = other_cluster.homeless_images(settings)
     assert error.cause.endswith("there is no repository to push the images of mysql and redis to")
 
 
 def test_without_a_docker_daemon_the_fix_is_to_build_without_one(
     local: Callable[..., Settings], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(other_cluster, "docker_answers", lambda: False)
-    [error] = other_cluster.missing_builder(local())
+    monkeypatch.setattr(docker, "docker_answers", lambda: False)
+    [error] = stack_file.missing_builder("local", local())
     assert error.fix == "start one, or set builder: daemonless and remove target"
-    assert list(other_cluster.missing_builder(local(image={"builder": "daemonless", "target": None}))) == []
+    assert list(stack_file.missing_builder("local", local(image={"builder": "daemonless", "target": None}))) == []
 
 
 def test_mistakes_in_the_stack_file_end_the_run_before_anything_is_asked(local: Callable[..., Settings]):

@@ -140,17 +140,27 @@ def drift(
 
 def doctor(
     stack: Stack,
-    fix: Annotated[bool, typer.Option("--fix", help="Repair the state.")] = False,
+    fix: Annotated[bool, typer.Option("--fix", help="Repair the state; check nothing else.")] = False,
+    state: Annotated[bool, typer.Option("--state", help="Check the state only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Find and repair what a killed update left behind.
+    """Check what a stack needs; repair what a killed update left.
 
-    That is a lock nobody holds, operations without an end, and Jobs made anew. --fix changes the state, and in the
-    cluster nothing but such a Job.
+    Looks at Python, Pulumi, its plugins, Docker and the registry if images are built here, and the cluster: version,
+    clock, your rights, kinds of objects, classes, metrics. Each failure comes with its fix.
+
+    In the state it finds a lock nobody holds, operations without an end, and Jobs made anew. --fix changes the state,
+    and in the cluster nothing but such a Job.
 
     Examples:
       ./slipway doctor -s prod
       ./slipway doctor -s prod --fix
     """
-    from slipway.ops.diagnosis.doctor import command
+    if fix or state:
+        from slipway.ops.diagnosis import doctor
 
-    sys.exit(command(stack, fix=fix))
+        sys.exit(doctor.command(stack, fix=fix))
+    from slipway.ops.prerequisites import report
+
+    sys.exit(report.command(stack, as_json=as_json, quiet=quiet))

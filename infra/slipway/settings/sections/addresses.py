@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from slipway.settings.sections.section import Section, section_rule
-from slipway.settings.types.scalars import DnsLabel, Host, LabelKey, UrlPath
+from slipway.settings.types.scalars import DnsLabel, Host, LabelKey, ObjectName, UrlPath
 
 # The Gateway API allows this many host names of a route, and as many rules.
 MAX_HOSTS = MAX_PATHS = 16
@@ -69,7 +69,7 @@ class Ingress(Section):
     strip_prefix: bool = False
     """The app gets the path without the prefix: /v1/shops as /shops. Needs `gateway`, or a className of Traefik or
     ingress-nginx: the word itself, or with a suffix such as nginx-internal."""
-    class_name: DnsLabel | None = Field(default=None, examples=["traefik"])
+    class_name: ObjectName | None = Field(default=None, examples=["traefik"])
     """IngressClass. Default: the cluster's default class."""
     tls: Tls | None = None
     """Certificate. Default: plain HTTP; tier prod refuses that."""

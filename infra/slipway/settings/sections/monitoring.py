@@ -20,6 +20,7 @@ from slipway.settings.types.scalars import (
     LabelValue,
     MailAddress,
     Memory,
+    ObjectName,
     PinnedImage,
     Port,
     PrometheusDuration,
@@ -111,7 +112,7 @@ class Monitoring(Section):
     """Image of Alertmanager, by digest (source: cluster). Default: as for `image`."""
     storage: Memory = Field(default="4Gi", examples=["10Gi"])
     """Size of the volume for samples (source: cluster). At 80 % of it the oldest ones are deleted."""
-    storage_class: DnsLabel | None = Field(default=None, examples=["fast"])
+    storage_class: ObjectName | None = Field(default=None, examples=["fast"])
     """StorageClass of the volume (source: cluster). Default: the cluster's default class."""
     retention: PrometheusDuration = Field(default="35d", examples=["35d"])
     """How long samples are kept (source: cluster)."""

@@ -13,8 +13,8 @@ from slipway.settings.types.scalars import (
     AclUser,
     Cidr,
     Cron,
-    DnsLabel,
     Memory,
+    ObjectName,
     PinnedImage,
     Port,
     PostgresName,
@@ -84,7 +84,7 @@ class ServerSection(StoreSection):
     """Image of the server, by digest (source: cluster). Default: the one that the folder `slipway:imageFiles` names."""
     storage: Memory = Field(default="1Gi", examples=["10Gi"])
     """Size of the volume for data (source: cluster)."""
-    storage_class: DnsLabel | None = Field(default=None, examples=["fast"])
+    storage_class: ObjectName | None = Field(default=None, examples=["fast"])
     """StorageClass of the volumes (source: cluster). Default: the cluster's default class."""
     resources: Resources
     """Resources of the server (source: cluster)."""
