@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours golden mutants bench scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours contract-tests golden mutants bench scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -77,6 +77,9 @@ e2e-delivery: up ## scan, sign, promote, deploy with least privilege, come and g
 
 e2e-neighbours: up ## run tests with software that the local cluster does not include: a Gateway, Prometheus, Helm, Jaeger, VictoriaLogs, KEDA, prometheus-adapter, Flux
 	@. ./activate && pytest -m e2e -s tests/neighbours
+
+contract-tests: venv ## test what every version of the app promises, on a running stack (SLIPWAY_STACK=local by default)
+	@. ./activate && pytest -m e2e tests/e2e/app/test_api_contract.py
 
 golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; read their diff before you commit
 	@./slipway check --write

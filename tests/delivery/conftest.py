@@ -98,7 +98,7 @@ class World:
 
     def change(self, stack: str, changes: dict[str, Any]) -> None:
         """Change the stack file of a stack, which has its migrations in a folder."""
-        folder = {"promotion": {"migrations": ["migrations"]}}
+        folder = {"promotion": {"migrations": ["migrations"], "contractTests": ["make", "contract-tests"]}}
         self.settings[stack] = api_server.settings(stack, {**folder, **changes})
 
     def migrates(self, *statements: str) -> None:

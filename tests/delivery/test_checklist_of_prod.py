@@ -19,7 +19,8 @@ from slipway.ops.releases import up
 from slipway.ops.supply_chain import evidence as supply_chain
 from tests.delivery.conftest import MYSQL, NEW, OLD, PROMOTED, World, record, state_of
 
-REHEARSAL = {"at": "2026-11-30T10:00:00+00:00", "to": "eeee1111", "images": {"api": OLD}, "contractTests": True}
+TESTS = ["make", "contract-tests"]
+REHEARSAL = {"at": "2026-11-30T10:00:00+00:00", "to": "eeee1111", "images": {"api": OLD}, "contractTests": TESTS}
 HARMLESS = "ALTER TABLE reviews ADD COLUMN mood INT NULL"
 
 
@@ -63,10 +64,11 @@ def test_with_all_evidence_prod_is_updated(ready: World, capsys: pytest.CaptureF
     assert {state for state, _ in found.values()} == {"passed"}
     assert found["migration"][1] == "2.sql: no statement takes away what prod runs on today, or refuses what it writes"
     assert found["backup"][1].endswith("was restored and is the same; 2 h old")
-    expected = (
-        "in staging at 2026-11-30T10:00:00+00:00: release eeee1111 answered and the contract tests on the new schema"
+    assert (
+        found["rehearsal"][1] == "in staging at 2026-11-30T10:00:00+00:00: release eeee1111 answered on the new schema"
     )
-    assert found["rehearsal"][1] == expected
+    passed = "src-1 sha256:111111111111 passed `make contract-tests` in staging at 2026-11-30T10:00:00+00:00"
+    assert found["contract-tests"] == ("passed", passed)
     assert ready.commits == ["1a1a1a1a", "2b2b2b2b"]
 
 
@@ -83,7 +85,7 @@ def edited_migration(world: World) -> None:
 
 
 def no_folder(world: World) -> None:
-    world.change("prod", {"mysql": MYSQL, "promotion": {"migrations": []}})
+    world.change("prod", {"mysql": MYSQL, "promotion": {"migrations": [], "contractTests": TESTS}})
 
 
 def unknown_commit(world: World) -> None:
@@ -122,6 +124,22 @@ def rehearsed_to_another(world: World) -> None:
     rehearse(world, {**REHEARSAL, "images": {"api": NEW}})
 
 
+def without_contract_tests(world: World) -> None:
+    rehearse(world, {**REHEARSAL, "contractTests": []})
+
+
+def with_other_contract_tests(world: World) -> None:
+    rehearse(world, {**REHEARSAL, "contractTests": ["true"]})
+
+
+def of_an_earlier_slipway(world: World) -> None:
+    rehearse(world, {**REHEARSAL, "contractTests": True})
+
+
+def no_contract_tests(world: World) -> None:
+    world.change("prod", {"mysql": MYSQL, "promotion": {"migrations": ["migrations"]}})
+
+
 def nothing_to_rehearse(world: World) -> None:
     world.runs("staging", "eeee2222", NEW, {**PROMOTED, "slipway/image-commit": "2b2b2b2b"})
 
@@ -139,10 +157,27 @@ MATRIX: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a managed database": (managed_database, "backup", "mysql.example.com is operated elsewhere"),
     "no rehearsal": (not_rehearsed, "rehearsal", "./slipway rollback eeee1111 --rehearse -s staging"),
     "a rehearsal to another image": (rehearsed_to_another, "rehearsal", "not rehearsed to what prod runs (src-1"),
+    "a rehearsal without contract tests": (
+        without_contract_tests,
+        "contract-tests",
+        "the rehearsal ran none, and not `make contract-tests`: ./slipway rollback eeee1111 --rehearse -s staging",
+    ),
+    "a rehearsal with others": (
+        with_other_contract_tests,
+        "contract-tests",
+        "ran `true`, and not `make contract-tests`",
+    ),
+    "a rehearsal that did not note which": (of_an_earlier_slipway, "contract-tests", "the rehearsal ran none"),
+    "no contract tests": (
+        no_contract_tests,
+        "contract-tests",
+        "slipway:promotion.contractTests of prod names no command",
+    ),
     "nothing to rehearse with": (nothing_to_rehearse, "rehearsal", "staging has no record of what prod runs (src-1"),
 }
 
 
+@pytest.mark.feature("P7", part="without its contract tests passed there is no evidence")
 @pytest.mark.feature("J2", part="each missing piece of evidence refuses with its reason")
 @pytest.mark.feature("P7", part="a promotion to prod is refused for it")
 @pytest.mark.parametrize("missing", MATRIX)
@@ -150,8 +185,10 @@ def test_each_missing_piece_refuses_with_its_reason(ready: World, capsys: pytest
     remove, item, words = MATRIX[missing]
     remove(ready)
     code, found = outcome(capsys)
+    # Contract tests are run by a rehearsal.
+    refused = {item, "contract-tests"} if item == "rehearsal" else {item}
     assert code == 2
-    assert {name: state for name, (state, _) in found.items() if state != "passed"} == {item: "refused"}
+    assert {name: state for name, (state, _) in found.items() if state != "passed"} == dict.fromkeys(refused, "refused")
     assert words in found[item][1]
 
 
@@ -159,7 +196,8 @@ def test_without_a_migration_no_backup_is_asked_for(ready: World, capsys: pytest
     ready.pending = []
     no_proof(ready)
     code, found = outcome(capsys)
-    assert (code, found["backup"], found["migration"]) == (0, *[("passed", "no migration is new")] * 2)
+    items = ("backup", "migration", "contract-tests")
+    assert (code, *(found[item] for item in items)) == (0, *[("passed", "no migration is new")] * 3)
 
 
 def test_the_first_release_has_nothing_to_go_back_to(ready: World, capsys: pytest.CaptureFixture[str]):

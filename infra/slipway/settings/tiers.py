@@ -71,7 +71,7 @@ TIERS: dict[str, Tier] = {
             requires_tls=True,
             min_replicas=2,
             forbidden_changes=_ALL_HARM,
-            promotion=_RAN_BEFORE | {"backup", "rehearsal"},
+            promotion=_RAN_BEFORE | {"backup", "rehearsal", "contract-tests"},
         ),
     )
 }

@@ -38,6 +38,7 @@ CHECKLIST = (
     Item("migration", migrations.can_go_back),
     Item("backup", way_back.backed_up),
     Item("rehearsal", way_back.rehearsed),
+    Item("contract-tests", way_back.contract_tested),
 )
 """All pieces of evidence, in the order of the table."""
 _STYLES = {"refused": "red", "overridden": "yellow", "not demanded": "dim"}

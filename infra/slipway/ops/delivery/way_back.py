@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from slipway.objects import dig
 from slipway.ops.delivery import migrations
@@ -54,18 +56,49 @@ def _no_migration(plan: PromotionPlan) -> str:
 
 def rehearsed(plan: PromotionPlan) -> Finding:
     """Find out whether a rollback from these images to what the target runs was rehearsed in the source."""
+    if plan.target.in_force is None:
+        return Finding(True, f"{plan.target.stack} runs nothing yet that it could go back to")
+    if rehearsal := _rehearsal(plan):
+        when = f"in {plan.source.stack} at {rehearsal['at']}"
+        return Finding(True, f"{when}: release {rehearsal['to']} answered on the new schema")
+    return Finding(False, _not_rehearsed(plan))
+
+
+def contract_tested(plan: PromotionPlan) -> Finding:
+    """Find out whether what the target runs has passed its contract tests on the new schema, if a migration comes."""
+    if why := migrations.nothing_to_go_back_from(plan) or _no_migration(plan):
+        return Finding(True, why)
+    target, command = plan.target, plan.target.settings.promotion.contract_tests
+    if not command:
+        return Finding(
+            False,
+            f"slipway:promotion.contractTests of {target.stack} names no command, so nobody knows whether what it runs "
+            "can work on the new schema",
+        )
+    rehearsal = _rehearsal(plan)
+    if not rehearsal:
+        return Finding(False, _not_rehearsed(plan))
+    ran = rehearsal.get("contractTests") or []
+    if ran != command:
+        what = f"ran `{' '.join(ran)}`" if isinstance(ran, list) and ran else "ran none"
+        fix = f"./slipway rollback {rehearsal['to']} --rehearse -s {plan.source.stack}"
+        return Finding(False, f"the rehearsal {what}, and not `{' '.join(command)}`: {fix}")
+    passed = ", ".join(map(short, plan.replaced.values()))
+    return Finding(True, f"{passed} passed `{' '.join(command)}` in {plan.source.stack} at {rehearsal['at']}")
+
+
+def _rehearsal(plan: PromotionPlan) -> Mapping[str, Any]:
+    """Return the rehearsal of a rollback from the new images to what the target runs; empty without one."""
+    noted = plan.source.record.rehearsal if plan.source.record else {}
+    images: dict[str, str] = noted.get("images", {})
+    return noted if noted and {**images, **plan.replaced} == images else {}
+
+
+def _not_rehearsed(plan: PromotionPlan) -> str:
+    """Return that the rollback was not rehearsed, and the command for it."""
     source, target = plan.source, plan.target
-    if target.in_force is None:
-        return Finding(True, f"{target.stack} runs nothing yet that it could go back to")
-    record = source.record
-    rehearsal = record.rehearsal if record else {}
-    if record and {**rehearsal.get("images", {}), **plan.replaced} == rehearsal.get("images"):
-        tests = " and the contract tests" if rehearsal.get("contractTests") else ""
-        when = f"in {source.stack} at {rehearsal['at']}"
-        return Finding(True, f"{when}: release {rehearsal['to']} answered{tests} on the new schema")
     former = [known.revision for known in source.records if {**known.images, **plan.replaced} == known.images]
     today = f"what {target.stack} runs ({', '.join(map(short, plan.replaced.values()))})"
     if not former:
-        return Finding(False, f"not rehearsed, and {source.stack} has no record of {today}")
-    fix = f"./slipway rollback {former[0]} --rehearse -s {source.stack}"
-    return Finding(False, f"not rehearsed to {today}: {fix}")
+        return f"not rehearsed, and {source.stack} has no record of {today}"
+    return f"not rehearsed to {today}: ./slipway rollback {former[0]} --rehearse -s {source.stack}"

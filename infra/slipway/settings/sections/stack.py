@@ -165,8 +165,8 @@ class Promotion(Section):
     services have a `migration` and no folder is named, nothing is known of it, which is no evidence."""
     contract_tests: list[str] = Field(default=[], examples=[["make", "contract-tests"]])
     """Command that tests the running services of a stack, in the project's folder. `./slipway rollback --rehearse` runs
-    it while the former release runs on the new schema; SLIPWAY_STACK names the stack. Default: the first requests are
-    enough."""
+    it while the former release runs on the new schema; SLIPWAY_STACK names the stack. The tier prod demands them if the
+    images bring a migration, with the same command in both stacks."""
 
 
 class RecordedRelease(Section):

@@ -69,7 +69,7 @@ def _return(stack: str, present: Release, state: State) -> None:
 def _note(former: Release, contract_tests: Sequence[str]) -> str:
     """Return what is noted on the record of the release in force."""
     facts = {"at": first_request.now(), "to": former.revision, "images": former.images}
-    return json.dumps({**facts, "contractTests": bool(contract_tests)})
+    return json.dumps({**facts, "contractTests": list(contract_tests)})
 
 
 def _contract_tests(stack: str, settings: Settings) -> list[str]:
