@@ -132,6 +132,7 @@ def test_stages_arguments_and_another_dockerfile_are_passed_on(project: Path):
     assert build["dockerfile"].endswith("/deploy/Dockerfile")
 
 
+@pytest.mark.feature("P1", part="a change of one image changes the tag of no other")
 @pytest.mark.parametrize("change", [{"args": {"PORT": "81"}}, {"dockerfile": "Other"}, {"target": "one"}])
 def test_whatever_changes_an_image_changes_its_tag_and_no_other_one(project: Path, change: dict[str, Any]):
     (project / "services" / "shop" / "Other").write_text("FROM a AS one\nFROM b\n")
@@ -163,6 +164,7 @@ def test_a_cache_is_read_from_and_written_to_its_own_repository(project: Path):
     assert builds["shop"].inputs["imageName"] == built(two())["shop"].inputs["imageName"]
 
 
+@pytest.mark.feature("P1", part="an image of others by digest")
 def test_an_image_of_others_needs_no_section_and_is_run_by_its_digest(project: Path):
     services = {"api": {"image": f"acme/podinfo:6.14@{DIGEST}", "file": None, "secrets": []}, "web": {"needs": ["api"]}}
     program = two(services=services, images={"web": IMAGES["cart"]})

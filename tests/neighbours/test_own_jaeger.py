@@ -72,7 +72,7 @@ def services_in(trace: dict[str, Any]) -> set[str]:
     return {process["serviceName"] for data in trace.get("data") or [] for process in data["processes"].values()}
 
 
-@pytest.mark.feature("H6", part="Jaeger of the stack itself: has not run so far")
+@pytest.mark.feature("H6", part="Jaeger of the stack itself")
 def test_a_request_is_one_trace_in_the_stack_s_own_jaeger(jaeger: str):
     trace = visit("/")
 

@@ -106,6 +106,7 @@ def test_hello_loses_the_answers_that_take_longer_than_pre_stop(examples: Exampl
     assert lost.total() > 0, "nothing was lost: say so in examples/hello/README.md"
 
 
+@pytest.mark.feature("P1")
 def test_editing_one_folder_changes_nothing_of_the_other_service(examples: Examples):
     two = examples["two-services"]
     shop = two.pod_names("shop")

@@ -199,7 +199,7 @@ SERVICES = "  slipway:services:\n"
 IMPATIENT = f"  slipway:service: {{startupSeconds: 5, progressSeconds: 30}}\n{SERVICES}"
 
 
-@pytest.mark.feature("F6", part="a rollback in between: has not run so far")
+@pytest.mark.feature("F6", part="a rollback in between, on the cluster")
 @pytest.mark.parametrize(
     ("in_force", "failed"), [(BY_CPU, BY_REQUESTS), (BY_REQUESTS, BY_CPU)], ids=["hpa to keda", "keda to hpa"]
 )
@@ -269,7 +269,7 @@ def queue(keda: None, tmp_path_factory: pytest.TempPathFactory) -> Generator[Que
         example.destroy()
 
 
-@pytest.mark.feature("P8", part="10,000 jobs, by KEDA: has not run so far")
+@pytest.mark.feature("P8")
 def test_every_job_is_counted_once_while_the_worker_scales_and_rolls(queue: Queue):
     eventually(lambda: queue.pods == 1, 120, "one pod is enough for nothing")
     queue.redis("EVAL", ADD, "0")
