@@ -34,6 +34,7 @@ PULUMI = {
     "up": {"--refresh", "--skip-preview", "--yes", "-s"},
     "preview": {"--expect-no-changes", "--policy-pack", "-s"},
     "login": set[str](),
+    "plugin": {"--file"},
     "config": {"--secret", "-s"},
     "stack": {"--file", "--json", "--secrets-provider", "-s"},
     "cancel": {"-s"},

@@ -202,6 +202,7 @@ def test_all_skips_impossible_drills_and_runs_the_rest(
 
 def test_every_drill_is_listed_and_says_what_to_do_when_it_fails():
     listed = drill.listing()
+    assert [one["drill"] for one in json.loads(drill.listing_json())] == [one.name for one in DRILLS]
     for each in DRILLS:
         assert each.name in listed
         assert each.runbook

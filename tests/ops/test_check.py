@@ -126,3 +126,21 @@ def test_the_objects_of_a_stack_that_is_gone_are_a_hint_and_go_with_the_next_rec
         "prod",
         "staging",
     ]
+
+
+def test_quiet_prints_nothing_where_nothing_is_wrong_and_errors_all_the_same(project: Path):
+    assert run("check", "-s", "dev", "--quiet").output == ""
+    file = project / "stacks" / "Pulumi.qa.yaml"
+    file.write_text(file.read_text().replace("slipway:tier: dev", "slipway:tier: none"))
+    refused = run("check", "-s", "qa", "--quiet")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("qa: error: ")
+
+
+def test_json_has_objects_errors_hints_and_the_difference_of_each_stack(project: Path):
+    done = run("check", "-s", "dev", "-s", "qa", "--json")
+    dev, qa = json.loads(done.stdout)
+    assert (dev["stack"], dev["errors"], dev["difference"]) == ("dev", [], "")
+    assert qa["objects"] == dev["objects"] > 10
+    assert "does not exist yet" in qa["hints"][-1]
+    assert done.stderr == ""

@@ -98,8 +98,8 @@ def test_json_says_the_same_as_the_table():
     table = run("show", "-s", "dev").splitlines()
     assert len(rows) == len(table) == len(show("dev"))
     for row, line in zip(rows, table, strict=True):
-        assert line.startswith(f"{row['key']} ")
-        assert line.endswith(f" {row['origin']}")
+        assert line.startswith(f"{row['key']}\t")
+        assert line.endswith(f"\t{row['origin']}")
 
 
 def test_an_unknown_stack_is_named():

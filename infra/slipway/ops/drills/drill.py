@@ -94,6 +94,12 @@ def listing() -> str:
     return "".join(f"{drill.name:{width}}  {drill.does}\n{'':{width}}  {drill.expects}\n" for drill in DRILLS)
 
 
+def listing_json() -> str:
+    """Return the same for programs."""
+    drills = [{"drill": drill.name, "does": drill.does, "expects": drill.expects} for drill in DRILLS]
+    return json.dumps(drills, indent=2, ensure_ascii=False) + "\n"
+
+
 def select_drills(name: str) -> list[Drill]:
     """Return the drill of that name, or all. Raises `DrillError` if there is none of that name."""
     selected = [drill for drill in DRILLS if name in (drill.name, EVERY)]

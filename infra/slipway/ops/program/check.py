@@ -38,6 +38,12 @@ class Report:
     difference: str = ""
     """The difference from the recorded objects, as `diff -u` shows it."""
 
+    def lines(self, *, quiet: bool) -> list[str]:
+        """Return the messages for people; if `quiet`, the errors only."""
+        errors = [f"{self.stack}: error: {error}" for error in self.errors]
+        hints = [f"{self.stack}: hint: {hint}" for hint in self.hints]
+        return errors if quiet else [*hints, *(errors or [f"{self.stack}: {self.objects} objects, no problem"])]
+
 
 @contextmanager
 def without_source_hash() -> Generator[None]:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from slipway.ops.errors import CANNOT_TELL, UserError
-from slipway.ops.verbs.options import Json, Stack
+from slipway.ops.verbs.options import Json, Quiet, Stack
 
 
 def status(stack: Stack, as_json: Json = False) -> None:
@@ -142,7 +142,7 @@ def doctor(
     stack: Stack,
     fix: Annotated[bool, typer.Option("--fix", help="Repair the state; check nothing else.")] = False,
     state: Annotated[bool, typer.Option("--state", help="Check the state only.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")] = False,
+    quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Check what a stack needs; repair what a killed update left.

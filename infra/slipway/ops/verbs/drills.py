@@ -27,7 +27,7 @@ def drill(
     from slipway.ops.drills import drill
 
     if show:
-        sys.stdout.write(drill.listing())
+        sys.stdout.write(drill.listing_json() if as_json else drill.listing())
         return
     if name is None or stack is None:
         raise typer.BadParameter("name a drill and a stack, as in ./slipway drill NAME -s local; or --list")

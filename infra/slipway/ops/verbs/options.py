@@ -8,6 +8,7 @@ import typer
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Name of the stack, as in stacks/Pulumi.<stack>.yaml.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what is wrong.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 Allow = Annotated[list[str] | None, typer.Option(help="Let a forbidden class pass, such as exposes.")]
 Images = Annotated[

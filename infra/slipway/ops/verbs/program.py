@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.verbs.options import Images, Json, Stack, To
+from slipway.ops.verbs.options import Images, Json, Quiet, Stack, To
 
 
 def stacks(
@@ -45,30 +46,30 @@ def check(
     write: Annotated[
         bool, typer.Option("--write", help="Record the objects in stacks/golden/ instead of comparing them.")
     ] = False,
+    quiet: Quiet = False,
+    as_json: Json = False,
 ) -> None:
     """Compare stacks with the rules and their reviewed objects.
 
     The objects are recorded in stacks/golden/. Needs what render needs.
 
     Examples:
-      ./slipway check
+      ./slipway check --quiet
       ./slipway check -s prod --write
     """
     from slipway.ops.program import check, recorder
 
     reports = [check.check(name, write=write) for name in stack or recorder.stacks()]
-    for report in reports:
+    if as_json:
+        sys.stdout.write(json.dumps([dataclasses.asdict(report) for report in reports], indent=2) + "\n")
+    for report in reports if not as_json else ():
         sys.stdout.write(report.difference)
-        for hint in report.hints:
-            typer.echo(f"{report.stack}: hint: {hint}", err=True)
-        for error in report.errors:
-            typer.echo(f"{report.stack}: error: {error}", err=True)
-        if not report.errors:
-            typer.echo(f"{report.stack}: {report.objects} objects, no problem", err=True)
+        for line in report.lines(quiet=quiet):
+            typer.echo(line, err=True)
     for file in check.orphans():
         if write and not stack:
             file.unlink()
-        else:
+        elif not quiet and not as_json:
             typer.echo(f"hint: stacks/golden/{file.name} has no stack; `./slipway check --write` removes it", err=True)
     if any(report.errors for report in reports):
         raise typer.Exit(1)
