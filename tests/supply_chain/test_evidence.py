@@ -106,7 +106,8 @@ def test_without_a_key_or_a_digest_nothing_counts_as_verified(signed: FakeCosign
         f"image api ({REPOSITORY}:src-1) has no digest, so nothing can be verified"
     ]
     (line,) = problems(changes={"evidence": {}})
-    assert line == f"{SUBJECT}: stack dev names no key that verifies it (slipway:evidence.publicKey)"
+    rule = "stack dev names no key that verifies it (slipway:evidence.publicKey)"
+    assert line == f"{SUBJECT}: {rule}; to begin with: ./slipway attest --new-key FOLDER"
 
 
 def test_a_scan_result_is_compared_with_the_waivers_of_the_stack_that_is_to_run_the_image(

@@ -64,7 +64,7 @@ def _signing_key() -> str:
     if not key:
         raise EvidenceError(
             f"{KEY_VARIABLE} is not set: it names the private key that signs, as a file, env://VARIABLE or a KMS "
-            "(docs/supply-chain.md). Nothing was signed"
+            "(docs/supply-chain.md). `./slipway attest --new-key FOLDER` makes one. Nothing was signed"
         )
     return cosign.named_key(key)
 

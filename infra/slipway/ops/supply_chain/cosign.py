@@ -49,6 +49,21 @@ def named_key(key: str) -> str:
     return key
 
 
+def make_key_pair(folder: Path, password: str) -> None:
+    """Write cosign.key, encrypted with the password, and cosign.pub into a folder. Raises EvidenceError."""
+    code, _, message = _run("generate-key-pair", "--output-key-prefix", str(folder / "cosign"), password=password)
+    if code != 0:
+        raise EvidenceError(f"cosign generate-key-pair failed: {_last(message)}")
+
+
+def public_key(key: Path, password: str) -> str:
+    """Return the public key of a private one. Raises EvidenceError, also for another password."""
+    code, output, message = _run("public-key", "--key", str(key), password=password)
+    if code != 0:
+        raise EvidenceError(f"{key} cannot be read with the password in {PASSWORD_VARIABLE}: {_last(message)}")
+    return output
+
+
 def sign(reference: str, key: str) -> None:
     """Sign an image by digest. Raises EvidenceError."""
     _made(reference, "sign", "--key", key, "--tlog-upload=false", "--yes")
@@ -100,11 +115,14 @@ def _cosign(reference: str, verb: str, *options: str) -> tuple[int, str, str]:
     """Run cosign on an image. Return exit code, output and message."""
     host = parts(reference)[0].partition("/")[0]
     plain = ["--allow-http-registry"] if is_local(host) else []
+    return _run(verb, *options, *plain, reference, password=os.environ.get(PASSWORD_VARIABLE, ""))
+
+
+def _run(*arguments: str, password: str) -> tuple[int, str, str]:
     # Without a password cosign would ask for one. With a file of roots, which no key needs, it does not load those of
     # Sigstore from the network.
-    password = os.environ.get(PASSWORD_VARIABLE, "")
     environment = {**os.environ, PASSWORD_VARIABLE: password, "SIGSTORE_ROOT_FILE": os.devnull}
-    done = attempt(compiled(COSIGN), verb, *options, *plain, reference, environment=environment)
+    done = attempt(compiled(COSIGN), *arguments, environment=environment)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -58,7 +58,10 @@ def _verify(stack: str, settings: Settings, name: str, reference: str, result: V
             continue
         ended = f"; its waiver ended on {waiver.until}" if waiver else ""
         if key is None:
-            rule = f"stack {stack} names no key that verifies it (slipway:evidence.publicKey)"
+            rule = (
+                f"stack {stack} names no key that verifies it (slipway:evidence.publicKey); to begin with: "
+                "./slipway attest --new-key FOLDER"
+            )
             result.refused.append(f"{subject}: {rule}{ended}")
             return
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -31,18 +32,30 @@ def scan(
     sys.exit(command(stack or recorder.stacks(), newest=newest))
 
 
-def attest(stack: Stack) -> None:
+def attest(
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack.")] = None,
+    new_key: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Make a key pair instead: cosign.key there, stacks/cosign.pub here."),
+    ] = None,
+) -> None:
     """Sign the images of a release, with SBOM, scan and provenance.
 
     SLIPWAY_SIGNING_KEY names the private key, COSIGN_PASSWORD has its password. Refused if the sources have changed
     since, or reach a vulnerability. The evidence is stored beside the image; only its registry is asked.
 
-    Example:
+    Examples:
+      ./slipway attest --new-key ~/slipway-key
       ./slipway attest -s dev
     """
-    from slipway.ops.supply_chain import attest
+    from slipway.ops.supply_chain import attest, signing_key
 
-    attest.attest(stack)
+    if (stack is None) == (new_key is None):
+        raise typer.BadParameter("name a stack, as in ./slipway attest -s dev; or --new-key FOLDER, to begin with")
+    if new_key is not None:
+        signing_key.make(new_key)
+    elif stack is not None:
+        attest.attest(stack)
 
 
 def verify(
