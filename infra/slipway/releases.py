@@ -12,12 +12,10 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pulumi
 import yaml
-from lightkube import Client
-from lightkube.resources.core_v1 import ConfigMap
 from pulumi_kubernetes import core, meta
 
 from slipway import engine
@@ -28,6 +26,9 @@ from slipway.project import git
 from slipway.rollout import completion
 from slipway.settings.names import RULES_OF_UPDATES, SHORT_FORM, UNRECORDED, UNRECORDED_OF_SERVICES
 from slipway.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 KEPT = 10
 """The number of releases to roll back to."""
@@ -154,6 +155,8 @@ def kept(api: Client, stack: str) -> list[Release]:
 
 
 def _records(api: Client, stack: str) -> list[tuple[str, Release]]:
+    from lightkube.resources.core_v1 import ConfigMap  # noqa: PLC0415 - a preview does not need the client
+
     own: dict[str, Any] = {**selector_of(ENVIRONMENT, stack), COMPONENT: RELEASE}
     records: list[tuple[str, Release]] = []
     for record in api.list(ConfigMap, labels=own):
@@ -190,6 +193,8 @@ def _circumstances(settings: Settings) -> dict[str, str] | None:
 
 def delete_old(api: Client, stack: str) -> None:
     """Delete the records of releases that are older than the KEPT newest."""
+    from lightkube.resources.core_v1 import ConfigMap  # noqa: PLC0415
+
     for name in superseded(name for name, _ in _records(api, stack)):
         api.delete(ConfigMap, name)
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulumi
-from lightkube import Client
 
 from slipway import engine, releases
 from slipway.cluster.connection import client
@@ -22,6 +21,9 @@ from slipway.naming import HASH_LENGTH, INSTANCE, instance
 from slipway.objects import Object
 from slipway.service import external_secrets
 from slipway.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 # API version by kind.
 WORKLOADS = {

@@ -49,8 +49,9 @@ def test_help_and_completion_wait_for_no_sdk_and_no_api_client():
     assert done.stdout == "\n"
 
 
-def test_render_waits_for_nothing_that_tests_drills_and_pictures_need():
+def test_render_waits_for_nothing_that_tests_drills_pictures_and_clusters_need():
     slow = {"pytest", "_pytest", "matplotlib", "jsonschema", "kubernetes_validate", "jinja2", "promql_parser"}
+    slow |= {"lightkube", "httpx2", "msgspec"}
     own = {"slipway.ops.drills", "slipway.ops.releases", "slipway.ops.diagnosis", "slipway.ops.monitoring"}
     code = f"""
         import sys, slipway.__main__ as cli

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pulumi
 import pytest
 
-from slipway.ops.program import recorder
+from slipway.ops.program import policies, recorder
 from slipway.service import container
 from tests.conftest import API_ONLY, Changed
 
@@ -61,6 +62,23 @@ def test_in_dev_the_same_is_a_warning(privileged: None, changed: Changed, warned
     assert len(warnings) == 2
     assert "imagePullPolicy is Always" in warnings[0]
     assert "privileged is true" in warnings[1]
+
+
+def test_a_recorded_program_has_the_findings_of_its_own_check(
+    privileged: None, changed: Changed, monkeypatch: pytest.MonkeyPatch
+):
+    program = changed("dev", PODS_ONLY)
+    monkeypatch.setattr("slipway.rules.house_rules.check", lambda *_, **__: pytest.fail("checked once more"))
+    found = policies.findings(program)
+    assert [(finding.rule, finding.object, finding.level) for finding in found] == [
+        ("SW013", "Deployment/api", "advisory"),
+        ("SW001", "Deployment/api", "advisory"),
+    ]
+
+
+def test_a_program_that_does_not_check_its_objects_is_checked_after_it(privileged: None, changed: Changed):
+    program = changed("dev", PODS_ONLY)
+    assert policies.findings(dataclasses.replace(program, findings=None)) == program.findings
 
 
 def test_a_waiver_in_the_stack_file_lets_the_run_pass(privileged: None, changed: Changed):

@@ -7,6 +7,7 @@ import sys
 
 import pulumi.runtime.rpc
 import pytest
+from lightkube.utils.quantity import parse_quantity
 
 from slipway.objects import UNKNOWN, condition, dig, items, mapping, quantity
 
@@ -35,6 +36,20 @@ def test_everything_inside_an_unknown_value_is_unknown():
 )
 def test_quantities_are_read_as_kubernetes_does(text: object, number: float | None):
     assert quantity(text) == number
+
+
+NUMBERS = ["0", "1", "+1", "-1.5", "1.", ".5", "0.0001", "1.5e3", "2e-4", "1e400", "9" * 40, "", "e3", "1.2.3", "1 "]
+UNITS = [*"mkMGTPEZY", *(f"{unit}i" for unit in "KMGTPEZY"), "", "K", "mi", "B"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_client_reads_quantities_in_the_same_way(number: str, unit: str):
+    try:
+        parsed = parse_quantity(number + unit)
+    except ValueError:
+        parsed = None
+    assert quantity(number + unit) == (None if parsed is None else float(parsed))
 
 
 def test_a_condition_that_is_not_reported_is_empty():

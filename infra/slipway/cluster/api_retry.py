@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import httpx2
 import pulumi
+
+if TYPE_CHECKING:
+    import httpx2
 
 RETRY_SECONDS = 1.0
 GIVE_UP_SECONDS = 30.0
@@ -16,6 +18,23 @@ FORBIDDEN, NOT_FOUND = 403, 404
 TRANSIENT_CODES = (429, 500, 502, 503, 504)
 
 Result = TypeVar("Result")
+
+
+def refused() -> type[httpx2.HTTPStatusError]:
+    """Return the error of a call that the API server refuses, for an `except` clause.
+
+    Python evaluates it only when there is an error. So a preview, which has none, does not load the HTTP client.
+    """
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.HTTPStatusError
+
+
+def unreachable() -> type[httpx2.TransportError]:
+    """Return the error of a call without an answer, as `refused` does."""
+    import httpx2  # noqa: PLC0415
+
+    return httpx2.TransportError
 
 
 def give_up_at() -> float:
@@ -31,7 +50,7 @@ def retried(call: Callable[[], Result], until: float) -> Result:
     while True:
         try:
             return call()
-        except (httpx2.HTTPStatusError, httpx2.TransportError) as error:
+        except (refused(), unreachable()) as error:
             if not is_transient(error) or time.monotonic() >= until:
                 raise
             pulumi.log.debug(f"retrying a request to the API server: {error or type(error).__name__}")
@@ -40,7 +59,7 @@ def retried(call: Callable[[], Result], until: float) -> Result:
 
 def is_transient(error: Exception) -> bool:
     """Return whether the same call may succeed a moment later."""
-    return isinstance(error, httpx2.TransportError) or code_of(error) in TRANSIENT_CODES
+    return isinstance(error, unreachable()) or code_of(error) in TRANSIENT_CODES
 
 
 def code_of(error: Exception) -> int:
@@ -48,14 +67,14 @@ def code_of(error: Exception) -> int:
 
     Not every refusal is an `ApiError`: load balancers answer plain text, and so does an API server for an unknown kind.
     """
-    return error.response.status_code if isinstance(error, httpx2.HTTPStatusError) else 0
+    return error.response.status_code if isinstance(error, refused()) else 0
 
 
 def exists(read: Callable[[], object]) -> bool:
     """Return whether the call that reads an object finds it; it is retried."""
     try:
         retried(read, give_up_at())
-    except httpx2.HTTPStatusError as error:
+    except refused() as error:
         if code_of(error) != NOT_FOUND:
             raise
         return False

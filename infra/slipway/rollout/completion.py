@@ -8,10 +8,9 @@ the previous one (provider/pkg/await/deployment.go, 4.32.0). A version that neve
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 import pulumi
-from lightkube import Client
-from lightkube.resources.apps_v1 import Deployment
 
 from slipway.cluster.api_retry import retried
 from slipway.cluster.connection import client
@@ -20,6 +19,9 @@ from slipway.objects import asleep_since, has_rollout_failed, is_rolled_out
 from slipway.scope import Scope
 from slipway.settings.sections.service import Service
 from slipway.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 POLL_SECONDS = 1.0
 # Grace period in which a failed Progressing condition may still be that of the previous rollout.
@@ -53,6 +55,8 @@ def wait(api: Client, name: str, service: Service) -> None:
     Raises `IncompleteRolloutError` when Kubernetes reports its failure, it times out or it is asleep. Until then
     requests are retried while the API server cannot be reached.
     """
+    from lightkube.resources.apps_v1 import Deployment  # noqa: PLC0415 - a preview does not need the client
+
     start = last_progressing = time.monotonic()
     while True:
         deployment = retried(lambda: api.get(Deployment, name), until=start + service.rollout_seconds).to_dict()

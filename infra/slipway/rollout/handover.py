@@ -15,20 +15,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import httpx2
 import pulumi
-from lightkube import ApiError, Client
-from lightkube.resources.apps_v1 import Deployment
-from lightkube.types import PatchType
 
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, give_up_at, refused, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.engine import Hook
 from slipway.naming import INSTANCE, instance
 from slipway.scope import Scope
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 Entry: TypeAlias = dict[str, Any]
 """An entry of an object's managedFields: a manager, and the fields it owns."""
@@ -110,7 +109,7 @@ def _find(api: Client, kind: tuple[str, str], name: str) -> Any | None:
     """Return an object; None if there is none, or it may not be read."""
     try:
         return retried(lambda: api.get(resource(*kind), name), give_up_at())
-    except httpx2.HTTPStatusError as error:
+    except refused() as error:
         if code_of(error) not in ABSENT:
             raise
         return None
@@ -120,12 +119,16 @@ def _delete(api: Client, kind: tuple[str, str], name: str) -> None:
     """Delete an object, which may be gone already."""
     try:
         retried(lambda: api.delete(resource(*kind), name), give_up_at())
-    except httpx2.HTTPStatusError as error:
+    except refused() as error:
         if code_of(error) != NOT_FOUND:
             raise
 
 
 def _disown(api: Client, name: str) -> None:
+    from lightkube import ApiError  # noqa: PLC0415 - a preview does not need the client
+    from lightkube.resources.apps_v1 import Deployment  # noqa: PLC0415
+    from lightkube.types import PatchType  # noqa: PLC0415
+
     until = give_up_at()
     for tries_left in reversed(range(TRIES)):
         metadata = retried(lambda: api.get(Deployment, name), until).to_dict()["metadata"]

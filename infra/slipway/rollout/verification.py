@@ -9,19 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import httpx2
 import pulumi
-from lightkube import Client
 
 from slipway import engine
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, exists, give_up_at, retried
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, exists, give_up_at, refused, retried
 from slipway.cluster.connection import client
 from slipway.cluster.kinds import resource
 from slipway.naming import INSTANCE, instance
 from slipway.rollout import completion
 from slipway.settings.settings import Settings
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def missing(api: Client, stack: str, declared: Iterable[DeclaredObject]) -> tupl
     for (_, kind, _), objects in by_kind.items():
         try:
             present = _present(api, stack, objects[0])
-        except httpx2.HTTPStatusError as error:
+        except refused() as error:
             if code_of(error) != FORBIDDEN:
                 raise
             unread.append(kind)
@@ -109,7 +110,7 @@ def _present(api: Client, stack: str, example: DeclaredObject) -> set[str]:
             lambda: list(api.list(example.resource, namespace=example.namespace, labels=labels)),
             until=give_up_at(),
         )
-    except httpx2.HTTPStatusError as error:
+    except refused() as error:
         if code_of(error) != NOT_FOUND:  # the kind itself was removed
             raise
         return set()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import pulumi
 
@@ -13,6 +15,19 @@ from slipway.rules.stack import Variables
 from slipway.settings.tiers import TierName
 
 SINGLE = [rule for rule in RULES.values() if rule.single]
+
+Report = Callable[[list[Finding]], None]
+_report: ContextVar[Report | None] = ContextVar("report", default=None)
+
+
+@contextmanager
+def reported(report: Report) -> Generator[None]:
+    """Hand over what a run of the program finds, so that nobody has to check its objects again."""
+    token = _report.set(report)
+    try:
+        yield
+    finally:
+        _report.reset(token)
 
 
 def watch(
@@ -37,6 +52,8 @@ def watch(
 
     def ending() -> None:
         findings = check(declared, tier, waivers, variables=variables)
+        if report := _report.get():
+            report(findings)
         if refuses:
             _refuse(stack, findings)
         for line in grouped(findings):

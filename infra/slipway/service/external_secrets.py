@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pulumi
-from lightkube import Client
 from pulumi_kubernetes.apiextensions import CustomResource
 
-from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of
+from slipway.cluster.api_retry import FORBIDDEN, NOT_FOUND, code_of, refused
 from slipway.cluster.kinds import resource
 from slipway.naming import HASH_LENGTH, content_name
 from slipway.scope import Scope
 from slipway.settings.sections.stack import SecretStore
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 GROUP, VERSION, KIND = "external-secrets.io", "v1", "ExternalSecret"
 _NAMED_BY_CONTENT = re.compile(rf".+-secret-[0-9a-f]{{{HASH_LENGTH}}}")
@@ -88,7 +89,7 @@ def delete_superseded(api: Client, labels: dict[str, Any], referenced: set[str])
     kind = resource(f"{GROUP}/{VERSION}", KIND)
     try:
         names = [str(secret.metadata.name) for secret in api.list(kind, labels=labels) if secret.metadata]
-    except httpx2.HTTPStatusError as error:
+    except refused() as error:
         if code_of(error) in _NO_OBJECTS:
             return
         raise

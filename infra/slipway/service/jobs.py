@@ -6,12 +6,9 @@ A migration may log in to MySQL with an account of its own; this is its only dif
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
-from lightkube import ApiError, Client
-from lightkube.resources import batch_v1
-from lightkube.types import CascadeType
 from pulumi_kubernetes import batch, core
 
 from slipway import engine
@@ -25,6 +22,9 @@ from slipway.service import configuration, customization, patches, pod
 from slipway.service.inputs import Config
 from slipway.settings.sections.pods import Job, Schedule
 from slipway.settings.sections.stores import Backup
+
+if TYPE_CHECKING:
+    from lightkube import Client
 
 HISTORY = 3
 
@@ -69,6 +69,10 @@ def _retry(scope: Scope, name: str) -> engine.Hook:
 
 def retry_failed(api: Client, inputs: Mapping[str, Any]) -> None:
     """Replace a Job that has failed, or create it again if it is gone."""
+    from lightkube import ApiError  # noqa: PLC0415 - a preview does not need the client
+    from lightkube.resources import batch_v1  # noqa: PLC0415
+    from lightkube.types import CascadeType  # noqa: PLC0415
+
     until = give_up_at()
     # Parsed before anything is deleted: a Job that cannot be created again stays.
     fields = {key: engine.plain(value) for key, value in inputs.items() if not key.startswith("__")}

@@ -15,7 +15,7 @@ import pulumi
 
 from slipway import engine
 from slipway.scope import Scope
-from slipway.settings.checks.api_fields import NAMED
+from slipway.settings.checks.patches import NAMED
 from slipway.settings.errors import PREFIX, dotted
 from slipway.settings.sections.customization import PatchKind
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from slipway.ops.program import config
 from slipway.ops.program.recorder import Program
 from slipway.project import ROOT
 from slipway.rules import house_rules
@@ -15,6 +14,10 @@ def findings(program: Program) -> list[house_rules.Finding]:
 
     A broken mandatory rule has ended the recording before.
     """
+    if program.findings is not None:
+        return program.findings
+    from slipway.ops.program import config  # noqa: PLC0415 - for programs that do not check their objects
+
     settings = config.settings(program.stack)
     declared, variables = list(program.manifests().values()), settings.stated_variables()
     return house_rules.check(declared, settings.tier, settings.waivers, variables=variables)

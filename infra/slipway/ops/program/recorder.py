@@ -16,7 +16,7 @@ from collections.abc import Collection, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from unittest import mock
 
 import pulumi
@@ -47,6 +47,9 @@ from slipway.settings.settings import RELEASE
 from slipway.settings.source_files import read_defaults, read_files
 from slipway.settings.stack_file import candidate_in, stack_tier
 from slipway.settings.tiers import STRICTEST, TIERS
+
+if TYPE_CHECKING:
+    from slipway.rules.house_rules import Finding
 
 # The value of a secret for the program, which refuses SECRET as a placeholder.
 STAND_IN = "stands for a secret of the stack"
@@ -93,6 +96,8 @@ class Program:
     stack: str
     resources: list[Declared]
     outputs: dict[str, Any]
+    findings: list[Finding] | None = None
+    """The house rules it breaks, from the run's own check; None if the program does not check them."""
 
     def manifests(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Return the Kubernetes objects by (kind, logical name)."""
@@ -133,9 +138,12 @@ def _tier(stack: str) -> str:
 
 def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
     """Run the program of a stack; `config` replaces its stack file. Raises what the program raises."""
+    from slipway.rules.enforcement import reported  # noqa: PLC0415 - `./slipway stacks` does not need the rules
+
     values = config if config is not None else stack_config(stack)
+    checks: list[list[Finding]] = []
     monitor = _Recorder(stack, _image_names(values))
-    with _as_engine(values) as (texts, secret_keys), _inside_infra():
+    with _as_engine(values) as (texts, secret_keys), _inside_infra(), reported(checks.append):
         set_all_config(texts, secret_keys)
         _ensure_event_loop()  # asyncio.run() of a caller has removed the one of this thread
         mocks.set_mocks(
@@ -149,7 +157,7 @@ def declare(stack: str, config: dict[str, Any] | None = None) -> Program:
             # Outputs of a failed run; the next run would wait for them.
             settings: Any = SETTINGS
             settings.outputs.clear()
-    return Program(stack, monitor.declared, monitor.outputs)
+    return Program(stack, monitor.declared, monitor.outputs, checks[-1] if checks else None)
 
 
 def _program() -> None:

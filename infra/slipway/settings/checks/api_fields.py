@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 from lightkube.models import apps_v1, autoscaling_v2, batch_v1, core_v1, networking_v1, policy_v1
 
+from slipway.settings.checks.patches import NAMED
 from slipway.settings.errors import InvalidSetting, Key
 from slipway.suggestions import nearest
 
@@ -24,19 +25,6 @@ MODELS: dict[str, type] = {
     "HorizontalPodAutoscaler": autoscaling_v2.HorizontalPodAutoscaler,
     "PodDisruptionBudget": policy_v1.PodDisruptionBudget,
     "NetworkPolicy": networking_v1.NetworkPolicy,
-}
-# Lists whose items have names, and by which field; of several the first one that the patch's item has. Others are
-# replaced, as in a strategic merge patch of `kubectl`.
-NAMED = {
-    "containers": ("name",),
-    "initContainers": ("name",),
-    "volumes": ("name",),
-    "env": ("name",),
-    "imagePullSecrets": ("name",),
-    "ports": ("name", "containerPort", "port"),
-    "volumeMounts": ("mountPath",),
-    "topologySpreadConstraints": ("topologyKey",),
-    "hostAliases": ("ip",),
 }
 DELETE = {"$patch": "delete"}
 """In an item of a list of named items: take out the item of this name."""

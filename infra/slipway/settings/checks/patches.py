@@ -22,6 +22,19 @@ IDENTITY = {
     "ScaledObject": "scaleTargetRef",
 }
 METADATA = ("labels", "annotations")
+# Lists whose items have names, and by which field; of several the first one that the patch's item has. Others are
+# replaced, as in a strategic merge patch of `kubectl`.
+NAMED = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "env": ("name",),
+    "imagePullSecrets": ("name",),
+    "ports": ("name", "containerPort", "port"),
+    "volumeMounts": ("mountPath",),
+    "topologySpreadConstraints": ("topologyKey",),
+    "hostAliases": ("ip",),
+}
 
 
 def check(at: Key, service: Service) -> Iterator[InvalidSetting]:
