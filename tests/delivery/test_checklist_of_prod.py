@@ -107,6 +107,10 @@ def odd_proof(world: World) -> None:
     schedule(world, {"metadata": {"name": "mysql-backup", "annotations": {"slipway/proved-backup": "yesterday"}}})
 
 
+def future_proof(world: World) -> None:
+    schedule(world, proved(timedelta(hours=-2)))
+
+
 def old_proof(world: World) -> None:
     schedule(world, proved(timedelta(hours=25)))
 
@@ -153,6 +157,11 @@ MATRIX: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a commit with other changes": (dirty_commit, "migration", "built from 2b2b2b2b-dirty: from files that no commit"),
     "no backup that was proved": (no_proof, "backup", "no backup of prod was proved by a restore: ./slipway backup"),
     "a proof of no backup": (odd_proof, "backup", "proved, yesterday, is the name of none: ./slipway backup --prove"),
+    "a backup of tomorrow": (
+        future_proof,
+        "backup",
+        "is of the future: look at the clocks, then ./slipway backup --prove",
+    ),
     "an old backup": (old_proof, "backup", "is 25 h old: ./slipway backup --prove -s prod"),
     "a managed database": (managed_database, "backup", "mysql.example.com is operated elsewhere"),
     "no rehearsal": (not_rehearsed, "rehearsal", "./slipway rollback eeee1111 --rehearse -s staging"),

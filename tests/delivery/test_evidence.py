@@ -44,14 +44,20 @@ def project(tmp_path: Path, registry: Registry) -> GoProject:
     """A project with a release, and a stack file that names the public key."""
     project = GoProject(tmp_path / "project", registry.host)
     project.use(IMPORTED)
-    key_pair(project.folder, "cosign")
-    project.set(evidence={"publicKey": "cosign.pub"})
+    made = project.slipway("attest", "--new-key", str(private_key(project).parent), **keys(project))
+    assert made.returncode == 0, made.stderr
+    assert "canary" not in made.stdout + made.stderr
+    project.set(evidence={"publicKey": "stacks/cosign.pub"})
     return project
+
+
+def private_key(project: GoProject) -> Path:
+    return project.folder.parent / "keys" / "cosign.key"
 
 
 def keys(project: GoProject) -> dict[str, str]:
     return {
-        "SLIPWAY_SIGNING_KEY": str(project.folder / "cosign.key"),
+        "SLIPWAY_SIGNING_KEY": str(private_key(project)),
         "COSIGN_PASSWORD": "canary-of-a-password",
         **OFFLINE,
         "NO_PROXY": "127.0.0.1",
@@ -94,7 +100,7 @@ def predicates(project: GoProject, reference: str, kind: str) -> list[dict[str, 
     """Return what another user of cosign reads of an image."""
     script = (
         "import json, sys; from pathlib import Path; from slipway.ops.supply_chain.cosign import attested\n"
-        "print(json.dumps(attested(sys.argv[1], sys.argv[2], Path('cosign.pub'))))"
+        "print(json.dumps(attested(sys.argv[1], sys.argv[2], Path('stacks/cosign.pub'))))"
     )
     return json.loads(project.python("-c", script, reference, kind).stdout)
 
@@ -143,9 +149,9 @@ def test_removed_attestations_are_missed_and_may_be_waived_until_a_day(
         "reason": "the registry lost them",
         "until": "2020-01-31",
     }
-    project.set(evidence={"publicKey": "cosign.pub", "waivers": [waiver]})
+    project.set(evidence={"publicKey": "stacks/cosign.pub", "waivers": [waiver]})
     assert problems(project) == [f"{line}; its waiver ended on 2020-01-31" for line in lacking[:2]] + lacking[2:]
-    project.set(evidence={"publicKey": "cosign.pub", "waivers": [{**waiver, "until": "2999-12-31"}]})
+    project.set(evidence={"publicKey": "stacks/cosign.pub", "waivers": [{**waiver, "until": "2999-12-31"}]})
     assert problems(project) == lacking[2:]
 
 
@@ -189,7 +195,7 @@ def test_an_image_of_others_needs_a_signature_by_the_key_that_the_stack_file_nam
     subprocess.run(command, env={**os.environ, **makers}, capture_output=True, check=True)
     (line,) = problems(project)
     assert "has a signature that key cosign.pub does not verify" in line
-    project.set(evidence={"publicKey": "cosign.pub", "keys": {tool: "makers/cosign.pub"}})
+    project.set(evidence={"publicKey": "stacks/cosign.pub", "keys": {tool: "makers/cosign.pub"}})
     assert problems(project) == []
 
 

@@ -216,7 +216,13 @@ def test_a_column_is_what_the_latest_migration_made_of_it():
 
 
 @pytest.mark.parametrize(
-    "unread", ["ALTER TABLE reviews ALTER CHECK c ENFORCED", "CALL change_it()", "ALTER TABLE reviews ADD ("]
+    "unread",
+    [
+        "ALTER TABLE reviews ALTER CHECK c ENFORCED",
+        "ALTER TABLE IF EXISTS ONLY shop.`reviews` ALTER CHECK c ENFORCED",
+        "CALL change_it()",
+        "ALTER TABLE reviews ADD (",
+    ],
 )
 def test_after_a_statement_that_cannot_be_judged_nobody_knows_what_a_column_is(unread: str):
     schema = Schema("mysql")
@@ -229,6 +235,7 @@ def test_after_a_statement_that_cannot_be_judged_nobody_knows_what_a_column_is(u
 def test_a_table_that_is_only_made_if_it_does_not_exist_may_be_one_that_the_version_before_knows():
     made = "CREATE TABLE IF NOT EXISTS reviews (id INT); ALTER TABLE reviews DROP COLUMN text"
     assert losses(made) == ["drops column reviews.text"]
+    assert losses(made.replace("reviews", "Reviews"), "postgres") == ["drops column Reviews.text"]
 
 
 def test_the_part_that_undoes_a_migration_is_not_read():

@@ -14,6 +14,7 @@ from lightkube.models.core_v1 import (
     ContainerState,
     ContainerStateTerminated,
     ContainerStatus,
+    PodCondition,
     PodSpec,
     PodStatus,
     PodTemplateSpec,
@@ -22,6 +23,7 @@ from lightkube.models.meta_v1 import LabelSelector, ObjectMeta
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
+from lightkube.types import CascadeType
 
 from slipway.cluster.kubeconfig import Kubeconfig
 from slipway.ops.cluster import connection
@@ -81,7 +83,11 @@ class Cluster:
         return [Pod(metadata=ObjectMeta(name="p"), status=PodStatus(phase="Succeeded", containerStatuses=statuses))]
 
     def log(self, name: str, follow: bool) -> list[str]:
-        return ["backup 20261130T090000Z\n", "sha256 0\n"]
+        proof = ["restored 20261130T090000Z: same rows, same checksum\n"] if "prove" in self.requests else []
+        return ["backup 20261130T090000Z\n", "sha256 0\n", *proof]
+
+    def delete(self, kind: type, name: str, cascade: CascadeType) -> None:
+        self.requests.append(f"delete {kind.__name__}/{name} {cascade.value}")
 
 
 @pytest.fixture
@@ -142,12 +148,39 @@ def test_a_proof_that_fails_is_not_noted(opened: Any):
     assert cluster.requests == ["prove"]
 
 
-def test_a_proof_whose_log_broke_off_is_not_noted(opened: Any, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("log", [[], ["backup 20261130T090000Z\n"]], ids=["an older schedule", "a log that broke off"])
+def test_without_the_line_that_says_so_nothing_is_proved(opened: Any, monkeypatch: pytest.MonkeyPatch, log: list[str]):
     database, cluster = opened(CLUSTER)
-    monkeypatch.setattr(cluster, "log", lambda *_, **__: [])
-    with pytest.raises(BackupError, match="the log of the proof broke off before its name"):
+    monkeypatch.setattr(cluster, "log", lambda *_, **__: log)
+    with pytest.raises(BackupError, match=r"counts as no proof: .* CronJob mysql-backup is of an older release"):
         backup.prove(database)
     assert cluster.requests == ["prove"]
+
+
+def test_a_pod_that_has_ended_and_is_gone_a_moment_later_keeps_its_exit_code(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+):
+    database, cluster = opened(CLUSTER)
+    codes = iter([3])
+    monkeypatch.setattr(backup, "_exit_code", lambda *_: next(codes, None))
+    with pytest.raises(BackupError, match="the proof ended with 3"):
+        backup.prove(database)
+    assert cluster.requests == ["prove"]
+
+
+def test_a_pod_without_a_volume_is_not_left_to_run_later_and_the_reason_is_named(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+):
+    database, cluster = opened(CLUSTER)
+    why = 'persistentvolumeclaim "mysql-backup" not found'
+    condition = PodCondition(type="PodScheduled", status="False", message=why)
+    monkeypatch.setattr(
+        cluster, "list", lambda *_, **__: [Pod(status=PodStatus(phase="Pending", conditions=[condition]))]
+    )
+    monkeypatch.setattr(backup, "START_SECONDS", 0)
+    with pytest.raises(BackupError, match=f"start of the pod of job mysql-backup-1: not within 0 s; .*says: {why}"):
+        backup.prove(database)
+    assert cluster.requests == ["prove", "delete Job/mysql-backup-1 Background"]
 
 
 def test_a_job_goes_with_the_schedule_it_is_a_run_of(opened: Any):

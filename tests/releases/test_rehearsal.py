@@ -6,14 +6,17 @@ The rollbacks themselves are only noted.
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
 import pytest
 
+from slipway.ops import signals
 from slipway.ops.cluster import connection
-from slipway.ops.program import config
+from slipway.ops.cluster.connection import RefusedError
+from slipway.ops.program import config, engine_state
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.releases import rollback
 from slipway.ops.releases.trials import first_request, rehearsal
@@ -35,6 +38,7 @@ class Stage:
     """Exit code of the rollback to a revision."""
     problems: list[str] = field(default_factory=list[str])
     """What is wrong with the first requests."""
+    in_force: Release = PRESENT
 
 
 @pytest.fixture
@@ -43,7 +47,9 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 
     def roll_back(stack: str, release: Release, state: Any, reason: str) -> int:
         stage.steps.append(f"{stack} to {release.revision}: {reason}")
-        return stage.codes.get(release.revision, 0)
+        code = stage.codes.get(release.revision, 0)
+        stage.in_force = stage.in_force if code else release
+        return code
 
     def send(_: Any) -> list[str]:
         stage.steps.append("requests")
@@ -56,6 +62,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         return httpx2.Response(200, json={})
 
     monkeypatch.setattr(rollback, "roll_back", roll_back)
+    monkeypatch.setattr(engine_state, "export", lambda _: {})
+    monkeypatch.setattr(engine_state, "in_force", lambda _: stage.in_force)
     monkeypatch.setattr(first_request, "send", send)
     monkeypatch.setattr(first_request, "now", lambda: "2026-11-30T10:00:00+00:00")
     monkeypatch.setattr(connection, "connect", lambda *_: api_server.cluster(server))
@@ -68,6 +76,8 @@ def contract_tests(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     monkeypatch.setattr(config, "settings", lambda _: settings)
 
 
+TAKEN_BACK = {"release-bbbb2222": {"slipway/rollback-rehearsal": None}}
+"""A note of an earlier rehearsal, which the next one takes back before it begins."""
 THERE_AND_BACK = ["dev to aaaa1111: rehearsal", "requests", "dev to bbbb2222: end of the rehearsal", "requests"]
 
 
@@ -75,7 +85,8 @@ THERE_AND_BACK = ["dev to aaaa1111: rehearsal", "requests", "dev to bbbb2222: en
 def test_a_rehearsal_goes_there_and_back_and_is_noted_on_the_release_in_force(stage: Stage):
     assert rehearsal.rehearse("dev", PRESENT, FORMER, {}) == 0
     assert stage.steps == THERE_AND_BACK
-    [noted] = stage.notes
+    [before, noted] = stage.notes
+    assert before == TAKEN_BACK
     text = noted["release-bbbb2222"]["slipway/rollback-rehearsal"]
     read = Release.of("release-bbbb2222", {"settings.yaml": "{}"}, {"slipway/rollback-rehearsal": text}).rehearsal
     assert read == {"at": "2026-11-30T10:00:00+00:00", "to": "aaaa1111", "images": {"api": OLD}, "contractTests": []}
@@ -85,7 +96,7 @@ def test_a_rehearsal_goes_there_and_back_and_is_noted_on_the_release_in_force(st
 def test_contract_tests_that_pass_are_part_of_the_note(stage: Stage, monkeypatch: pytest.MonkeyPatch):
     contract_tests(monkeypatch, ["sh", "-c", 'test "$SLIPWAY_STACK" = dev'])
     assert rehearsal.rehearse("dev", PRESENT, FORMER, {}) == 0
-    noted = json.loads(stage.notes[0]["release-bbbb2222"]["slipway/rollback-rehearsal"])
+    noted = json.loads(stage.notes[1]["release-bbbb2222"]["slipway/rollback-rehearsal"])
     assert noted["contractTests"] == ["sh", "-c", 'test "$SLIPWAY_STACK" = dev']
     assert noted["images"] == {"api": OLD}
 
@@ -106,7 +117,7 @@ def test_contract_tests_that_fail_leave_no_evidence(
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert message in str(refused.value)
     assert stage.steps == THERE_AND_BACK
-    assert stage.notes == []
+    assert stage.notes == [TAKEN_BACK]
 
 
 def test_a_former_release_that_does_not_answer_is_left_again_and_is_no_evidence(stage: Stage):
@@ -114,7 +125,7 @@ def test_a_former_release_that_does_not_answer_is_left_again_and_is_no_evidence(
     with pytest.raises(RehearsalError, match=r"(?s)the rehearsal is no evidence:.*answers 500"):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert stage.steps == THERE_AND_BACK
-    assert stage.notes == []
+    assert stage.notes == [TAKEN_BACK]
 
 
 def test_after_a_rollback_that_fails_the_release_in_force_is_brought_back(stage: Stage):
@@ -122,14 +133,14 @@ def test_after_a_rollback_that_fails_the_release_in_force_is_brought_back(stage:
     with pytest.raises(RehearsalError, match="the rollback to release aaaa1111 failed"):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert stage.steps == [THERE_AND_BACK[0], THERE_AND_BACK[2]]
-    assert stage.notes == []
+    assert stage.notes == [TAKEN_BACK]
 
 
 def test_a_return_that_fails_names_the_command_for_it(stage: Stage):
     stage.codes = {"bbbb2222": 255}
     with pytest.raises(RehearsalError, match=r"run it again: \./slipway rollback bbbb2222 -s dev"):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
-    assert stage.notes == []
+    assert stage.notes == [TAKEN_BACK]
 
 
 def test_a_return_that_the_engine_refuses_names_the_command_for_it_as_well(
@@ -155,6 +166,82 @@ def test_ctrl_c_brings_the_release_in_force_back(stage: Stage, monkeypatch: pyte
     with pytest.raises(KeyboardInterrupt):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert stage.steps[-1] == "dev to bbbb2222: end of the rehearsal"
+
+
+def test_sigterm_while_the_former_release_is_tried_brings_the_release_in_force_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    """A job of CI that is cancelled."""
+
+    def unhandled(*_: Any) -> None:
+        raise AssertionError("SIGTERM ends the process at once")
+
+    contract_tests(monkeypatch, ["sh", "-c", "kill -TERM $PPID; sleep 5"])
+    with signals.handled((signal.SIGTERM,), unhandled), pytest.raises(KeyboardInterrupt):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert stage.steps[-1] == "dev to bbbb2222: end of the rehearsal"
+    assert stage.notes == [TAKEN_BACK]
+
+
+def test_contract_tests_that_do_not_end_are_no_evidence(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    contract_tests(monkeypatch, ["sleep", "60"])
+    monkeypatch.setattr(rehearsal, "TEST_SECONDS", 0.1)
+    with pytest.raises(RehearsalError, match=r"the contract tests did not end .* within 0\.1 s: sleep 60"):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert stage.steps == THERE_AND_BACK
+
+
+def test_a_release_that_came_while_the_plan_was_looked_at_is_left_alone(stage: Stage):
+    stage.in_force = Release("cccc3333", {}, NEW)
+    with pytest.raises(RehearsalError, match="release cccc3333 is in force by now, not bbbb2222: begin again"):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert (stage.steps, stage.notes) == ([], [])
+
+
+def test_a_release_that_somebody_deploys_during_a_rehearsal_stays(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    def deploy(_: Any) -> list[str]:
+        stage.in_force = Release("cccc3333", {}, NEW)
+        return []
+
+    monkeypatch.setattr(first_request, "send", deploy)
+    with pytest.raises(RehearsalError, match="somebody has deployed release cccc3333 meanwhile, which stays"):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert stage.steps == THERE_AND_BACK[:1]
+    assert stage.notes == [TAKEN_BACK]
+
+
+def test_a_former_release_whose_record_gets_another_name_is_left_again(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    def roll_back(_: str, release: Release, *__: Any) -> int:
+        stage.steps.append(release.revision)
+        stage.in_force = PRESENT if release is PRESENT else Release("aaaa9999", {}, OLD)
+        return 0
+
+    monkeypatch.setattr(rollback, "roll_back", roll_back)
+    assert rehearsal.rehearse("dev", PRESENT, FORMER, {}) == 0
+    assert stage.in_force is PRESENT
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "Ctrl-C"])
+def test_a_return_that_breaks_off_names_the_command_for_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException
+):
+    def roll_back(_: str, release: Release, *__: Any) -> int:
+        if release is PRESENT:
+            raise error
+        return 0
+
+    monkeypatch.setattr(rollback, "roll_back", roll_back)
+    with pytest.raises(type(error)):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert "broke off; run it again: ./slipway rollback bbbb2222 -s dev" in capsys.readouterr().err
+
+
+def test_who_may_not_note_the_result_learns_it_before_anything_changes(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    forbidden = api_server.cluster(lambda _: httpx2.Response(403, json={"message": "configmaps is forbidden"}))
+    monkeypatch.setattr(connection, "connect", lambda *_: forbidden)
+    with pytest.raises(RefusedError, match="configmaps is forbidden"):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    assert stage.steps == []
 
 
 @pytest.mark.parametrize("present", [None, FORMER])

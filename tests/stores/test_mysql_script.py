@@ -139,6 +139,45 @@ def test_a_backup_that_does_not_restore_is_no_proof_and_leaves_no_second_databas
     assert "DROP DATABASE IF EXISTS `my_shop_proof`" in (pod.root / "asked").read_text().splitlines()[-1]
 
 
+def test_a_proof_that_is_stopped_leaves_no_second_database(pod: Pod):
+    stopped = f"case \"$*\" in *my_shop_proof*) kill -TERM $PPID; sleep 0.2;; esac\ncat <<'END'\n{DUMP}END"
+    pod.program("mysqldump", stopped)
+    assert pod.run("prove").returncode == 3
+    assert "DROP DATABASE IF EXISTS `my_shop_proof`" in (pod.root / "asked").read_text().splitlines()[-1]
+    assert not list(pod.backups.glob(".work*"))
+
+
+@pytest.mark.parametrize("code", [5, 137])
+def test_a_database_that_cannot_be_kept_for_want_of_room_is_not_replaced(pod: Pod, code: int):
+    pod.keep("20260102T000000Z", DUMP)
+    pod.program("mysqldump", f"echo half; exit {code}")
+    done = pod.run("restore")
+    assert done.returncode == 3
+    assert f"cannot be kept (mysqldump ends with {code}): is the volume of the backups full?" in done.stderr
+    assert not (pod.root / "asked").exists()
+    assert len(list(pod.backups.iterdir())) == 2
+
+
+def test_a_text_that_cannot_be_written_is_no_backup(pod: Pod):
+    pod.program("sed", 'case "$*" in *DEFINER*) echo half; exit 4;; esac; exec /bin/sed "$@"')
+    pod.keep("20260102T000000Z", DUMP)
+    for verb in ("backup", "prove", "restore"):
+        assert pod.run(verb).returncode == 3
+    assert sorted(file.name for file in pod.backups.iterdir()) == ["20260102T000000Z.sha256", "20260102T000000Z.sql.gz"]
+    assert not (pod.root / "asked").exists()
+
+
+def test_a_backup_whose_compression_fails_leaves_no_part_of_it(pod: Pod):
+    pod.program("gzip", "echo half; exit 1")
+    assert pod.run("backup").returncode == 3
+    assert list(pod.backups.iterdir()) == []
+
+
+def test_what_the_script_does_not_know_is_no_success(pod: Pod):
+    done = pod.run("verify")
+    assert (done.returncode, done.stderr) == (3, "mysql.sh of this release does not know verify\n")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("nope", "there is no backup nope; there are: 20260101T000000Z"), ("20260101T000000Z", "is damaged")],

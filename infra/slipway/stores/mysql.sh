@@ -78,8 +78,9 @@ set_up() {
 # --- backups: NAME.sql.gz, and the checksum of the text in it as NAME.sha256
 
 keep() {
-    checksum "$work/dump" >"$backups/$1.sha256"
+    checksum "$work/dump" >"$work/sum"
     gzip -c "$work/dump" >"$work/dump.gz"
+    mv "$work/sum" "$backups/$1.sha256"
     # With this name it is whole.
     mv "$work/dump.gz" "$backups/$1.sql.gz"
     echo "backup $1"
@@ -101,13 +102,13 @@ list() {
     done
 }
 
-# The same data gives the same text, byte by byte, each row on a line of its own.
+# Returns the code of mysqldump; 5, as it does, if the text cannot be written. The same data gives the same text, byte by byte, each row on a line of its own.
 dump() {
     code=0
     mysqldump --defaults-file="$run/login.cnf" --single-transaction --order-by-primary --skip-extended-insert \
         --no-autocommit --hex-blob --routines --events --triggers --no-tablespaces --skip-comments \
         "$@" "$MYSQL_DATABASE" >"$work/all" || code=$?
-    without_definers "$work/all"
+    without_definers "$work/all" || code=5
     return "$code"
 }
 
@@ -156,7 +157,16 @@ restore() {
     wanted=$(checksum "$work/wanted")
     echo "first, what is there now:"
     # A database may well need a restore because not all of it can be read any more.
-    dump --force >"$work/dump" || echo "(the rest cannot be read)" >&2
+    code=0
+    dump --force >"$work/dump" || code=$?
+    case $code in
+    0) ;;
+    2 | 3 | 6) echo "(the rest cannot be read)" >&2 ;;
+    *)
+        echo "what is there now cannot be kept (mysqldump ends with $code): is the volume of the backups full?" >&2
+        exit 1
+        ;;
+    esac
     keep "$now-before-restore"
     echo "restoring $1"
     changed=yes
@@ -200,6 +210,8 @@ prove() {
 prepare_work() {
     work=$(mktemp -d "$backups/.work-XXXXXX")
     trap finish EXIT
+    # Not every shell calls the other trap when it is stopped; and a first process ignores what it does not handle.
+    trap 'exit 143' TERM INT
     touch -d '2 hours ago' "$work/old"
     for left in "$backups"/.work-*; do
         [ ! "$left" -ot "$work/old" ] || rm -rf "$left"
@@ -242,5 +254,9 @@ restore)
     ;;
 list)
     list
+    ;;
+*)
+    echo "mysql.sh of this release does not know $1" >&2
+    exit 3
     ;;
 esac

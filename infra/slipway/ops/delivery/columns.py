@@ -107,7 +107,8 @@ def _width(type_: exp.DataType, dialect: str) -> tuple[str, int]:
 
 
 def _sizes(type_: exp.DataType) -> list[int]:
-    return [int(size.name) for size in type_.expressions if isinstance(size, exp.DataTypeParam)]
+    sizes = [size.name for size in type_.expressions if isinstance(size, exp.DataTypeParam)]
+    return [int(size) for size in sizes if size.isdigit()]
 
 
 def _digits(type_: exp.DataType, dialect: str) -> tuple[int, int]:
@@ -120,7 +121,10 @@ def _digits(type_: exp.DataType, dialect: str) -> tuple[int, int]:
 
 @dataclass
 class Schema:
-    """What is known of a database, and what of it the version before does not know."""
+    """What is known of a database, and what of it the version before does not know.
+
+    Names of tables and columns are compared without regard to case, as PostgreSQL and most MySQL servers do.
+    """
 
     dialect: str
     """As sqlglot names it: mysql or postgres."""
@@ -129,13 +133,38 @@ class Schema:
     is_complete: bool = True
     """Whether all that was said of it could be read."""
 
+    def has(self, table: str) -> bool:
+        """Return whether a table is known."""
+        return table.lower() in self.tables
+
+    def is_new(self, table: str) -> bool:
+        """Return whether the version before does not know a table."""
+        return table.lower() in self.new_tables
+
+    def create(self, table: str) -> None:
+        """Note a table that the version before does not know; its columns are to be set."""
+        self.tables[table.lower()] = {}
+        self.new_tables.add(table.lower())
+
+    def drop(self, table: str) -> None:
+        """Note that a table is gone."""
+        self.tables.pop(table.lower(), None)
+
+    def rename(self, before: str, after: str) -> None:
+        """Note the new name of a table."""
+        self.tables[after.lower()] = self.tables.pop(before.lower(), {})
+
+    def forget_columns(self, table: str) -> None:
+        """Note that any column of a table may have changed."""
+        self.tables[table.lower()] = {}
+
     def column(self, table: str, name: str) -> Column | None:
         """Return a column; None if no migration that could be read declares it."""
-        return self.tables.get(table, {}).get(name.lower())
+        return self.tables.get(table.lower(), {}).get(name.lower())
 
     def set(self, table: str, name: str, column: Column | None) -> None:
         """Note what a column is now; None if that is not known, or it is gone."""
-        columns = self.tables.setdefault(table, {})
+        columns = self.tables.setdefault(table.lower(), {})
         columns.pop(name.lower(), None)
         if column:
             columns[name.lower()] = column

@@ -26,6 +26,7 @@ _DOWN = re.compile(rf"{_MARK}down\b.*?(?={_MARK}up\b|\Z)", re.IGNORECASE | re.MU
 # The parser takes it for a comment, and MySQL runs what is in it.
 _EXECUTED_COMMENT = re.compile(r"/\*M?!")
 _RENAME = re.compile(r"(?<![\w`.])([\w`.]++)\s++TO\s++([\w`.]+)", re.IGNORECASE)
+_ALTERED = re.compile(r"ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?([\w`.\"]+)", re.IGNORECASE)
 _DROPPED = {"TABLE", "VIEW", "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "TRIGGER", "SEQUENCE", "TYPE"}
 # What the version before neither reads nor writes by name, or what only adds.
 _HARMLESS = (exp.Insert, exp.Update, exp.Select, exp.Set, exp.Semicolon, exp.Comment, exp.Transaction, exp.Commit)
@@ -50,18 +51,18 @@ def losses(text: str, schema: Schema) -> list[str]:
 def _of_statement(statement: Any, schema: Schema) -> Iterator[str]:
     """Yield the losses of one statement, and note what it changes."""
     table = getattr(statement.find(exp.Table), "name", "")
-    is_new = table in schema.new_tables
+    is_new = schema.is_new(table)
     if isinstance(statement, exp.Create):
         yield from _created(statement, table, schema)
     elif isinstance(statement, exp.Drop):
         kind = str(statement.args.get("kind"))
         dropped = [name.name for name in statement.args.get("tables") or [] if kind in _DROPPED]
-        yield from (f"drops {kind.lower()} {name}" for name in dropped if name not in schema.new_tables)
+        yield from (f"drops {kind.lower()} {name}" for name in dropped if not schema.is_new(name))
         for name in dropped:
-            schema.tables.pop(name, None)
+            schema.drop(name)
     elif isinstance(statement, exp.TruncateTable):
         names = [found.name for found in statement.expressions]
-        yield from (f"empties table {name}" for name in names if name not in schema.new_tables)
+        yield from (f"empties table {name}" for name in names if not schema.is_new(name))
     elif isinstance(statement, exp.Delete):
         if not statement.args.get("where") and not is_new:
             yield f"empties table {table}"
@@ -77,7 +78,7 @@ def _of_statement(statement: Any, schema: Schema) -> Iterator[str]:
 def _created(statement: exp.Create, table: str, schema: Schema) -> Iterator[str]:
     """Yield the losses of what replaces something, and of a unique index."""
     kind = statement.args.get("kind")
-    if kind == "INDEX" and table not in schema.new_tables:
+    if kind == "INDEX" and not schema.is_new(table):
         yield from constraints.of_index(statement, table, schema)
     if kind != "TABLE":
         if statement.find(exp.Delete):
@@ -85,11 +86,10 @@ def _created(statement: exp.Create, table: str, schema: Schema) -> Iterator[str]
         return
     if statement.args.get("replace"):
         yield f"replaces table {table}"
-    elif table in schema.tables or (statement.args.get("exists") and not schema.is_complete):
+    elif schema.has(table) or (statement.args.get("exists") and not schema.is_complete):
         return  # `IF NOT EXISTS`: it may be one that the version before knows
-    schema.new_tables.add(table)
+    schema.create(table)
     definitions = statement.this.expressions if isinstance(statement.this, exp.Schema) else []
-    schema.tables[table] = {}
     for definition in definitions:
         if isinstance(definition, exp.ColumnDef):
             schema.set(table, definition.name, Column.of(definition))
@@ -125,7 +125,7 @@ def _renamed_table(action: Any, table: str, schema: Schema) -> Iterator[str]:
         yield from _moved(table, after, to[0], schema)
     else:
         yield f"renames {table} to {after}"
-        schema.tables[after] = schema.tables.pop(table, {})
+        schema.rename(table, after)
 
 
 def _moved(table: str, before: str, after: str, schema: Schema) -> Iterator[str]:
@@ -232,14 +232,13 @@ def _of_command(statement: Any, schema: Schema) -> Iterator[str]:
     pairs = _RENAME.findall(text) if re.match(r"RENAME\s+TABLE\b", text, re.IGNORECASE) else []
     for before, after in pairs:
         yield f"renames table {before.strip('`')} to {after.strip('`')}"
-        schema.tables[after.strip("`")] = schema.tables.pop(before.strip("`"), {})
+        schema.rename(before.strip("`"), after.strip("`"))
     if not pairs:
         yield f"cannot be judged: {_one_line(text)}"
         # It may have changed any column; what defines a function or grants a right has not.
         if not re.match(r"(CREATE|GRANT|REVOKE|LOCK|UNLOCK|ANALYZE)\b", text, re.IGNORECASE):
-            altered = re.match(r"ALTER\s+TABLE\s+([\w`.\"]+)", text, re.IGNORECASE)
-            if altered:
-                schema.tables[altered[1].rpartition(".")[2].strip('`"')] = {}
+            if altered := _ALTERED.match(text):
+                schema.forget_columns(altered[1].rpartition(".")[2].strip('`"'))
             else:
                 schema.forget()
 

@@ -15,6 +15,9 @@ from slipway.ops.delivery.plan import PromotionPlan
 from slipway.ops.releases.backup import PROVED, taken_at
 from slipway.settings.names import MYSQL_BACKUP
 
+# Clocks of a node and of this machine may differ a little.
+_CLOCK_SKEW = timedelta(minutes=5)
+
 
 def backed_up(plan: PromotionPlan, now: datetime | None = None) -> Finding:
     """Find out whether a fresh backup of the target's database was proved, if a migration comes."""
@@ -41,6 +44,10 @@ def _fresh(name: str, limit: timedelta, fix: str, now: datetime) -> Finding:
     except ValueError:
         return Finding(False, f"the backup that is noted as proved, {name}, is the name of none: {fix}")
     hours = f"{age / timedelta(hours=1):.0f} h old"
+    if age < -_CLOCK_SKEW:
+        return Finding(
+            False, f"the backup that is noted as proved, {name}, is of the future: look at the clocks, then {fix}"
+        )
     if age > limit:
         return Finding(False, f"the newest backup that was proved, {name}, is {hours}: {fix}")
     return Finding(True, f"backup {name} was restored and is the same; {hours}")

@@ -22,6 +22,7 @@ from lightkube.models.meta_v1 import ObjectMeta, OwnerReference
 from lightkube.resources.apps_v1 import Deployment
 from lightkube.resources.batch_v1 import CronJob, Job
 from lightkube.resources.core_v1 import Pod
+from lightkube.types import CascadeType
 
 from slipway.cluster.api_retry import NOT_FOUND
 from slipway.naming import selector_of
@@ -86,8 +87,13 @@ def prove(database: Database) -> None:
     if code := run(database, ["prove"], lines):
         raise BackupError(f"the proof ended with {code}; see the reason above. The database itself is untouched.")
     name = next((line.removeprefix("backup ") for line in lines if line.startswith("backup ")), "")
-    if not name:
-        raise BackupError(f"the log of the proof broke off before its name. Run it again: {_PROVE} -s {database.stack}")
+    # An older schedule in the cluster does not know what a proof is, and calls that a success.
+    if not name or f"restored {name}: same rows, same checksum" not in lines:
+        raise BackupError(
+            f"nothing says that the backup was restored and is the same, so it counts as no proof: its log broke "
+            f"off, or CronJob {MYSQL_BACKUP} is of an older release. Run {_PROVE} -s {database.stack} again, if need "
+            f"be after ./slipway up -s {database.stack}"
+        )
     database.client.patch(CronJob, MYSQL_BACKUP, {"metadata": {"annotations": {PROVED: name}}})
 
 
@@ -143,8 +149,17 @@ def _stay_stopped(services: Iterable[str]) -> str:
 
 
 def run(database: Database, arguments: list[str], lines: list[str] | None = None) -> int:
-    """Run the backup pod with these arguments; return its exit code. Its output goes to stdout, and into `lines`."""
-    return _follow(database, _create(database, _job(database, arguments)), lines)
+    """Run the backup pod with these arguments; return its exit code. Its output goes to stdout, and into `lines`.
+
+    A pod that does not start is deleted, with its Job: later, nobody would follow it. Raises BackupError for it.
+    """
+    job = _create(database, _job(database, arguments))
+    try:
+        started_pod(database, job)
+    except BackupError:
+        database.client.delete(Job, job, cascade=CascadeType.BACKGROUND)
+        raise
+    return _follow(database, job, lines)
 
 
 def start(database: Database, command: list[str]) -> str:
@@ -157,9 +172,21 @@ def start(database: Database, command: list[str]) -> str:
 
 def started_pod(database: Database, job: str) -> str:
     """Wait until the pod of a Job has started, and return its name."""
-    _until(lambda: _has_started(database, job), START_SECONDS, f"start of the pod of job {job}")
+    try:
+        _until(lambda: _has_started(database, job), START_SECONDS, f"start of the pod of job {job}")
+    except BackupError as error:
+        raise BackupError(f"{error}{_why_pending(_pod(database, job))}") from None
     pod = _pod(database, job)
     return str(pod and pod.metadata and pod.metadata.name)
+
+
+def _why_pending(pod: Pod | None) -> str:
+    """Return why a pod does not start, as far as Kubernetes says: no node, no volume, no image."""
+    status: Any = pod and pod.status
+    conditions = [c.message for c in (status and status.conditions) or [] if c.status == "False" and c.message]
+    waiting = [c.state.waiting for c in (status and status.containerStatuses) or [] if c.state and c.state.waiting]
+    reasons = [*conditions, *(f"{state.reason}: {state.message or ''}" for state in waiting)]
+    return f" Kubernetes says: {'; '.join(dict.fromkeys(reasons))}" if reasons else ""
 
 
 def _create(database: Database, job: Job) -> str:
@@ -174,8 +201,16 @@ def _follow(database: Database, name: str, lines: list[str] | None = None) -> in
         typer.echo(line.rstrip("\n"))
         if lines is not None:
             lines.append(line.rstrip("\n"))
-    _until(lambda: _exit_code(database, name) is not None, START_SECONDS, f"end of job {name}")
-    return _exit_code(database, name) or 0
+    codes: list[int] = []
+
+    def has_ended() -> bool:
+        # Kept: a pod that is gone a moment later has no code any more, which is no success.
+        code = _exit_code(database, name)
+        codes.extend([] if code is None else [code])
+        return bool(codes)
+
+    _until(has_ended, START_SECONDS, f"end of job {name}")
+    return codes[0]
 
 
 def _job(database: Database, arguments: list[str]) -> Job:
