@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import pty
 import re
@@ -14,6 +15,7 @@ from contextlib import suppress
 COLUMNS, LINES = 80, 24
 
 
+@functools.cache
 def output_on_terminal(*command: str, **environment: str) -> str:
     """Return what a command prints on a terminal, with its escape sequences."""
     ours, theirs = pty.openpty()

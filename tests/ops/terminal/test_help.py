@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import subprocess
@@ -34,6 +35,7 @@ def every_verb(command: Any = None, path: str = "") -> Iterator[tuple[str, Any]]
 EVERY_VERB = dict(every_verb())
 
 
+@functools.cache
 def piped(*typed: str) -> subprocess.CompletedProcess[str]:
     """Run ./slipway in a pipe, where other tools would be told to use colours nevertheless."""
     env = {**os.environ, "GITHUB_ACTIONS": "true", "FORCE_COLOR": "1"}

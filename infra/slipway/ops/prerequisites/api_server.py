@@ -121,21 +121,20 @@ def kinds(server: httpx2.Client, program: Program) -> Finding:
     for manifest in program.manifests().values():
         declared[manifest["apiVersion"]].add(manifest["kind"])
     with ThreadPoolExecutor(REQUESTS_AT_ONCE) as pool:
-        served = dict(zip(declared, pool.map(lambda api: _served(server, api), declared), strict=True))
+        served = dict(zip(declared, pool.map(lambda api: _served(server, api, declared[api]), declared), strict=True))
     problems = [
         Problem(f"the cluster has no {kind} of {api_version}", _installation(api_version))
         for api_version, names in declared.items()
-        for kind in sorted(names)
-        if kind not in (served[api_version] or (kind if served[api_version] is None else ()))
+        for kind in sorted(names - served[api_version])
     ]
     return found(problems, f"all {sum(map(len, declared.values()))} of the stack")
 
 
-def _served(server: httpx2.Client, api_version: str) -> set[str] | None:
-    """Return the kinds of a group and version; none where the cluster lacks it, None where it may not be read."""
+def _served(server: httpx2.Client, api_version: str, declared: set[str]) -> set[str]:
+    """Return the kinds of a group and version. Those declared count as served where the list may not be read."""
     answer = server.get(f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}")
     if answer.status_code in (UNAUTHORIZED, FORBIDDEN):
-        return None
+        return declared
     return {resource["kind"] for resource in answer.json()["resources"]} if answer.status_code == OK else set()
 
 

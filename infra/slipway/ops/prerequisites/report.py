@@ -46,16 +46,16 @@ def command(stack: str, *, as_json: bool, quiet: bool) -> int:
 def checks(stack: str, settings: Settings, program: Program) -> dict[str, Check]:
     """Return the checks of a stack by name; those that it does not need are left out."""
     built = stack_file.built(settings).values()
-    found: dict[str, Check] = {
+    here: dict[str, Check] = {
         "python": machine.python,
         "pulumi": machine.pulumi,
         "plugins": partial(machine.plugins, program),
     }
     if any(image.builder == "docker" for image in built):
-        found["docker"] = partial(machine.docker, stack, settings)
+        here["docker"] = partial(machine.docker, stack, settings)
     if any(not image.load for image in built):
-        found["registry"] = partial(machine.registries, stack, settings)
-    return {**found, **_of_cluster(stack, settings, program)}
+        here["registry"] = partial(machine.registries, stack, settings)
+    return {**here, **_of_cluster(stack, settings, program)}
 
 
 def _of_cluster(stack: str, settings: Settings, program: Program) -> dict[str, Check]:
