@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from decimal import ROUND_UP, Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -20,7 +20,7 @@ UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SECRET = "***"
 """Stands for the content of a secret."""
 
-_QUANTITY = re.compile(r"([+-]?(?:\d+[.]?\d*|[.]\d+)(?:e[+-]?\d+)?)(|[KMGTPEZY]i|[mkMGTPEZY])")
+_QUANTITY = re.compile(r"((?:[+-]?\d+[.]?\d*|[.]\d+)(?:e[+-]?\d+)?)(|[KMGTPEZY]i|[mkMGTPEZY])")
 _UNITS = {
     "": Decimal(1),
     "m": Decimal("0.001"),
@@ -83,7 +83,7 @@ def _quantity(text: str) -> float | None:
         return None
     try:
         return float((Decimal(match[1]) * _UNITS[match[2]]).quantize(Decimal("0.001"), rounding=ROUND_UP))
-    except InvalidOperation:  # far beyond any real one
+    except ArithmeticError:  # far beyond any real one
         return None
 
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import certifi
 
@@ -107,21 +107,24 @@ def sources(folder: Path, dockerfile: str = "Dockerfile") -> dict[str, Path]:
     }
     rules = list(_ignore_rules(folder, dockerfile))
     kept: dict[str, Path] = {}
-    for file in _files(folder, left_out):
-        path = file.relative_to(folder).as_posix()
+    for path, file in _files(folder, left_out):
         if path in (dockerfile, f"{dockerfile}.dockerignore") or not _is_ignored(path, rules):
             kept[path] = file
     return {path: kept[path] for path in sorted(kept)}
 
 
-def _files(folder: Path, left_out: set[str]) -> Iterator[Path]:
-    """Yield the files and links below a folder, without some of its entries."""
+def _files(folder: Path, left_out: set[str]) -> Iterator[tuple[str, Path]]:
+    """Yield the files and links below a folder, each with its path in it, without some of its entries."""
     for parent, folders, names in os.walk(folder):
         here = Path(parent)
         if here == folder:
             folders[:] = [name for name in folders if name not in left_out]
-        entries = [here / name for name in (*names, *folders) if here != folder or name not in left_out]
-        yield from (entry for entry in entries if entry.is_file() or entry.is_symlink())
+            names = [name for name in names if name not in left_out]  # noqa: PLW2901
+        prefix = "" if here == folder else f"{here.relative_to(folder).as_posix()}/"
+        for name in (*names, *folders):
+            entry = here / name
+            if entry.is_file() or entry.is_symlink():
+                yield prefix + name, entry
 
 
 def _ignore_rules(folder: Path, dockerfile: str) -> Iterator[tuple[bool, re.Pattern[str]]]:
@@ -145,7 +148,8 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 def _is_ignored(path: str, rules: list[tuple[bool, re.Pattern[str]]]) -> bool:
     """Return whether a file is no part of the context. A pattern that matches a folder holds for all it contains."""
-    paths = [path, *(parent.as_posix() for parent in PurePosixPath(path).parents if parent.name)]
+    parts = path.split("/")
+    paths = ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
     ignored = False
     for excludes, pattern in rules:
         if any(map(pattern.fullmatch, paths)):
