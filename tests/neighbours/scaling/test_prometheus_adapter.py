@@ -91,7 +91,7 @@ def recorded(prometheus: PrometheusServer, series: str) -> dict[str, float]:
     return {sample["metric"].get("pod", ""): int(float(sample["value"][1]) * 1000) / 1000 for sample in samples}
 
 
-@pytest.mark.feature("F2", part="pods follow the requests, by prometheus-adapter: has not run so far")
+@pytest.mark.feature("F2")
 def test_load_adds_pods_and_its_end_takes_them_away(prometheus: PrometheusServer, api: urllib3.HTTPSConnectionPool):
     with Load(api, "/v1/shops", rate=LOW_RATE) as low:
         eventually(lambda: wanted("api") == MIN, DOWN_SECONDS, "the API has its minimum")
@@ -102,7 +102,7 @@ def test_load_adds_pods_and_its_end_takes_them_away(prometheus: PrometheusServer
     assert low.lost == load.lost == []
 
 
-@pytest.mark.feature("F3", part="prometheus-adapter itself serves the recorded values by it: has not run so far")
+@pytest.mark.feature("F3", part="prometheus-adapter itself serves the recorded values by it")
 @pytest.mark.parametrize("version", ["v1beta1", "v1beta2"])
 def test_the_api_of_custom_metrics_answers_the_recorded_requests_of_each_pod(
     prometheus: PrometheusServer, api: urllib3.HTTPSConnectionPool, version: str
@@ -119,7 +119,7 @@ def test_the_api_of_custom_metrics_answers_the_recorded_requests_of_each_pod(
         eventually(is_recorded, METRICS_SECONDS, "each pod has a value above 0, and it is the recorded one")
 
 
-@pytest.mark.feature("F3", part="prometheus-adapter itself serves the recorded forecast by it: has not run so far")
+@pytest.mark.feature("F3", part="prometheus-adapter itself serves the recorded forecast by it")
 def test_the_api_of_external_metrics_answers_the_recorded_forecast(
     prometheus: PrometheusServer, api: urllib3.HTTPSConnectionPool
 ):

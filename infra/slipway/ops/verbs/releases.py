@@ -45,7 +45,7 @@ def dev(
     stack: Stack,
     service: Annotated[str | None, typer.Argument(help="A service. Default: all that are compiled here.")] = None,
 ) -> None:
-    """Compile and roll out what you save, and stream its logs, until Ctrl-C.
+    """Compile and roll out what you save, until Ctrl-C.
 
     Only the image of the pods changes; Ctrl-C puts that of the release back. Migrations and stack files take
     `./slipway up`. Refused for the tiers staging and prod.
