@@ -130,9 +130,10 @@ def test_the_api_of_external_metrics_answers_the_recorded_forecast(
 
 
 Outage = tuple[Callable[[], None], Callable[[], None]]
+# Not by the names of the programs: `-k` finds those in the name of this file.
 OUTAGES: dict[str, Callable[[PrometheusServer], Outage]] = {
-    "adapter": lambda _: (prometheus_adapter.stop, prometheus_adapter.start),
-    "Prometheus": lambda prometheus: (prometheus.stop, prometheus.start),
+    "serving": lambda _: (prometheus_adapter.stop, prometheus_adapter.start),
+    "recording": lambda prometheus: (prometheus.stop, prometheus.start),
 }
 
 
