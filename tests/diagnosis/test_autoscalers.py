@@ -43,6 +43,8 @@ def cluster(scaled: Any = None, autoscaler: Any = None) -> Callable[[], StackClu
     """Return the connection to a cluster that has these two; None is one that is missing."""
 
     def server(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path.endswith("/deployments"):
+            return httpx2.Response(200, json={"items": []})
         found = {"scaledobjects": scaled, "horizontalpodautoscalers": autoscaler}[request.url.path.split("/")[-2]]
         assert request.url.path.endswith("/api")
         return httpx2.Response(200, json=found) if found else httpx2.Response(404, json={"message": "not found"})

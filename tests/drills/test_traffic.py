@@ -44,6 +44,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.send_response(status)
         self.send_header("Content-Length", "0")
+        if self.close_connection:
+            # As Go's server does: otherwise the client may send another request before it sees the end.
+            self.send_header("Connection", "close")
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
