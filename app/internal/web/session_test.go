@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -133,10 +134,9 @@ func TestALostResponseToARenewalDoesNotEndTheSession(t *testing.T) {
 	s := newTestSite(t)
 	b, shop := s.member()
 	b.setCookie("__Host-access", "")
-	lost := 0
+	var renewals atomic.Int32
 	s.stubAPI(func(w http.ResponseWriter, r *http.Request, api http.Handler) {
-		if r.URL.Path == refreshPath && lost < 10 {
-			lost++
+		if r.URL.Path == refreshPath && renewals.Add(1) <= 10 {
 			api.ServeHTTP(httptest.NewRecorder(), r)
 			panic(http.ErrAbortHandler)
 		}
