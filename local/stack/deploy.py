@@ -124,6 +124,7 @@ class StackDeployment:
             task.run(self.pulumi("cancel", "--yes", "--stack", STACK), cwd=self.paths.clone, env=self.env)
 
     def up(self, task: Task) -> str:
+        self._end_dev_builds(task)
         # Without the preview, which would only print the same twice.
         command = self.pulumi("up", "--stack", STACK, "--yes", "--skip-preview", "--suppress-outputs")
         try:
@@ -137,6 +138,22 @@ class StackDeployment:
         output = self.pulumi("stack", "output", "--json", "--stack", STACK)
         self.outputs = json.loads(task.read(output, cwd=self.paths.clone, env=self.env))
         return f"stack {STACK} is up"
+
+    def _end_dev_builds(self, task: Task) -> None:
+        """Put the release back where a killed `./slipway dev` left its build: Pulumi would leave it, or be refused."""
+        from slipway.cluster.kubeconfig import KubeconfigError, load  # noqa: PLC0415 - not before .venv is there
+        from slipway.ops.cluster import dev_build  # noqa: PLC0415
+        from slipway.ops.cluster.connection import StackCluster  # noqa: PLC0415
+        from slipway.ops.errors import UserError  # noqa: PLC0415
+        from slipway.ops.program import config  # noqa: PLC0415
+
+        try:
+            access = load(str(self.paths.kubeconfig) if self.context == CONTEXT else "").access(self.context)
+            cluster = StackCluster(STACK, config.settings(STACK), access)
+            for line in dev_build.put_back_each(cluster, dev_build.marked(cluster)):
+                task.report(line)
+        except (KubeconfigError, UserError) as error:
+            task.report(f"not checked for builds of ./slipway dev: {error}")
 
     def request(self, task: Task) -> str:
         """Request the check path through the ingress, and verify the certificate by the local CA."""

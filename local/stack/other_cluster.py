@@ -21,6 +21,7 @@ from slipway.cluster import api_client
 from slipway.cluster.connection import ForeignServerError, accepted
 from slipway.cluster.kubeconfig import KubeconfigError
 from slipway.ops.prerequisites import stack_file
+from slipway.ops.prerequisites.api_server import listed
 from slipway.ops.prerequisites.stack_file import Listed
 from slipway.ops.program import config
 from slipway.settings.names import MONITORING_IMAGES
@@ -28,7 +29,6 @@ from slipway.settings.sections.stack import Cluster
 from slipway.settings.settings import Settings
 
 STACK = "local"
-OK = 200
 
 
 def read_settings() -> Settings:
@@ -70,12 +70,6 @@ def connect(cluster: Cluster, task: Task) -> httpx2.Client:
         raise SetupError(f"{where}: {cause}", "log in to that cluster again")
     task.report(f"using kube context {cluster.context} ({access.server})")
     return server
-
-
-def listed(server: httpx2.Client, path: str) -> Listed:
-    """Return the objects at a path of the API; None if the user may not list them, or there is no such kind."""
-    answer = server.get(path)
-    return answer.json().get("items", []) if answer.status_code == OK else None
 
 
 def other_processor(settings: Settings, nodes: Listed) -> Iterator[SetupError]:

@@ -188,6 +188,42 @@ def test_the_sources_of_the_release_put_the_release_back(
     assert dev_build.of(server.deployment) is None
 
 
+def test_saving_the_same_file_again_after_an_error_is_a_new_attempt(session: Session, server: FakeCluster, save: Save):
+    server.is_down = True
+    save("package main // 2\n")
+    session.look()
+    server.is_down = False
+    save("package main // 2\n")
+    session.look()
+    assert server.version.startswith("dev-")
+
+
+def test_a_source_that_vanishes_while_it_is_read_does_not_end_the_session(
+    session: Session, save: Save, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def vanished(_: object) -> str:
+        raise FileNotFoundError(2, "No such file or directory", "app/4913")
+
+    monkeypatch.setattr("slipway.ops.development.build.tag_of", vanished)
+    save("package main // 2\n")
+    session.look()
+    assert "No such file or directory: 'app/4913'" in capsys.readouterr().err
+
+
+def test_the_release_is_put_back_also_when_nobody_reads_the_messages_any_more(
+    session: Session, server: FakeCluster, save: Save, monkeypatch: pytest.MonkeyPatch
+):
+    save("package main // 2\n")
+    session.look()
+
+    def closed(*_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr("typer.echo", closed)
+    assert session.end()
+    assert server.image == server.release
+
+
 def test_an_error_of_the_cluster_is_told_and_the_next_save_tries_again(
     session: Session, server: FakeCluster, save: Save, capsys: pytest.CaptureFixture[str]
 ):
@@ -205,7 +241,7 @@ def test_after_an_update_the_new_release_is_what_is_put_back(session: Session, s
     save("package main // 2\n")
     session.look()
     # As `./slipway up` does it in another terminal.
-    dev_build.put_back_all(session.cluster)
+    list(dev_build.put_back_each(session.cluster, dev_build.marked(session.cluster)))
     server.release = is_running("src-9")
     server.deployment["spec"]["template"]["spec"]["containers"][0]["image"] = server.release
     save("package main // the third\n")
@@ -221,7 +257,7 @@ def test_after_an_update_the_sources_of_the_release_before_are_a_version_like_an
     before = (app / "main.go").read_text()
     save("package main // 2\n")
     session.look()
-    dev_build.put_back_all(session.cluster)
+    list(dev_build.put_back_each(session.cluster, dev_build.marked(session.cluster)))
     server.release = is_running("src-9")
     server.deployment["spec"]["template"]["spec"]["containers"][0]["image"] = server.release
     save(before)

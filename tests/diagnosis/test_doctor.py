@@ -184,7 +184,10 @@ def test_of_two_jobs_the_newer_one_is_deleted_once_it_has_ended(
     asked: list[tuple[str, str]] = []
 
     def server(request: httpx2.Request) -> httpx2.Response:
-        asked.append((request.method, request.url.path.rpartition("/")[2]))
+        name = request.url.path.rpartition("/")[2]
+        if name == "deployments":
+            return httpx2.Response(200, json={"items": []})
+        asked.append((request.method, name))
         return httpx2.Response(200, json=answers.pop(0))
 
     monkeypatch.setattr(doctor, "POLL_SECONDS", 0)

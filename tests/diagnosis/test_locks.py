@@ -1,4 +1,4 @@
-"""The locks on the state of a stack: found in each of the engine's backends, or said that they cannot be told.
+"""The locks on the state of a stack: found in each of the engine's backends, or reported as unknown.
 
 The engine is a script; locks and messages are what pulumi 3.259.0 writes. tests/neighbours/test_s3_backend.py has the
 real ones.
@@ -212,7 +212,7 @@ def test_a_lock_in_a_bucket_that_does_not_say_whose_it_is_is_reported_with_the_f
     with pytest.raises(locks.DamagedLockError) as refused:
         locks.state_locks("dev")
     text = str(refused.value)
-    assert text.startswith(f"whether stack dev is locked in s3://states cannot be told: {message}. ")
+    assert text.startswith(f"cannot find out whether stack dev is locked in s3://states: {message}. ")
     assert text.endswith("`pulumi cancel -s dev`, then ./slipway doctor -s dev")
     assert "word" not in text.replace("words", "")
 

@@ -166,7 +166,7 @@ def test_a_damaged_lock_is_one_message_with_the_command_that_removes_it(project:
     project.lock(b"")
     code, messages = project.doctor("--fix")
     assert code == 1
-    assert messages.startswith(f"error: whether stack dev is locked in s3://{BUCKET} cannot be told: ")
+    assert messages.startswith(f"error: cannot find out whether stack dev is locked in s3://{BUCKET}: ")
     assert messages.endswith("`pulumi cancel -s dev`, then ./slipway doctor -s dev\n")
     assert messages.count("\n") == 1
     project.pulumi("cancel", "--yes")

@@ -116,6 +116,7 @@ def test_of_two_jobs_that_a_killed_update_left_one_is_taken_away_before_the_next
         "GET deployments",
         "GET deployments",
         "GET version",
+        "GET deployments",
     ]
     assert "dev: Job/latter is left from an update that did not finish" in capsys.readouterr().err
 

@@ -31,11 +31,16 @@ class Developer:
             self.process = subprocess.Popen(
                 ["./slipway", "dev", "-s", "local"], cwd=ROOT, env=environment(), stdout=output, stderr=messages
             )
-        self.await_message("following app/ for api, web; Ctrl-C puts the release back")
+        try:
+            self.await_message("following app/ for api, web; Ctrl-C puts the release back")
+        except BaseException:
+            # Otherwise it would roll out what later tests edit.
+            self.stop()
+            raise
 
     @property
     def messages(self) -> str:
-        """What it has told."""
+        """Its messages so far."""
         return self._messages.read_text()
 
     @property
@@ -44,7 +49,7 @@ class Developer:
         return self._output.read_text()
 
     def await_message(self, text: str, seconds: float = 120) -> None:
-        """Wait until it has told this."""
+        """Wait until it prints this."""
         eventually(lambda: text in self.messages or self.process.poll() is not None, seconds, text)
         assert text in self.messages, self.messages
 
@@ -107,7 +112,7 @@ def test_a_saved_handler_is_served_without_a_lost_request_and_its_logs_are_strea
 
 
 @pytest.mark.feature("L1", part="a compile error keeps the version that runs")
-def test_what_does_not_compile_is_told_and_the_former_answer_stays(
+def test_a_compile_error_is_printed_and_the_former_answer_stays(
     edit_while_developing: tuple[Edit, Developer], api: urllib3.HTTPSConnectionPool
 ):
     edit, developer = edit_while_developing

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from socket import gethostname
 
+from slipway import releases
+from slipway.image.reference import version_of
 from slipway.naming import DEV_BUILD, INSTANCE, instance
 from slipway.objects import Object, dig, items, name_of
 from slipway.ops import signals
@@ -22,6 +25,7 @@ MANAGER = "slipway-dev"
 VERSION = "app.kubernetes.io/version"
 KIND = ("apps/v1", "Deployment")
 _TRIES = 5
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,23 @@ class DevBuild:
         return f"a build of ./slipway dev ({self.user}@{self.host}, process {self.pid}, since {self.since})"
 
 
+UNREADABLE = DevBuild("somebody", "an unknown host", 0, "an unknown time", "", "")
+"""A mark that somebody has damaged. What it held is that of the newest recorded release."""
+
+
 def of(deployment: Object | None) -> DevBuild | None:
-    """Return the mark of a Deployment; None if it runs what a release runs."""
+    """Return the mark of a Deployment, UNREADABLE if it is damaged; None if it runs what a release runs."""
     mark = dig(deployment, "metadata.annotations", DEV_BUILD)
-    return DevBuild(**json.loads(mark)) if mark else None
+    if not mark:
+        return None
+    try:
+        read = json.loads(mark)
+        build = DevBuild(**read)
+    except (ValueError, TypeError):
+        return UNREADABLE
+    texts = [value for name, value in read.items() if name != "pid"]
+    is_valid = type(build.pid) is int and build.image and all(isinstance(text, str) for text in texts)
+    return build if is_valid else UNREADABLE
 
 
 def image_of(deployment: Object) -> str:
@@ -74,7 +91,8 @@ def image_of(deployment: Object) -> str:
 def notes(deployments: Iterable[Object], stack: str) -> list[str]:
     """Return one line for each Deployment that runs such a build."""
     return [
-        f"Deployment/{name_of(deployment)} runs {build.text}, and not {build.image.partition('@')[0]} of the release; "
+        f"Deployment/{name_of(deployment)} runs {build.text}, and not {build.image.partition('@')[0] or 'the image'} "
+        "of the release; "
         f"to put that back: Ctrl-C there, or ./slipway up -s {stack}"
         for deployment in deployments
         if (build := of(deployment))
@@ -101,12 +119,14 @@ def run(cluster: StackCluster, name: str, image: str, version: str, mark: DevBui
 def put_back(cluster: StackCluster, deployment: Object) -> None:
     """Run what the release runs in a Deployment that has a mark, and remove the mark and our ownership of its fields.
 
-    Raises `RefusedError` if others change the object at each of several attempts.
+    Raises `RefusedError` if others change the object at each of several attempts, or if the mark is damaged and no
+    release is recorded.
     """
     name, build = name_of(deployment), of(deployment)
     if build is None:
         return
-    run(cluster, name, build.image, build.version, build)
+    image, version = (build.image, build.version) if build is not UNREADABLE else _recorded(cluster, name)
+    run(cluster, name, image, version, build)
     # While we own the image, an update that changes it would be a conflict. Fields of no owner are taken by the next
     # one who sets them.
     for tries_left in reversed(range(_TRIES)):
@@ -125,16 +145,32 @@ def put_back(cluster: StackCluster, deployment: Object) -> None:
         except RefusedError:
             if not tries_left:
                 raise
+            time.sleep(_PAUSE_SECONDS)
         else:
             return
 
 
-def put_back_all(cluster: StackCluster) -> list[str]:
-    """Put back all such Deployments of a stack. Return one line for each."""
+def _recorded(cluster: StackCluster, service: str) -> tuple[str, str]:
+    """Return the image of a service in the newest recorded release, and the version of its pods."""
+    recorded = releases.kept(cluster.client, cluster.stack)
+    image = recorded[0].images.get(cluster.settings.image_of(service)) if recorded else None
+    if not image:
+        raise RefusedError(
+            f"the annotation {DEV_BUILD} of Deployment/{service} is damaged, and no release is recorded that says what "
+            "ran there before. Remove the annotation, and set the image by hand"
+        )
+    return image, version_of(image)
+
+
+def marked(cluster: StackCluster) -> list[Object]:
+    """Return the Deployments of a stack that run such a build."""
     deployments = cluster.items("deployments", labelSelector=f"{INSTANCE}={instance(cluster.stack)}")
-    lines: list[str] = []
+    return [deployment for deployment in deployments if of(deployment)]
+
+
+def put_back_each(cluster: StackCluster, deployments: Iterable[Object]) -> Iterator[str]:
+    """Put back what the release runs in marked Deployments, one after the other. Yield one line after each."""
     for deployment in deployments:
-        if build := of(deployment):
-            put_back(cluster, deployment)
-            lines.append(f"Deployment/{name_of(deployment)} ran {build.text}; the image of the release is put back")
-    return lines
+        build = of(deployment) or UNREADABLE
+        put_back(cluster, deployment)
+        yield f"Deployment/{name_of(deployment)} ran {build.text}; the image of the release is put back"

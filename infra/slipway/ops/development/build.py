@@ -22,7 +22,7 @@ def tag_of(image: Image) -> str:
 
 
 def compiled(image: Image, tag: str) -> OciImage:
-    """Return the image of the present sources. Raises `pulumi.RunError` with the compiler's words.
+    """Return the image of the present sources. Raises `pulumi.RunError` with the compiler's output.
 
     The folders that `pulumi up` builds from are not used: they belong to the tag of a release, and the files may change
     during a build.

@@ -1,4 +1,4 @@
-"""Rolls a version out that is being worked on: which Deployments may run one, and when the first pod of it serves."""
+"""Rolls out dev builds: checks that a Deployment may run one, and waits until its first pod is ready."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def released_images(cluster: StackCluster) -> dict[str, str]:
 def require_release(cluster: StackCluster, service: str, image: str) -> Object:
     """Return the Deployment of a service, which runs this image of the release in force.
 
-    A build that a killed session has left there is put back before. Raises `DevError` during an update, or if somebody
+    The build of a killed session is replaced by the release first. Raises `DevError` during an update, or if somebody
     else's session is at work, or if anything else runs there: nobody could tell later what is to be put back.
     """
     stack = cluster.stack

@@ -6,6 +6,7 @@ import threading
 import time
 from _thread import interrupt_main
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -55,7 +56,7 @@ def command(stack: str, service: str | None) -> int:
     session = Session(connection.connect(stack, settings), followed)
     for reason in refused:
         session.say(reason)
-    # However it is ended, the release is put back; also by Ctrl-C where the shell had it ignored.
+    # Put the release back on SIGINT, SIGTERM and SIGHUP, even if the shell ignores SIGINT.
     with signals.handled(signals.ENDS, _interrupt):
         try:
             session.begin()
@@ -63,7 +64,10 @@ def command(stack: str, service: str | None) -> int:
         except KeyboardInterrupt:
             pass
         finally:
-            is_put_back = session.end()
+            try:
+                is_put_back = session.end()
+            except KeyboardInterrupt:  # a second Ctrl-C, before end() handles signals itself
+                is_put_back = session.end()
     return 0 if is_put_back else 1
 
 
@@ -86,7 +90,10 @@ class Session:
 
     def say(self, message: str) -> None:
         """Print a message beside the logs."""
-        typer.echo(f"{self.cluster.stack}: {message}", err=True)
+        # The reader may be gone, such as `tee` after the same Ctrl-C, or a closed terminal; the work goes on.
+        # RuntimeError: a signal has interrupted another message.
+        with suppress(OSError, RuntimeError):
+            typer.echo(f"{self.cluster.stack}: {message}", err=True)
 
     def begin(self) -> None:
         """Check that all services run the release in force, and stream their logs. Raises `DevError`."""
@@ -100,7 +107,7 @@ class Session:
         self.say(f"following {folders}; Ctrl-C puts the release back")
 
     def follow(self) -> None:
-        """Look at the sources for ever. Those that differ from the release at the start are rolled out first."""
+        """Watch the sources until interrupted. Those that differ from the release at the start are rolled out first."""
         for target in self.targets:
             self._attempt(target)
         while True:
@@ -126,11 +133,11 @@ class Session:
 
     def _attempt(self, target: Target) -> None:
         """Roll out the present sources of a target, unless they run already."""
-        tag = build.tag_of(target.image)
-        if tag == self.tags[target.image_name]:
-            return
-        self.tags[target.image_name] = tag
         try:
+            tag = build.tag_of(target.image)
+            if tag == self.tags[target.image_name]:
+                return
+            self.tags[target.image_name] = tag
             if not all(rollout.is_ours(self.cluster, service) for service in target.services):
                 # Since the last version of this session ./slipway up may have made another release.
                 self.released = rollout.released_images(self.cluster)
@@ -138,13 +145,17 @@ class Session:
                 self._return_to_release(target)
             else:
                 self._roll_out(target, tag)
-        except (*REFUSALS, pulumi.RunError) as error:
+        # OSError: a file that an editor has just removed. ValueError: a Dockerfile that is half written.
+        except (*REFUSALS, pulumi.RunError, OSError, ValueError) as error:
+            # The same sources again are a new attempt.
+            self.tags[target.image_name] = ""
             self.say(f"{target.title}: error: {error}")
             self.say(f"{target.title}: the version that runs stays; save again to retry")
 
     def _return_to_release(self, target: Target) -> None:
-        for service in target.services:
-            self._put_back(service, time.monotonic())
+        left = [service for service in target.services if not self._put_back(service, time.monotonic())]
+        if left:
+            self.tags[target.image_name] = ""
 
     def _roll_out(self, target: Target, tag: str) -> None:
         """Compile, deliver and roll out. Raises `pulumi.RunError` or one of REFUSALS; then the old version runs on."""
@@ -153,7 +164,7 @@ class Session:
         built = build.compiled(target.image, version)
         compiled = time.monotonic()
         if self._sources[target.image_name].has_changed:
-            # It may hold a half of either version. The next look builds the whole of the newer one.
+            # The image may mix files of both versions. The next look builds the whole of the newer one.
             self.tags[target.image_name] = ""
             return
         reference = build.delivered(built, target.image, version, self.cluster.context)
@@ -194,13 +205,16 @@ class Session:
         """Print the log lines of the services. The session ends with the reader of stdout, such as `head`."""
         services = [service for target in self.targets for service in target.services]
         request = logs.LogRequest(services, since=LOG_SECONDS)
-        try:
-            lines = logs.follow_lines(self.cluster, request, until=self._ended.is_set)
-            logs.show(lines, logs.secret_mask(self.cluster), as_json=False)
-        except (ClusterError, RefusedError) as error:
-            self.say(f"error: the logs cannot be streamed: {error}")
-        except BrokenPipeError:
-            interrupt_main()
+        while not self._ended.is_set():
+            try:
+                lines = logs.follow_lines(self.cluster, request, until=self._ended.is_set)
+                logs.show(lines, logs.secret_mask(self.cluster), as_json=False)
+            except (ClusterError, RefusedError) as error:
+                self.say(f"the logs cannot be streamed: {error}; trying again")
+                self._ended.wait(LOG_SECONDS)
+            except OSError:  # the reader of stdout, or the terminal, is gone
+                interrupt_main()
+                return
 
     def _warn_of_migrations(self, target: Target, paths: list[str]) -> None:
         changed = [f"{target.image.context}/{path}" for path in paths]

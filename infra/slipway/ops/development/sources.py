@@ -1,4 +1,4 @@
-"""Files that are looked at again and again: which of them were edited, added or removed.
+"""Watches files by polling: which of them were edited, added or removed.
 
 Polling needs no library, and notices every editor's way of saving, also over network mounts that report no events.
 """

@@ -64,6 +64,7 @@ def command(stack: str, *, fix: bool) -> int:
     _print(stack, [f"{_describe_job(job)}: to be deleted" for job in jobs])
     if not current_locks and not operations and not jobs:
         return _report_failed_objects(stack, state)
+    _print(stack, _dev_builds(stack))
     if not fix:
         _print(stack, [f"to put it right: ./slipway doctor --fix -s {stack}"])
         return 1

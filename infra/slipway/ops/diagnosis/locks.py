@@ -133,7 +133,7 @@ def _in_bucket(stack: str, url: str) -> list[Lock]:
     if locks:
         return locks
     raise DamagedLockError(
-        f"whether stack {stack} is locked in {_without_login(url)} cannot be told: {message}. If no update of {stack} "
+        f"cannot find out whether stack {stack} is locked in {_without_login(url)}: {message}. If no update of {stack} "
         f"runs anywhere: `pulumi cancel -s {stack}`, then ./slipway doctor -s {stack}"
     )
 

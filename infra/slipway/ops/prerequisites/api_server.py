@@ -17,7 +17,7 @@ from slipway.ops.prerequisites.stack_file import Listed
 from slipway.ops.program.recorder import Program
 from slipway.settings.settings import Settings
 
-OK, UNAUTHORIZED, FORBIDDEN = 200, 401, 403
+OK, UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
 MAX_SKEW_SECONDS = 60
 """Tokens and certificates that were just made are refused beyond about a minute."""
 REQUESTS_AT_ONCE = 16
@@ -135,12 +135,15 @@ def _served(server: httpx2.Client, api_version: str, declared: set[str]) -> set[
     answer = server.get(f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}")
     if answer.status_code in (UNAUTHORIZED, FORBIDDEN):
         return declared
-    return {resource["kind"] for resource in answer.json()["resources"]} if answer.status_code == OK else set()
+    if answer.status_code == NOT_FOUND:
+        return set()
+    answer.raise_for_status()  # the check is then reported as not made
+    return {resource["kind"] for resource in answer.json()["resources"]}
 
 
 def _installation(api_version: str) -> str:
     software = _SOFTWARE.get(api_version.partition("/")[0])
-    return f"install {software or 'what serves it'} in the cluster, or take the setting away that declares it"
+    return f"install {software or 'what serves it'} in the cluster, or remove the setting that declares it"
 
 
 def has_autoscaler(program: Program) -> bool:

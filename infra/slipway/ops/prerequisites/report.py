@@ -79,7 +79,18 @@ def _of_cluster(stack: str, settings: Settings, program: Program) -> dict[str, C
 
 def _names(stack: str, settings: Settings, list_: stack_file.Lister) -> Finding:
     """Check that the cluster has the namespaces and classes that the stack file names."""
-    return found(stack_file.missing(stack, settings, list_), "classes, namespaces and processors fit")
+    unlisted: list[str] = []
+
+    def listing(path: str) -> stack_file.Listed:
+        objects = list_(path)
+        if objects is None:
+            unlisted.append(path.rpartition("/")[2])
+        return objects
+
+    finding = found(stack_file.missing(stack, settings, listing), "classes, namespaces and processors fit")
+    if unlisted and not finding.problems:
+        return Finding(f"not checked, since they cannot be listed: {', '.join(unlisted)}", is_known=False)
+    return finding
 
 
 def text(findings: Mapping[str, Finding], *, quiet: bool) -> str:

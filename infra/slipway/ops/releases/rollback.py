@@ -51,6 +51,8 @@ def command(stack: str, revision: str | None, allow: Sequence[str], *, yes: bool
     present = engine_state.in_force(state)
     release = choose(recorded(stack, present), present, revision, stack)
     typer.echo(f"{stack}: rollback to {describe(release)}; secrets stay as they are today", err=True)
+    # Before the preview, which is refused where ./slipway dev owns the image.
+    leftovers.put_back(stack, lambda: connection.connect(stack, _settings(stack, present)))
     with config_file(stack, release) as file:
         changes = stack_models.of_engine(stack, "--config-file", str(file))
         verdict = preview.preview_of(stack, "the stack's state", changes, preview.allowed(allow))

@@ -79,7 +79,7 @@ class Fallback:
         typer.echo(f"{self.stack}: rolling back to {rollback.describe(release)}", err=True)
         try:
             code = rollback.roll_back(self.stack, release, state, reason)
-        except EngineError as error:
+        except UserError as error:
             typer.echo(f"error: {error}", err=True)
             code = 1
         if code == 0:
@@ -109,10 +109,10 @@ def command(
     state = _state_before(stack)
     if state:
         _check_awake(stack)
+        # Before the gate: its preview would be refused where ./slipway dev owns the image.
+        _end_dev_builds(stack)
     # Before objects that are missing in the cluster are taken out of the state: to make them again is no new release.
     budget = gate.check(stack, override)
-    if state:
-        leftovers.put_back(stack, lambda: connection.connect(stack, config.settings(stack)))
     variables = _variables(budget, reasons, promotion)
     fallback = Fallback(stack, _without_missing(stack, state) if state else None, rolls_back, variables)
     plan = canary_plan.plan(stack, fallback.release) if fallback.release else None
@@ -131,6 +131,10 @@ def command(
     return 0
 
 
+def _end_dev_builds(stack: str) -> None:
+    leftovers.put_back(stack, lambda: connection.connect(stack, config.settings(stack)))
+
+
 def _variables(budget: str, reasons: Mapping[str, str], promotion: Promotion | None) -> dict[str, str]:
     """Return the environment variables from which the program records why and what it deploys."""
     given = {what: reason for what, reason in reasons.items() if reason}
@@ -143,6 +147,9 @@ def _variables(budget: str, reasons: Mapping[str, str], promotion: Promotion | N
 
 def _update(fallback: Fallback, options: Sequence[str]) -> bool:
     """Run `pulumi up`; return whether it succeeded. After a failed rollout, show the cause and use the fallback."""
+    if fallback.state:
+        # Again: a session may have saved while the canary was planned, confirmed or watched.
+        _end_dev_builds(fallback.stack)
     outcome = engine_run.run(["pulumi", "up", "-s", fallback.stack, *options], variables=fallback.variables)
     if outcome.needs_rollback:
         typer.echo(f"\nThe rollout failed:\n{cause(fallback.stack, outcome)}\n", err=True)

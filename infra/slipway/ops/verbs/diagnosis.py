@@ -163,4 +163,8 @@ def doctor(
         sys.exit(doctor.command(stack, fix=fix))
     from slipway.ops.prerequisites import report
 
-    sys.exit(report.command(stack, as_json=as_json, quiet=quiet))
+    code = report.command(stack, as_json=as_json, quiet=quiet)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A check that has missed its deadline may still wait for an answer.
+    os._exit(code)
