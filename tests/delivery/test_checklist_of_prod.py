@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from slipway.ops.delivery import promote
+from slipway.ops.delivery import promote, way_back
 from slipway.ops.delivery.migrations import Migration
 from slipway.ops.releases import up
 from slipway.ops.supply_chain import evidence as supply_chain
@@ -156,11 +157,15 @@ MATRIX: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a commit that is not known": (unknown_commit, "migration", "the commit that the images of prod were built from"),
     "a commit with other changes": (dirty_commit, "migration", "built from 2b2b2b2b-dirty: from files that no commit"),
     "no backup that was proved": (no_proof, "backup", "no backup of prod was proved by a restore: ./slipway backup"),
-    "a proof of no backup": (odd_proof, "backup", "proved, yesterday, is the name of none: ./slipway backup --prove"),
+    "a proof of no backup": (
+        odd_proof,
+        "backup",
+        "proved, yesterday, is not the name of a backup: ./slipway backup --prove",
+    ),
     "a backup of tomorrow": (
         future_proof,
         "backup",
-        "is of the future: look at the clocks, then ./slipway backup --prove",
+        "was taken in the future: compare the clocks of the node and of this machine, then ./slipway backup --prove",
     ),
     "an old backup": (old_proof, "backup", "is 25 h old: ./slipway backup --prove -s prod"),
     "a managed database": (managed_database, "backup", "mysql.example.com is operated elsewhere"),
@@ -169,14 +174,18 @@ MATRIX: dict[str, tuple[Callable[[World], None], str, str]] = {
     "a rehearsal without contract tests": (
         without_contract_tests,
         "contract-tests",
-        "the rehearsal ran none, and not `make contract-tests`: ./slipway rollback eeee1111 --rehearse -s staging",
+        "the rehearsal notes none that it ran, and not `make contract-tests`: ./slipway rollback eeee1111 --rehearse",
     ),
     "a rehearsal with others": (
         with_other_contract_tests,
         "contract-tests",
         "ran `true`, and not `make contract-tests`",
     ),
-    "a rehearsal that did not note which": (of_an_earlier_slipway, "contract-tests", "the rehearsal ran none"),
+    "a rehearsal that did not note which": (
+        of_an_earlier_slipway,
+        "contract-tests",
+        "the rehearsal notes none that it ran",
+    ),
     "no contract tests": (
         no_contract_tests,
         "contract-tests",
@@ -199,6 +208,16 @@ def test_each_missing_piece_refuses_with_its_reason(ready: World, capsys: pytest
     assert code == 2
     assert {name: state for name, (state, _) in found.items() if state != "passed"} == dict.fromkeys(refused, "refused")
     assert words in found[item][1]
+
+
+def test_an_image_that_is_new_to_prod_needs_no_rehearsal_of_its_own():
+    noted = SimpleNamespace(rehearsal={"images": {"api": OLD}, "at": "today", "to": "eeee1111"})
+    source = SimpleNamespace(stack="staging", record=noted, records=[])
+    target = SimpleNamespace(stack="prod", in_force="cccc1111")
+    plan: Any = SimpleNamespace(source=source, target=target, replaced={"api": OLD, "web": ""})
+    assert way_back.rehearsed(plan).passes
+    plan.replaced = {"api": NEW, "web": ""}
+    assert not way_back.rehearsed(plan).passes
 
 
 def test_without_a_migration_no_backup_is_asked_for(ready: World, capsys: pytest.CaptureFixture[str]):

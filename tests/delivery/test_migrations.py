@@ -114,6 +114,21 @@ def test_a_folder_that_is_in_no_commit_is_named(repository: Repository):
         migrations.between(before, before, ["app/migratoins"])
 
 
+def test_a_folder_that_has_moved_since_is_no_empty_database(repository: Repository):
+    before = repository.commit(m1="CREATE TABLE a (id INT)")
+    repository.git("mv", FOLDER, "moved")
+    after = repository.commit()
+    with pytest.raises(UnknownMigrationsError, match=f"commit {before} has no folder moved, so it is not known"):
+        migrations.between(before, after, ["moved"])
+
+
+def test_numbers_in_names_are_ordered_as_numbers(repository: Repository):
+    before = repository.commit(**{"1_a": "CREATE TABLE a (id INT)"})
+    after = repository.commit(**{"10_c": "DROP TABLE b", "9_b": "CREATE TABLE b (id INT)"})
+    names = [migration.file.rpartition("/")[2] for migration in migrations.between(before, after, [FOLDER])]
+    assert names == ["9_b.sql", "10_c.sql"]
+
+
 def test_a_file_that_this_clone_has_not_fetched_is_no_empty_migration(repository: Repository):
     before = repository.commit(m1="CREATE TABLE a (id INT)")
     after = repository.commit(m2="DROP TABLE a")

@@ -261,3 +261,67 @@ def test_the_migrations_of_the_reference_app_are_read_and_take_nothing_away():
         schema = schema.in_force()
     assert len(found) > 10
     assert {name: lost for name, lost in found.items() if lost} == {}
+
+
+FILLED = "ALTER TABLE reviews ADD COLUMN lang VARCHAR(5) DEFAULT 'de'"
+
+
+@pytest.mark.feature("P7", part="a column that is newly required is refused by name")
+@pytest.mark.parametrize(
+    ("text", "dialect", "loss"),
+    [
+        (f"{FILLED}; ALTER TABLE reviews MODIFY lang VARCHAR(5) NOT NULL", "mysql", "requires column reviews.lang"),
+        (
+            "ALTER TABLE reviews ADD COLUMN a INT DEFAULT NULL; ALTER TABLE reviews ALTER COLUMN a SET NOT NULL",
+            "postgres",
+            "requires column reviews.a",
+        ),
+        ("ALTER TABLE reviews ALTER COLUMN kind SET DEFAULT NULL", "postgres", "takes the default from column"),
+        ("ALTER VIEW best AS SELECT id FROM reviews", "mysql", "cannot be judged: "),
+        ("CREATE OR REPLACE VIEW best AS SELECT 1", "mysql", "cannot be judged: "),
+        ("ALTER TABLE reviews DROP SYSTEM VERSIONING, DROP COLUMN text", "mysql", "cannot be judged: "),
+        (
+            "CREATE TRIGGER x BEFORE UPDATE ON reviews FOR EACH ROW EXECUTE FUNCTION reject()",
+            "postgres",
+            "cannot be judged: ",
+        ),
+        ("UPDATE reviews SET mood = NULL", "mysql", "empties column reviews.mood"),
+        (
+            "ALTER TABLE reviews ADD COLUMN n BIGSERIAL, ADD CONSTRAINT c CHECK (n > 0 AND mood > 0)",
+            "postgres",
+            "adds a check on reviews(n, mood)",
+        ),
+        (
+            "ALTER TABLE reviews ADD COLUMN region INT NOT NULL DEFAULT 0 REFERENCES regions (id)",
+            "postgres",
+            "adds a foreign key on reviews(region)",
+        ),
+    ],
+)
+def test_a_statement_that_breaks_the_version_before_is_named(text: str, dialect: str, loss: str):
+    assert [found.startswith(loss) for found in losses(text, dialect)] == [True]
+
+
+@pytest.mark.parametrize("before", ["TINYTEXT", "TEXT"])
+def test_a_text_may_have_held_more_characters_than_the_column_does_after(before: str):
+    schema = Schema("mysql")
+    schema_changes.losses(f"CREATE TABLE t (a {before})", schema)
+    [found] = schema_changes.losses("ALTER TABLE t MODIFY a VARCHAR(100)", schema.in_force())
+    assert "may not hold what the version before writes" in found
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [
+        ("ALTER TABLE reviews ADD COLUMN email VARCHAR(255) DEFAULT NULL, ADD UNIQUE (email)", "mysql"),
+        ("ALTER INDEX i RENAME TO j", "postgres"),
+        ("UPDATE reviews SET mood = NULL WHERE mood < 0", "mysql"),
+        ("ALTER TABLE reviews ADD COLUMN slug TEXT, ADD CONSTRAINT c CHECK (char_length(slug) < 80)", "postgres"),
+        (
+            "ALTER TABLE reviews ADD COLUMN slug TEXT; CREATE UNIQUE INDEX u ON reviews (slug) WHERE at IS NULL",
+            "postgres",
+        ),
+    ],
+)
+def test_a_statement_that_the_version_before_does_not_notice_is_no_loss(text: str, dialect: str):
+    assert losses(text, dialect) == []

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -189,6 +191,17 @@ def test_contract_tests_that_do_not_end_are_no_evidence(stage: Stage, monkeypatc
     with pytest.raises(RehearsalError, match=r"the contract tests did not end .* within 0\.1 s: sleep 60"):
         rehearsal.rehearse("dev", PRESENT, FORMER, {})
     assert stage.steps == THERE_AND_BACK
+
+
+def test_contract_tests_that_do_not_end_are_stopped_with_all_that_they_started(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    contract_tests(monkeypatch, ["sh", "-c", f"(sleep 1; touch {tmp_path}/late) & wait"])
+    monkeypatch.setattr(rehearsal, "TEST_SECONDS", 0.2)
+    with pytest.raises(RehearsalError, match="did not end"):
+        rehearsal.rehearse("dev", PRESENT, FORMER, {})
+    time.sleep(1.2)
+    assert not (tmp_path / "late").exists()
 
 
 def test_a_release_that_came_while_the_plan_was_looked_at_is_left_alone(stage: Stage):

@@ -61,7 +61,7 @@ class Column:
             type=exp.DataType(this=_SERIAL[declared.this]) if is_serial else declared,
             character_set="".join(character_sets),
             is_nullable=not (required or is_serial),
-            is_filled=is_serial or any(isinstance(kind, _FILLS) for kind in kinds),
+            is_filled=is_serial or any(map(_fills, kinds)),
             is_numbered=is_serial or any(isinstance(kind, _NUMBERS) for kind in kinds),
             is_computed=any(isinstance(kind, exp.ComputedColumnConstraint) for kind in kinds),
         )
@@ -70,6 +70,10 @@ class Column:
         """Return whether it can hold whatever it could hold before."""
         is_other_set = self.character_set not in ("", _UTF8, before.character_set)
         return _holds_all(self.type, before.type, dialect) and not is_other_set
+
+
+def _fills(kind: Any) -> bool:
+    return isinstance(kind, _FILLS) and not isinstance(kind.this, exp.Null)
 
 
 def _holds_all(after: exp.DataType, before: exp.DataType, dialect: str) -> bool:
@@ -81,14 +85,18 @@ def _holds_all(after: exp.DataType, before: exp.DataType, dialect: str) -> bool:
     if before.this == after.this == DType.DECIMAL:
         (digits, scale), (new_digits, new_scale) = _digits(before, dialect), _digits(after, dialect)
         return new_scale >= scale and new_digits - new_scale >= digits - scale
-    (family, width), (new_family, new_width) = _width(before, dialect), _width(after, dialect)
+    # As many characters as it may have held, and as few as it may hold.
+    (family, width), (new_family, new_width) = _width(before, dialect, bytes_each=1), _width(after, dialect)
     if (family, new_family) == ("unsigned", "integer"):
         return new_width > width
     return family == new_family and new_width >= width
 
 
-def _width(type_: exp.DataType, dialect: str) -> tuple[str, int]:
-    """Return the family of a type, of which wider types hold what narrower ones do, and its width in it."""
+def _width(type_: exp.DataType, dialect: str, bytes_each: int = 4) -> tuple[str, int]:
+    """Return the family of a type, of which wider types hold what narrower ones do, and its width in it.
+
+    `bytes_each` is the size of a character of text, at most 4.
+    """
     kind, sizes = type_.this, _sizes(type_)
     for family, members in _FAMILIES.items():
         if kind in members:
@@ -97,8 +105,8 @@ def _width(type_: exp.DataType, dialect: str) -> tuple[str, int]:
         return kind.name, sizes[0] if sizes else _UNBOUNDED
     if kind in _BYTES:
         family = "VARCHAR" if kind.name.endswith("TEXT") else "VARBINARY"
-        # A character has at most four bytes. PostgreSQL's text is of any length.
-        return family, _UNBOUNDED if dialect != "mysql" else _BYTES[kind] // (4 if family == "VARCHAR" else 1)
+        # PostgreSQL's text is of any length.
+        return family, _UNBOUNDED if dialect != "mysql" else _BYTES[kind] // (bytes_each if family == "VARCHAR" else 1)
     if kind in _TIMES:
         # Digits of the fraction of a second.
         return kind.name, sizes[0] if sizes else _DEFAULT_DIGITS[dialect]
@@ -123,7 +131,8 @@ def _digits(type_: exp.DataType, dialect: str) -> tuple[int, int]:
 class Schema:
     """What is known of a database, and what of it the version before does not know.
 
-    Names of tables and columns are compared without regard to case, as PostgreSQL and most MySQL servers do.
+    Names are compared without regard to case, which is the careful choice: MySQL on Linux tells Reviews from reviews,
+    PostgreSQL without quotes does not.
     """
 
     dialect: str

@@ -17,9 +17,14 @@ _NAMES: dict[type, str] = {
     exp.ForeignKey: "a foreign key",
     exp.ExcludeColumnConstraint: "an exclusion",
     exp.Index: "a unique key",
+    exp.Reference: "a foreign key",
 }
 # What may be false or a value where a column is NULL. AND and OR are functions, too.
 _SEES_NULL = (exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Func)
+# NULL in, NULL out.
+_KEEPS_NULL = (exp.Connector, exp.Length, exp.Lower, exp.Upper, exp.Trim, exp.Abs, exp.RegexpLike, exp.Cast)
+# These speak of other columns as well, which a new number does not fill.
+_ABOUT_ROWS = (exp.CheckColumnConstraint, exp.ForeignKey, exp.Reference)
 
 
 def of_table(action: exp.AddConstraint, table: str, schema: Schema) -> Iterator[str]:
@@ -33,8 +38,9 @@ def of_column(definition: exp.ColumnDef, table: str, schema: Schema) -> Iterator
     """Yield each constraint in the definition of a column that rows of the version before may not meet."""
     for constraint in definition.args.get("constraints") or []:
         kind = constraint.args.get("kind")
-        # That of a unique column has no columns of its own.
-        yield from _loss(kind, _columns(kind) or [definition.name], table, schema)
+        # A unique column names no columns, and a reference those of the other table.
+        names = [] if isinstance(kind, exp.Reference) else _columns(kind)
+        yield from _loss(kind, names or [definition.name], table, schema)
 
 
 def of_index(created: exp.Create, table: str, schema: Schema) -> Iterator[str]:
@@ -65,9 +71,13 @@ def _loss(constraint: Any, names: list[str], table: str, schema: Schema) -> Iter
 def _is_always_met(constraint: Any, columns: list[Column | None]) -> bool:
     """Return whether each row of the version before meets a constraint: it writes nothing into new columns."""
     new = [column for column in columns if column and column.is_new]
-    if any(column.is_numbered for column in new):
+    if any(column.is_numbered for column in new) and not isinstance(constraint, _ABOUT_ROWS):
         return True
-    sees_null = any(isinstance(node, _SEES_NULL) and not isinstance(node, exp.Connector) for node in constraint.walk())
+    # The condition of an index only makes it smaller.
+    is_index = isinstance(constraint, exp.Index)
+    parts = constraint.args["params"].args.get("columns") or [] if is_index else [constraint]
+    nodes = [node for part in parts for node in part.walk()]
+    sees_null = any(isinstance(node, _SEES_NULL) and not isinstance(node, _KEEPS_NULL) for node in nodes)
     if isinstance(constraint, exp.CheckColumnConstraint):
         return len(new) == len(columns) and not sees_null
     may_be_null = not isinstance(constraint, (exp.PrimaryKey, exp.PrimaryKeyColumnConstraint))

@@ -5,6 +5,7 @@ They are the files of `slipway:promotion.migrations` that are new between the co
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -97,16 +98,24 @@ def between(before: str, after: str, folders: Sequence[str]) -> list[Migration]:
         if not _has(f"{commit}^{{commit}}"):
             raise UnknownMigrationsError(f"commit {commit} is not in this clone; fetch the whole history")
     for folder in folders:
-        if not _has(f"{before}:./{folder}") and not _has(f"{after}:./{folder}"):
-            raise UnknownMigrationsError(f"slipway:promotion.migrations: commit {after} has no folder {folder}")
+        if not _has(f"{before}:./{folder}"):
+            raise UnknownMigrationsError(
+                f"slipway:promotion.migrations: commit {before} has no folder {folder}, so it is not known what its "
+                "database has. If these are the first migrations, say so by --override"
+            )
     # With -z, names are as they are: otherwise those with other letters than ASCII stand in quotes.
     listed = _git("diff", "-z", "--name-status", "--no-renames", "--relative", f"{before}..{after}", "--", *folders)
     fields = listed.split("\0")
     return [
         Migration(file, change, _git("show", f"{after}:./{file}") if change != "D" else "")
-        for change, file in sorted(zip(fields[::2], fields[1::2], strict=False), key=lambda pair: pair[1])
+        for change, file in sorted(zip(fields[::2], fields[1::2], strict=False), key=lambda pair: _order(pair[1]))
         if _is_migration(file)
     ]
+
+
+def _order(file: str) -> list[int | str]:
+    """Return the key that sorts migrations as their tools do: 9_a.sql before 10_b.sql."""
+    return [int(part) if index % 2 else part for index, part in enumerate(re.split(r"([0-9]+)", file))]
 
 
 def _is_migration(file: str) -> bool:
@@ -117,7 +126,7 @@ def known_schema(commit: str, folders: Sequence[str], dialect: str) -> Schema:
     """Return the schema that the migrations of a commit lead to, as far as they can be read."""
     schema = Schema(dialect)
     listed = _git("ls-tree", "-r", "-z", "--name-only", commit, "--", *folders)
-    for file in sorted(filter(_is_migration, listed.split("\0"))):
+    for file in sorted(filter(_is_migration, listed.split("\0")), key=_order):
         schema_changes.losses(_git("show", f"{commit}:./{file}"), schema)
     return schema.in_force()
 

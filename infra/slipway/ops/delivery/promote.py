@@ -55,7 +55,8 @@ def command(
 ) -> int:
     """Print what moves and the evidence; without `preview`, update the target as `./slipway up` does.
 
-    Return 2 if a piece of evidence is missing, 1 if the update failed. Raises PromotionError if there is nothing to.
+    Return 2 if a piece of evidence is missing, 1 if the update failed. Raises PromotionError if nothing can be
+    promoted.
     """
     overrides = overrides or {}
     found = plan(source, target)

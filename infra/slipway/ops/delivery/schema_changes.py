@@ -28,8 +28,10 @@ _EXECUTED_COMMENT = re.compile(r"/\*M?!")
 _RENAME = re.compile(r"(?<![\w`.])([\w`.]++)\s++TO\s++([\w`.]+)", re.IGNORECASE)
 _ALTERED = re.compile(r"ALTER\s+TABLE\s+(?:IF\s+EXISTS\s+)?(?:ONLY\s+)?([\w`.\"]+)", re.IGNORECASE)
 _DROPPED = {"TABLE", "VIEW", "DATABASE", "SCHEMA", "PROCEDURE", "FUNCTION", "TRIGGER", "SEQUENCE", "TYPE"}
+# Changes of a table that take nothing from a column.
+_HARMLESS_ACTIONS = (exp.RenameIndex, exp.AlterIndex, exp.AlterSet, exp.DropPrimaryKey, exp.ForceProperty)
 # What the version before neither reads nor writes by name, or what only adds.
-_HARMLESS = (exp.Insert, exp.Update, exp.Select, exp.Set, exp.Semicolon, exp.Comment, exp.Transaction, exp.Commit)
+_HARMLESS = (exp.Insert, exp.Select, exp.Set, exp.Semicolon, exp.Comment, exp.Transaction, exp.Commit)
 
 
 def losses(text: str, schema: Schema) -> list[str]:
@@ -63,16 +65,42 @@ def _of_statement(statement: Any, schema: Schema) -> Iterator[str]:
     elif isinstance(statement, exp.TruncateTable):
         names = [found.name for found in statement.expressions]
         yield from (f"empties table {name}" for name in names if not schema.is_new(name))
+    elif isinstance(statement, exp.Update):
+        yield from _updated(statement, table, schema)
     elif isinstance(statement, exp.Delete):
         if not statement.args.get("where") and not is_new:
             yield f"empties table {table}"
     elif isinstance(statement, exp.Alter):
-        found = [loss for action in statement.args.get("actions") or [] for loss in _of_action(action, table, schema)]
+        found = list(_of_alter(statement, table, schema))
         yield from () if is_new else found
     elif isinstance(statement, exp.Command):
         yield from _of_command(statement, schema)
     elif not isinstance(statement, _HARMLESS) or statement.find(exp.Delete):
         yield f"cannot be judged: {_one_line(statement.sql())}"
+
+
+def _updated(statement: exp.Update, table: str, schema: Schema) -> Iterator[str]:
+    """Yield each column that an update sets to NULL in all rows."""
+    if statement.find(exp.Delete):
+        yield f"cannot be judged: {_one_line(statement.sql(schema.dialect))}"
+    if statement.args.get("where") or schema.is_new(table):
+        return
+    for change in statement.expressions:
+        name = change.this.name
+        if isinstance(change.expression, exp.Null) and not _is_new(table, name, schema):
+            yield f"empties column {table}.{name}"
+
+
+def _of_alter(statement: exp.Alter, table: str, schema: Schema) -> Iterator[str]:
+    """Yield the losses of all changes of one `ALTER` statement."""
+    if statement.args.get("kind") == "INDEX":
+        return
+    actions = statement.args.get("actions") or []
+    for action in actions:
+        yield from _of_action(action, table, schema)
+    if not all(isinstance(action, (*_ACTIONS, *_HARMLESS_ACTIONS)) for action in actions):
+        schema.forget_columns(table)
+        yield f"cannot be judged: {_one_line(statement.sql(schema.dialect))}"
 
 
 def _created(statement: exp.Create, table: str, schema: Schema) -> Iterator[str]:
@@ -81,8 +109,8 @@ def _created(statement: exp.Create, table: str, schema: Schema) -> Iterator[str]
     if kind == "INDEX" and not schema.is_new(table):
         yield from constraints.of_index(statement, table, schema)
     if kind != "TABLE":
-        if statement.find(exp.Delete):
-            yield f"cannot be judged: {_one_line(statement.sql())}"
+        if kind == "TRIGGER" or statement.args.get("replace") or statement.find(exp.Delete):
+            yield f"cannot be judged: {_one_line(statement.sql(schema.dialect))}"
         return
     if statement.args.get("replace"):
         yield f"replaces table {table}"
@@ -163,11 +191,11 @@ def _altered(action: Any, table: str, schema: Schema) -> Iterator[str]:
     where, former = f"{table}.{name}", schema.column(table, name)
     if arguments.get("allow_null") is False:
         if former is None or former.is_nullable:
-            yield from _required(former, where)
+            yield from _required(former, where, is_filled=bool(former and former.is_filled))
         schema.change(table, name, is_nullable=False)
     elif arguments.get("allow_null"):
         schema.change(table, name, is_nullable=True)
-    elif arguments.get("drop"):
+    elif arguments.get("drop") or isinstance(arguments.get("default"), exp.Null):
         if former is None or (former.is_filled and not former.is_nullable):
             yield f"takes the default from column {where}, which the version before may leave out"
         schema.change(table, name, is_filled=False)
@@ -197,10 +225,10 @@ def _narrowed(former: Column, column: Column, where: str, dialect: str) -> Itera
         yield f"changes column {where} {change}, which may not hold what the version before writes"
 
 
-def _required(former: Column | None, where: str, *, is_filled: bool = False) -> Iterator[str]:
+def _required(former: Column | None, where: str, *, is_filled: bool) -> Iterator[str]:
     if not (former and former.is_new):
         yield f"requires column {where}, which the version before may leave NULL"
-    elif not (is_filled or former.is_filled):
+    elif not is_filled:
         yield f"requires column {where}, which the version before does not write: give it a default"
 
 

@@ -42,11 +42,13 @@ def _fresh(name: str, limit: timedelta, fix: str, now: datetime) -> Finding:
     try:
         age = now - taken_at(name)
     except ValueError:
-        return Finding(False, f"the backup that is noted as proved, {name}, is the name of none: {fix}")
+        return Finding(False, f"the backup that is noted as proved, {name}, is not the name of a backup: {fix}")
     hours = f"{age / timedelta(hours=1):.0f} h old"
     if age < -_CLOCK_SKEW:
         return Finding(
-            False, f"the backup that is noted as proved, {name}, is of the future: look at the clocks, then {fix}"
+            False,
+            f"the backup that is noted as proved, {name}, was taken in the future: compare the clocks of the node "
+            f"and of this machine, then {fix}",
         )
     if age > limit:
         return Finding(False, f"the newest backup that was proved, {name}, is {hours}: {fix}")
@@ -87,10 +89,10 @@ def contract_tested(plan: PromotionPlan) -> Finding:
         return Finding(False, _not_rehearsed(plan))
     ran = rehearsal.get("contractTests") or []
     if ran != command:
-        what = f"ran `{' '.join(ran)}`" if isinstance(ran, list) and ran else "ran none"
+        what = f"ran `{' '.join(ran)}`" if isinstance(ran, list) and ran else "notes none that it ran"
         fix = f"./slipway rollback {rehearsal['to']} --rehearse -s {plan.source.stack}"
         return Finding(False, f"the rehearsal {what}, and not `{' '.join(command)}`: {fix}")
-    passed = ", ".join(map(short, plan.replaced.values()))
+    passed = ", ".join(map(short, _running(plan).values()))
     return Finding(True, f"{passed} passed `{' '.join(command)}` in {plan.source.stack} at {rehearsal['at']}")
 
 
@@ -98,14 +100,21 @@ def _rehearsal(plan: PromotionPlan) -> Mapping[str, Any]:
     """Return the rehearsal of a rollback from the new images to what the target runs; empty without one."""
     noted = plan.source.record.rehearsal if plan.source.record else {}
     images: dict[str, str] = noted.get("images", {})
-    return noted if noted and {**images, **plan.replaced} == images else {}
+    running = _running(plan)
+    return noted if noted and running and {**images, **running} == images else {}
+
+
+def _running(plan: PromotionPlan) -> dict[str, str]:
+    """Return the images that the target runs today, without those that are new to it."""
+    return {name: image for name, image in plan.replaced.items() if image}
 
 
 def _not_rehearsed(plan: PromotionPlan) -> str:
     """Return that the rollback was not rehearsed, and the command for it."""
     source, target = plan.source, plan.target
-    former = [known.revision for known in source.records if {**known.images, **plan.replaced} == known.images]
-    today = f"what {target.stack} runs ({', '.join(map(short, plan.replaced.values()))})"
+    running = _running(plan)
+    former = [known.revision for known in source.records if {**known.images, **running} == known.images]
+    today = f"what {target.stack} runs ({', '.join(map(short, running.values()))})"
     if not former:
         return f"not rehearsed, and {source.stack} has no record of {today}"
     return f"not rehearsed to {today}: ./slipway rollback {former[0]} --rehearse -s {source.stack}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -63,13 +62,9 @@ def _make_private(private: Path, password: str) -> None:
 
 
 def _check_outside_git(folder: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    try:
-        command = ["git", "-C", str(existing), "rev-parse", "--is-inside-work-tree"]
-        is_in_git = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() == "true"
-    except FileNotFoundError:
-        is_in_git = False
-    if is_in_git or folder.is_relative_to(ROOT):
+    # Not by git: it says nothing of a repository that belongs to another user.
+    real = folder.resolve()
+    if any((parent / ".git").exists() for parent in (real, *real.parents)) or real.is_relative_to(ROOT.resolve()):
         raise EvidenceError(
             f"--new-key {folder}: is in a git repository, where a private key may be committed. Give a folder outside, "
             "such as ~/.config/slipway. Nothing was made"
@@ -84,8 +79,8 @@ def _password() -> str:
     if len(password) < MIN_PASSWORD:
         raise EvidenceError(
             f"{PASSWORD_VARIABLE} has to hold the password that encrypts the key, of {MIN_PASSWORD} characters or "
-            f"more; it has {len(password)}. `read -rs {PASSWORD_VARIABLE} && export {PASSWORD_VARIABLE}` reads one "
-            "without showing it. Nothing was made"
+            f"more. `read -rs {PASSWORD_VARIABLE} && export {PASSWORD_VARIABLE}` reads one without showing it. "
+            "Nothing was made"
         )
     return password
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import FrameType
 
 import typer
@@ -29,6 +30,7 @@ from slipway.settings.settings import Settings
 
 TEST_SECONDS = 1800
 """How long contract tests may take, while the stack serves the former version."""
+STOP_SECONDS = 10
 
 
 class RehearsalError(UserError):
@@ -121,11 +123,24 @@ def _contract_tests(stack: str, settings: Settings) -> list[str]:
     typer.echo(f"{stack}: {shown}", err=True)
     try:
         variables = {**os.environ, "SLIPWAY_STACK": stack}
-        done = subprocess.run(command, cwd=ROOT, env=variables, timeout=TEST_SECONDS, check=False)
+        code = _run(command, variables)
     except OSError as error:
         return [f"slipway:promotion.contractTests: {shown}: {error.strerror}"]
     except subprocess.TimeoutExpired:
         return [f"the contract tests did not end on the new schema within {TEST_SECONDS} s: {shown}"]
-    return (
-        [f"the contract tests failed on the new schema: {shown} ends with {done.returncode}"] if done.returncode else []
-    )
+    return [f"the contract tests failed on the new schema: {shown} ends with {code}"] if code else []
+
+
+def _run(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Run a command, and return its exit code. It ends with all that it has started, also at Ctrl-C or too late."""
+    with subprocess.Popen(command, cwd=ROOT, env=variables, start_new_session=True) as tests:
+        try:
+            return tests.wait(TEST_SECONDS)
+        except BaseException:
+            # Otherwise the programs that `make` has started would write to the present version.
+            os.killpg(tests.pid, signal.SIGTERM)
+            try:
+                tests.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(tests.pid, signal.SIGKILL)
+            raise
