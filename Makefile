@@ -8,7 +8,7 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours contract-tests golden mutants bench scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test app-tests e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours contract-tests golden mutants bench scan features picture render preview wheel test-first test-second
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -54,8 +54,11 @@ test-second:
 e2e: up ## run the end-to-end tests on the local cluster (PLUGINS=DIR as above)
 	@. ./activate && pytest -m e2e tests/e2e
 
-e2e-load: up ## change a running service under 200 requests per second, without a lost one; writes docs/reference/load.md and shutdown.md
-	@. ./activate && pytest -m e2e -s tests/load/test_zero_loss.py tests/load/test_shutdown.py
+app-tests: venv ## run the Go tests of the app with a real MariaDB and Redis, and the race detector (needs Go)
+	@. ./activate && pytest -m e2e -s tests/reference_app/test_real_servers.py
+
+e2e-load: up ## change a running service under 200 requests per second, without a lost one, and watch canaries; writes docs/reference/load.md and shutdown.md
+	@. ./activate && pytest -m e2e -s tests/load/test_zero_loss.py tests/load/test_shutdown.py tests/load/test_canary.py
 
 e2e-faults: up ## put faults into the running stack: each is named, and no request is lost; writes docs/reference/faults.md
 	@. ./activate && pytest -m e2e -s tests/load/test_causes.py
