@@ -141,7 +141,9 @@ class StackDeployment:
 
     def _end_dev_builds(self, task: Task) -> None:
         """Put the release back where a killed `./slipway dev` left its build: Pulumi would leave it, or be refused."""
-        from slipway.cluster.kubeconfig import KubeconfigError, load  # noqa: PLC0415 - not before .venv is there
+        import pulumi  # noqa: PLC0415 - not before .venv is there
+
+        from slipway.cluster.kubeconfig import KubeconfigError, load  # noqa: PLC0415
         from slipway.ops.cluster import dev_build  # noqa: PLC0415
         from slipway.ops.cluster.connection import StackCluster  # noqa: PLC0415
         from slipway.ops.errors import UserError  # noqa: PLC0415
@@ -154,6 +156,8 @@ class StackDeployment:
                 task.report(line)
         except (KubeconfigError, UserError) as error:
             task.report(f"not checked for builds of ./slipway dev: {error}")
+        except pulumi.RunError:
+            return  # `pulumi up`, which follows, says what is wrong with the stack file
 
     def request(self, task: Task) -> str:
         """Request the check path through the ingress, and verify the certificate by the local CA."""

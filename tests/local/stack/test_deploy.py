@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
+import threading
 from pathlib import Path
 
+import pulumi
 import pytest
 
 from local.command import take_lock
 from local.errors import SetupError
 from local.paths import ClonePaths
+from local.progress import Screen, Task
 from local.stack.deploy import StackDeployment, first_error, worth_showing
+from slipway.ops.program import config
 
 
 @pytest.mark.parametrize(
@@ -87,3 +93,26 @@ def test_a_second_make_in_the_same_clone_is_refused(tmp_path: Path) -> None:
     take_lock(where)
     with pytest.raises(SetupError, match=r"another `make` is already running in this clone \(pid \d+\)"):
         take_lock(where)
+
+
+def test_a_mistake_in_the_stack_file_is_named_by_pulumi_and_not_by_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(stack: str) -> None:
+        raise pulumi.RunError(f"stacks/Pulumi.{stack}.yaml has 1 mistake")
+
+    monkeypatch.setattr(config, "settings", refused)
+    paths = ClonePaths(tmp_path, tmp_path / "cache")
+    users = [{"name": "u", "user": {"token": "t"}}]
+    clusters = [{"name": "c", "cluster": {"server": "https://127.0.0.1:9"}}]
+    contexts = [{"name": "slipway-local", "context": {"cluster": "c", "user": "u"}}]
+    paths.kubeconfig.parent.mkdir(parents=True)
+    paths.kubeconfig.write_text(json.dumps({"users": users, "clusters": clusters, "contexts": contexts}))
+    paths.bin.mkdir(parents=True)
+    (paths.bin / "pulumi").write_text("#!/bin/sh\necho ' error: services.api.replcas: unknown key' && exit 1\n")
+    (paths.bin / "pulumi").chmod(0o755)
+    paths.stack_file.parent.mkdir()
+    paths.stack_file.write_text("config: {}\n")
+    task = Task("pulumi up", tmp_path / "up.log", Screen(io.StringIO()), threading.Event())
+    with pytest.raises(SetupError, match=r"^error: pulumi up: services\.api\.replcas: unknown key"):
+        StackDeployment(paths, "slipway-local").up(task)
