@@ -6,9 +6,7 @@ staging too: it removes what it has written.
 
 from __future__ import annotations
 
-import json
 import os
-import time
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -19,12 +17,11 @@ import pytest
 from slipway.ops.drills.drill import AUTHORITY
 from slipway.ops.drills.traffic import Pool, Target
 from slipway.ops.program import config
+from tests.e2e import json_api
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 STACK = os.environ.get("SLIPWAY_STACK", "local")
-# Status of the API while too many clients log in at once.
-BUSY = 503
 
 
 @dataclass
@@ -38,16 +35,8 @@ class Client:
     token: str = ""
 
     def ask(self, method: str, path: str, expected: int = 200, **body: Any) -> Any:
-        """Send a request, check the status, and return the JSON of the response."""
-        headers = {**self.pool.headers, "Content-Type": "application/json"}
-        headers |= {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        content = json.dumps(body).encode() if body else None
-        answer = self.pool.request(method, path, body=content, headers=headers)
-        while answer.status == BUSY and "too many logins" in answer.data.decode():
-            time.sleep(int(answer.headers["Retry-After"]))
-            answer = self.pool.request(method, path, body=content, headers=headers)
-        assert answer.status == expected, f"{method} {path}: {answer.status} {answer.data[:500]}"
-        return json.loads(answer.data) if answer.data else None
+        """Send a request as this user, check the status, and return the JSON of the response."""
+        return json_api.send(self.pool, self.token, method, path, expected=expected, body=body)
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import urllib3
 
+from tests.e2e import json_api
 from tests.e2e.conftest import HOST, ROOT, eventually, kubectl, outputs, pulumi, run, running_pods, up
 from tests.e2e.load import Load
 
@@ -24,8 +25,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 CLIENTS = 50
 SHOPS = 4
-# Status of the API while too many clients log in at once.
-BUSY = 503
 BAD_MIGRATION = ROOT / "app/internal/store/mysql/migrations/00099_bad.sql"
 
 
@@ -43,17 +42,8 @@ class User:
         self.tokens = self.ask("POST", "/v1/sessions", 201, email=self.email, password=self.password)
 
     def ask(self, method: str, path: str, expected: int = 200, **body: Any) -> Any:
-        """Send a request, check the status, and return the JSON of the response."""
-        headers = {"Host": HOST, "Content-Type": "application/json"}
-        if self.tokens:
-            headers["Authorization"] = f"Bearer {self.tokens['accessToken']}"
-        content = json.dumps(body).encode() if body else None
-        answer = self.pool.request(method, path, body=content, headers=headers)
-        while answer.status == BUSY and "too many logins" in answer.data.decode():
-            time.sleep(int(answer.headers["Retry-After"]))
-            answer = self.pool.request(method, path, body=content, headers=headers)
-        assert answer.status == expected, f"{method} {path}: {answer.status} {answer.data[:500]}"
-        return json.loads(answer.data) if answer.data else None
+        """Send a request as this user, check the status, and return the JSON of the response."""
+        return json_api.send(self.pool, self.tokens.get("accessToken", ""), method, path, expected=expected, body=body)
 
     def everything(self, path: str) -> list[dict[str, Any]]:
         """Return the items of all pages of a list."""
