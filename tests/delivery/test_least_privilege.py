@@ -250,6 +250,19 @@ def write_stack_file(workspace: Workspace) -> None:
     file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), **content}))
 
 
+@pytest.mark.feature("I5", part="every test of the main path but the destruction of the namespace")
+@pytest.mark.timeout(1800)
+def test_the_main_path_passes_with_the_permissions_of_a_deployer(deployer: Member):
+    apply_role("deployer")
+    main_path = "tests/e2e/cluster/test_main_path.py"
+    # An administrator's: it deletes the namespace.
+    destruction = f"{main_path}::test_destroy_leaves_no_object_behind_and_up_recreates_everything"
+    command = ("pytest", "-m", "e2e", "-p", "no:cacheprovider", main_path, "--deselect", destruction)
+    done = run(*command, env={e2e.DEPLOYER: str(deployer.kubeconfig)}, seconds=1800)
+    assert "1 deselected" in done.stdout
+    assert re.search(r"\b[1-9]\d passed", done.stdout), done.stdout
+
+
 # Previews -------------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,8 @@ NAMESPACE = "slipway-local"
 LOCAL = "stacks/Pulumi.local.yaml"
 # The last key of the service `api` there. Tests add further keys of the service behind it.
 NEEDS = "      needs: [mysql, redis]\n"
+# Variable with the kubeconfig by which `pulumi()` logs in, instead of that of the cluster's administrator.
+DEPLOYER = "SLIPWAY_TEST_DEPLOYER_KUBECONFIG"
 
 Edit = Callable[[str, str, str], None]
 """Type of the fixture `edit`: file, old text, new text."""
@@ -58,9 +60,11 @@ def run(
 def pulumi(
     *arguments: str, ok: bool = True, cwd: Path = ROOT, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `pulumi ... -s local`, unless another stack is named."""
+    """Run `pulumi ... -s local`, unless another stack is named; as DEPLOYER if that is set."""
     stack = () if "-s" in arguments else ("-s", "local")
-    return run("pulumi", *arguments, *stack, "--non-interactive", "--color", "never", ok=ok, cwd=cwd, env=env)
+    login = {"KUBECONFIG": os.environ[DEPLOYER]} if DEPLOYER in os.environ else {}
+    command = ("pulumi", *arguments, *stack, "--non-interactive", "--color", "never")
+    return run(*command, ok=ok, cwd=cwd, env=login | (env or {}))
 
 
 def up() -> str:
