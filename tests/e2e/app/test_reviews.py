@@ -109,7 +109,7 @@ def test_ten_thousand_likes_of_fifty_clients_on_three_pods_are_counted_exactly(
     certificate = str(ROOT / ".slipway" / "ca.crt")
     pool = urllib3.HTTPSConnectionPool(
         "127.0.0.1", 443, ca_certs=certificate, server_hostname=HOST, assert_hostname=HOST, timeout=20,
-        retries=False, maxsize=CLIENTS,
+        retries=False, maxsize=CLIENTS, headers={"Host": HOST},
     )  # fmt: skip
     with ThreadPoolExecutor(CLIENTS) as clients:
         users = list(clients.map(lambda _: User(pool), range(CLIENTS)))
