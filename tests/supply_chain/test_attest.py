@@ -19,6 +19,7 @@ from slipway.ops.supply_chain import attest, cosign, evidence, sbom
 from slipway.ops.supply_chain.cosign import EvidenceError
 from slipway.ops.supply_chain.sbom import program
 from slipway.ops.supply_chain.vulnerability_database import PINNED, Database
+from slipway.ops.supply_chain.waivers import Verdict
 from slipway.releases import Release
 from tests.api_server import settings
 from tests.image.fake_registry import FakeRegistry, serve_registry
@@ -168,3 +169,17 @@ def test_an_image_that_another_stack_built_is_not_attested_again(made: list[str]
     attest.attest("staging")
     assert made == []
     assert "staging: image api is not built here (source: promote): nothing to attest" in capsys.readouterr().err
+
+
+def test_programs_read_as_json_what_is_verified_and_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    verdict = Verdict(refused=["image api has no signature"], waived=["image api may lack an SBOM until 2027-01-01"])
+    monkeypatch.setattr(attest, "_release", lambda _: RELEASE)
+    monkeypatch.setattr(evidence, "verdict", lambda *_: verdict)
+    assert attest.verify("prod", as_json=True) == 1
+    printed = capsys.readouterr()
+    report = json.loads(printed.out)
+    assert report["images"]["api"] == RELEASE.images["api"]
+    assert (report["stack"], report["refused"], report["waived"]) == ("prod", verdict.refused, verdict.waived)
+    assert printed.err == ""

@@ -130,6 +130,20 @@ def test_a_clean_scan_says_what_it_compared_with_and_what_it_did_not_scan(vulner
     assert f"vulnerability database {PINNED}, of 2026-11-05" in result.stderr
 
 
+def test_programs_read_the_same_result_as_json(vulnerabilities: list[Vulnerability]):
+    vulnerabilities.append(PARSER)
+    result = CliRunner().invoke(app, ["scan", "-s", "dev", "-s", "prod", "--json"])
+    report = json.loads(result.stdout)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert report["database"] == {"version": PINNED, "day": "2026-11-05"}
+    images = {(one["stack"], one["subject"]): one for one in report["images"]}
+    assert images["dev", "image api"]["refused"] == [PARSER.text]
+    assert images["dev", "image api"]["notScanned"] is None
+    assert images["prod", "image api"]["refused"] == []
+    assert images["prod", "image api"]["notScanned"] == "it is promoted from staging, where it was scanned"
+    assert ("dev", "server mysql") in images
+
+
 def test_without_stacks_all_are_scanned_and_an_unknown_one_is_refused_before_the_scan(
     vulnerabilities: list[Vulnerability], monkeypatch: pytest.MonkeyPatch
 ):

@@ -6,7 +6,9 @@ provenance): sources that have changed since are refused.
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -46,10 +48,15 @@ def attest(stack: str) -> None:
             typer.echo(f"{stack}: image {name} is not built here (source: {image.source}): nothing to attest", err=True)
 
 
-def verify(stack: str) -> int:
+def verify(stack: str, *, as_json: bool) -> int:
     """Report what is missing in the evidence of all images that a stack runs. Return 1 if anything is."""
     settings = config.settings(stack)
-    found = evidence.verdict(stack, {**_release(stack).images, **of_others(settings)})
+    images = {**_release(stack).images, **of_others(settings)}
+    found = evidence.verdict(stack, images)
+    if as_json:
+        data = {"stack": stack, "images": images, "refused": found.refused, "waived": found.waived}
+        sys.stdout.write(json.dumps(data, indent=2) + "\n")
+        return 1 if found.refused else 0
     for line in found.refused:
         typer.echo(f"{stack}: {line}")
     for line in found.waived:

@@ -5,7 +5,10 @@ Findings go to stdout, one line each. What was not scanned is said on stderr for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -16,25 +19,47 @@ from slipway.ops.supply_chain import waivers
 from slipway.ops.supply_chain.govulncheck import Vulnerability, reachable
 from slipway.ops.supply_chain.images import of_others
 from slipway.ops.supply_chain.vulnerability_database import Database, database
+from slipway.ops.supply_chain.waivers import Verdict
 from slipway.settings.sections.images import Image
-from slipway.settings.sections.stack import Waiver
+from slipway.settings.settings import Settings
 
 
-def command(stacks: Sequence[str], *, newest: bool) -> int:
+@dataclass(frozen=True)
+class ImageScan:
+    """The result for one image of a stack."""
+
+    stack: str
+    subject: str
+    """`image api`, or what runs an image of others: `server mysql`."""
+    not_scanned: str = ""
+    """Why it was not scanned; empty if it was."""
+    verdict: Verdict = field(default_factory=Verdict)
+
+
+def command(stacks: Sequence[str], *, newest: bool, as_json: bool) -> int:
     """Scan the images of stacks. Return 1 if one reaches a vulnerability that the stack file does not waive."""
     read = {stack: settings(stack) for stack in stacks}  # before anything takes time
-    scanner, refused = Scanner(newest=newest), 0
-    for stack, stack_settings in read.items():
-        for name, image in stack_settings.images.items():
-            if reason := why_not(image):
-                _say(f"{stack}: image {name} is not scanned: {reason}")
-            else:
-                refused += _report(stack, name, scanner.vulnerabilities_of(image), stack_settings.waivers)
-        for place, reference in of_others(stack_settings).items():
-            _say(f"{stack}: {place} is not scanned: {reference} is an image of others")
-    if scanner.database:
+    scanner, results = Scanner(newest=newest), list[ImageScan]()
+    for result in (one for stack, its_settings in read.items() for one in _scans(stack, its_settings, scanner)):
+        results.append(result)
+        if not as_json:
+            _show(result)
+    if as_json:
+        sys.stdout.write(_json(scanner.database, results))
+    elif scanner.database:
         _say(f"vulnerability database {scanner.database.version}, of {scanner.database.day}")
-    return 1 if refused else 0
+    return 1 if any(result.verdict.refused for result in results) else 0
+
+
+def _scans(stack: str, stack_settings: Settings, scanner: Scanner) -> Iterator[ImageScan]:
+    for name, image in stack_settings.images.items():
+        if reason := why_not(image):
+            yield ImageScan(stack, f"image {name}", not_scanned=reason)
+        else:
+            verdict = waivers.verdict_on(name, scanner.vulnerabilities_of(image), stack_settings.waivers)
+            yield ImageScan(stack, f"image {name}", verdict=verdict)
+    for place, reference in of_others(stack_settings).items():
+        yield ImageScan(stack, place, not_scanned=f"{reference} is an image of others")
 
 
 class Scanner:
@@ -66,19 +91,38 @@ def why_not(image: Image) -> str:
     return ""
 
 
-def _report(stack: str, name: str, found: Sequence[Vulnerability], given: Sequence[Waiver]) -> int:
-    """Report the vulnerabilities of an image. Return how many are refused."""
-    verdict = waivers.verdict_on(name, found, given)
+def _show(result: ImageScan) -> None:
+    """Print what is refused on stdout, and all else on stderr."""
+    subject, verdict = f"{result.stack}: {result.subject}", result.verdict
+    if result.not_scanned:
+        _say(f"{subject} is not scanned: {result.not_scanned}")
+        return
     for line in verdict.refused:
-        typer.echo(f"{stack}: image {name}: {line}")
+        typer.echo(f"{subject}: {line}")
     for line in verdict.waived:
-        _say(f"{stack}: image {name}: {line}")
+        _say(f"{subject}: {line}")
     if verdict.refused:
         update = "update the module, or the `toolchain` of go.mod where it is stdlib"
-        _say(f"{stack}: image {name} is refused; {update}, or waive the id in slipway:waivers until a day")
+        _say(f"{subject} is refused; {update}, or waive the id in slipway:waivers until a day")
     elif not verdict.waived:
-        _say(f"{stack}: image {name} reaches no known vulnerability")
-    return len(verdict.refused)
+        _say(f"{subject} reaches no known vulnerability")
+
+
+def _json(used: Database | None, results: Sequence[ImageScan]) -> str:
+    data = {
+        "database": used and {"version": used.version, "day": str(used.day)},
+        "images": [
+            {
+                "stack": result.stack,
+                "subject": result.subject,
+                "notScanned": result.not_scanned or None,
+                "refused": result.verdict.refused,
+                "waived": result.verdict.waived,
+            }
+            for result in results
+        ],
+    }
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _say(line: str) -> None:

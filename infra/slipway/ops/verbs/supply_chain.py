@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from slipway.ops.verbs.options import Stack
+from slipway.ops.verbs.options import Json, Stack
 
 
 def scan(
@@ -16,6 +16,7 @@ def scan(
     newest: Annotated[
         bool, typer.Option("--newest", help="Ask the Go module proxy for the newest vulnerability database.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Report vulnerabilities that the programs in images can reach.
 
@@ -29,7 +30,7 @@ def scan(
     from slipway.ops.program import recorder
     from slipway.ops.supply_chain.scan import command
 
-    sys.exit(command(stack or recorder.stacks(), newest=newest))
+    sys.exit(command(stack or recorder.stacks(), newest=newest, as_json=as_json))
 
 
 def attest(
@@ -63,6 +64,7 @@ def verify(
     as_policy: Annotated[
         bool, typer.Option("--as-policy", help="Print a Kyverno policy instead, by which the cluster itself verifies.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Verify the evidence of all images that the stack runs.
 
@@ -78,4 +80,4 @@ def verify(
     if as_policy:
         sys.stdout.write(render.document(admission.policy(stack, config.settings(stack))))
         return
-    sys.exit(attest.verify(stack))
+    sys.exit(attest.verify(stack, as_json=as_json))
