@@ -56,7 +56,6 @@ def dev(
 
     Examples:
       ./slipway dev -s local
-      ./slipway dev -s local api
       ./slipway dev -s local api --debug
     """
     from slipway.ops.development.session import command
