@@ -67,11 +67,15 @@ class FakeCluster:
     changed_meanwhile: int = 0
     """How many of the next JSON patches find that somebody else has changed the Deployment."""
     is_down: bool = False
+    autoscaler: Object | None = None
+    added: set[str] = field(default_factory=set[str])
+    """Fields of the container that only slipway-dev has set."""
     images: list[str] = field(default_factory=list[str])
     """What the Deployment has run, in order."""
 
     def __post_init__(self) -> None:
         self.deployment = self.deployment or deployment(self.release, "src-0")
+        self.released_container = dict(self._template["spec"]["containers"][0])
 
     @property
     def image(self) -> str:
@@ -100,6 +104,9 @@ class FakeCluster:
             return self._patch(request)
         if name == "log":
             return httpx2.Response(200, text="2026-11-21T08:00:00Z listening with password=canary\n")
+        if kind == "horizontalpodautoscalers":
+            missing = httpx2.Response(404, json={"message": "not found"})
+            return httpx2.Response(200, json=self.autoscaler) if self.autoscaler else missing
         if kind == "deployments":
             return httpx2.Response(200, json=self.deployment)
         listed = {"deployments": [self.deployment], "pods": [self._pod()], "configmaps": [self._record()]}
@@ -107,6 +114,10 @@ class FakeCluster:
 
     def _patch(self, request: httpx2.Request) -> httpx2.Response:
         change = json.loads(request.content)
+        if "horizontalpodautoscalers" in request.url.path and isinstance(change, list):
+            assert self.autoscaler
+            self.autoscaler["metadata"]["managedFields"] = change[1]["value"]
+            return httpx2.Response(200, json=self.autoscaler)
         if request.headers["Content-Type"] == "application/apply-patch+yaml":
             self._apply(change, request.url.params["fieldManager"], force=request.url.params["force"])
         elif self.changed_meanwhile:
@@ -119,12 +130,19 @@ class FakeCluster:
     def _apply(self, fields: Object, manager: str, force: str) -> None:
         """Merge the fields as server-side apply does: containers by name."""
         assert force == "true"
+        if fields["kind"] == "HorizontalPodAutoscaler":
+            self.autoscaler = merged(self.autoscaler or {}, fields)
+            return
         containers = {container["name"]: container for container in fields["spec"]["template"]["spec"]["containers"]}
         present = self._template["spec"]["containers"]
         self.deployment = merged(self.deployment, fields)
         self._template["spec"]["containers"] = [
             merged(container, containers.get(container["name"], {})) for container in present
         ]
+        # What the manager has added, and no longer applies, is removed.
+        for key in self.added - containers["api"].keys():
+            self._template["spec"]["containers"][0].pop(key)
+        self.added = containers["api"].keys() - self.released_container.keys()
         metadata = self.deployment["metadata"]
         others = [entry for entry in metadata["managedFields"] if entry["manager"] != manager]
         metadata["managedFields"] = [*others, {"manager": manager, "operation": "Apply", "fieldsV1": {}}]

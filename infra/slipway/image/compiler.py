@@ -17,8 +17,12 @@ OUTPUT = "dist"
 THIS_MACHINE = "local"
 
 
-def compile_program(context: Path, image: Image, version: str) -> None:
-    """Compile the main package of an image inside its build context. Raises `pulumi.RunError` if that fails."""
+def compile_program(context: Path, image: Image, version: str, debugged: Path | None = None) -> None:
+    """Compile the main package of an image inside its build context. Raises `pulumi.RunError` if that fails.
+
+    `debugged` is the folder of the sources, for a program that runs under a debugger: it is compiled there, without
+    optimization and with all symbols, so that its paths are those that an editor has open.
+    """
     operating_system, architecture = image.platform.split("/")
     compiler = toolchain(context / "go.mod")
     environment = {
@@ -27,15 +31,17 @@ def compile_program(context: Path, image: Image, version: str) -> None:
         "GOOS": operating_system,
         "GOARCH": architecture,
         # Also overrides the user's own flags and workspace.
-        "GOFLAGS": "-trimpath -buildvcs=false",
+        "GOFLAGS": "-buildvcs=false" if debugged else "-trimpath -buildvcs=false",
         "GOWORK": "off",
         "GOTOOLCHAIN": compiler,
     }
     package = main_package(context, image)
-    output = f"{OUTPUT}/{binary_name(context, package)}"
-    command = ["go", "build", "-ldflags", f"-s -w -X main.version={version}", "-o", output, package]
+    output = str(context / OUTPUT / binary_name(context, package))
+    flags = ["-gcflags=all=-N -l", "-ldflags", ""] if debugged else ["-ldflags", "-s -w "]
+    flags[-1] += f"-X main.version={version}"
+    command = ["go", "build", *flags, "-o", output, package]
     try:
-        subprocess.run(command, cwd=context, env=environment, check=True, capture_output=True, text=True)
+        subprocess.run(command, cwd=debugged or context, env=environment, check=True, capture_output=True, text=True)
     except FileNotFoundError:
         raise pulumi.RunError(
             f"{image.context}/ cannot be compiled: there is no `go` on the PATH. Install Go, or "

@@ -75,7 +75,7 @@ def content_tag(folder: Path, arguments: dict[str, str], dockerfile: str = "Dock
     return f"src-{content.hexdigest()[:16]}"
 
 
-def prepare(context: Path, image: Image, tag: str) -> None:
+def prepare(context: Path, image: Image, tag: str, *, debugged: bool = False) -> None:
     """Fill an empty folder with a copy of the sources to build from. Raises `pulumi.RunError` if they do not compile.
 
     Of the file modes only the executable bit is kept: Docker plugins hash modes, and an image must not be built again
@@ -89,7 +89,7 @@ def prepare(context: Path, image: Image, tag: str) -> None:
     if image.is_compiled_here:
         (context / OUTPUT).mkdir()
         shutil.copyfile(CA_CERTIFICATES, context / OUTPUT / "ca-certificates.crt")
-        compile_program(context, image, tag)
+        compile_program(context, image, tag, *([folder_of_context(image)] if debugged else []))
     for path in context.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() else _mode(path))

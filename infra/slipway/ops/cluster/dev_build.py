@@ -9,9 +9,10 @@ import json
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from socket import gethostname
+from typing import Any
 
 from slipway import releases
 from slipway.image.reference import version_of
@@ -24,6 +25,7 @@ MANAGER = "slipway-dev"
 """The field manager of what `./slipway dev` sets."""
 VERSION = "app.kubernetes.io/version"
 KIND = ("apps/v1", "Deployment")
+AUTOSCALER = ("autoscaling/v2", "HorizontalPodAutoscaler")
 _TRIES = 5
 _PAUSE_SECONDS = 0.2
 
@@ -40,12 +42,15 @@ class DevBuild:
     """That of the release: `repository:tag@sha256:...`."""
     version: str
     """The label of its pods."""
+    debugged: Object = field(default_factory=dict[str, Any])
+    """What else a debugged service takes, as the release has it: fields of its `container`, `replicas`, and the bounds
+    of its `autoscaler`."""
 
     @classmethod
-    def begin(cls, image: str, version: str) -> DevBuild:
+    def begin(cls, image: str, version: str, debugged: Object | None = None) -> DevBuild:
         """Return the mark of a session of this process."""
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        return cls(os.environ.get("USER", "somebody"), gethostname(), os.getpid(), now, image, version)
+        return cls(os.environ.get("USER", "somebody"), gethostname(), os.getpid(), now, image, version, debugged or {})
 
     @property
     def is_ours(self) -> bool:
@@ -77,8 +82,9 @@ def of(deployment: Object | None) -> DevBuild | None:
         build = DevBuild(**read)
     except (ValueError, TypeError):
         return UNREADABLE
-    texts = [value for name, value in read.items() if name != "pid"]
+    texts = [value for name, value in read.items() if name not in ("pid", "debugged")]
     is_valid = type(build.pid) is int and build.image and all(isinstance(text, str) for text in texts)
+    is_valid = is_valid and isinstance(build.debugged, dict)  # pyright: ignore[reportUnnecessaryIsInstance]
     return build if is_valid else UNREADABLE
 
 
@@ -99,21 +105,32 @@ def notes(deployments: Iterable[Object], stack: str) -> list[str]:
     ]
 
 
-def run(cluster: StackCluster, name: str, image: str, version: str, mark: DevBuild) -> None:
-    """Run an image in a service's Deployment, and mark it. Nothing else of it changes, also not the number of pods."""
+def run(
+    cluster: StackCluster, name: str, image: str, version: str, mark: DevBuild, *, changes: Object | None = None
+) -> None:
+    """Run an image in a service's Deployment, and mark it. Nothing else of it changes but what `changes` names.
+
+    They have the form of `DevBuild.debugged`. A field that an earlier call has added is removed without them.
+    """
+    changes = changes or {}
     api_version, kind = KIND
     fields = {
         "apiVersion": api_version,
         "kind": kind,
         "metadata": {"name": name, "annotations": {DEV_BUILD: json.dumps(asdict(mark), separators=(",", ":"))}},
         "spec": {
+            **({"replicas": changes["replicas"]} if "replicas" in changes else {}),
             "template": {
                 "metadata": {"labels": {VERSION: version}},
-                "spec": {"containers": [{"name": name, "image": image}]},
-            }
+                "spec": {"containers": [{**changes.get("container", {}), "name": name, "image": image}]},
+            },
         },
     }
     cluster.apply(fields, MANAGER)
+    if bounds := changes.get("autoscaler"):
+        api_version, kind = AUTOSCALER
+        scaler = {"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": bounds}
+        cluster.apply(scaler, MANAGER)
 
 
 def put_back(cluster: StackCluster, deployment: Object) -> None:
@@ -126,22 +143,33 @@ def put_back(cluster: StackCluster, deployment: Object) -> None:
     if build is None:
         return
     image, version = (build.image, build.version) if build is not UNREADABLE else _recorded(cluster, name)
-    run(cluster, name, image, version, build)
+    run(cluster, name, image, version, build, changes=build.debugged)
+    if "autoscaler" in build.debugged:
+        _disown(cluster, AUTOSCALER, name)
+    # The mark goes last: until then anybody can repeat this.
+    _disown(cluster, KIND, name)
+
+
+def _disown(cluster: StackCluster, kind: tuple[str, str], name: str) -> None:
+    """Remove our ownership of an object's fields, and its mark. Raises `RefusedError` as `put_back` does."""
     # While we own the image, an update that changes it would be a conflict. Fields of no owner are taken by the next
     # one who sets them.
     for tries_left in reversed(range(_TRIES)):
-        present = cluster.get(*KIND, name)
-        if present is None or of(present) is None:
+        present = cluster.get(*kind, name)
+        if present is None:
             return
         others = [entry for entry in items(present, "metadata.managedFields") if entry["manager"] != MANAGER]
         # A concurrent change would add owners that we have not seen.
         patch = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": present["metadata"]["resourceVersion"]},
             {"op": "replace", "path": "/metadata/managedFields", "value": others},
-            {"op": "remove", "path": f"/metadata/annotations/{DEV_BUILD.replace('/', '~1')}"},
         ]
+        if dig(present, "metadata.annotations", DEV_BUILD):
+            patch.append({"op": "remove", "path": f"/metadata/annotations/{DEV_BUILD.replace('/', '~1')}"})
+        elif kind == KIND:
+            return
         try:
-            cluster.patch_if(*KIND, name, patch)
+            cluster.patch_if(*kind, name, patch)
         except RefusedError:
             if not tries_left:
                 raise

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
 from slipway.image import load
+from slipway.image.compiler import OUTPUT
 from slipway.image.daemonless import assembled
 from slipway.image.oci import OciImage
 from slipway.image.source import arguments, content_tag, folder_of_context, prepare
+from slipway.ops.development import delve
 from slipway.settings.sections.images import Image
 
 RELEASED, DEVELOPED = "src-", "dev-"
@@ -21,19 +24,22 @@ def tag_of(image: Image) -> str:
     return content_tag(folder_of_context(image), arguments(image), image.dockerfile)
 
 
-def compiled(image: Image, tag: str) -> OciImage:
+def compiled(image: Image, tag: str, *, debugged: bool = False) -> OciImage:
     """Return the image of the present sources. Raises `pulumi.RunError` with the compiler's output.
 
     The folders that `pulumi up` builds from are not used: they belong to the tag of a release, and the files may change
-    during a build.
+    during a build. One that is `debugged` has Delve beside a program with all symbols.
     """
-    here = image.model_copy(update={"builder": "daemonless", "target": None})
+    added = {delve.PATH: f"{OUTPUT}/{delve.DELVE.name}"} if debugged else {}
+    here = image.model_copy(update={"builder": "daemonless", "target": None, "files": {**image.files, **added}})
     with tempfile.TemporaryDirectory(prefix="slipway-dev-") as folder:
 
         def prepared(part: Image, tag: str, suffix: str) -> Path:
             context = Path(folder) / f"context{suffix}"
             context.mkdir()
-            prepare(context, part, tag)
+            prepare(context, part, tag, debugged=debugged)
+            if debugged:
+                shutil.copy(delve.program(part.platform), context / OUTPUT / delve.DELVE.name)
             return context
 
         return assembled(here, tag, prepared)

@@ -9,11 +9,12 @@ import httpx2
 
 from slipway import releases
 from slipway.naming import SERVICE_LABEL
-from slipway.objects import Object, asleep_since, dig, items
+from slipway.objects import Object, asleep_since, dig, items, name_of
 from slipway.ops.cluster import dev_build, refusal
 from slipway.ops.cluster.connection import StackCluster
 from slipway.ops.cluster.dev_build import KIND, DevBuild
 from slipway.ops.cluster.snapshot import is_ready, take_snapshot
+from slipway.ops.development import delve
 from slipway.ops.development.errors import DevError
 from slipway.ops.diagnosis import locks, status
 
@@ -64,13 +65,31 @@ def require_release(cluster: StackCluster, service: str, image: str) -> Object:
     return deployment
 
 
-def run(cluster: StackCluster, service: str, released: str, image: str, version: str) -> None:
-    """Run an image in place of the one that is released. Raises `DevError` as `require_release` does."""
+def run(
+    cluster: StackCluster,
+    service: str,
+    released: str,
+    image: str,
+    version: str,
+    *,
+    debug: Callable[[Object], Object] | None = None,
+) -> None:
+    """Run an image in place of the one that is released. Raises `DevError` as `require_release` does.
+
+    `debug` returns what a debugged service takes, from what the release has there.
+    """
     mark = dev_build.of(_deployment(cluster, service))
     if mark is None or not mark.is_ours:
         deployment = require_release(cluster, service, released)
-        mark = DevBuild.begin(released, dig(deployment, "spec.template.metadata.labels", dev_build.VERSION) or "")
-    dev_build.run(cluster, service, image, version, mark)
+        version_label = dig(deployment, "spec.template.metadata.labels", dev_build.VERSION) or ""
+        replaced = delve.replaced(deployment, cluster.get(*dev_build.AUTOSCALER, service)) if debug else None
+        mark = DevBuild.begin(released, version_label, replaced)
+    dev_build.run(cluster, service, image, version, mark, changes=debug(mark.debugged) if debug else None)
+
+
+def ready_pod(cluster: StackCluster, service: str, image: str) -> str:
+    """Return the name of a ready pod of the image; empty if there is none."""
+    return next((name_of(pod) for pod in _pods(cluster, service, image) if is_ready(pod)), "")
 
 
 def is_ours(cluster: StackCluster, service: str) -> bool:

@@ -8,6 +8,7 @@ from _thread import interrupt_main
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -19,8 +20,9 @@ from slipway.image.source import folder_of_context, sources
 from slipway.ops import signals
 from slipway.ops.cluster import connection, dev_build
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster
-from slipway.ops.development import build, rollout
+from slipway.ops.development import build, delve, rollout
 from slipway.ops.development.errors import DevError
+from slipway.ops.development.forward import ADDRESS, Forward
 from slipway.ops.development.sources import Watched
 from slipway.ops.development.target import Target, targets
 from slipway.ops.diagnosis import logs
@@ -28,6 +30,7 @@ from slipway.ops.program import config
 from slipway.ops.program.engine_state import EngineError
 from slipway.ops.program.recorder import stack_config
 from slipway.project import ROOT
+from slipway.settings.settings import Settings
 from slipway.settings.source_files import DEFAULTS, STACKS
 from slipway.settings.tiers import TIERS
 
@@ -39,10 +42,11 @@ REFUSALS = (DevError, ClusterError, RefusedError, EngineError)
 """Errors that may be gone at the next save."""
 
 
-def command(stack: str, service: str | None) -> int:
+def command(stack: str, service: str | None, *, debug: bool = False) -> int:
     """Follow the sources of a stack's services until Ctrl-C, and put the release back. Returns the exit code.
 
-    Raises `DevError` if the tier forbids it, or the cluster does not run the release in force.
+    Raises `DevError` if the tier forbids it, or the cluster does not run the release in force. With `debug` the service
+    runs under a debugger.
     """
     stack_config(stack)  # an unknown stack is refused before anything is done
     settings = config.settings(stack)
@@ -52,8 +56,11 @@ def command(stack: str, service: str | None) -> int:
             f"stack {stack} is of tier {settings.tier}; ./slipway dev runs what nobody has reviewed, so only these "
             f"tiers take it: {tiers}. Nothing was changed"
         )
+    if debug:
+        _require_debuggable(settings, service)
     followed, refused = targets(settings, service)
-    session = Session(connection.connect(stack, settings), followed)
+    cluster = connection.connect(stack, settings)
+    session = Session(cluster, followed, debugger=Forward(cluster) if debug else None)
     for reason in refused:
         session.say(reason)
     # Put the release back on SIGINT, SIGTERM and SIGHUP, even if the shell ignores SIGINT.
@@ -71,6 +78,19 @@ def command(stack: str, service: str | None) -> int:
     return 0 if is_put_back else 1
 
 
+def _require_debuggable(settings: Settings, service: str | None) -> None:
+    if service is None:
+        raise DevError(f"--debug takes one service: {', '.join(settings.services)}. Nothing was changed")
+    found = settings.services.get(service)
+    if found and found.is_scaled_by_keda:
+        raise DevError(
+            f"{service} is scaled by KEDA, which would start pods beside the one that is debugged. Set a number of "
+            f"replicas in its place while you debug (services.{service}.replicas: 1). Nothing was changed"
+        )
+    if found and delve.PORT in found.container_ports.values():
+        raise DevError(f"{service} listens on port {delve.PORT} itself, which is the debugger's. Nothing was changed")
+
+
 @dataclass
 class Session:
     """The images that are followed, and what the services run of them."""
@@ -81,12 +101,15 @@ class Session:
     """The images of the release in force, by name."""
     tags: dict[str, str] = field(default_factory=dict[str, str])
     """The tag of the sources that were looked at last, by name of the image."""
+    debugger: Forward | None = None
+    """The way to the debugger of the only service."""
 
     def __post_init__(self) -> None:
         self._sources = {target.image_name: Watched(_files_of(target)) for target in self.targets}
         self._settings = Watched(lambda: stack_files(self.cluster.stack))
         self._changed = set[str]()
         self._ended = threading.Event()
+        self._debugged = ("", "")  # the service, and the image of its pod
 
     def say(self, message: str) -> None:
         """Print a message beside the logs."""
@@ -101,7 +124,8 @@ class Session:
         for target in self.targets:
             for service in target.services:
                 rollout.require_release(self.cluster, service, self.released.get(target.image_name, ""))
-            self.tags[target.image_name] = _tag_in(self.released[target.image_name])
+            # A debugged service runs another build, also of the sources of the release.
+            self.tags[target.image_name] = "" if self.debugger else _tag_in(self.released[target.image_name])
         threading.Thread(target=self._stream_logs, daemon=True).start()
         folders = ", ".join(f"{target.image.context}/ for {target.title}" for target in self.targets)
         self.say(f"following {folders}; Ctrl-C puts the release back")
@@ -122,10 +146,14 @@ class Session:
             if paths := self._sources[target.image_name].changes():
                 self._warn_of_migrations(target, paths)
                 self._attempt(target)
+        if self.debugger and not self.debugger.is_open:
+            self._open_debugger()
 
     def end(self) -> bool:
         """Put back what the release runs. Return whether that is done; retries while the cluster refuses it."""
         self._ended.set()
+        if self.debugger:
+            self.debugger.close()
         give_up = time.monotonic() + PUT_BACK_SECONDS
         with signals.handled(signals.ENDS, lambda *_: self.say("the release is being put back; a moment")):
             left = [service for service in sorted(self._changed) if not self._put_back(service, give_up)]
@@ -141,7 +169,7 @@ class Session:
             if not all(rollout.is_ours(self.cluster, service) for service in target.services):
                 # Since the last version of this session ./slipway up may have made another release.
                 self.released = rollout.released_images(self.cluster)
-            if tag == _tag_in(self.released.get(target.image_name, "")):
+            if not self.debugger and tag == _tag_in(self.released.get(target.image_name, "")):
                 self._return_to_release(target)
             else:
                 self._roll_out(target, tag)
@@ -161,7 +189,9 @@ class Session:
         """Compile, deliver and roll out. Raises `pulumi.RunError` or one of REFUSALS; then the old version runs on."""
         begin = time.monotonic()
         version = f"{build.DEVELOPED}{tag.removeprefix(build.RELEASED)}"
-        built = build.compiled(target.image, version)
+        if self.debugger:
+            version += "-debug"
+        built = build.compiled(target.image, version, debugged=self.debugger is not None)
         compiled = time.monotonic()
         if self._sources[target.image_name].has_changed:
             # The image may mix files of both versions. The next look builds the whole of the newer one.
@@ -171,11 +201,30 @@ class Session:
         pushed = time.monotonic()
         for service in target.services:
             self._changed.add(service)
-            rollout.run(self.cluster, service, self.released.get(target.image_name, ""), reference, version)
+            released = self.released.get(target.image_name, "")
+            debug = partial(delve.debugged, image=built) if self.debugger else None
+            rollout.run(self.cluster, service, released, reference, version, debug=debug)
         serves, reason = rollout.await_serving(self.cluster, target.services, reference, self._is_outdated)
         steps = [f"compiled {compiled - begin:.1f} s", f"{_verb(target)} {pushed - compiled:.1f} s"]
         steps.append(f"serving {time.monotonic() - pushed:.1f} s" if serves else f"not serving: {reason}")
         self.say(f"{target.title}: {version}: {' · '.join(steps)}")
+        if self.debugger and serves:
+            self._debugged = (target.services[0], reference)
+            self._open_debugger()
+
+    def _open_debugger(self) -> None:
+        """Lead to the debugged pod, once there is one."""
+        service, image = self._debugged
+        if not self.debugger or not service:
+            return
+        try:
+            if not (pod := rollout.ready_pod(self.cluster, service, image)):
+                return
+            self.debugger.open(pod)
+        except REFUSALS as error:
+            self.say(f"{error}; trying again")
+        else:
+            self.say(f"{pod} waits for a debugger: dlv connect {ADDRESS}:{self.debugger.port}")
 
     def _is_outdated(self) -> bool:
         return any(watched.has_changed for watched in self._sources.values())

@@ -44,19 +44,23 @@ def up(
 def dev(
     stack: Stack,
     service: Annotated[str | None, typer.Argument(help="A service. Default: all that are compiled here.")] = None,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Run the service in one pod under Delve, the debugger of Go.")
+    ] = False,
 ) -> None:
     """Compile and roll out what you save, until Ctrl-C.
 
-    Only the image of the pods changes; Ctrl-C puts that of the release back. Migrations and stack files take
+    Only the image of the pods changes; Ctrl-C puts that of the release back. With --debug one pod runs, under Delve,
+    whose port is opened on this machine. Migrations and stack files take
     `./slipway up`. Refused for the tiers staging and prod.
 
     Examples:
       ./slipway dev -s local
-      ./slipway dev -s local api
+      ./slipway dev -s local api --debug
     """
     from slipway.ops.development.session import command
 
-    code = command(stack, service)
+    code = command(stack, service, debug=debug)
     # Threads still wait for log lines: end at once, without another word.
     os._exit(code)
 
