@@ -14,7 +14,7 @@ from tests.bench.go_servers import Server, attack, p99
 from tests.bench.measure import Figures, actions_in_turns
 from tests.bench.page import Section, table
 
-SECONDS = 3
+SECONDS = 1
 STEADY_RATE = 500
 SHOPS = 20
 ACCOUNT = {"email": "bench@example.com", "password": "correct horse battery staple 9"}

@@ -44,14 +44,14 @@ def measured(runs: int) -> Section:
             finally:
                 developer.stop()
     finally:
-        run(*KUBECTL[:3], "delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
+        run(*KUBECTL[:3], "delete", "namespace", NAMESPACE, "--ignore-not-found")
         # The sources are as before: so is what runs.
         run(*UP)
         await_rollouts()
     rows = [[one.name, one.text(1), f"{one.ratio(series[0]):.1f}"] for one in series]
     text = (
         "One line of the app's source is edited each time, so that the compiler has work. The chain by hand rolls "
-        f"out a Deployment of two pods in a namespace of its own ({NAMESPACE}), with the same program and the same "
+        f"out a Deployment of two pods in a namespace of its own ({NAMESPACE}), with the same program and a "
         "readiness probe, but with its data in memory. The update by Pulumi rolls out both services, with the "
         "migration Job, checks every object against the policies, and ends when all pods are ready."
     )
@@ -71,11 +71,9 @@ def _save(edit: Edit, before: bytes, numbers: Iterator[int]) -> int:
 def _by_slipway(save: Callable[[], int]) -> float:
     expected, started = save(), time.perf_counter()
     run(*UP)
-    seconds = time.perf_counter() - started
-    answered = cores(ingress_pool(HOST))
-    if answered != expected:
-        raise SystemExit(f"make bench: /version reports {answered} after the update, and not {expected}")
-    return seconds
+    pool = ingress_pool(HOST)
+    eventually(lambda: cores(pool) == expected, 60, "the answer of the new version")
+    return time.perf_counter() - started
 
 
 def _by_hand(folder: Path, save: Callable[[], int]) -> float:
@@ -123,7 +121,7 @@ def deployment(image: str) -> dict[str, Any]:
         "image": image,
         "ports": [{"containerPort": 8080}, {"containerPort": 9090}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": 9090}, "periodSeconds": 1},
-        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "64Mi"}},
+        "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}},
     }
     template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
     spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}

@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.bench import plain
 from tests.bench.measure import Command, Series, in_turns
 from tests.bench.page import Section, table
+from tests.paths import REPOSITORY
 
 CONTEXT = "slipway-local"
 PROJECT = "name: empty\nruntime: python\n"
@@ -28,6 +29,9 @@ def measured(runs: int) -> Section:
         in_turns([Command("render", ("./slipway", "render", "-s", "local", "-o", objects))], 0)
         empty = _empty_program(folder / "empty", own)
         count = plain.write(without, objects)
+        chart = plain.write_chart(folder / "chart", objects)
+        helm = (_helm(), "--kube-context", CONTEXT, "-n", plain.HELM_NAMESPACE)
+        upgrade = Command("`helm upgrade` of the same objects", (*helm, "upgrade", "bench", chart))
         _new_stack(without, own)
         commands = [
             Command("preview of an empty program", PREVIEW, empty, own),
@@ -38,16 +42,18 @@ def measured(runs: int) -> Section:
             Command("update of the local stack", (*UPDATE, "-s", "local")),
             # The cluster looks at each object, and changes none.
             Command("`kubectl apply --server-side --dry-run=server` of the same objects", (*KUBECTL, objects)),
+            upgrade,
         ]
         try:
             in_turns([Command("deploy the program without Slipway", UPDATE, without, own)], 0)
+            in_turns([Command("helm install", (*helm, "install", "bench", chart, "--create-namespace"))], 0)
             series = in_turns(commands, runs)
         finally:
-            # Its objects are all in its namespace, so no state is needed.
-            delete = ("kubectl", "--context", CONTEXT, "delete", "namespace", plain.NAMESPACE, "--ignore-not-found")
-            in_turns([Command("delete the namespace", (*delete, "--wait=false"))], 0)
+            # All objects are in these namespaces, so neither a state nor a release is needed.
+            delete = ("kubectl", "--context", CONTEXT, "delete", "namespace", plain.NAMESPACE, plain.HELM_NAMESPACE)
+            in_turns([Command("delete the namespaces", (*delete, "--ignore-not-found"))], 0)
     preview, update = series[0], series[3]
-    bases = [preview] * 3 + [update] * 4
+    bases = [preview] * 3 + [update] * 5
     rows = [_row(one, base) for one, base in zip(series, bases, strict=True)]
     heads = ["command", "time, s", "CPU time, s", "time, times that of an empty program"]
     text = (
@@ -55,7 +61,7 @@ def measured(runs: int) -> Section:
         "starts: the engine, the program, and the provider plugins. The program without Slipway calls a class of "
         f"pulumi_kubernetes for each of {count} rendered objects, in a namespace of its own, without pods and without "
         "the two Ingresses, whose hosts can exist only once; it checks nothing, builds no image and records no "
-        "release. Left out: `helm upgrade` of the same objects."
+        "release. The chart is one template with the same objects, in another namespace."
     )
     return Section("Preview and update without a change", text, table(heads, rows))
 
@@ -83,3 +89,12 @@ def _new_stack(folder: Path, environment: dict[str, str]) -> None:
     init = Command("pulumi stack init", ("pulumi", "stack", "init", "bench"), folder, environment)
     context = ("pulumi", "config", "set", "kubernetes:context", CONTEXT, "-s", "bench")
     in_turns([init, Command("pulumi config set", context, folder, environment)], 0)
+
+
+def _helm() -> Path:
+    """Return the path of Helm, compiled on first use."""
+    program = REPOSITORY / ".slipway" / "bin" / "helm"
+    if not program.exists():
+        sources = REPOSITORY / "tests" / "neighbours" / "helm"
+        in_turns([Command("go build", ("go", "build", "-o", program, "helm.sh/helm/v4/cmd/helm"), sources)], 0)
+    return program

@@ -116,3 +116,14 @@ def test_an_image_is_smaller_when_it_is_compressed(tmp_path: Path, monkeypatch: 
 def test_every_section_can_be_chosen_by_its_name():
     for name in (*bench.WITH_CLUSTER, *bench.ON_THE_HOST):
         assert callable(importlib.import_module(f"tests.bench.{name}").measured)
+
+
+def test_a_chart_has_the_same_objects_in_a_namespace_of_its_own_and_replaces_nothing_in_them(tmp_path: Path):
+    metadata = {"name": "web", "namespace": "slipway-local"}
+    found = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"page": "{{ .Title }}"}}
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects" / "one.yaml").write_text(yaml.safe_dump(found))
+    chart = plain.write_chart(tmp_path / "chart", tmp_path / "objects")
+    text = (chart / "templates" / "all.yaml").read_text()
+    assert "{{ `{{` }} .Title }}" in text
+    assert yaml.safe_load(text)["metadata"]["namespace"] == plain.HELM_NAMESPACE
