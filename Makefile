@@ -91,7 +91,7 @@ golden: venv ## rewrite stacks/golden/ and tests/golden/, the reviewed objects; 
 mutants: venv ## seed the defects of tests/mutants/ one by one: each has to be detected; writes docs/reference/mutants.md
 	@.venv/bin/python -m tests.mutants
 
-bench: up ## measure starts, growth and updates without a change; writes docs/reference/benchmarks.md (a quiet machine)
+bench: up ## measure updates, edits, starts, growth, the image and the app beside others; writes docs/reference/benchmarks.md (a quiet machine)
 	@. ./activate && python -m tests.bench
 
 scan: venv ## run kube-score, kubeconform, gitleaks and others on all stacks, workflows and commits (needs Go)

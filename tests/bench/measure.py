@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,3 +115,35 @@ def _child(command: Command, write: int) -> int:
     )
     os.write(write, " ".join(map(str, figures)).encode())
     return status
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What an action returned in each turn."""
+
+    name: str
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    def text(self, digits: int = 2) -> str:
+        """Return the median with the lowest and the highest value: `1.23 (1.20-1.31)`."""
+        return f"{self.median:.{digits}f} ({min(self.values):.{digits}f}–{max(self.values):.{digits}f})"
+
+    def ratio(self, other: Figures) -> float:
+        """Return the median of the ratios to the figure of the other action in the same turn."""
+        return statistics.median(own / base for own, base in zip(self.values, other.values, strict=True))
+
+
+def actions_in_turns(actions: Mapping[str, Callable[[], float]], runs: int) -> list[Figures]:
+    """Call all actions, one after the other, as often as asked. The first turn does not count."""
+    results: dict[str, list[float]] = {name: [] for name in actions}
+    for turn in range(runs + 1):
+        for name, action in actions.items():
+            sys.stderr.write(f"{turn}/{runs} {name}\n")
+            value = action()
+            if turn:
+                results[name].append(value)
+    return [Figures(name, values) for name, values in results.items()]

@@ -21,10 +21,9 @@ PICTURES = DOCUMENT.parent / "benchmarks"
 HEAD = """<!-- Written by `make bench`. -->
 # Benchmarks
 
-What a run of the program costs. All commands of a table were run in turns, so that each had the same machine: compare
-the ratios, not the seconds. A figure is the median of {runs} runs, with the lowest and the highest one in brackets.
-
-{machine}
+What the program, its updates and the app cost. All that a table compares was run in turns on the same machine: compare
+the ratios, not the seconds. A figure is a median, with the lowest and the highest one in brackets. `python -m
+tests.bench --only SECTION` measures one section again, and leaves the others as they are.
 """
 
 
@@ -57,15 +56,18 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write(sections: Sequence[Section], runs: int) -> None:
-    """Write the page and its pictures."""
-    parts = [HEAD.format(runs=runs, machine=machine())]
+    """Replace these sections of the page, and their pictures. Others stay; a new one is put at the end."""
+    text = DOCUMENT.read_text() if DOCUMENT.exists() else ""
+    parts = {part.partition("\n")[0]: part.strip() for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]}
     for section in sections:
-        parts.append(f"\n## {section.title}\n\n{wrapped(section.text)}\n\n{section.table}")
+        measured = wrapped(f"Medians of {runs} {'run' if runs == 1 else 'runs'}. {machine()}")
+        part = f"{section.title}\n\n{wrapped(section.text)}\n\n{section.table}\n{measured}"
         if picture := section.picture:
             PICTURES.mkdir(exist_ok=True)
             draw(picture, PICTURES / picture.file)
-            parts.append(f"\n![{picture.title}]({PICTURES.name}/{picture.file})\n")
-    DOCUMENT.write_text("".join(parts))
+            part += f"\n\n![{picture.title}]({PICTURES.name}/{picture.file})"
+        parts[section.title] = part
+    DOCUMENT.write_text(HEAD + "".join(f"\n## {part}\n" for part in parts.values()))
 
 
 def machine() -> str:
@@ -77,12 +79,11 @@ def machine() -> str:
         asked = subprocess.run(["pulumi", "version"], capture_output=True, text=True, check=True)
         programs.append(f"engine {asked.stdout.strip()}")
     cores = len(os.sched_getaffinity(0))
-    text = (
+    return (
         f"{datetime.now(UTC):%Y-%m-%d}, {processor[1] if processor else platform.machine()}, {cores} cores, Linux "
         f"{platform.release()}; {', '.join(programs)}. At the end of the measurement, "
         f"{os.getloadavg()[2]:.1f} processes wanted to run (mean of 15 minutes)."
     )
-    return wrapped(text)
 
 
 def wrapped(text: str) -> str:
