@@ -128,6 +128,18 @@ def test_a_base_from_before_the_recorder_is_named(tmp_path: Path, monkeypatch: p
         pass
 
 
+def test_a_link_that_leads_out_of_the_project_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "app").symlink_to("../elsewhere")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-qm", "first")
+    monkeypatch.setattr(stack_models, "ROOT", tmp_path)
+    commit, _ = stack_models.revision("HEAD")
+    refused = pytest.raises(ModelError, match=r"app is a link to \.\./elsewhere, out of the project")
+    with refused, stack_models.checked_out(commit):
+        pass
+
+
 def test_a_stack_the_base_has_not_is_new_and_may_pass(tmp_path: Path, program: Declare):
     assert stack_models.of_folder(["dev"], tmp_path) == {"dev": {}}
     found = preview.preview_of("prod", "", compare({}, stack_models.of_program(program("prod"))), frozenset())

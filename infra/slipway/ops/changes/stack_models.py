@@ -151,7 +151,13 @@ def checked_out(commit: str) -> Generator[Path]:
         raise ModelError(f"git cannot give the tree of {commit}: {archive.stderr.decode().strip()}")
     with tempfile.TemporaryDirectory(prefix="slipway-base-") as folder:
         with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as tree:
-            tree.extractall(folder, filter="data")
+            try:
+                tree.extractall(folder, filter="data")
+            except tarfile.FilterError as error:
+                raise ModelError(
+                    f"{commit[:12]} cannot be compared with: {error.tarinfo.name} is a link to "
+                    f"{error.tarinfo.linkname}, out of the project. Links have to stay within it."
+                ) from error
         if _has_own_package(ROOT) and not _has_own_package(Path(folder)):
             raise ModelError(f"{commit[:12]} is older than `./slipway render`. Give a later one with --base.")
         yield Path(folder)
