@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import sys
 from contextlib import nullcontext
 from pathlib import Path
@@ -122,14 +123,22 @@ def test_a_part_that_is_left_out_is_counted():
     [
         (1, "all is well", "exit code 1, expected 0"),
         (0, "all is lost", "it does not show 'is well'"),
-        (0, f"all is well in {REPOSITORY}/app", "it shows a secret, or a name or path of this machine"),
+        (0, "all is well in HERE/app", "it shows a path of this machine: HERE"),
+        (0, "all is well on the-laptop", "it shows a name of this machine: the-laptop"),
+        (0, "all is well with 0123456789abcdef", "it shows a secret of the local stack"),
     ],
 )
-def test_a_run_that_shows_something_else_or_too_much_is_refused(code: int, line: str, problem: str):
+def test_a_run_that_shows_something_else_or_too_much_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, line: str, problem: str
+):
+    (tmp_path / ".slipway" / "secrets").mkdir(parents=True)
+    (tmp_path / ".slipway" / "secrets" / "signing-key").write_text("0123456789abcdef\n")
+    monkeypatch.setattr(camera, "ROOT", tmp_path)
+    monkeypatch.setattr(socket, "gethostname", lambda: "the-laptop.example.com")
     wanted = Picture("x", "./slipway x", "", ("is well",))
     camera.check(wanted, 0, [Text("all is we"), Text("ll")])
-    with pytest.raises(PictureError, match=re.escape(problem)):
-        camera.check(wanted, code, [Text(line)])
+    with pytest.raises(PictureError, match=re.escape(problem.replace("HERE", str(tmp_path)))):
+        camera.check(wanted, code, [Text(line.replace("HERE", str(tmp_path)))])
 
 
 def test_a_picture_that_fails_is_named_and_the_next_one_is_drawn(

@@ -28,6 +28,8 @@ API_PODS = "      autoscaling: {min: 2, max: 4}\n"
 WEB_ADDRESS = "        host: web.slipway.localhost\n        className: traefik\n        tls: {secretFiles: true}\n"
 SLO = "      slo: {availability: 99.5, latency: {p99: 1s}, window: 7d}\n"
 HEALTHY_SECONDS, MEASURED_SECONDS = 60, 120
+RATE = 10
+"""Few enough requests a second that no autoscaler adds pods: a drill begins only while nothing changes."""
 
 
 def preview_of_prod(camera: Camera) -> None:
@@ -73,7 +75,8 @@ def monitored(camera: Camera) -> None:
         edit(LOCAL, NEEDS, f"{NEEDS}{SLO}")
         build_server_images(Path(folder))
         up()
-        with Load(ingress_pool(HOST), "/v1/shops"):
+        eventually(is_healthy, HEALTHY_SECONDS, "the stack is healthy")
+        with Load(ingress_pool(HOST), "/v1/shops", RATE):
             eventually(lambda: spenders() is not None, MEASURED_SECONDS, "the requests are measured")
             run("./slipway", "drill", "mysql-slow", "-s", "local", ok=False)
             eventually(lambda: bool(spenders()), MEASURED_SECONDS, "the failed requests are measured")

@@ -51,7 +51,8 @@ FORMAT = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height
 
 def draw(name: str, title: str, lines: Sequence[Text]) -> str:
     """Return a terminal with these lines as SVG, as wide as they need. The title stands in the frame of its window."""
-    width = max(MIN_COLUMNS, len(title) + TITLE_MARGIN, *(cell_len(line.plain) for line in lines))
+    # One more: not every viewer fits a text into the length that it is given.
+    width = 1 + max(MIN_COLUMNS, len(title) + TITLE_MARGIN, *(cell_len(line.plain) for line in lines))
     console = Console(
         record=True, file=io.StringIO(), width=width, force_terminal=True, color_system="truecolor", no_color=False
     )

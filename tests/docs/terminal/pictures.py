@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.paths import REPOSITORY
 
 FOLDER = REPOSITORY / "docs" / "reference" / "terminal"
-COLUMNS, LINES = 100, 60
+COLUMNS, LINES = 104, 60
 """Size of the terminal."""
 
 # `./slipway up` shows pulumi's preview before the update.
