@@ -21,12 +21,12 @@ ASPECT_RATIO = 0.6
 LETTER_WIDTH = 20 * ASPECT_RATIO
 TEXT = re.compile(
     r'<text class="(?P<class>[\w-]+-r\d+)" x="(?P<x>[\d.]+)" y="(?P<y>[\d.]+)" textLength="[\d.]+"'
-    r"(?P<clip>[^>]*)>(?P<text>[^<]*)</text>"
+    r"[^>]*>(?P<text>[^<]*)</text>"
 )
 """A part of a line."""
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 
-# That of rich loads a font from the network.
+# That of rich loads a font from the network, and clips the last line.
 FORMAT = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">
 <!-- Written by `make terminal-pictures` (tests/docs/terminal/). -->
 <style>
@@ -34,12 +34,8 @@ FORMAT = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height
 .{unique_id}-title {{ font-family: system-ui, sans-serif; font-size: 18px }}
 {styles}
 </style>
-<defs>
-<clipPath id="{unique_id}-clip-terminal"><rect width="{terminal_width}" height="{terminal_height}"/></clipPath>
-{lines}
-</defs>
 {chrome}
-<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+<g transform="translate({terminal_x}, {terminal_y})">
 {backgrounds}
 <g class="{unique_id}-matrix">
 {matrix}
@@ -86,7 +82,7 @@ def _parts(text: re.Match[str]) -> Iterator[str]:
     for part in re.finditer(r"\S+(?: \S+)*", _plain(text["text"])):
         x = float(text["x"]) + part.start() * LETTER_WIDTH
         length = cell_len(part[0]) * LETTER_WIDTH
-        place = f'x="{x:g}" y="{text["y"]}" textLength="{length:g}"{text["clip"]}'
+        place = f'x="{x:g}" y="{text["y"]}" textLength="{length:g}"'
         yield f'<text class="{text["class"]}" {place}>{escape(part[0], quote=False)}</text>\n'
 
 
