@@ -216,6 +216,10 @@ def test_after_ctrl_c_the_stack_file_is_as_before(stack_files: Path):
 # Those on the pages
 
 
+def test_every_picture_is_drawn_and_none_is_left_of_those_that_are_drawn_no_more():
+    assert [file.stem for file in DRAWN] == sorted(PICTURES), "run `make terminal-pictures`"
+
+
 @each_drawn
 def test_the_first_line_of_a_picture_is_its_command(file: Path):
     assert picture.text_of(file.read_text())[0] == f"$ {PICTURES[file.stem].command}"
