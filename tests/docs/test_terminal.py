@@ -155,7 +155,7 @@ def test_a_picture_that_fails_is_named_and_the_next_one_is_drawn(
     camera_ = Camera(["up", "status"])
     for name in ("preview", "up", "status"):
         camera_.take(name)
-    assert (drawn, camera_.failures) == (["status"], ["up"])
+    assert (drawn, camera_.drawn, camera_.failures) == (["status"], ["status"], ["up"])
     assert "error: up: exit code 1, expected 0" in capsys.readouterr().err
 
 
@@ -211,6 +211,22 @@ def test_after_ctrl_c_the_stack_file_is_as_before(stack_files: Path):
     with pytest.raises(KeyboardInterrupt):
         scenes.updates(FakeCamera(stack_files, "failed-up"))
     assert (stack_files / "Pulumi.local.yaml").read_bytes() == before
+
+
+def test_a_scene_that_fails_is_named_and_the_others_are_drawn(
+    monkeypatch: pytest.MonkeyPatch, stack_files: Path, capsys: pytest.CaptureFixture[str]
+):
+    def up() -> None:
+        raise AssertionError("pulumi up -> 255: no cluster answers")
+
+    monkeypatch.setattr(scenes, "up", up)
+    monkeypatch.setattr(camera, "draw", lambda wanted: None)
+    assert scenes.main(["up", "failed-up", "status"]) == 1
+    messages = capsys.readouterr().err
+    assert "error: up, failed-up: pulumi up -> 255: no cluster answers\n" in messages
+    assert "drawn: docs/reference/terminal/status.svg\n" in messages
+    assert scenes.main(["status"]) == 0
+    assert scenes.main(["stauts"]) == 2
 
 
 # Those on the pages

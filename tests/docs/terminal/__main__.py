@@ -134,8 +134,9 @@ def main(names: list[str]) -> int:
             if camera.wants(*pictures):
                 try:
                     scene(camera)
-                except (AssertionError, OSError) as error:  # of tests.e2e.conftest: what was run, and its output
-                    camera.fail(", ".join(pictures), str(error))
+                except Exception as error:  # whatever it is, the other scenes are drawn
+                    missing = [name for name in pictures if camera.wants(name) and name not in camera.drawn]
+                    camera.fail(", ".join(missing) or "putting the stack back", str(error) or repr(error))
     return 1 if camera.failures else 0
 
 

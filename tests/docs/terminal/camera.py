@@ -32,6 +32,7 @@ class Camera:
 
     def __init__(self, wanted: Collection[str]) -> None:
         self._wanted = set(wanted)
+        self.drawn: list[str] = []
         self.failures: list[str] = []
 
     def wants(self, *names: str) -> bool:
@@ -47,6 +48,7 @@ class Camera:
         except (PictureError, TimeoutError) as error:
             self.fail(name, str(error))
         else:
+            self.drawn.append(name)
             say(f"drawn: {PICTURES[name].file.relative_to(ROOT)}")
 
     def fail(self, what: str, reason: str) -> None:
