@@ -8,10 +8,10 @@ ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
-.PHONY: help up observability down clean venv check test app-tests e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours contract-tests golden mutants bench scan features picture render preview wheel test-first test-second
+.PHONY: help up observability down clean venv check test app-tests e2e e2e-load e2e-faults e2e-drills e2e-state e2e-monitoring e2e-examples e2e-delivery e2e-neighbours contract-tests golden mutants bench scan features picture terminal-pictures render preview wheel test-first test-second
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 26
 
 up: ## set up everything, and deploy the app over HTTPS to a local cluster (PLUGINS=DIR: use these provider plugins)
 	@$(PYTHON) -m local up
@@ -102,6 +102,9 @@ features: venv ## list the features that tests prove; writes docs/reference/feat
 
 picture: venv ## draw docs/flow.svg, from a stack file to the cluster, from what the program declares
 	@.venv/bin/python -m tests.docs.flow
+
+terminal-pictures: up ## draw what ./slipway prints on the local stack, which is put back; writes docs/reference/terminal/ (PICTURES="up slo": only these)
+	@. ./activate && python -m tests.docs.terminal $(PICTURES)
 
 render: venv ## write the Kubernetes objects of every stack to rendered/
 	@for stack in $$(./slipway stacks); do ./slipway render -s $$stack -o rendered/$$stack || exit 1; done

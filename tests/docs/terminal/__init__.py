@@ -1,0 +1,1 @@
+"""docs/reference/terminal/: what `./slipway` prints on a terminal, drawn from real runs (`make terminal-pictures`)."""
