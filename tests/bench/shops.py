@@ -64,9 +64,9 @@ def measured(runs: int) -> Section:
         f"`{plan[3]}`, key `{key}`, about {estimate} rows, `{extra}`. So lists and pages read as many rows as they "
         "show, from the primary key. A search reads from the newest shop on until the page is full, and compares "
         "each: without enough matches it reads all shops. Two indexes were tried and not taken: one of the searched "
-        "text alone takes as long, and FULLTEXT finds a rare word in 0.3 ms, but takes 0.6 s for one that all shops have, "
-        "and finds no text inside a word. A table of three-letter parts with an index would do, at the price of 30 "
-        "more rows for each shop."
+        "text alone takes as long, and FULLTEXT finds a rare word in 0.3 ms, but takes 0.6 s for one that all shops "
+        "have, and finds no text inside a word. A table of three-letter parts with an index would do, at the price of "
+        "30 more rows for each shop."
     )
     return Section("100,000 shops", text, table(["request", "p99, ms", "times the list", f"p99 < {TARGET} ms"], rows))
 
