@@ -65,11 +65,11 @@ config:
 BUILD = """\
 from slipway.image.daemonless import assembled
 from slipway.image.registry import push
-from slipway.image.source import arguments, content_tag, folder_of_context
+from slipway.image.source import tag_of
 from slipway.ops.program.config import settings
 
 image = settings("dev").images["api"]
-tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+tag = tag_of(image)
 built = assembled(image, tag)
 push(built, image.repository, tag)
 print(f"{image.repository}:{tag}@{built.digest}")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from slipway.image.source import tag_of
 from slipway.ops.cluster.connection import StackCluster
-from slipway.ops.development import build
 from slipway.ops.development.session import Session
 from slipway.ops.development.target import Target
 from slipway.ops.diagnosis import locks
@@ -53,7 +53,7 @@ def image(app: Path) -> Image:
 def server(image: Image, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     """The cluster, which runs the app as it is."""
     monkeypatch.setattr(locks, "state_locks", lambda _: [])
-    return FakeCluster(is_running(build.tag_of(image)))
+    return FakeCluster(is_running(tag_of(image)))
 
 
 @pytest.fixture

@@ -204,7 +204,7 @@ def test_a_source_that_vanishes_while_it_is_read_does_not_end_the_session(
     def vanished(_: object) -> str:
         raise FileNotFoundError(2, "No such file or directory", "app/4913")
 
-    monkeypatch.setattr("slipway.ops.development.build.tag_of", vanished)
+    monkeypatch.setattr("slipway.ops.development.session.tag_of", vanished)
     save("package main // 2\n")
     session.look()
     assert "No such file or directory: 'app/4913'" in capsys.readouterr().err

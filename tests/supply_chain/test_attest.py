@@ -91,7 +91,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("SLIPWAY_SIGNING_KEY", "cosign.key")
     monkeypatch.setattr(attest.engine_state, "export", lambda stack: {})
     monkeypatch.setattr(attest.engine_state, "in_force", lambda state: RELEASE)
-    monkeypatch.setattr(attest, "content_tag", lambda *_: TAG)
+    monkeypatch.setattr(attest, "tag_of", lambda *_: TAG)
     monkeypatch.setattr(attest, "sbom", lambda pinned, version: {"version": version})
     monkeypatch.setattr(attest, "Scanner", FakeScanner)
     monkeypatch.setattr(evidence, "manifest", lambda *_: {})
@@ -147,7 +147,7 @@ def test_an_image_that_is_in_no_registry_is_refused(made: list[str], monkeypatch
 
 
 def test_changed_sources_are_refused_before_anything_is_signed(made: list[str], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(attest, "content_tag", lambda *_: "src-fedcba9876543210")
+    monkeypatch.setattr(attest, "tag_of", lambda *_: "src-fedcba9876543210")
     with pytest.raises(EvidenceError, match=f"image api was built from {TAG}, and app/ is src-fedcba9876543210 by now"):
         attest.attest("dev")
     assert made == []

@@ -19,7 +19,7 @@ from slipway.image.dockerfile import declared_arguments
 from slipway.image.load import load
 from slipway.image.promotion import promotable
 from slipway.image.reference import ImageReference
-from slipway.image.source import arguments, content_tag, dockerfile_of, folder_of_context, target_of
+from slipway.image.source import dockerfile_of, tag_of, target_of
 from slipway.project import INFRA
 from slipway.settings.checks.images import CACHE
 from slipway.settings.names import SHORT_FORM
@@ -57,7 +57,7 @@ class AppImage(pulumi.ComponentResource):
 
     def _build(self, name: str, image: Image, login: docker.RegistryArgs | None, context: str) -> ImageReference:
         with file_errors():
-            tag = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+            tag = tag_of(image)
         if image.builder == "daemonless":
             reference = pulumi.Output.from_input(build_daemonless(image, tag, context))
         else:

@@ -75,6 +75,11 @@ def content_tag(folder: Path, arguments: dict[str, str], dockerfile: str = "Dock
     return f"src-{content.hexdigest()[:16]}"
 
 
+def tag_of(image: Image) -> str:
+    """Return the tag that a release of the present sources of an image has."""
+    return content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+
+
 def prepare(context: Path, image: Image, tag: str, *, debugged: bool = False) -> None:
     """Fill an empty folder with a copy of the sources to build from. Raises `pulumi.RunError` if they do not compile.
 

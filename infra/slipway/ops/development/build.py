@@ -10,18 +10,13 @@ from slipway.image import load
 from slipway.image.compiler import OUTPUT
 from slipway.image.daemonless import assembled
 from slipway.image.oci import OciImage
-from slipway.image.source import arguments, content_tag, folder_of_context, prepare
+from slipway.image.source import prepare
 from slipway.ops.development import delve
 from slipway.settings.sections.images import Image
 
 RELEASED, DEVELOPED = "src-", "dev-"
 """What tags of images begin with. A version of a session never takes the tag of a release: its digest may differ, since
 Docker makes other layers of the same files."""
-
-
-def tag_of(image: Image) -> str:
-    """Return the tag that a release of the present sources has."""
-    return content_tag(folder_of_context(image), arguments(image), image.dockerfile)
 
 
 def compiled(image: Image, tag: str, *, debugged: bool = False) -> OciImage:

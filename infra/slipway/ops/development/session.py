@@ -16,7 +16,7 @@ import pulumi
 import typer
 
 from slipway.image.reference import parts
-from slipway.image.source import folder_of_context, sources
+from slipway.image.source import folder_of_context, sources, tag_of
 from slipway.ops import signals
 from slipway.ops.cluster import connection, dev_build
 from slipway.ops.cluster.connection import ClusterError, RefusedError, StackCluster
@@ -162,7 +162,7 @@ class Session:
     def _attempt(self, target: Target) -> None:
         """Roll out the present sources of a target, unless they run already."""
         try:
-            tag = build.tag_of(target.image)
+            tag = tag_of(target.image)
             if tag == self.tags[target.image_name]:
                 return
             self.tags[target.image_name] = tag

@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 from slipway.image.reference import parts
-from slipway.image.source import arguments, content_tag, folder_of_context
+from slipway.image.source import tag_of
 from slipway.ops.program import config, engine_state
 from slipway.ops.supply_chain import cosign, evidence, waivers
 from slipway.ops.supply_chain.cosign import KEY_VARIABLE, EvidenceError
@@ -92,7 +92,7 @@ def _refuse_no_digest(name: str, reference: str) -> None:
 
 
 def _refuse_other_sources(name: str, image: Image, reference: str) -> None:
-    here = content_tag(folder_of_context(image), arguments(image), image.dockerfile)
+    here = tag_of(image)
     if (there := parts(reference)[1]) != here:
         raise EvidenceError(
             f"image {name} was built from {there}, and {image.context}/ is {here} by now: check out the commit of the "
