@@ -1,4 +1,4 @@
-"""From an edit of the app to the new version in all pods: `./slipway up`, a chain by hand, and `./slipway dev`."""
+"""From an edit of the app to the new version in all pods: `pulumi up`, a chain by hand, and `./slipway dev`."""
 
 from __future__ import annotations
 
