@@ -233,7 +233,7 @@ def test_a_scene_that_fails_is_named_and_the_others_are_drawn(
 
 
 def test_every_picture_is_drawn_and_none_is_left_of_those_that_are_drawn_no_more():
-    assert [file.stem for file in DRAWN] == sorted(PICTURES), "run `make terminal-pictures`"
+    assert sorted(file.stem for file in DRAWN) == sorted(PICTURES), "run `make terminal-pictures`"
 
 
 @each_drawn
