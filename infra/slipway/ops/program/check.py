@@ -48,7 +48,7 @@ class Report:
 @contextmanager
 def without_source_hash() -> Generator[None]:
     """Record programs with TAG in place of the hash of the sources."""
-    with mock.patch("slipway.image.app_image.content_tag", return_value=TAG):
+    with mock.patch("slipway.image.app_image.tag_of", return_value=TAG):
         yield
 
 
