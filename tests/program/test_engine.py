@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from pulumi_kubernetes import core
 from slipway import engine
 from slipway.objects import UNKNOWN
 from slipway.ops.program import recorder
+from tests.conftest import Declare
 from tests.paths import INFRA
 
 Run = Callable[[Callable[[], None]], None]
@@ -30,6 +33,7 @@ def run(sdk: None, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     def runner(program: Callable[[], None]) -> None:
         monkeypatch.setattr(recorder, "_program", program)
+        monkeypatch.setattr(recorder, "_without_threads", nullcontext)
         recorder.declare("dev")
 
     return runner
@@ -70,6 +74,40 @@ def test_the_sdk_calls_back_around_each_registration_and_at_the_end_of_a_program
         ("ending", "dev"),
         ("ended", "dev"),
     ]
+
+
+@pytest.mark.parametrize("stack", recorder.stacks())
+def test_the_program_declares_in_threads_what_the_recorder_records_without(
+    program: Declare, monkeypatch: pytest.MonkeyPatch, stack: str
+):
+    threads: set[int] = set()
+
+    class Monitor(recorder._Recorder):  # pyright: ignore[reportPrivateUsage]
+        def RegisterResource(self, request: Any) -> Any:
+            threads.add(threading.get_ident())
+            return super().RegisterResource(request)
+
+    monkeypatch.setattr(recorder, "_Recorder", Monitor)
+    recorder.declare(stack)
+    assert threads == {threading.get_ident()}
+    monkeypatch.setattr(recorder, "_without_threads", nullcontext)
+    in_threads = recorder.declare(stack)
+    assert len(threads) > 1
+    assert by_urn(in_threads) == by_urn(program(stack))
+    assert (in_threads.outputs, in_threads.findings) == (program(stack).outputs, program(stack).findings)
+
+
+def by_urn(program: recorder.Program) -> dict[str, Any]:
+    """Return the resources without their order, and that of what they depend on, which threads do not keep."""
+    return {
+        one.urn: (one.type, one.name, one.inputs, {**one.options, "depends_on": {*one.options.get("depends_on", [])}})
+        for one in program.resources
+    }
+
+
+def test_resources_are_recorded_in_the_same_order_each_time(sdk: None):
+    first, second = ([one.urn for one in recorder.declare("prod").resources] for _ in range(2))
+    assert first == second
 
 
 def test_the_recorder_is_no_engine_and_pulumi_is_one(run: Run):
