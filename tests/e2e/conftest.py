@@ -20,6 +20,9 @@ import urllib3
 from local.bootstrap import debian
 from local.progress import Screen, Task
 
+# Its asserts count as those of the tests that call it (tests/plugins/guard.py).
+pytest.register_assert_rewrite("tests.e2e.json_api")
+
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "api.slipway.localhost"
 NAMESPACE = "slipway-local"
