@@ -16,13 +16,12 @@ from slipway.image.compiler import toolchain
 from tests.bench.measure import actions_in_turns
 from tests.bench.page import Section, table
 from tests.e2e.cluster.test_dev import CORES, HANDLER, Developer, await_rollouts, cores
-from tests.e2e.conftest import HOST, Edit, edited, eventually, ingress_pool, run
+from tests.e2e.conftest import HOST, Edit, edited, eventually, ingress_pool, run, up
 from tests.paths import REPOSITORY
 
 NAMESPACE = "slipway-bench"
 REPOSITORY_NAME = "localhost:5000/slipway/bench"
 KUBECTL = ("kubectl", "--context", "slipway-local", "-n", NAMESPACE)
-UP = ("pulumi", "up", "-s", "local", "--non-interactive", "--yes", "--skip-preview")
 DOCKERFILE = 'FROM scratch\nCOPY api /api\nUSER 65532:65532\nENTRYPOINT ["/api"]\n'
 
 
@@ -46,7 +45,7 @@ def measured(runs: int) -> Section:
     finally:
         run(*KUBECTL[:3], "delete", "namespace", NAMESPACE, "--ignore-not-found")
         # The sources are as before: so is what runs.
-        run(*UP)
+        up()
         await_rollouts()
     rows = [[one.name, one.text(1), f"{one.ratio(series[0]):.1f}"] for one in series]
     text = (
@@ -70,7 +69,7 @@ def _save(edit: Edit, before: bytes, numbers: Iterator[int]) -> int:
 
 def _by_slipway(save: Callable[[], int]) -> float:
     expected, started = save(), time.perf_counter()
-    run(*UP)
+    up()
     pool = ingress_pool(HOST)
     eventually(lambda: cores(pool) == expected, 60, "the answer of the new version")
     return time.perf_counter() - started

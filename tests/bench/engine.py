@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.bench import plain
 from tests.bench.measure import Command, Series, in_turns
 from tests.bench.page import Section, table
-from tests.paths import REPOSITORY
+from tests.e2e import go_programs
 
 CONTEXT = "slipway-local"
 PROJECT = "name: empty\nruntime: python\n"
@@ -30,7 +30,7 @@ def measured(runs: int) -> Section:
         empty = _empty_program(folder / "empty", own)
         count = plain.write(without, objects)
         chart = plain.write_chart(folder / "chart", objects)
-        helm = (_helm(), "--kube-context", CONTEXT, "-n", plain.HELM_NAMESPACE)
+        helm = (go_programs.helm(), "--kube-context", CONTEXT, "-n", plain.HELM_NAMESPACE)
         upgrade = Command("`helm upgrade` of the same objects", (*helm, "upgrade", "bench", chart))
         _new_stack(without, own)
         commands = [
@@ -89,12 +89,3 @@ def _new_stack(folder: Path, environment: dict[str, str]) -> None:
     init = Command("pulumi stack init", ("pulumi", "stack", "init", "bench"), folder, environment)
     context = ("pulumi", "config", "set", "kubernetes:context", CONTEXT, "-s", "bench")
     in_turns([init, Command("pulumi config set", context, folder, environment)], 0)
-
-
-def _helm() -> Path:
-    """Return the path of Helm, compiled on first use."""
-    program = REPOSITORY / ".slipway" / "bin" / "helm"
-    if not program.exists():
-        sources = REPOSITORY / "tests" / "neighbours" / "helm"
-        in_turns([Command("go build", ("go", "build", "-o", program, "helm.sh/helm/v4/cmd/helm"), sources)], 0)
-    return program

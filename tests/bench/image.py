@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import tempfile
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from slipway.image.daemonless import CERTIFICATES
 from slipway.image.oci import LAYER, File, assemble
 from tests.bench import go_servers
+from tests.bench.go_servers import Server
 from tests.bench.measure import actions_in_turns
 from tests.bench.page import Section, table
 
@@ -21,7 +23,7 @@ def measured(runs: int) -> Section:
         api, podinfo = go_servers.compiled(Path(folder))
         names = "the app", "podinfo"
         starts = actions_in_turns(
-            {names[0]: lambda: _start_of_app(api), names[1]: lambda: _start_of_podinfo(podinfo)}, runs
+            {names[0]: lambda: _start(go_servers.app(api)), names[1]: lambda: _start(go_servers.podinfo(podinfo))}, runs
         )
         sizes = [sizes_of(program) for program in (api, podinfo)]
     rows = [
@@ -46,11 +48,6 @@ def sizes_of(program: Path) -> tuple[int, int]:
     return sum(map(len, layers)), sum(len(gzip.compress(layer)) for layer in layers)
 
 
-def _start_of_app(program: Path) -> float:
-    with go_servers.app(program) as server:
-        return server.seconds
-
-
-def _start_of_podinfo(program: Path) -> float:
-    with go_servers.podinfo(program) as server:
+def _start(starting: AbstractContextManager[Server]) -> float:
+    with starting as server:
         return server.seconds

@@ -8,11 +8,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from tests.paths import REPOSITORY
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -39,36 +43,67 @@ class Run:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What an action returned in each turn, or one figure of all runs of a command."""
+
+    name: str
+    values: list[float]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    def text(self, digits: int = 2) -> str:
+        """Return the median with the lowest and the highest value: `1.23 (1.20-1.31)`."""
+        return f"{self.median:.{digits}f} ({min(self.values):.{digits}f}–{max(self.values):.{digits}f})"
+
+    def ratio(self, other: Figures) -> float:
+        """Return the median of the ratios to the figure of the other action in the same turn."""
+        return statistics.median(own / base for own, base in zip(self.values, other.values, strict=True))
+
+
+@dataclass(frozen=True)
 class Series:
     """All runs of a command."""
 
     command: Command
     runs: list[Run]
 
+    def figures(self, figure: str) -> Figures:
+        """Return one figure of all runs: the name of a field of `Run`."""
+        return Figures(self.command.name, [getattr(run, figure) for run in self.runs])
+
     def median(self, figure: str) -> float:
-        return statistics.median(getattr(run, figure) for run in self.runs)
+        return self.figures(figure).median
 
     def text(self, figure: str) -> str:
-        """Return the median with the lowest and the highest value: `1.23 (1.20-1.31)`."""
-        values = [getattr(run, figure) for run in self.runs]
-        return f"{statistics.median(values):.2f} ({min(values):.2f}–{max(values):.2f})"
+        return self.figures(figure).text()
 
     def ratio(self, other: Series, figure: str) -> float:
-        """Return the median of the ratios to the run of the other command in the same turn."""
-        pairs = zip(self.runs, other.runs, strict=True)
-        return statistics.median(getattr(own, figure) / getattr(base, figure) for own, base in pairs)
+        return self.figures(figure).ratio(other.figures(figure))
 
 
 def in_turns(commands: Sequence[Command], runs: int) -> list[Series]:
     """Run all commands, one after the other, as often as asked. The first turn fills caches and does not count."""
-    results: list[list[Run]] = [[] for _ in commands]
-    for turn in range(runs + 1):
-        for command, measured in zip(commands, results, strict=True):
-            sys.stderr.write(f"{turn}/{runs} {command.name}\n")
-            run = _run(command)
-            if turn:
-                measured.append(run)
+    results = _in_turns([(command.name, partial(_run, command)) for command in commands], runs)
     return [Series(command, measured) for command, measured in zip(commands, results, strict=True)]
+
+
+def actions_in_turns(actions: Mapping[str, Callable[[], float]], runs: int) -> list[Figures]:
+    """Call all actions, one after the other, as often as asked. The first turn does not count."""
+    return [Figures(name, values) for name, values in zip(actions, _in_turns(actions.items(), runs), strict=True)]
+
+
+def _in_turns(actions: Collection[tuple[str, Callable[[], Result]]], runs: int) -> list[list[Result]]:
+    """Return the results of each action, without that of the first turn."""
+    results: list[list[Result]] = [[] for _ in actions]
+    for turn in range(runs + 1):
+        for (name, action), measured in zip(actions, results, strict=True):
+            sys.stderr.write(f"{turn}/{runs} {name}\n")
+            result = action()
+            if turn:
+                measured.append(result)
+    return results
 
 
 def _run(command: Command) -> Run:
@@ -115,35 +150,3 @@ def _child(command: Command, write: int) -> int:
     )
     os.write(write, " ".join(map(str, figures)).encode())
     return status
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What an action returned in each turn."""
-
-    name: str
-    values: list[float]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-    def text(self, digits: int = 2) -> str:
-        """Return the median with the lowest and the highest value: `1.23 (1.20-1.31)`."""
-        return f"{self.median:.{digits}f} ({min(self.values):.{digits}f}–{max(self.values):.{digits}f})"
-
-    def ratio(self, other: Figures) -> float:
-        """Return the median of the ratios to the figure of the other action in the same turn."""
-        return statistics.median(own / base for own, base in zip(self.values, other.values, strict=True))
-
-
-def actions_in_turns(actions: Mapping[str, Callable[[], float]], runs: int) -> list[Figures]:
-    """Call all actions, one after the other, as often as asked. The first turn does not count."""
-    results: dict[str, list[float]] = {name: [] for name in actions}
-    for turn in range(runs + 1):
-        for name, action in actions.items():
-            sys.stderr.write(f"{turn}/{runs} {name}\n")
-            value = action()
-            if turn:
-                results[name].append(value)
-    return [Figures(name, values) for name, values in results.items()]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import yaml
+
+from slipway.objects import Object
 
 NAMESPACE, HELM_NAMESPACE = "slipway-bench", "slipway-bench-helm"
 PROJECT = "name: plain\nruntime: python\n"
 # Not of a namespace, or with a host that can exist only once.
 LEFT_OUT = ("Namespace", "Ingress")
 NO_PODS = {"replicas": 0}
-Object = dict[str, Any]
 
 
 def objects_in(folder: Path, namespace: str) -> list[Object]:

@@ -89,7 +89,7 @@ class FakeCluster:
 
     @property
     def managers(self) -> list[str]:
-        """Who owns fields of the Deployment."""
+        """The field managers of the Deployment."""
         return [entry["manager"] for entry in self.deployment["metadata"]["managedFields"]]
 
     @property

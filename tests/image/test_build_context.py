@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pytest
@@ -27,7 +28,7 @@ def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tags for which the compiler has run, with a small app and an empty folder of contexts."""
     tags: list[str] = []
 
-    def compile_(context: Path, _image: Image, tag: str) -> None:
+    def compile_(context: Path, _image: Image, tag: str, **_: Any) -> None:
         tags.append(tag)
         (context / "dist" / "api").write_bytes(b"ELF " + tag.encode())
 
@@ -74,7 +75,7 @@ def test_a_changed_folder_is_built_again(compiled: list[str], damage: str):
 
 
 def test_a_build_that_fails_leaves_nothing(compiled: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise pulumi.RunError("app/ does not compile")
 
     monkeypatch.setattr("slipway.image.source.compile_program", fail)
@@ -107,7 +108,7 @@ from slipway.settings.sections.images import Image
 folder = Path(sys.argv[2])
 source.ROOT, build_context.FOLDER = folder, folder / "context"
 
-def compile_(context, image, tag):
+def compile_(context, image, tag, **_):
     (folder / f"compiled-{time.monotonic_ns()}").touch()
     time.sleep(0.3)
     (context / "dist" / "api").write_text(tag)

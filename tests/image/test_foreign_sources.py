@@ -40,7 +40,7 @@ def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The platforms that a made-up compiler was asked for."""
     platforms: list[str] = []
 
-    def compile_(context: Path, image: Image, version: str) -> None:
+    def compile_(context: Path, image: Image, version: str, **_: Any) -> None:
         platforms.append(image.platform)
         binary = context / "dist" / binary_name(context, main_package(context, image))
         binary.write_text(f"{image.platform} {version}")

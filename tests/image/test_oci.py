@@ -47,7 +47,7 @@ def build(app: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
 def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OciImage:
     """An image with a made-up binary: needs no Go."""
     monkeypatch.setattr(
-        "slipway.image.source.compile_program", lambda context, *_: (context / "dist" / "api").write_bytes(b"ELF")
+        "slipway.image.source.compile_program", lambda context, *_, **__: (context / "dist" / "api").write_bytes(b"ELF")
     )
     return build(write_app(tmp_path / "app"), monkeypatch)
 

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.e2e import go_programs
 from tests.e2e.conftest import ROOT, environment, run
 
 # Requests on reused connections, and requests on a new connection each.
@@ -17,10 +18,7 @@ MODES = {"kept": "-keepalive=true", "new": "-keepalive=false"}
 
 def vegeta() -> Path:
     """Return the path of vegeta, compiled on first use."""
-    program = ROOT / ".slipway" / "bin" / "vegeta"
-    if not program.exists():
-        run("go", "build", "-o", str(program), "github.com/tsenart/vegeta/v12", cwd=ROOT / "tests/load/vegeta")
-    return program
+    return go_programs.compiled("github.com/tsenart/vegeta/v12", ROOT / "tests/load/vegeta")
 
 
 @dataclass

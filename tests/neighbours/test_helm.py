@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.e2e import go_programs
 from tests.e2e.cluster.test_adopt import CHART, CHART_LABELS, Workspace, adopt_under_load, existing_releases, release
-from tests.e2e.conftest import ROOT, run
+from tests.e2e.conftest import run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 
 def helm(workspace: Workspace, *arguments: str) -> str:
-    """Run `helm ... -n NAMESPACE`, compiled on first use, and return its output."""
-    program = ROOT / ".slipway" / "bin" / "helm"
-    if not program.exists():
-        run("go", "build", "-o", str(program), "helm.sh/helm/v4/cmd/helm", cwd=ROOT / "tests/neighbours/helm")
-    return run(str(program), "--kube-context", "slipway-local", "-n", workspace.namespace, *arguments).stdout
+    """Run `helm ... -n NAMESPACE`, and return its output."""
+    return run(str(go_programs.helm()), "--kube-context", "slipway-local", "-n", workspace.namespace, *arguments).stdout
 
 
 def install(workspace: Workspace) -> None:

@@ -13,6 +13,7 @@ import yaml
 
 from slipway.monitoring import burn_rate
 from slipway.monitoring.slo import Objective, objectives
+from tests.e2e import go_programs
 from tests.e2e.conftest import ROOT, run
 from tests.monitoring.conftest import settings_of
 
@@ -25,10 +26,7 @@ LATENCY = {"p99": "250ms", "p99.9": "2.5s", "p50": "1s"}
 @pytest.fixture(scope="module")
 def sloth() -> Path:
     """Return sloth, compiled on first use."""
-    program = ROOT / ".slipway" / "bin" / "sloth"
-    if not program.exists():
-        run("go", "build", "-o", str(program), "github.com/slok/sloth/cmd/sloth", cwd=MODULE)
-    return program
+    return go_programs.compiled("github.com/slok/sloth/cmd/sloth", MODULE)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ OUTPUT = "dist"
 THIS_MACHINE = "local"
 
 
-def compile_program(context: Path, image: Image, version: str, debugged: Path | None = None) -> None:
+def compile_program(context: Path, image: Image, version: str, *, debugged: Path | None = None) -> None:
     """Compile the main package of an image inside its build context. Raises `pulumi.RunError` if that fails.
 
     `debugged` is the folder of the sources, for a program that runs under a debugger: it is compiled there, without
@@ -37,8 +37,8 @@ def compile_program(context: Path, image: Image, version: str, debugged: Path | 
     }
     package = main_package(context, image)
     output = str(context / OUTPUT / binary_name(context, package))
-    flags = ["-gcflags=all=-N -l", "-ldflags", ""] if debugged else ["-ldflags", "-s -w "]
-    flags[-1] += f"-X main.version={version}"
+    stamp = f"-X main.version={version}"
+    flags = ["-gcflags=all=-N -l", "-ldflags", stamp] if debugged else ["-ldflags", f"-s -w {stamp}"]
     command = ["go", "build", *flags, "-o", output, package]
     try:
         subprocess.run(command, cwd=debugged or context, env=environment, check=True, capture_output=True, text=True)

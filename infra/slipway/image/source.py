@@ -94,7 +94,7 @@ def prepare(context: Path, image: Image, tag: str, *, debugged: bool = False) ->
     if image.is_compiled_here:
         (context / OUTPUT).mkdir()
         shutil.copyfile(CA_CERTIFICATES, context / OUTPUT / "ca-certificates.crt")
-        compile_program(context, image, tag, *([folder_of_context(image)] if debugged else []))
+        compile_program(context, image, tag, debugged=folder_of_context(image) if debugged else None)
     for path in context.rglob("*"):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() else _mode(path))

@@ -6,7 +6,6 @@ Progress displays move the cursor and write over earlier lines, which `rich` alo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import groupby
 
 from rich.ansi import AnsiDecoder
@@ -120,11 +119,7 @@ class Screen:
 
 def _line(row: list[Cell]) -> Text:
     line = Text()
-    for style, cells in _runs(row):
+    for style, cells in groupby(row, key=lambda cell: cell[1]):
         line.append("".join(character for character, _ in cells), style)
     line.rstrip()
     return line
-
-
-def _runs(row: list[Cell]) -> Iterator[tuple[Style, Iterator[Cell]]]:
-    yield from groupby(row, key=lambda cell: cell[1])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import subprocess
 import threading
 from collections.abc import Generator
@@ -13,37 +11,25 @@ import pytest
 import urllib3
 
 from slipway.ops.development import delve
-from tests.e2e.cluster.test_dev import await_rollouts, images
-from tests.e2e.conftest import ROOT, environment, eventually, kubectl, run, up
+from tests.e2e.cluster.test_dev import HANDLER, Developer, await_rollouts, images
+from tests.e2e.conftest import ROOT, eventually, kubectl, run, up
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-HANDLER = "app/internal/api/version.go"
 LINE = "return writeJSON"
 
 
 @pytest.fixture
-def debugged(tmp_path: Path) -> Generator[tuple[subprocess.Popen[bytes], str]]:
-    """A session that debugs the service api, and the address of its debugger."""
+def debugged(tmp_path: Path) -> Generator[Developer]:
+    """A session that debugs the service api, and that a debugger can connect to."""
     up()
-    messages = tmp_path / "stderr"
-    command = ["./slipway", "dev", "-s", "local", "api", "--debug"]
-    with messages.open("wb") as errors:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=errors)
+    developer = Developer(tmp_path, "api", "--debug")
     try:
-
-        def connects() -> re.Match[str] | None:
-            assert process.poll() is None, messages.read_text()
-            return re.search(r"dlv connect (127\.0\.0\.1:\d+)", messages.read_text())
-
-        eventually(lambda: connects() is not None, 600, "the address of the debugger")
-        found = connects()
-        assert found
-        yield process, found[1]
+        developer.await_message("dlv connect 127.0.0.1:", 600)
+        yield developer
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=120)
+        if developer.process.poll() is None:
+            developer.stop()
         await_rollouts()
 
 
@@ -55,9 +41,9 @@ def shape() -> str:
 
 
 def test_a_breakpoint_in_a_handler_stops_a_request_until_it_is_continued(
-    debugged: tuple[subprocess.Popen[bytes], str], api: urllib3.HTTPSConnectionPool, tmp_path: Path
+    debugged: Developer, api: urllib3.HTTPSConnectionPool, tmp_path: Path
 ):
-    process, address = debugged
+    address = debugged.messages.rpartition("dlv connect ")[2].split()[0]
     # The pods of the release still end.
     await_rollouts()
     eventually(lambda: kubectl("get", "deployment", "api", "-o", "jsonpath={.status.replicas}") == "1", 120, "one pod")
@@ -85,7 +71,7 @@ def test_a_breakpoint_in_a_handler_stops_a_request_until_it_is_continued(
     assert "getVersion" in rest, shown + rest
     assert f"version.go:{number}" in rest
     assert answers == [200]
-    assert process.poll() is None
+    assert debugged.process.poll() is None
 
 
 @pytest.mark.feature("L1", part="the release is put back at the end")
@@ -94,10 +80,9 @@ def test_ctrl_c_puts_back_all_that_a_debugger_has_changed(
 ):
     up()
     before, released = shape(), images()
-    process, _ = request.getfixturevalue("debugged")
+    developer: Developer = request.getfixturevalue("debugged")
     assert shape() != before
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=120) == 0
+    assert developer.stop() == 0
     await_rollouts()
     assert (shape(), images()) == (before, released)
     assert run("./slipway", "drift", "-s", "local").stdout == "local: the cluster holds what was applied\n"

@@ -23,16 +23,21 @@ CORES, EDITED_CORES = "runtime.GOMAXPROCS(0)", "runtime.GOMAXPROCS(0) + 100"
 
 
 class Developer:
-    """A `./slipway dev` that runs beside the test."""
+    """A `./slipway dev` that runs beside the test, of all services or with these arguments: a service, and options."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *arguments: str) -> None:
         self._output, self._messages = folder / "stdout", folder / "stderr"
         with self._output.open("wb") as output, self._messages.open("wb") as messages:
             self.process = subprocess.Popen(
-                ["./slipway", "dev", "-s", "local"], cwd=ROOT, env=environment(), stdout=output, stderr=messages
+                ["./slipway", "dev", "-s", "local", *arguments],
+                cwd=ROOT,
+                env=environment(),
+                stdout=output,
+                stderr=messages,
             )
+        services = arguments[0] if arguments else "api, web"
         try:
-            self.await_message("following app/ for api, web; Ctrl-C puts the release back")
+            self.await_message(f"following app/ for {services}; Ctrl-C puts the release back")
         except BaseException:
             # Otherwise it would roll out what later tests edit.
             self.stop()

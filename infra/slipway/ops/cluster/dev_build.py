@@ -32,7 +32,7 @@ _PAUSE_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class DevBuild:
-    """Who runs a build of their own in a Deployment, and what the release in force runs there."""
+    """The mark: who runs a build of their own in a Deployment, and what the release in force runs there."""
 
     user: str
     host: str

@@ -56,14 +56,19 @@ def verify(stack: str, *, as_json: bool) -> int:
     if as_json:
         data = {"stack": stack, "images": images, "refused": found.refused, "waived": found.waived}
         sys.stdout.write(json.dumps(data, indent=2) + "\n")
-        return 1 if found.refused else 0
+    else:
+        _show(stack, found)
+    return 1 if found.refused else 0
+
+
+def _show(stack: str, found: waivers.Verdict) -> None:
+    """Print what is refused on stdout, and all else on stderr."""
     for line in found.refused:
         typer.echo(f"{stack}: {line}")
     for line in found.waived:
         typer.echo(f"{stack}: {line}", err=True)
     if not found.refused:
         typer.echo(f"{stack}: the evidence of all images is complete, or waived", err=True)
-    return 1 if found.refused else 0
 
 
 def _signing_key() -> str:

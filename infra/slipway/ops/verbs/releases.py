@@ -51,8 +51,8 @@ def dev(
     """Compile and roll out what you save, until Ctrl-C.
 
     Only the image of the pods changes; Ctrl-C puts that of the release back. With --debug one pod runs, under Delve,
-    whose port is opened on this machine. Migrations and stack files take
-    `./slipway up`. Refused for the tiers staging and prod.
+    whose port is opened on this machine. Migrations and stack files take `./slipway up`. Refused for the tiers staging
+    and prod.
 
     Examples:
       ./slipway dev -s local
